@@ -1,0 +1,109 @@
+# The table of contents: every action is one line of help and one command. Settings: mlflow_env.sh.
+.DEFAULT_GOAL := help
+ENV := . ./mlflow_env.sh &&
+PYTHON := .venv/bin/python
+
+##@ Start here
+
+.PHONY: help
+help: ## Show this list
+	@awk -f scripts/help.awk $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: .venv/host ## Train, register, serve and test the model without Docker, in one go
+	@$(ENV) RUNTIME=host $(PYTHON) scripts/demo.py
+
+.PHONY: doctor
+doctor: ## Check this machine, a line a check, each failure with its cure
+	@$(ENV) python3 scripts/doctor.py
+
+.PHONY: init_local
+init_local: .venv/host ## Set up .venv, then check this machine
+	@$(ENV) $(PYTHON) scripts/doctor.py --next
+
+##@ Images
+
+.PHONY: build_base_container
+build_base_container: .venv/host ## Build layer 1: OS, Python, compilers
+	@$(ENV) $(PYTHON) scripts/build_base_container.py
+
+.PHONY: build_model_container
+build_model_container: build_base_container ## Build layer 2: the model's locked libraries and code
+	@$(ENV) $(PYTHON) scripts/build_model_container.py
+
+##@ MLflow services
+
+.PHONY: start_mlflow_services
+start_mlflow_services: build_base_container ## Start MLflow and Postgres, wait until the API answers
+	@$(ENV) $(PYTHON) scripts/start_mlflow_services.py
+
+.PHONY: stop_mlflow_services
+stop_mlflow_services: .venv/host ## Stop them; their data stays
+	@$(ENV) $(PYTHON) scripts/stop_mlflow_services.py
+
+.PHONY: logs
+logs: .venv/host ## Follow their logs
+	@$(ENV) $(PYTHON) scripts/logs.py
+
+.PHONY: mlflow_ui
+mlflow_ui: .venv/host ## Print where MLflow's UI is; RUNTIME=host: serve it
+	@$(ENV) $(PYTHON) scripts/mlflow_ui.py
+
+.PHONY: backup
+backup: .venv/host ## Write one dated archive of database and artifacts to BACKUP_DIR
+	@$(ENV) $(PYTHON) scripts/backup.py
+
+.PHONY: restore
+restore: .venv/host ## Verify an archive and restore it into empty services: BACKUP=backups/….tar.gz
+	@$(ENV) $(PYTHON) scripts/restore.py "$(BACKUP)"
+
+.PHONY: reset_database_password
+reset_database_password: .venv/host ## Give Postgres the password in .slipway/ again
+	@$(ENV) $(PYTHON) scripts/reset_database_password.py
+
+##@ Model
+
+.PHONY: train_model
+train_model: .venv/host ## Train and register the model: TRAIN_ARGS="--alpha 0.3" KEPT=…
+	@$(ENV) $(PYTHON) scripts/train_model.py --kept "$(KEPT)"
+
+.PHONY: list_models
+list_models: .venv/host ## List the registry's model versions, newest first: FORMAT=json
+	@$(ENV) $(PYTHON) scripts/list_models.py --format "$(FORMAT)"
+
+.PHONY: serve_model
+serve_model: .venv/host ## Serve a model on :8001: MODEL=models:/diabetes/1 PORT=8001
+	@$(ENV) $(PYTHON) scripts/serve_model.py "$(MODEL)"
+
+.PHONY: test_api
+test_api: .venv/host ## Test the served model's API: PORT=8001 or URL=http://… MODEL=…
+	@$(ENV) $(PYTHON) scripts/test_api.py "$(MODEL)"
+
+##@ Work on Slipway
+
+.PHONY: test
+test: .venv/dev ## Run the tests that need no Docker: ARGS="-k registry"
+	@$(ENV) $(PYTHON) -m pytest tests/unit tests/repo tests/services $(ARGS)
+
+.PHONY: test_e2e
+test_e2e: .venv/dev ## Run the tests with real images and services (needs Docker): ARGS="-k backup"
+	@$(ENV) $(PYTHON) -m pytest tests/image tests/e2e $(ARGS)
+
+.PHONY: check
+check: .venv/dev ## Lint and type-check everything
+	@$(ENV) $(PYTHON) scripts/check.py
+
+.PHONY: lock
+lock: ## Lock the dependencies of pyproject.toml again and export them to requirements/
+	@$(ENV) python3 scripts/lock.py
+
+.PHONY: clean
+clean: ## Remove what was built: build/, caches, images
+	@$(ENV) python3 scripts/clean.py
+
+.PHONY: wipe
+wipe: ## Remove everything, data too (asks first)
+	@$(ENV) python3 scripts/wipe.py
+
+.venv/host .venv/dev: .venv/%: requirements/%.txt
+	@$(ENV) python3 scripts/set_up.py $*

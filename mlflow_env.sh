@@ -1,0 +1,19 @@
+# Every setting once: name, default, meaning. What you export, or type after make, wins; make reads this file by itself.
+# shellcheck shell=sh
+export RUNTIME="${RUNTIME:-docker}"  # docker: containers of our own images; host: processes of .venv, no Docker
+export MODEL_DIR="${MODEL_DIR:-model}"  # the model folder to work on
+export TRAIN_ARGS="${TRAIN_ARGS:-}"  # arguments for train.py, such as --alpha 0.3
+export PORT="${PORT:-8001}"  # where serve_model listens, on 127.0.0.1
+export URL="${URL:-}"  # the API that test_api calls; empty: the one on PORT
+export MLFLOW_PORT="${MLFLOW_PORT:-5000}"  # where the tracking server listens, on 127.0.0.1
+export MLFLOW_TRACKING_URI="${MLFLOW_TRACKING_URI:-}"  # a tracking server of your own; empty: the one Slipway starts
+export MLFLOW_ARTIFACT_ROOT="${MLFLOW_ARTIFACT_ROOT:-${HOME}/.local/share/slipway/artifacts}"  # the services keep models and pictures here
+export MLFLOW_WORKERS="${MLFLOW_WORKERS:-1}"  # processes of the tracking server, about 0.2 GB each
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION="${MLFLOW_SERVER_ENABLE_JOB_EXECUTION:-false}"  # true: MLflow's job runners, 8 more processes and 2 GB
+export MLFLOW_DISABLE_TELEMETRY="${MLFLOW_DISABLE_TELEMETRY:-true}"  # MLflow reports usage to its makers unless true
+export DO_NOT_TRACK="${DO_NOT_TRACK:-true}"  # the same for other tools; MLflow knows only the word true
+export COMPOSE_PROJECT_NAME="${COMPOSE_PROJECT_NAME:-slipway}"  # names the services' containers, network and volume
+export BACKUP_DIR="${BACKUP_DIR:-backups}"  # make backup writes here
+export PYTHON_IMAGE="${PYTHON_IMAGE:-python:3.13-slim-trixie}"  # what base_container builds on
+export POSTGRES_IMAGE="${POSTGRES_IMAGE:-postgres:17}"  # the database; its tag starts with the major version
+export CA_BUNDLE="${CA_BUNDLE:-}"  # certificates of a TLS-inspecting proxy, as a PEM file: used by builds, kept in no image

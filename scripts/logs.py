@@ -1,0 +1,15 @@
+"""Follow the logs of MLflow and Postgres until Ctrl-C."""
+
+import argparse
+
+from slipway import errors, services, settings
+
+
+def main() -> None:
+    """Follow."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    services.follow_logs(settings.load())
+
+
+if __name__ == "__main__":
+    errors.exit_cleanly(main)

@@ -1,0 +1,15 @@
+"""Give Postgres the password in .slipway/postgres_password again."""
+
+import argparse
+
+from slipway import errors, services, settings
+
+
+def main() -> None:
+    """Reset."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    services.reset_password(settings.load())
+
+
+if __name__ == "__main__":
+    errors.exit_cleanly(main)

@@ -1,0 +1,15 @@
+"""Start MLflow and Postgres, and wait until the API answers under every name that clients use."""
+
+import argparse
+
+from slipway import errors, services, settings
+
+
+def main() -> None:
+    """Start."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    services.start(settings.load())
+
+
+if __name__ == "__main__":
+    errors.exit_cleanly(main)

@@ -1,0 +1,1 @@
+"""What runs on your machine and in CI: from a training script to a served model."""

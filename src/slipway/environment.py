@@ -1,0 +1,65 @@
+"""The virtual environment `.venv`, made from the locked, hashed requirements. Standard library only: it runs first."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from slipway.errors import SlipwayError
+
+SUPPORTED = ((3, 13), (3, 12), (3, 11))
+SUBSETS = {"host": ("host",), "dev": ("dev", "host")}  # what each set of requirements satisfies
+ROOT = Path(__file__).parents[2]
+VENV = ROOT / ".venv"
+
+
+def find_python() -> str:
+    """Return a supported Python: the running one if it is, else one on PATH.
+
+    Raises SlipwayError when there is none.
+    """
+    if sys.version_info[:2] in SUPPORTED:
+        return sys.executable
+    for major, minor in SUPPORTED:
+        found = shutil.which(f"python{major}.{minor}")
+        if found and subprocess.run([found, "-c", "import venv"], check=False).returncode == 0:
+            return found
+    running = ".".join(map(str, sys.version_info[:2]))
+    raise SlipwayError(
+        f"Slipway needs Python 3.11, 3.12 or 3.13; python3 is {running} and no python3.1x is on PATH",
+        "install one of them (apt install python3.12-venv, brew install python@3.12), then the same command",
+    )
+
+
+def set_up(requirements: str) -> None:
+    """Bring `.venv` to what `requirements/<requirements>.txt` locks; an interrupted set-up is taken up again.
+
+    Raises SlipwayError when a step fails.
+    """
+    python = VENV / "bin" / "python"
+    if not _works(python):
+        shutil.rmtree(VENV, ignore_errors=True)
+        _run([find_python(), "-m", "venv", str(VENV)], "install your system's package for venv (apt install python3-venv)")
+    if not (VENV / "bin" / "uv").exists():
+        _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes",
+              "-r", str(ROOT / "requirements" / "setup.txt")])  # fmt: skip
+    _run([str(VENV / "bin" / "uv"), "pip", "install", "--python", str(python), "--require-hashes", "--compile-bytecode",
+          "-r", str(ROOT / "requirements" / (requirements + ".txt"))])  # fmt: skip
+    for site_packages in VENV.glob("lib/python*/site-packages"):
+        (site_packages / "slipway.pth").write_text(f"{ROOT / 'src'}\n", encoding="utf-8")
+    for satisfied in SUBSETS[requirements]:
+        (VENV / satisfied).touch()
+
+
+def _works(python: Path) -> bool:
+    if not python.exists():
+        return False
+    return subprocess.run([str(python), "-m", "pip", "--version"], check=False, capture_output=True).returncode == 0
+
+
+def _run(command: list[str], cure: str = "make doctor, to see whether a proxy or the disk is the cause") -> None:
+    print("$", " ".join(command).replace(f"{ROOT}/", ""), flush=True)
+    if subprocess.run(command, check=False).returncode != 0:
+        raise SlipwayError("set-up stopped at the command above; nothing else was changed", cure)

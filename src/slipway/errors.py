@@ -1,0 +1,43 @@
+"""The one error that people see, and the way a script ends."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+USER_CAN_FIX = 1
+USAGE = 2
+MODEL_DID_NOT_LOAD = 3
+INTERRUPTED = 130
+
+
+class SlipwayError(Exception):
+    """Something the user can put right: what is wrong, and what to do about it.
+
+    `code` is the exit code: 1 the user can fix it, 2 usage, 3 the model did not load.
+    """
+
+    def __init__(self, message: str, cure: str = "", code: int = USER_CAN_FIX) -> None:
+        super().__init__(message)
+        self.message = message
+        self.cure = cure
+        self.code = code
+
+    def __str__(self) -> str:
+        """Return the lines to print: the message, then the cure."""
+        return f"error: {self.message}" + (f"\n  try: {self.cure}" if self.cure else "")
+
+
+def exit_cleanly(main: Callable[[], None]) -> None:
+    """Run a script's `main` and leave with its exit code: an error in words, Ctrl-C without a traceback."""
+    try:
+        main()
+    except SlipwayError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.code)
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        sys.exit(INTERRUPTED)

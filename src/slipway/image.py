@@ -1,0 +1,190 @@
+"""The images: layer 1 (base), layer 2 (the model's libraries and code), layer 3 (one model version), and MLflow's.
+
+A tag is made from the content, so that it names the same image everywhere and for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway import folder, registry, shell
+from slipway.errors import SlipwayError
+from slipway.settings import ROOT, VERSION, build_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from slipway.settings import Settings
+
+BASE = f"slipway/base:{VERSION}"
+USER_ID = 10001  # of the user in our images
+HARDENING = ["--init", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108 -- the container's
+LABEL = "io.slipway.content"
+DIGITS = 12  # of a content digest in a tag
+
+
+def build_base(settings: Settings) -> None:
+    """Build layer 1 unless it is there: `slipway/base:<version>` to run on, and `…-build` with the compilers."""
+    check_engine()
+    content = folder.digest([ROOT / "base_container", ROOT / "requirements" / "setup.txt"], settings.python_image)
+    for target, tag in (("build", f"{BASE}-build"), ("run", BASE)):
+        if _label(tag, LABEL) == content:
+            continue
+        _build(settings, ROOT / "base_container" / "Dockerfile", target, tag, {"PYTHON_IMAGE": settings.python_image}, [f"{LABEL}={content}"])
+        print(f"built {tag}, {size(tag)}")
+
+
+def build_model(settings: Settings, model: folder.ModelFolder) -> None:
+    """Build layer 2 unless it is there: the image that serves (without a model yet) and the one that trains."""
+    for target, tag in (("runtime", runtime_tag(model)), ("train", training_tag(model))):
+        if not exists(tag):
+            arguments = {"BASE_IMAGE": BASE, "MODEL_DIR": str(model.path.relative_to(ROOT))}
+            _build(settings, model.path / "Dockerfile", target, tag, arguments, [])
+            print(f"built {tag}, {size(tag)}")
+
+
+def build_served(settings: Settings, model: folder.ModelFolder, served: registry.Model, files: Path) -> str:
+    """Build layer 3, the image of one model version, unless it is there; return its tag."""
+    build_model(settings, model)
+    content = folder.digest([*files.iterdir()], runtime_tag(model), served.name or model.name)
+    tag = f"slipway/{served.name or model.name}:{f'v{served.version}-' if served.version else ''}{content[:DIGITS]}"
+    if exists(tag):
+        return tag
+    commit = shell.ask(["git", "-C", str(ROOT), "rev-parse", "HEAD"])
+    labels = [
+        f"org.opencontainers.image.title={served.name or model.name}",
+        f"org.opencontainers.image.version={served.version or 'unregistered'}",
+        f"org.opencontainers.image.revision={commit[1] if commit[0] == 0 else 'unknown'}",
+        f"io.slipway.model.name={served.name or model.name}",
+        f"io.slipway.model.version={served.version or ''}",
+        f"io.slipway.model.run={served.run_id or ''}",
+    ]
+    arguments = {"RUNTIME_IMAGE": runtime_tag(model)}
+    _build(settings, model.path / "Dockerfile", "serve", tag, arguments, labels, version=files)
+    print(f"built {tag}, {size(tag)}")
+    return tag
+
+
+def build_mlflow(settings: Settings) -> str:
+    """Build the tracking server's image unless it is there; return its tag."""
+    folder_of_image = ROOT / "mlflow_services" / "mlflow"
+    content = folder.digest([folder_of_image, ROOT / "requirements" / "mlflow.txt"], _base_id())
+    tag = f"slipway/mlflow:{content[:DIGITS]}"
+    if not exists(tag):
+        _build(settings, folder_of_image / "Dockerfile", "mlflow", tag, {"BASE_IMAGE": BASE}, [])
+        print(f"built {tag}, {size(tag)}")
+    return tag
+
+
+def runtime_tag(model: folder.ModelFolder) -> str:
+    """Return the tag of the image that serves, without a model."""
+    parts = [model.path / "Dockerfile", ROOT / "requirements" / "serving.txt", ROOT / "src" / "scoring"]
+    return f"slipway/{model.name}:runtime-{folder.digest(parts, _base_id())[:DIGITS]}"
+
+
+def training_tag(model: folder.ModelFolder) -> str:
+    """Return the tag of the image that trains."""
+    parts = [model.path, ROOT / "requirements" / "training.txt"]
+    return f"slipway/{model.name}:train-{folder.digest(parts, runtime_tag(model))[:DIGITS]}"
+
+
+def training_command(settings: Settings, model: folder.ModelFolder, command: list[str], variables: dict[str, str], kept: Path) -> list[str]:
+    """Return the docker command that runs `command` in the training image, which can write to `kept` alone."""
+    build_model(settings, model)
+    network, uri = [], settings.tracking_uri
+    if settings.owns_tracking:
+        network, uri = ["--network", settings.project], "http://mlflow:5000"
+    variables = variables | {"MLFLOW_TRACKING_URI": uri, "KEPT_DIR": "/kept"}
+    passed = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
+    return [
+        "docker", "run", "--rm", *HARDENING, "--user", writing_user(kept), *network, "--volume", f"{kept}:/kept",
+        *passed, training_tag(model), *command,
+    ]  # fmt: skip
+
+
+def writing_user(path: Path) -> str:
+    """Return uid:gid for a container that writes to a folder of ours: its files are then ours, and never root's."""
+    if os.getuid() != 0:
+        return f"{os.getuid()}:{os.getgid()}"
+    for entry in (path, *path.rglob("*")):
+        os.chown(entry, USER_ID, USER_ID)
+    return f"{USER_ID}:{USER_ID}"
+
+
+def check_engine() -> None:
+    """Raise SlipwayError when no Docker engine answers."""
+    if shutil.which("docker") is None:
+        raise SlipwayError("docker is not installed", "make demo needs none; for the rest see https://docs.docker.com/get-docker/")
+    code, words = shell.ask(["docker", "version", "--format", "{{.Server.Version}}"])
+    if code != 0:
+        raise SlipwayError(f"the Docker engine does not answer: {words.splitlines()[-1]}", "start Docker, then make doctor")
+
+
+def exists(tag: str) -> bool:
+    """Whether the engine has an image."""
+    return shell.ask(["docker", "image", "inspect", "--format", "{{.Id}}", tag])[0] == 0
+
+
+def size(tag: str) -> str:
+    """Return an image's size, such as 512 MB."""
+    return f"{int(shell.ask(['docker', 'image', 'inspect', '--format', '{{.Size}}', tag])[1]) / 1e6:.0f} MB"
+
+
+def check_libraries(files: Path, served: registry.Model) -> None:
+    """Raise SlipwayError when the model asks for other libraries than the locked ones that would serve it."""
+    requirements = files / "requirements.txt"
+    if not requirements.exists():
+        return
+    wanted = _pins(requirements.read_text(encoding="utf-8"))
+    locked = _pins((ROOT / "requirements" / "serving.txt").read_text(encoding="utf-8"))
+    differing = [f"{name} {version} (here {locked.get(name, 'none')})" for name, version in wanted.items() if locked.get(name) != version]
+    if differing:
+        raise SlipwayError(
+            f"{served.uri} was trained with other libraries than the locked ones: {', '.join(differing)}",
+            "make train_model, to train it with these; or check out the commit it came from and serve it there",
+        )
+
+
+def _pins(text: str) -> dict[str, str]:
+    pins = re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)", text, re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", name).lower().replace("mlflow-skinny", "mlflow"): version for name, version in pins}
+
+
+def _base_id() -> str:
+    check_engine()
+    code, words = shell.ask(["docker", "image", "inspect", "--format", "{{.Id}}", BASE])
+    if code != 0:
+        raise SlipwayError(f"there is no image {BASE}", "make build_base_container")
+    return words
+
+
+def _label(tag: str, name: str) -> str | None:
+    code, words = shell.ask(["docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{name}"}}}}', tag])
+    return words if code == 0 else None
+
+
+def _build(settings: Settings, file: Path, target: str, tag: str, arguments: dict[str, str], labels: list[str], version: Path | None = None) -> None:
+    parts = [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
+    parts += [part for label in labels for part in ("--label", label)]
+    parts += ["--build-context", f"version={version}"] if version else []
+    with _secrets(settings) as secrets:
+        shell.run(["docker", "build", "--file", str(file), "--target", target, "--tag", tag, *parts, *secrets, str(ROOT)], env={"DOCKER_BUILDKIT": "1"})
+
+
+@contextmanager
+def _secrets(settings: Settings) -> Iterator[list[str]]:
+    """Give a build the caller's proxies, package indexes and certificates as secrets, which no layer keeps."""
+    with tempfile.TemporaryDirectory() as scratch:
+        lines = [f"export {name}='{value}'" for name, value in build_environment().items()]
+        arguments = ["--secret", f"id=environment,src={scratch}/environment"]
+        if settings.ca_bundle:
+            lines.append("export SSL_CERT_FILE=/run/secrets/ca_bundle PIP_CERT=/run/secrets/ca_bundle")
+            arguments += ["--secret", f"id=ca_bundle,src={settings.ca_bundle}"]
+        Path(scratch, "environment").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        yield arguments

@@ -1,0 +1,58 @@
+"""The registry's versions as a table or as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from slipway import folder, registry
+from slipway.errors import SlipwayError
+
+if TYPE_CHECKING:
+    from slipway.settings import Settings
+
+WIDTH_OFF_TERMINAL = 160  # a pipe has no width; the table should not be cut for it
+UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def show(settings: Settings, form: str) -> None:
+    """Print all versions, newest first, as "table" or "json".
+
+    Raises SlipwayError for an empty registry (as a table; JSON is an empty list).
+    """
+    metric = folder.load(settings.model_dir).metric
+    client = registry.connect(settings)
+    with registry.translated_errors():
+        rows = registry.list_versions(client, metric)
+    if form == "json":
+        print(json.dumps([dataclasses.asdict(row) | {"metric": {metric: row.metric}} for row in rows], indent=2))
+        return
+    if not rows:
+        raise SlipwayError("the registry is empty", "make train_model")
+    table = Table(box=None, header_style="bold")
+    for heading in ("name", "version", "aliases", metric, "age", "run"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("what to type", no_wrap=True)
+    for row in rows:
+        value = "-" if row.metric is None else f"{row.metric:.5g}"
+        aliases = " ".join(f"@{alias}" for alias in row.aliases)
+        table.add_row(row.name, str(row.version), aliases, value, age(row.created), row.run_id[:8], f"MODEL={row.model}")
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_OFF_TERMINAL)
+    console.print(table)
+    print(f"\nnext  make serve_model MODEL={rows[0].model}")
+
+
+def age(created: int) -> str:
+    """Return how long ago a time (ms since 1970) was, in its largest unit."""
+    seconds = max(time.time() - created / 1000, 0)
+    for size, unit in UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "now"

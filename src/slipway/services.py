@@ -1,0 +1,174 @@
+"""The MLflow services: Postgres and the tracking server, by compose."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import requests
+
+from slipway import image, shell
+from slipway.errors import SlipwayError
+from slipway.settings import ROOT, STATE
+
+if TYPE_CHECKING:
+    from slipway.settings import Settings
+
+COMPOSE_FILE = ROOT / "mlflow_services" / "compose.yaml"
+PASSWORD = STATE / "postgres_password"
+NAMES = ("localhost", "127.0.0.1", "mlflow", "host.docker.internal")  # what clients call the tracking server
+DEADLINE = 180  # s; a first start makes the database
+DIAGNOSES = (  # what a log says, what it means, what to do; {…} are filled in by diagnose()
+    (r"No space left on device|could not write .*: No space", "the disk is full", "docker system prune, or free some space; then make start_mlflow_services"),
+    (r"port is already allocated|address already in use", "port {port} is taken", "MLFLOW_PORT=5050 make start_mlflow_services"),
+    (r"password authentication failed", "Postgres refuses the password in .slipway/postgres_password: its data was made with another", "make reset_database_password"),
+    (
+        r"initialized by PostgreSQL version (\d+), which is not compatible",
+        "the database's files are those of PostgreSQL {0}, not of {image}",
+        "POSTGRES_IMAGE=postgres:{0} make start_mlflow_services backup stop_mlflow_services, then restore that with this one",
+    ),
+    (r"Detected out-of-date database schema|Can't locate revision", "the database was made by a newer MLflow than this one", "use the newer Slipway that made it, or make restore BACKUP=…"),
+    (r"pull access denied|manifest unknown|failed to resolve reference|not found: manifest", "the image {image} cannot be had", "check POSTGRES_IMAGE and the network; make doctor"),
+)  # fmt: skip
+
+
+def start(settings: Settings) -> None:
+    """Start the services and wait until the API answers under every name that clients use.
+
+    Raises SlipwayError, with the cause that the logs name, when they do not come up.
+    """
+    mlflow_image = image.build_mlflow(settings)
+    _check_volumes(settings)
+    if not _is_running(settings, "mlflow"):
+        _check_port(settings)
+    environment = _make_environment(settings) | {"MLFLOW_IMAGE": mlflow_image}
+    started = time.monotonic()
+    command = compose(settings, "up", "--detach", "--wait", "--wait-timeout", str(DEADLINE), "--remove-orphans")
+    shell.echo(command)
+    code, words = shell.ask(command, env=environment)
+    if code != 0:
+        log = words + "\n" + shell.ask(compose(settings, "logs", "--no-color", "--tail", "60"), env=environment)[1]
+        raise diagnose(log, settings)
+    _check_names(settings)
+    print(f"MLflow answers at {settings.tracking_uri} after {time.monotonic() - started:.0f} s; artifacts: {settings.artifact_root}")
+    print("next  make train_model")
+
+
+def stop(settings: Settings) -> None:
+    """Stop the services; their data stays."""
+    image.check_engine()
+    shell.run(compose(settings, "down", "--remove-orphans"), env=_placeholders())
+    print("stopped; the data stays, make start_mlflow_services brings it back")
+
+
+def follow_logs(settings: Settings) -> None:
+    """Follow the services' logs until Ctrl-C."""
+    check_running(settings)
+    shell.wait(shell.start(compose(settings, "logs", "--follow", "--tail", "100"), env=_placeholders()))
+
+
+def reset_password(settings: Settings) -> None:
+    """Give the database user the password in `.slipway/postgres_password`, over Postgres's own local socket."""
+    image.check_engine()
+    _make_environment(settings)
+    statement = f"ALTER USER mlflow PASSWORD '{PASSWORD.read_text(encoding='utf-8')}'\n"
+    shell.run(compose(settings, "up", "--detach", "--wait", "postgres"), env=_make_environment(settings))
+    code, words = shell.ask(compose(settings, "exec", "-T", "postgres", "psql", "--username=mlflow", "--quiet"), env=_placeholders(), words=statement)
+    if code != 0:
+        raise SlipwayError(f"Postgres did not take the password: {words}")
+    print("done\nnext  make start_mlflow_services")
+
+
+def check_running(settings: Settings) -> None:
+    """Raise SlipwayError when the services do not run."""
+    image.check_engine()
+    if not _is_running(settings, "mlflow"):
+        raise SlipwayError("the MLflow services are not running", "make start_mlflow_services")
+
+
+def compose(settings: Settings, *arguments: str) -> list[str]:
+    """Return a compose command for the services."""
+    return ["docker", "compose", "--project-name", settings.project, "--file", str(COMPOSE_FILE), *arguments]
+
+
+def volume(settings: Settings) -> str:
+    """Return the name of the database's volume: its major version is part of it."""
+    return f"{settings.project}_postgres{settings.postgres_major}"
+
+
+def diagnose(log: str, settings: Settings) -> SlipwayError:
+    """Turn what compose and the services logged into an error with its cause and cure (pure)."""
+    for pattern, message, cure in DIAGNOSES:
+        if found := re.search(pattern, log):
+            facts = {"port": settings.mlflow_port, "image": settings.postgres_image}
+            return SlipwayError(message.format(*found.groups(), **facts), cure.format(*found.groups(), **facts))
+    last = [line for line in log.splitlines() if line.strip()][-15:]
+    return SlipwayError("the services did not come up; the end of their logs:\n    " + "\n    ".join(last), "make logs")
+
+
+def _make_environment(settings: Settings) -> dict[str, str]:
+    """Make what the services need on this machine (password, artifact folder) and return compose's variables."""
+    STATE.mkdir(exist_ok=True)
+    if not PASSWORD.exists():
+        descriptor = os.open(PASSWORD, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(24))
+    try:
+        settings.artifact_root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SlipwayError(f"the artifact folder cannot be made: {error}", "MLFLOW_ARTIFACT_ROOT=/a/folder/of/yours") from None
+    return _placeholders() | {
+        "POSTGRES_PASSWORD": PASSWORD.read_text(encoding="utf-8").strip(),
+        "POSTGRES_MAJOR": settings.postgres_major,
+        "SLIPWAY_USER": image.writing_user(settings.artifact_root),
+        "MLFLOW_ARTIFACT_ROOT": str(settings.artifact_root),
+    }
+
+
+def _placeholders() -> dict[str, str]:
+    """Return values for the variables that commands other than `up` do not use; compose insists on them."""
+    names = ("POSTGRES_PASSWORD", "POSTGRES_MAJOR", "SLIPWAY_USER", "MLFLOW_IMAGE")
+    return dict.fromkeys(names, "unused")
+
+
+def _check_volumes(settings: Settings) -> None:
+    existing = shell.ask(["docker", "volume", "ls", "--format", "{{.Name}}"])[1].splitlines()
+    if volume(settings) in existing:
+        return
+    others = [found[1] for name in existing if (found := re.fullmatch(rf"{re.escape(settings.project)}_postgres(\d+)", name))]
+    if others:
+        old = others[-1]
+        raise SlipwayError(
+            f"your data is that of PostgreSQL {old} (volume {settings.project}_postgres{old}), and {settings.postgres_image} cannot read it",
+            f"POSTGRES_IMAGE=postgres:{old} make start_mlflow_services backup stop_mlflow_services, then restore that with this one",
+        )
+
+
+def _check_port(settings: Settings) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", settings.mlflow_port))
+        except OSError:
+            airplay = " (macOS: AirPlay Receiver, in System Settings)" if sys.platform == "darwin" else ""
+            raise SlipwayError(
+                f"port {settings.mlflow_port} is taken by another program{airplay}", "MLFLOW_PORT=5050 make start_mlflow_services"
+            ) from None
+
+
+def _check_names(settings: Settings) -> None:
+    for name in NAMES:
+        host = f"{name}:{settings.mlflow_port}"
+        answer = requests.get(f"{settings.tracking_uri}/api/2.0/mlflow/experiments/search?max_results=1", headers={"Host": host}, timeout=10)
+        if not answer.ok:
+            raise SlipwayError(f"the tracking server answers {answer.status_code} to clients that call it {host}", "see --allowed-hosts in compose.yaml")
+
+
+def _is_running(settings: Settings, service: str) -> bool:
+    code, words = shell.ask(compose(settings, "ps", "--status", "running", "--services"), env=_placeholders())
+    return code == 0 and service in words.splitlines()

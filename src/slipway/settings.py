@@ -1,0 +1,111 @@
+"""The one place that reads the environment; `mlflow_env.sh` lists every setting with its default and meaning."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from slipway.errors import USAGE, SlipwayError
+
+ROOT = Path(__file__).parents[2]
+STATE = ROOT / ".slipway"  # what the embedded mode keeps, and this machine's secrets
+BUILD = ROOT / "build"  # everything generated
+VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+PACKAGE_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one command, as `mlflow_env.sh` and the caller gave them."""
+
+    runtime: str
+    model_dir: Path
+    train_args: str
+    port: int
+    url: str
+    mlflow_port: int
+    external_tracking_uri: str
+    artifact_root: Path
+    project: str
+    backup_dir: Path
+    python_image: str
+    postgres_image: str
+    ca_bundle: Path | None
+
+    @property
+    def in_docker(self) -> bool:
+        """Whether training, serving and the tracking server run in containers."""
+        return self.runtime == "docker"
+
+    @property
+    def tracking_uri(self) -> str:
+        """The tracking server (or embedded store) as this machine reaches it."""
+        own = f"http://127.0.0.1:{self.mlflow_port}" if self.in_docker else f"sqlite:///{STATE / 'mlflow.db'}"
+        return self.external_tracking_uri or own
+
+    @property
+    def owns_tracking(self) -> bool:
+        """Whether the tracking server is the one Slipway starts."""
+        return not self.external_tracking_uri or urlsplit(self.external_tracking_uri).port == self.mlflow_port
+
+    @property
+    def api_url(self) -> str:
+        """The served model's API: `URL`, or what `serve_model` starts on `PORT`."""
+        return (self.url or f"http://127.0.0.1:{self.port}").rstrip("/")
+
+    @property
+    def postgres_major(self) -> str:
+        """The major version of `POSTGRES_IMAGE`, from its tag."""
+        found = re.search(r":(\d+)", self.postgres_image)
+        if not found:
+            raise SlipwayError(
+                f"POSTGRES_IMAGE is {self.postgres_image!r}: its tag must start with the major version",
+                "POSTGRES_IMAGE=postgres:17", USAGE,
+            )  # fmt: skip
+        return found[1]
+
+
+def load() -> Settings:
+    """Read the settings from the environment.
+
+    Raises SlipwayError (exit code 2) for a value that cannot be used.
+    """
+    env = {name: value.strip() for name, value in os.environ.items()}
+    runtime = env.get("RUNTIME", "docker")
+    if runtime not in {"docker", "host"}:
+        raise SlipwayError(f"RUNTIME is {runtime!r}: it is docker or host", "RUNTIME=host make …", USAGE)
+    ca_bundle = env.get("CA_BUNDLE", "")
+    if ca_bundle and not Path(ca_bundle).is_file():
+        raise SlipwayError(f"CA_BUNDLE names no file: {ca_bundle}", "the path of a PEM file, or unset it", USAGE)
+    return Settings(
+        runtime=runtime,
+        model_dir=(ROOT / env.get("MODEL_DIR", "model")).resolve(),
+        train_args=env.get("TRAIN_ARGS", ""),
+        port=_port(env, "PORT", 8001),
+        url=env.get("URL", ""),
+        mlflow_port=_port(env, "MLFLOW_PORT", 5000),
+        external_tracking_uri=env.get("MLFLOW_TRACKING_URI", "").rstrip("/"),
+        artifact_root=Path(env.get("MLFLOW_ARTIFACT_ROOT") or "~/.local/share/slipway/artifacts").expanduser().resolve(),
+        project=env.get("COMPOSE_PROJECT_NAME", "slipway"),
+        backup_dir=(ROOT / env.get("BACKUP_DIR", "backups")).resolve(),
+        python_image=env.get("PYTHON_IMAGE", "python:3.13-slim-trixie"),
+        postgres_image=env.get("POSTGRES_IMAGE", "postgres:17"),
+        ca_bundle=Path(ca_bundle) if ca_bundle else None,
+    )
+
+
+def build_environment() -> dict[str, str]:
+    """Return the caller's proxies and package indexes, which builds use and images never keep."""
+    return {name: os.environ[name] for name in (*PROXIES, *PACKAGE_INDEXES) if os.environ.get(name)}
+
+
+def _port(env: dict[str, str], name: str, default: int) -> int:
+    value = env.get(name) or str(default)
+    if not value.isdigit() or not 0 < int(value) < 65536:  # noqa: PLR2004 -- the range of TCP ports
+        raise SlipwayError(f"{name} is {value!r}: it is a port number", f"{name}={default}", USAGE)
+    return int(value)

@@ -1,0 +1,83 @@
+"""The one module that runs other programs; it echoes what it runs, so that people learn docker rather than Slipway."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from slipway.errors import SlipwayError
+from slipway.settings import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+GRACE_SECONDS = 4  # Ctrl-C ends a foreground program within 5 s
+
+
+def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, quiet: bool = False) -> None:
+    """Echo a command (unless `quiet`) and run it; `env` is added to ours.
+
+    Raises SlipwayError when it fails.
+    """
+    if not quiet:
+        echo(command)
+    completed = subprocess.run(command, env=_environment(env), cwd=cwd, check=False)
+    if completed.returncode != 0:
+        raise SlipwayError(f"`{command[0]} {command[1]}` failed with exit code {completed.returncode}; its own words are above")
+
+
+def ask(command: Sequence[str], *, env: Mapping[str, str] | None = None, words: str | None = None) -> tuple[int, str]:
+    """Run a command silently, with `words` as its input; return its exit code and what it printed (stdout, then stderr)."""
+    completed = subprocess.run(command, env=_environment(env), check=False, capture_output=True, text=True, input=words)
+    return completed.returncode, (completed.stdout + completed.stderr).strip()
+
+
+def start(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, log: Path | None = None) -> subprocess.Popen[bytes]:
+    """Start a program in the background; with `log`, in a session of its own with its output in that file."""
+    if log is None:
+        echo(command)
+        return subprocess.Popen(command, env=_environment(env), cwd=cwd)
+    with log.open("wb") as output:
+        return subprocess.Popen(command, env=_environment(env), cwd=cwd, stdout=output, stderr=output, start_new_session=True)
+
+
+def wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a foreground program and return its exit code.
+
+    Ctrl-C or SIGTERM to us ends it within `GRACE_SECONDS`, and is raised as KeyboardInterrupt.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        stop(process)
+        raise
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a program: SIGTERM, then SIGKILL when it does not go within `GRACE_SECONDS`."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def echo(command: Sequence[str]) -> None:
+    """Print a command as one could type it."""
+    print("$", shlex.join(command).replace(f"{ROOT}/", ""), file=sys.stderr, flush=True)
+
+
+def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    return {**os.environ, **(extra or {})}
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

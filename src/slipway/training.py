@@ -1,0 +1,191 @@
+"""Training: run the model folder's script against the tracking server, then see to its version in the registry."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shlex
+import sys
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from slipway import folder, image, registry, shell
+from slipway.errors import SlipwayError
+from slipway.settings import ROOT, STATE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+    from slipway.settings import Settings
+
+SESSION_TAG = "slipway.training"  # finds the run of one training, whatever experiment its script chose
+KEPT = STATE / "kept"  # models that MLflow did not take
+
+
+def train(settings: Settings, kept: str = "") -> ModelVersion:
+    """Run `train.py`, register what it logged, print a table of it, and return the version.
+
+    With `kept`, the script logs that file, left by a training that lost its server. Raises SlipwayError when the script fails.
+    """
+    model = folder.load(settings.model_dir)
+    registry.check_reachable(settings)
+    threading.Thread(target=importlib.import_module, args=("mlflow",), daemon=True).start()  # a second, while the script runs
+    session = uuid.uuid4().hex
+    arguments = shlex.split(settings.train_args)
+    if kept:
+        arguments += ["--kept", str(_kept_file(kept))]
+    context = {SESSION_TAG: session, **_source(settings, model)}
+    variables = {"MLFLOW_EXPERIMENT_NAME": model.name, "MLFLOW_RUN_CONTEXT": json.dumps(context)}
+    files_before = set(KEPT.glob("*"))
+    KEPT.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    try:
+        code = _run_script(settings, model, arguments, variables)
+    except KeyboardInterrupt:
+        _end_run(settings, session)
+        raise
+    seconds = time.monotonic() - started
+    if code != 0:
+        _explain(code, sorted(set(KEPT.glob("*")) - files_before))
+    client = registry.connect(settings)
+    with registry.translated_errors():
+        run = _find_run(client, session, kept)
+        version = _register(client, run, model.name, context)
+        _write_request(settings, client, version)
+        _print_table(settings, model, client, run, version, seconds)
+    return version
+
+
+def _run_script(settings: Settings, model: folder.ModelFolder, arguments: list[str], variables: dict[str, str]) -> int:
+    if settings.in_docker:
+        command = image.training_command(settings, model, ["python", "train.py", *arguments], variables, KEPT)
+        return shell.wait(shell.start(command))
+    _make_experiment(settings, model.name)
+    variables |= {"MLFLOW_TRACKING_URI": settings.tracking_uri, "KEPT_DIR": str(KEPT)}
+    return shell.wait(shell.start([sys.executable, "train.py", *arguments], env=variables, cwd=model.path))
+
+
+def _make_experiment(settings: Settings, name: str) -> None:
+    """Give the embedded store's experiment its place for artifacts, which would else be the script's folder."""
+    client = registry.connect(settings)
+    if client.get_experiment_by_name(name) is None:
+        client.create_experiment(name, artifact_location=(STATE / "artifacts").as_uri())
+
+
+def _source(settings: Settings, model: folder.ModelFolder) -> dict[str, str]:
+    """Say where the version comes from, as MLflow's own tags where it has them."""
+    commit = shell.ask(["git", "-C", str(ROOT), "rev-parse", "HEAD"])
+    dirty = shell.ask(["git", "-C", str(ROOT), "status", "--porcelain", "--", str(model.path), "requirements", "src/scoring"])
+    source = {"mlflow.source.name": f"{model.path.relative_to(ROOT) if model.path.is_relative_to(ROOT) else model.path}/train.py"}
+    if commit[0] == 0:
+        source |= {"mlflow.source.git.commit": commit[1], "mlflow.source.git.dirty": str(bool(dirty[1])).lower()}
+    return source | {
+        "slipway.code": folder.digest([model.path, ROOT / "requirements" / "training.txt"], settings.train_args)[:12],
+        "slipway.image": image.training_tag(model) if settings.in_docker else "none (host)",
+    }
+
+
+def _end_run(settings: Settings, session: str) -> None:
+    """Mark the run of an interrupted training, so that it does not look as if it still ran."""
+    client = registry.connect(settings)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    for run in client.search_runs(experiments, f"tags.`{SESSION_TAG}` = '{session}' and attributes.status = 'RUNNING'"):
+        client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _explain(code: int, kept: list[Path]) -> None:
+    if kept:
+        raise SlipwayError(
+            "the tracking server went away and did not come back; the trained model is kept, nothing is lost",
+            f"make start_mlflow_services, then make train_model KEPT={kept[0].relative_to(ROOT)}",
+        )
+    raise SlipwayError(f"train.py ended with exit code {code}; its own words are above")
+
+
+def _kept_file(kept: str) -> Path:
+    file = (ROOT / kept).resolve()
+    if not file.is_file() or file.parent != KEPT:
+        there = ", ".join(str(path.relative_to(ROOT)) for path in KEPT.glob("*")) or "none"
+        raise SlipwayError(f"no kept model {kept}; there is: {there}")
+    return file
+
+
+def _find_run(client: MlflowClient, session: str, kept: str) -> Run:
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = client.search_runs(experiments, f"tags.`{SESSION_TAG}` = '{session}'", max_results=1)
+    if kept and not runs:
+        run_id = kept.removesuffix(".joblib").rsplit("-", 1)[-1]
+        return client.get_run(run_id)
+    if not runs:
+        raise SlipwayError("train.py ended well but logged no run", "call mlflow.start_run() in it; see model/README.md")
+    return runs[0]
+
+
+def _register(client: MlflowClient, run: Run, name: str, context: dict[str, str]) -> ModelVersion:
+    """Find the version that the script registered, or register the model it logged; say where it came from."""
+    versions = registry.find_versions_of_run(client, run.info.run_id)
+    if versions:
+        version = versions[0]
+    elif run.outputs and run.outputs.model_outputs:
+        import mlflow  # noqa: PLC0415 -- see registry.connect
+
+        version = mlflow.register_model(f"models:/{run.outputs.model_outputs[-1].model_id}", name)
+    else:
+        raise SlipwayError("train.py ended well but logged no model", "call mlflow.<flavour>.log_model(…) in it; see model/README.md")
+    data = [dataset.dataset for dataset in run.inputs.dataset_inputs] if run.inputs else []
+    tags = {key: value for key, value in context.items() if key != SESSION_TAG} | {"data.digest": data[0].digest if data else "unknown"}
+    for key, value in tags.items():
+        client.set_model_version_tag(version.name, version.version, key, value)
+    commit = context.get("mlflow.source.git.commit", "no commit")[:10] + (" and changes" if context.get("mlflow.source.git.dirty") == "true" else "")
+    text = f"{context['mlflow.source.name']} at {commit}, by {os.environ.get('USER', 'unknown')}; run {run.info.run_name}"
+    return client.update_model_version(version.name, version.version, text)
+
+
+def _write_request(settings: Settings, client: MlflowClient, version: ModelVersion) -> None:
+    """Keep the model's input example as `request.json`, the request to try first."""
+    example = registry.read_example(registry.fetch(registry.resolve(client, f"models:/{version.name}/{version.version}")))
+    if example is not None:
+        (settings.model_dir / "request.json").write_text(json.dumps(example) + "\n", encoding="utf-8")
+
+
+def _print_table(settings: Settings, model: folder.ModelFolder, client: MlflowClient, run: Run, version: ModelVersion, seconds: float) -> None:
+    champion = _champion_metrics(client, model.name)
+    table = Table(title=f"{version.name} version {version.version}", title_justify="left")
+    for heading in ("", "this version", "champion"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name, value in sorted(run.data.params.items()):
+        table.add_row(name, value, "")
+    for name, value in sorted(run.data.metrics.items()):
+        if name.startswith("fold_") or name.endswith("_std"):
+            continue
+        spread = f" ± {run.data.metrics[f'{name}_std']:.4g}" if f"{name}_std" in run.data.metrics else ""
+        better = _verdict(model, name, value, champion)
+        table.add_row(name, f"{value:.5g}{spread}", f"{champion[name]:.5g}{better}" if name in champion else "-")
+    Console().print(table)
+    print(f"trained and logged in {seconds:.1f} s, from {version.description}")
+    if settings.tracking_uri.startswith("http"):
+        print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
+    print(f"next  make serve_model MODEL=models:/{version.name}/{version.version}")
+
+
+def _verdict(model: folder.ModelFolder, name: str, value: float, champion: dict[str, float]) -> str:
+    if name != model.metric or name not in champion or value == champion[name]:
+        return ""
+    return " (better)" if model.is_better(value, champion[name]) else " (worse)"
+
+
+def _champion_metrics(client: MlflowClient, name: str) -> dict[str, float]:
+    aliases: dict[str, Any] = client.get_registered_model(name).aliases
+    if registry.CHAMPION not in aliases:
+        return {}
+    return dict(client.get_run(client.get_model_version(name, str(aliases[registry.CHAMPION])).run_id).data.metrics)
