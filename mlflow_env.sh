@@ -12,6 +12,7 @@ export MLFLOW_WORKERS="${MLFLOW_WORKERS:-1}"  # processes of the tracking server
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION="${MLFLOW_SERVER_ENABLE_JOB_EXECUTION:-false}"  # true: MLflow's job runners, 8 more processes and 2 GB
 export MLFLOW_DISABLE_TELEMETRY="${MLFLOW_DISABLE_TELEMETRY:-true}"  # MLflow reports usage to its makers unless true
 export DO_NOT_TRACK="${DO_NOT_TRACK:-true}"  # the same for other tools; MLflow knows only the word true
+export MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="${MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR:-false}"  # true: MLflow draws one for every few files
 export COMPOSE_PROJECT_NAME="${COMPOSE_PROJECT_NAME:-slipway}"  # names the services' containers, network and volume
 export BACKUP_DIR="${BACKUP_DIR:-backups}"  # make backup writes here
 export PYTHON_IMAGE="${PYTHON_IMAGE:-python:3.13-slim-trixie}"  # what base_container builds on

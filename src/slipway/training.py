@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import importlib
 import json
-import os
 import shlex
 import sys
 import threading
@@ -147,7 +147,7 @@ def _register(client: MlflowClient, run: Run, name: str, context: dict[str, str]
     for key, value in tags.items():
         client.set_model_version_tag(version.name, version.version, key, value)
     commit = context.get("mlflow.source.git.commit", "no commit")[:10] + (" and changes" if context.get("mlflow.source.git.dirty") == "true" else "")
-    text = f"{context['mlflow.source.name']} at {commit}, by {os.environ.get('USER', 'unknown')}; run {run.info.run_name}"
+    text = f"{context['mlflow.source.name']} at {commit}, by {getpass.getuser()}; run {run.info.run_name}"
     return client.update_model_version(version.name, version.version, text)
 
 

@@ -1,0 +1,125 @@
+"""Serving: a model's files in a container of layer 3, or in a process of `.venv`. What runs where is decided here."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from slipway import folder, image, registry, shell
+from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError
+from slipway.settings import STATE
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from slipway.settings import Settings
+
+RECORDS = STATE / "serving"  # which model listens on which port, for test_api
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model that is ready to be served: what it is, and its files on this machine."""
+
+    model: registry.Model
+    files: Path
+
+
+def serve(settings: Settings, uri: str) -> None:
+    """Serve a model in the foreground on 127.0.0.1:PORT until Ctrl-C.
+
+    Raises SlipwayError when there is no such model, the port is taken, or the server ends by itself.
+    """
+    _check_port(settings)
+    prepared = prepare(settings, uri)
+    command, environment = command_for(settings, prepared)
+    with recorded(settings, prepared):
+        print(f"serving {prepared.model.uri} at {settings.api_url}; Ctrl-C stops it\nnext  make test_api, in another terminal", flush=True)
+        try:
+            code = shell.wait(shell.start(command, env=environment))
+        except KeyboardInterrupt:
+            print("\nstopped")
+            return
+    if code == MODEL_DID_NOT_LOAD:
+        raise SlipwayError(f"{prepared.model.uri} did not load; the reason is above", "make list_models, for another version", code)
+    if code != 0:
+        raise SlipwayError(f"the server ended with exit code {code}; its own words are above")
+
+
+def prepare(settings: Settings, uri: str) -> Prepared:
+    """Find a model and bring its files here; check that the libraries that would serve it are those it was trained with."""
+    needs_registry = uri.strip().startswith(("models:", "runs:"))
+    model = registry.resolve(registry.connect(settings) if needs_registry else None, uri)
+    files = registry.fetch(model)
+    registry.read_metadata(files)
+    image.check_libraries(files, model)
+    return Prepared(model, files)
+
+
+def command_for(settings: Settings, prepared: Prepared) -> tuple[list[str], dict[str, str]]:
+    """Return the command that serves a model in the foreground, and what to add to its environment; build its image."""
+    if not settings.in_docker:
+        command = [sys.executable, "-m", "scoring", str(prepared.files), "--port", str(settings.port)]
+        return command, {"PYTHONWARNINGS": "ignore"}
+    tag = image.build_served(settings, folder.load(settings.model_dir), prepared.model, prepared.files)
+    name = f"{settings.project}-serve-{settings.port}"
+    shell.ask(["docker", "rm", "--force", name])  # one that a crash left behind
+    return [
+        "docker", "run", "--rm", "--name", name, *image.HARDENING, "--publish", f"127.0.0.1:{settings.port}:8080", tag,
+    ], {}  # fmt: skip
+
+
+def start(settings: Settings, prepared: Prepared, log: Path) -> subprocess.Popen[bytes]:
+    """Serve a model in the background, with its output in `log`."""
+    _check_port(settings)
+    command, environment = command_for(settings, prepared)
+    return shell.start(command, env=environment, log=log)
+
+
+@contextmanager
+def recorded(settings: Settings, prepared: Prepared) -> Iterator[None]:
+    """While a model is served, keep a note of which one it is."""
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    record = RECORDS / f"{settings.port}.json"
+    record.write_text(json.dumps(asdict(prepared.model) | {"files": str(prepared.files)}), encoding="utf-8")
+    try:
+        yield
+    finally:
+        record.unlink(missing_ok=True)
+
+
+def find_recorded(settings: Settings) -> str | None:
+    """Return the URI of the model that is served on PORT, or None when `serve_model` serves none there."""
+    record = RECORDS / f"{settings.port}.json"
+    return str(json.loads(record.read_text(encoding="utf-8"))["uri"]) if record.exists() else None
+
+
+def find_free_port() -> int:
+    """Return a port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def port_is_free(port: int) -> bool:
+    """Whether nothing listens on a port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _check_port(settings: Settings) -> None:
+    if not port_is_free(settings.port):
+        raise SlipwayError(f"port {settings.port} is taken", f"PORT={settings.port + 1} with the same command")
+
+

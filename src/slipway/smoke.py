@@ -1,0 +1,139 @@
+"""The API test: real rows to a served model, its answers against the model loaded here, then the contract for bad input.
+
+`prepare` makes what the test asks, as a file; tests/api holds the test itself.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+from rich.console import Console
+from rich.table import Table
+
+from slipway import registry, serving
+from slipway.errors import USAGE, SlipwayError
+from slipway.settings import BUILD, ROOT
+
+if TYPE_CHECKING:
+    from slipway.settings import Settings
+
+DEADLINE = 60  # s for a server to get ready
+CASE = "SLIPWAY_API_CASE"  # names the file with the case, for tests/api
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the API test sends and expects: n rows as a dataframe_split, n predictions, n true values (or none known)."""
+
+    url: str
+    uri: str
+    rows: dict[str, Any]
+    expected: list[Any]
+    true: list[str]
+
+    @classmethod
+    def load(cls) -> Case:
+        """Read the case that `check` wrote."""
+        return cls(**json.loads(Path(os.environ[CASE]).read_text(encoding="utf-8")))
+
+
+def check(settings: Settings, uri: str = "") -> Case:
+    """Test the API of a served model; print its predictions beside the true values, and what fails.
+
+    Raises SlipwayError when the test fails.
+    """
+    wait_until_ready(settings.api_url)
+    case = prepare(settings, uri)
+    file = BUILD / "api" / f"{settings.port}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(asdict(case)), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "tests/api", "--quiet", "--no-header", "--tb=line", "--show-capture=no", "-p", "no:cacheprovider"]
+    completed = subprocess.run(command, cwd=ROOT, env={**os.environ, CASE: str(file)}, check=False, capture_output=True, text=True)
+    if completed.returncode != 0:
+        print(completed.stdout)
+        raise SlipwayError(f"the API at {case.url} does not do what {case.uri} should; the reasons are above")
+    show(case)
+    print(f"{completed.stdout.strip().splitlines()[-1]}: {case.url} serves {case.uri}")
+    return case
+
+
+def prepare(settings: Settings, uri: str = "") -> Case:
+    """Find which model should answer, rows to send, and what the model itself, loaded here, says to them."""
+    uri = uri or serving.find_recorded(settings) or ""
+    if not uri:
+        raise SlipwayError(f"which model should {settings.api_url} serve? It was not started by make serve_model here", "make test_api MODEL=…", USAGE)
+    prepared = serving.prepare(settings, uri)
+    rows, true = _read_rows(settings, prepared)
+    return Case(settings.api_url, prepared.model.uri, rows, registry.predict(prepared.files, rows), true)
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Wait until `/ping` answers; give up when `process`, which serves it, has ended.
+
+    Raises SlipwayError at the deadline.
+    """
+    deadline = time.monotonic() + DEADLINE
+    said = False
+    while time.monotonic() < deadline and (process is None or process.poll() is None):
+        try:
+            if requests.get(f"{url}/ping", timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            pass
+        except requests.RequestException as error:
+            raise SlipwayError(f"{url} is not an address of an API: {error}", "URL=http://127.0.0.1:8001", USAGE) from None
+        if not said and time.monotonic() > deadline - DEADLINE + 2:
+            print(f"waiting for {url}, at most {DEADLINE} s …", file=sys.stderr, flush=True)
+            said = True
+        time.sleep(0.1)
+    raise SlipwayError(f"no model answers at {url}", "make serve_model MODEL=…, in another terminal")
+
+
+def show(case: Case) -> None:
+    """Print the rows that were sent, what came back, and the true values."""
+    table = Table(box=None, header_style="bold")
+    columns = case.rows["columns"]
+    shown = columns[:4]
+    for heading in (*shown, *(["…"] if len(columns) > len(shown) else []), "prediction", "true value"):
+        table.add_column(str(heading), justify="right")
+    for index, row in enumerate(case.rows["data"]):
+        values = [_short(value) for value in row[: len(shown)]] + (["…"] if len(columns) > len(shown) else [])
+        table.add_row(*values, _short(case.expected[index]), case.true[index] if case.true else "?")
+    Console().print(table)
+
+
+def _read_rows(settings: Settings, prepared: serving.Prepared) -> tuple[dict[str, Any], list[str]]:
+    """Take the rows from the run's sample.csv, which knows the true values, or else from the model's input example."""
+    example = registry.read_example(prepared.files) or {}
+    sample = None
+    if prepared.model.run_id:
+        try:
+            sample = registry.read_sample(registry.connect(settings), prepared.model)
+        except SlipwayError:
+            print("note: the tracking server does not answer, so the true values are not known", file=sys.stderr)
+    if "dataframe_split" in example:
+        rows = {key: example["dataframe_split"][key] for key in ("columns", "data")}
+    elif sample is None:
+        raise SlipwayError(f"{prepared.model.uri} has no input example to send", "log the model with input_example=…; see model/README.md")
+    if sample is None:
+        return rows, []
+    heading, *lines = list(csv.reader(io.StringIO(sample)))
+    if not example:
+        rows = {"columns": heading[:-1], "data": [[float(value) for value in line[:-1]] for line in lines]}
+    return rows, [line[-1] for line in lines][: len(rows["data"])]
+
+
+def _short(value: object) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+

@@ -1,0 +1,68 @@
+"""The API of a served model, wherever it runs: `make test_api` gives it the address, the rows and the model's own answers."""
+
+import copy
+import math
+from typing import Any
+
+import pytest
+import requests
+from slipway.smoke import Case
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    """Return what `make test_api` prepared."""
+    return Case.load()
+
+
+def post(case: Case, body: Any = None, data: bytes | None = None) -> requests.Response:  # noqa: ANN401 -- any JSON
+    """Send one request to /invocations."""
+    return requests.post(f"{case.url}/invocations", json=body, data=data, headers={"Content-Type": "application/json"}, timeout=30)
+
+
+def change(case: Case, row: list[Any] | None = None, drop: int | None = None) -> dict[str, Any]:
+    """Return a request with its first row replaced, or without one column."""
+    rows = copy.deepcopy(case.rows)
+    if row is not None:
+        rows["data"][0] = row
+    if drop is not None:
+        rows = {"columns": [name for at, name in enumerate(rows["columns"]) if at != drop],
+                "data": [[value for at, value in enumerate(line) if at != drop] for line in rows["data"]]}  # fmt: skip
+    return {"dataframe_split": rows}
+
+
+def test_predictions_are_the_models_own(case: Case) -> None:
+    """It answers 200, one finite prediction a row, each equal to that of the model loaded directly."""
+    answer = post(case, {"dataframe_split": case.rows})
+    predictions = answer.json().get("predictions") if answer.ok else None
+
+    assert answer.status_code == requests.codes.ok, f"status {answer.status_code}: {answer.text[:300]}"
+    assert predictions is not None, f"no predictions in {answer.text[:300]}"
+    assert len(predictions) == len(case.rows["data"]), f"{len(predictions)} predictions for {len(case.rows['data'])} rows"
+    for served, direct in zip(predictions, case.expected, strict=True):
+        if isinstance(direct, float):
+            assert math.isfinite(served), f"a prediction is {served}"
+            assert math.isclose(served, direct, rel_tol=1e-9), f"it predicts {served}, the model loaded directly {direct}"
+        else:
+            assert served == direct, f"it predicts {served}, the model loaded directly {direct}"
+
+
+def test_missing_column_is_refused(case: Case) -> None:
+    """A row without a column that the model needs gets a 4xx."""
+    answer = post(case, change(case, drop=0))
+
+    assert 400 <= answer.status_code < 500, f"without {case.rows['columns'][0]} it answers {answer.status_code}"
+
+
+def test_wrong_type_is_refused(case: Case) -> None:
+    """A list where a value belongs gets a 4xx."""
+    answer = post(case, change(case, row=[["not", "a", "value"] for _ in case.rows["columns"]]))
+
+    assert 400 <= answer.status_code < 500, f"to lists instead of values it answers {answer.status_code}"
+
+
+def test_malformed_body_is_refused(case: Case) -> None:
+    """A body that is not JSON gets a 4xx."""
+    answer = post(case, data=b'{"dataframe_split": ')
+
+    assert 400 <= answer.status_code < 500, f"to half a body it answers {answer.status_code}"

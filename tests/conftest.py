@@ -1,0 +1,50 @@
+"""What all tests share: the rule for missing tools, settings of their own, and running make in a clean environment."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from slipway import settings as slipway_settings
+from slipway.settings import ROOT, Settings
+
+REQUIRED = {tool for tool in os.environ.get("REQUIRE", "").split(",") if tool}  # CI sets it; a missing tool then fails
+
+
+def need(tool: str, present: bool, cure: str) -> None:
+    """Skip the test on a machine without a tool, and say so; fail where REQUIRE names it."""
+    if present:
+        return
+    if tool in REQUIRED:
+        pytest.fail(f"REQUIRE names {tool}, and it is not here: {cure}", pytrace=False)
+    pytest.skip(f"needs {tool}: {cure}")
+
+
+@pytest.fixture(scope="session")
+def docker() -> None:
+    """Need a Docker engine that answers."""
+    answers = shutil.which("docker") is not None and subprocess.run(["docker", "version"], check=False, capture_output=True).returncode == 0
+    need("docker", answers, "start Docker, then make test_e2e")
+
+
+@pytest.fixture
+def host_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Return settings of the host runtime with a store of the test's own."""
+    for name in ("MLFLOW_TRACKING_URI", "MODEL_DIR", "TRAIN_ARGS", "URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RUNTIME", "host")
+    return replace(slipway_settings.load(), external_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.fixture(scope="session")
+def make() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs `make TARGET NAME=value…` in this checkout and returns what it printed."""
+
+    def run(target: str, timeout: float = 600, **variables: str) -> subprocess.CompletedProcess[str]:
+        command = ["make", "--no-print-directory", target, *(f"{name}={value}" for name, value in variables.items())]
+        return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=timeout)
+
+    return run
