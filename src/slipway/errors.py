@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,9 @@ class SlipwayError(Exception):
 
 
 def exit_cleanly(main: Callable[[], None]) -> None:
-    """Run a script's `main` and leave with its exit code: an error in words, Ctrl-C without a traceback."""
+    """Run a script's `main` and leave with its exit code: an error in words, Ctrl-C (or SIGTERM) without a traceback."""
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, _interrupt)
     try:
         main()
     except SlipwayError as error:
@@ -41,3 +44,7 @@ def exit_cleanly(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

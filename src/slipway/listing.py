@@ -46,7 +46,7 @@ def show(settings: Settings, form: str) -> None:
     if not console.is_terminal:
         console = Console(width=WIDTH_OFF_TERMINAL)
     console.print(table)
-    print(f"\nnext  make serve_model MODEL={rows[0].model}")
+    print(f"\nnext  {settings.make} serve_model MODEL={rows[0].model}")
 
 
 def age(created: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ import yaml
 
 from slipway import folder
 from slipway.errors import USAGE, SlipwayError
-from slipway.settings import BUILD, STATE
+from slipway.settings import BUILD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,15 +67,15 @@ def connect(settings: Settings) -> MlflowClient:
     check_reachable(settings)
     import mlflow  # noqa: PLC0415 -- costs a second, which a wrong call need not wait for
 
+    _make_embedded_store(settings)
     mlflow.set_tracking_uri(settings.tracking_uri)
     return mlflow.MlflowClient()
 
 
 def check_reachable(settings: Settings) -> None:
-    """Raise SlipwayError when the tracking server's API does not answer; make the embedded store's folder."""
+    """Raise SlipwayError when the tracking server's API does not answer; the embedded store always does."""
     uri = settings.tracking_uri
     if not uri.startswith("http"):
-        STATE.mkdir(exist_ok=True)
         return
     cure = "make start_mlflow_services" if settings.owns_tracking else "check MLFLOW_TRACKING_URI, or unset it"
     try:
@@ -146,7 +147,9 @@ def fetch(model: Model) -> Path:
             raise SlipwayError(f"the files of {model.uri} cannot be read: {error}", "make list_models, for another version") from None
         found = next(Path(scratch).rglob("MLmodel"), None)
         if found is None:
-            raise SlipwayError(f"the files of {model.uri} are gone: there is no MLmodel at {model.location}", "make list_models, for another version")
+            raise SlipwayError(
+                f"the files of {model.uri} are gone: there is no MLmodel at {model.location}", "make list_models, for another version"
+            )
         shutil.move(found.parent, target)
     return target
 
@@ -154,6 +157,12 @@ def fetch(model: Model) -> Path:
 def find_versions_of_run(client: MlflowClient, run_id: str) -> list[ModelVersion]:
     """Return the registered versions that a run made, newest first."""
     return sorted(_pages(client.search_model_versions, f"run_id = '{run_id}'"), key=lambda version: -int(version.version))
+
+
+def find_by_tag(client: MlflowClient, name: str, tag: str, value: str) -> ModelVersion | None:
+    """Return the newest version of a model that has a tag with a value, or None."""
+    found = _pages(client.search_model_versions, f"name = '{name}' and tag.`{tag}` = '{value}'")
+    return max(found, key=lambda version: int(version.version), default=None)
 
 
 def read_sample(client: MlflowClient, model: Model) -> str | None:
@@ -207,6 +216,20 @@ def read_example(path: Path) -> dict[str, Any] | None:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
 
+def _make_embedded_store(settings: Settings) -> None:
+    """Make the sqlite database aside and put it in its place when it is whole: half a schema could not be mended."""
+    file = Path(settings.tracking_uri.removeprefix("sqlite:///"))
+    if not settings.tracking_uri.startswith("sqlite:///") or file.exists():
+        return
+    import mlflow  # noqa: PLC0415 -- see connect
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
+        mlflow.MlflowClient(f"sqlite:///{scratch}/mlflow.db").search_experiments()
+        Path(scratch, "mlflow.db").replace(file)
+
+
 def _resolve_path(path: Path) -> Model:
     if not path.exists():
         raise SlipwayError(f"no such folder: {path}", f"make list_models, then {FORMS}")
@@ -255,7 +278,9 @@ def _resolve_run(client: MlflowClient, run_id: str, path: str) -> Model:
         run = client.get_run(run_id)
     except MlflowException:
         raise SlipwayError(f"no run {run_id!r}", "make list_models shows the runs of all versions") from None
-    logged = {client.get_logged_model(output.model_id).name: output.model_id for output in (run.outputs.model_outputs if run.outputs else [])}
+    logged = {
+        client.get_logged_model(output.model_id).name: output.model_id for output in (run.outputs.model_outputs if run.outputs else [])
+    }
     if path in logged:
         return _resolve_logged(client, logged[path])
     if any(file.path == f"{path}/MLmodel" for file in client.list_artifacts(run_id, path)):  # a run of MLflow 2

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
-import socket
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import requests
 
-from slipway import image, shell
+from slipway import image, ports, registry, shell
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT, STATE
 
@@ -45,7 +45,7 @@ def start(settings: Settings) -> None:
     mlflow_image = image.build_mlflow(settings)
     _check_volumes(settings)
     if not _is_running(settings, "mlflow"):
-        _check_port(settings)
+        ports.check(settings.mlflow_port, "MLFLOW_PORT")
     environment = _make_environment(settings) | {"MLFLOW_IMAGE": mlflow_image}
     started = time.monotonic()
     command = compose(settings, "up", "--detach", "--wait", "--wait-timeout", str(DEADLINE), "--remove-orphans")
@@ -72,13 +72,30 @@ def follow_logs(settings: Settings) -> None:
     shell.wait(shell.start(compose(settings, "logs", "--follow", "--tail", "100"), env=_placeholders()))
 
 
+def show_ui(settings: Settings) -> None:
+    """Print where MLflow's UI is; the embedded store has none until this serves it, in the foreground."""
+    if settings.in_docker:
+        registry.check_reachable(settings)
+        print(settings.tracking_uri)
+        return
+    ports.check(settings.mlflow_port, "MLFLOW_PORT")
+    registry.connect(settings)
+    print(f"http://127.0.0.1:{settings.mlflow_port}; Ctrl-C stops it", flush=True)
+    command = ["mlflow", "server", "--backend-store-uri", settings.tracking_uri, "--host", "127.0.0.1", "--port", str(settings.mlflow_port)]
+    command += ["--workers", "1", "--default-artifact-root", (STATE / "artifacts").as_uri()]
+    with contextlib.suppress(KeyboardInterrupt):
+        shell.wait(shell.start([sys.executable, "-m", *command]))
+
+
 def reset_password(settings: Settings) -> None:
     """Give the database user the password in `.slipway/postgres_password`, over Postgres's own local socket."""
     image.check_engine()
     _make_environment(settings)
     statement = f"ALTER USER mlflow PASSWORD '{PASSWORD.read_text(encoding='utf-8')}'\n"
     shell.run(compose(settings, "up", "--detach", "--wait", "postgres"), env=_make_environment(settings))
-    code, words = shell.ask(compose(settings, "exec", "-T", "postgres", "psql", "--username=mlflow", "--quiet"), env=_placeholders(), words=statement)
+    code, words = shell.ask(
+        compose(settings, "exec", "-T", "postgres", "psql", "--username=mlflow", "--quiet"), env=_placeholders(), words=statement
+    )
     if code != 0:
         raise SlipwayError(f"Postgres did not take the password: {words}")
     print("done\nnext  make start_mlflow_services")
@@ -149,24 +166,16 @@ def _check_volumes(settings: Settings) -> None:
         )
 
 
-def _check_port(settings: Settings) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", settings.mlflow_port))
-        except OSError:
-            airplay = " (macOS: AirPlay Receiver, in System Settings)" if sys.platform == "darwin" else ""
-            raise SlipwayError(
-                f"port {settings.mlflow_port} is taken by another program{airplay}", "MLFLOW_PORT=5050 make start_mlflow_services"
-            ) from None
-
-
 def _check_names(settings: Settings) -> None:
     for name in NAMES:
         host = f"{name}:{settings.mlflow_port}"
-        answer = requests.get(f"{settings.tracking_uri}/api/2.0/mlflow/experiments/search?max_results=1", headers={"Host": host}, timeout=10)
+        answer = requests.get(
+            f"{settings.tracking_uri}/api/2.0/mlflow/experiments/search?max_results=1", headers={"Host": host}, timeout=10
+        )
         if not answer.ok:
-            raise SlipwayError(f"the tracking server answers {answer.status_code} to clients that call it {host}", "see --allowed-hosts in compose.yaml")
+            raise SlipwayError(
+                f"the tracking server answers {answer.status_code} to clients that call it {host}", "see --allowed-hosts in compose.yaml"
+            )
 
 
 def _is_running(settings: Settings, service: str) -> bool:

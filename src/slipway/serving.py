@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from slipway import folder, image, registry, shell
+from slipway import folder, image, ports, registry, shell
 from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError
 from slipway.settings import STATE
 
@@ -36,11 +35,14 @@ def serve(settings: Settings, uri: str) -> None:
 
     Raises SlipwayError when there is no such model, the port is taken, or the server ends by itself.
     """
-    _check_port(settings)
+    ports.check(settings.port, "PORT")
     prepared = prepare(settings, uri)
     command, environment = command_for(settings, prepared)
     with recorded(settings, prepared):
-        print(f"serving {prepared.model.uri} at {settings.api_url}; Ctrl-C stops it\nnext  make test_api, in another terminal", flush=True)
+        print(
+            f"serving {prepared.model.uri} at {settings.api_url}; Ctrl-C stops it\nnext  {settings.make} test_api, in another terminal",
+            flush=True,
+        )
         try:
             code = shell.wait(shell.start(command, env=environment))
         except KeyboardInterrupt:
@@ -77,7 +79,7 @@ def command_for(settings: Settings, prepared: Prepared) -> tuple[list[str], dict
 
 def start(settings: Settings, prepared: Prepared, log: Path) -> subprocess.Popen[bytes]:
     """Serve a model in the background, with its output in `log`."""
-    _check_port(settings)
+    ports.check(settings.port, "PORT")
     command, environment = command_for(settings, prepared)
     return shell.start(command, env=environment, log=log)
 
@@ -98,28 +100,3 @@ def find_recorded(settings: Settings) -> str | None:
     """Return the URI of the model that is served on PORT, or None when `serve_model` serves none there."""
     record = RECORDS / f"{settings.port}.json"
     return str(json.loads(record.read_text(encoding="utf-8"))["uri"]) if record.exists() else None
-
-
-def find_free_port() -> int:
-    """Return a port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def port_is_free(port: int) -> bool:
-    """Whether nothing listens on a port of 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _check_port(settings: Settings) -> None:
-    if not port_is_free(settings.port):
-        raise SlipwayError(f"port {settings.port} is taken", f"PORT={settings.port + 1} with the same command")
-
-

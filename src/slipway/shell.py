@@ -7,13 +7,14 @@ import shlex
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 GRACE_SECONDS = 4  # Ctrl-C ends a foreground program within 5 s
@@ -37,7 +38,9 @@ def ask(command: Sequence[str], *, env: Mapping[str, str] | None = None, words: 
     return completed.returncode, (completed.stdout + completed.stderr).strip()
 
 
-def start(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, log: Path | None = None) -> subprocess.Popen[bytes]:
+def start(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, log: Path | None = None
+) -> subprocess.Popen[bytes]:
     """Start a program in the background; with `log`, in a session of its own with its output in that file."""
     if log is None:
         echo(command)
@@ -49,9 +52,8 @@ def start(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: 
 def wait(process: subprocess.Popen[bytes]) -> int:
     """Wait for a foreground program and return its exit code.
 
-    Ctrl-C or SIGTERM to us ends it within `GRACE_SECONDS`, and is raised as KeyboardInterrupt.
+    Ctrl-C (or SIGTERM to us) ends it within `GRACE_SECONDS`, and is raised as KeyboardInterrupt.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         return process.wait()
     except KeyboardInterrupt:
@@ -59,9 +61,26 @@ def wait(process: subprocess.Popen[bytes]) -> int:
         raise
 
 
+@contextmanager
+def running(process: subprocess.Popen[bytes], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Have a background program run for a while and stop it in any case; when it ended by itself, raise its last words."""
+    try:
+        yield process
+    except SlipwayError as error:
+        if process.poll() is None:
+            raise
+        words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:]
+        raise SlipwayError(
+            f"the program ended with exit code {process.returncode}:\n    " + "\n    ".join(words), code=error.code
+        ) from None
+    finally:
+        stop(process)
+
+
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a program: SIGTERM, then SIGKILL when it does not go within `GRACE_SECONDS`."""
+    """End a program: SIGTERM, then SIGKILL when it does not go within `GRACE_SECONDS`; an impatient Ctrl-C changes nothing."""
     if process.poll() is None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         process.terminate()
         try:
             process.wait(GRACE_SECONDS)
@@ -77,7 +96,3 @@ def echo(command: Sequence[str]) -> None:
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
     return {**os.environ, **(extra or {})}
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

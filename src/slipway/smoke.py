@@ -47,17 +47,28 @@ class Case:
         return cls(**json.loads(Path(os.environ[CASE]).read_text(encoding="utf-8")))
 
 
-def check(settings: Settings, uri: str = "") -> Case:
+def check(settings: Settings, uri: str = "", process: subprocess.Popen[bytes] | None = None) -> Case:
     """Test the API of a served model; print its predictions beside the true values, and what fails.
 
-    Raises SlipwayError when the test fails.
+    `process` is the server, where it is ours. Raises SlipwayError when the test fails, or the server does not get ready.
     """
-    wait_until_ready(settings.api_url)
     case = prepare(settings, uri)
+    wait_until_ready(settings.api_url, process)
     file = BUILD / "api" / f"{settings.port}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(asdict(case)), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "tests/api", "--quiet", "--no-header", "--tb=line", "--show-capture=no", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "tests/api",
+        "--quiet",
+        "--no-header",
+        "--tb=line",
+        "--show-capture=no",
+        "-p",
+        "no:cacheprovider",
+    ]
     completed = subprocess.run(command, cwd=ROOT, env={**os.environ, CASE: str(file)}, check=False, capture_output=True, text=True)
     if completed.returncode != 0:
         print(completed.stdout)
@@ -71,7 +82,9 @@ def prepare(settings: Settings, uri: str = "") -> Case:
     """Find which model should answer, rows to send, and what the model itself, loaded here, says to them."""
     uri = uri or serving.find_recorded(settings) or ""
     if not uri:
-        raise SlipwayError(f"which model should {settings.api_url} serve? It was not started by make serve_model here", "make test_api MODEL=…", USAGE)
+        raise SlipwayError(
+            f"which model should {settings.api_url} serve? It was not started by make serve_model here", "make test_api MODEL=…", USAGE
+        )
     prepared = serving.prepare(settings, uri)
     rows, true = _read_rows(settings, prepared)
     return Case(settings.api_url, prepared.model.uri, rows, registry.predict(prepared.files, rows), true)
@@ -135,5 +148,3 @@ def _read_rows(settings: Settings, prepared: serving.Prepared) -> tuple[dict[str
 
 def _short(value: object) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
-
-

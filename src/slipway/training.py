@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -20,8 +21,6 @@ from slipway.errors import SlipwayError
 from slipway.settings import ROOT, STATE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 SESSION_TAG = "slipway.training"  # finds the run of one training, whatever experiment its script chose
+CODE_TAG = "slipway.code"  # what the version was trained from
 KEPT = STATE / "kept"  # models that MLflow did not take
 
 
@@ -66,6 +66,12 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     return version
 
 
+def code_digest(settings: Settings, model: folder.ModelFolder) -> str:
+    """Return what identifies a training: the folder's code, the locked libraries, the arguments."""
+    code = [path for path in sorted(model.path.iterdir()) if path.suffix in {".py", ".toml"}]
+    return folder.digest([*code, ROOT / "requirements" / "training.txt"], settings.train_args)[:12]
+
+
 def _run_script(settings: Settings, model: folder.ModelFolder, arguments: list[str], variables: dict[str, str]) -> int:
     if settings.in_docker:
         command = image.training_command(settings, model, ["python", "train.py", *arguments], variables, KEPT)
@@ -78,8 +84,9 @@ def _run_script(settings: Settings, model: folder.ModelFolder, arguments: list[s
 def _make_experiment(settings: Settings, name: str) -> None:
     """Give the embedded store's experiment its place for artifacts, which would else be the script's folder."""
     client = registry.connect(settings)
-    if client.get_experiment_by_name(name) is None:
-        client.create_experiment(name, artifact_location=(STATE / "artifacts").as_uri())
+    if settings.tracking_uri.startswith("sqlite:///") and client.get_experiment_by_name(name) is None:
+        artifacts = Path(settings.tracking_uri.removeprefix("sqlite:///")).parent / "artifacts"
+        client.create_experiment(name, artifact_location=artifacts.as_uri())
 
 
 def _source(settings: Settings, model: folder.ModelFolder) -> dict[str, str]:
@@ -90,7 +97,7 @@ def _source(settings: Settings, model: folder.ModelFolder) -> dict[str, str]:
     if commit[0] == 0:
         source |= {"mlflow.source.git.commit": commit[1], "mlflow.source.git.dirty": str(bool(dirty[1])).lower()}
     return source | {
-        "slipway.code": folder.digest([model.path, ROOT / "requirements" / "training.txt"], settings.train_args)[:12],
+        CODE_TAG: code_digest(settings, model),
         "slipway.image": image.training_tag(model) if settings.in_docker else "none (host)",
     }
 
@@ -146,7 +153,9 @@ def _register(client: MlflowClient, run: Run, name: str, context: dict[str, str]
     tags = {key: value for key, value in context.items() if key != SESSION_TAG} | {"data.digest": data[0].digest if data else "unknown"}
     for key, value in tags.items():
         client.set_model_version_tag(version.name, version.version, key, value)
-    commit = context.get("mlflow.source.git.commit", "no commit")[:10] + (" and changes" if context.get("mlflow.source.git.dirty") == "true" else "")
+    commit = context.get("mlflow.source.git.commit", "no commit")[:10] + (
+        " and changes" if context.get("mlflow.source.git.dirty") == "true" else ""
+    )
     text = f"{context['mlflow.source.name']} at {commit}, by {getpass.getuser()}; run {run.info.run_name}"
     return client.update_model_version(version.name, version.version, text)
 
@@ -158,7 +167,9 @@ def _write_request(settings: Settings, client: MlflowClient, version: ModelVersi
         (settings.model_dir / "request.json").write_text(json.dumps(example) + "\n", encoding="utf-8")
 
 
-def _print_table(settings: Settings, model: folder.ModelFolder, client: MlflowClient, run: Run, version: ModelVersion, seconds: float) -> None:
+def _print_table(
+    settings: Settings, model: folder.ModelFolder, client: MlflowClient, run: Run, version: ModelVersion, seconds: float
+) -> None:
     champion = _champion_metrics(client, model.name)
     table = Table(title=f"{version.name} version {version.version}", title_justify="left")
     for heading in ("", "this version", "champion"):
@@ -175,7 +186,7 @@ def _print_table(settings: Settings, model: folder.ModelFolder, client: MlflowCl
     print(f"trained and logged in {seconds:.1f} s, from {version.description}")
     if settings.tracking_uri.startswith("http"):
         print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
-    print(f"next  make serve_model MODEL=models:/{version.name}/{version.version}")
+    print(f"next  {settings.make} serve_model MODEL=models:/{version.name}/{version.version}")
 
 
 def _verdict(model: folder.ModelFolder, name: str, value: float, champion: dict[str, float]) -> str:

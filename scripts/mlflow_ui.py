@@ -1,0 +1,15 @@
+"""Print where MLflow's UI is; with RUNTIME=host, serve it from the embedded store until Ctrl-C."""
+
+import argparse
+
+from slipway import errors, services, settings
+
+
+def main() -> None:
+    """Show the UI."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    services.show_ui(settings.load())
+
+
+if __name__ == "__main__":
+    errors.exit_cleanly(main)

@@ -1,0 +1,57 @@
+"""The whole way on one machine without Docker: train, register, alias, serve, test."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING
+
+from slipway import folder, ports, registry, serving, shell, smoke, training
+from slipway.settings import BUILD
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+    from slipway.settings import Settings
+
+
+def run(settings: Settings) -> None:
+    """Take the model folder all the way to tested answers; what an earlier run made is used again.
+
+    Raises SlipwayError where a step fails; whatever was started is stopped in any case.
+    """
+    started = time.monotonic()
+    model = folder.load(settings.model_dir)
+    client = registry.connect(settings)
+    version = registry.find_by_tag(client, model.name, training.CODE_TAG, training.code_digest(settings, model))
+    if version is None:
+        _say("train and register")
+        version = training.train(settings)
+    else:
+        _say(f"already trained from this code: {model.name} version {version.version}")
+    _promote(settings, version)
+
+    if not ports.is_free(settings.port):
+        settings = dataclasses.replace(settings, port=ports.find_free())
+    uri = f"models:/{model.name}@{registry.CHAMPION}"
+    _say(f"serve {uri} at {settings.api_url}")
+    prepared = serving.prepare(settings, uri)
+    log = BUILD / "demo-server.log"
+    log.parent.mkdir(exist_ok=True)
+    with shell.running(serving.start(settings, prepared, log), log) as process:
+        _say("test it: rows of the data, its predictions, the true values")
+        smoke.check(settings, prepared.model.uri, process)
+    print(f"\ndone in {time.monotonic() - started:.1f} s; the server is stopped, the model stays in .slipway/")
+    print(f"next  {settings.make} serve_model MODEL={uri}")
+    print("      edit model/train.py, then make demo again; with Docker: make init_local")
+
+
+def _promote(settings: Settings, version: ModelVersion) -> None:
+    client = registry.connect(settings)
+    if client.get_registered_model(version.name).aliases.get(registry.CHAMPION) != version.version:
+        client.set_registered_model_alias(version.name, registry.CHAMPION, version.version)
+        _say(f"{version.name} version {version.version} is now @{registry.CHAMPION}")
+
+
+def _say(words: str) -> None:
+    print(f"\n== {words}", flush=True)

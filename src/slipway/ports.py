@@ -1,0 +1,38 @@
+"""Ports of 127.0.0.1: whether one is free, and one that is."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+from slipway.errors import SlipwayError
+
+LOCAL = "127.0.0.1"
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens on a port. (macOS lets one bind a port whose wildcard address is taken: so ask first.)"""
+    with socket.socket() as probe:
+        if probe.connect_ex((LOCAL, port)) == 0:
+            return False
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOCAL, port))
+        except OSError:
+            return False
+    return True
+
+
+def find_free() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((LOCAL, 0))
+        return int(probe.getsockname()[1])
+
+
+def check(port: int, setting: str) -> None:
+    """Raise SlipwayError, which names the setting to change, when a port is taken."""
+    if not is_free(port):
+        airplay = " (on macOS by AirPlay Receiver: System Settings, General)" if sys.platform == "darwin" and port == 5000 else ""  # noqa: PLR2004
+        raise SlipwayError(f"port {port} is taken by another program{airplay}", f"{setting}={port + 1} with the same command")
