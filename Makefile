@@ -99,11 +99,11 @@ lock: ## Lock the dependencies of pyproject.toml again and export them to requir
 
 .PHONY: clean
 clean: ## Remove what was built: build/, caches, images
-	@$(ENV) python3 scripts/clean.py
+	@$(ENV) python3 -B scripts/clean.py
 
 .PHONY: wipe
-wipe: ## Remove everything, data too (asks first)
-	@$(ENV) python3 scripts/wipe.py
+wipe: ## Remove everything, data too, but no backups (lists it and asks first; YES=1 agrees)
+	@$(ENV) python3 -B scripts/wipe.py
 
 .venv/host .venv/dev: .venv/%: requirements/%.txt
 	@$(ENV) python3 scripts/set_up.py $*

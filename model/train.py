@@ -117,16 +117,21 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, help="log this file, kept by an earlier training, instead of training")
     args = parser.parse_args()
 
-    kept: Trained | None = joblib.load(args.kept) if args.kept else None
-    with mlflow.start_run(run_id=kept and kept.run_id) as run:
-        trained = kept or fit({"alpha": args.alpha, "l1_ratio": args.l1_ratio}, args.repeats, run.info.run_id)
-        try:
-            log(trained)
-        except MlflowException as error:
+    trained: Trained | None = joblib.load(args.kept) if args.kept else None
+    try:
+        with mlflow.start_run(run_id=trained and trained.run_id) as run:
+            trained = trained or fit({"alpha": args.alpha, "l1_ratio": args.l1_ratio}, args.repeats, run.info.run_id)
+            try:
+                log(trained)
+            except MlflowException:
+                os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"  # ending the run need not wait for a dead server again
+                raise
+    except MlflowException as error:
+        if trained:
             file = Path(os.environ.get("KEPT_DIR", tempfile.gettempdir())) / f"{NAME}-{trained.run_id}.joblib"
             joblib.dump(trained, file)
-            os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"  # ending the run need not wait for a dead server again
-            sys.exit(f"error: MLflow did not take the trained model: {error.message}\n  kept: {file}")
+            print(f"kept: {file}", file=sys.stderr)
+        sys.exit(f"error: MLflow did not take the run: {error.message}")
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from slipway import settings as slipway_settings
 from slipway.settings import ROOT, Settings
 
 REQUIRED = {tool for tool in os.environ.get("REQUIRE", "").split(",") if tool}  # CI sets it; a missing tool then fails
 
 
-def need(tool: str, present: bool, cure: str) -> None:
+def need(tool: str, present: bool, cure: str) -> None:  # noqa: FBT001 -- the fact it is about
     """Skip the test on a machine without a tool, and say so; fail where REQUIRE names it."""
     if present:
         return

@@ -6,13 +6,13 @@ import hashlib
 import re
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 CONTRACT = ("train.py", "model.toml", "MLproject", "request.json")
 

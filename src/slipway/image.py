@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import folder, registry, shell
+from slipway import folder, models, shell
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT, VERSION, build_environment
 
@@ -33,41 +33,43 @@ def build_base(settings: Settings) -> None:
     """Build layer 1 unless it is there: `slipway/base:<version>` to run on, and `…-build` with the compilers."""
     check_engine()
     content = folder.digest([ROOT / "base_container", ROOT / "requirements" / "setup.txt"], settings.python_image)
+    options = _options("--build-arg", {"PYTHON_IMAGE": settings.python_image}) + _options("--label", {LABEL: content})
     for target, tag in (("build", f"{BASE}-build"), ("run", BASE)):
-        if _label(tag, LABEL) == content:
-            continue
-        _build(settings, ROOT / "base_container" / "Dockerfile", target, tag, {"PYTHON_IMAGE": settings.python_image}, [f"{LABEL}={content}"])
-        print(f"built {tag}, {size(tag)}")
+        if _label(tag, LABEL) != content:
+            _build(settings, ROOT / "base_container" / "Dockerfile", target, tag, options)
 
 
 def build_model(settings: Settings, model: folder.ModelFolder) -> None:
     """Build layer 2 unless it is there: the image that serves (without a model yet) and the one that trains."""
+    if not model.path.is_relative_to(ROOT):
+        raise SlipwayError(
+            f"{model.path} is outside this checkout, where no image can be built from", "copy it to examples/, or RUNTIME=host"
+        )
+    options = _options("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": str(model.path.relative_to(ROOT))})
     for target, tag in (("runtime", runtime_tag(model)), ("train", training_tag(model))):
         if not exists(tag):
-            arguments = {"BASE_IMAGE": BASE, "MODEL_DIR": str(model.path.relative_to(ROOT))}
-            _build(settings, model.path / "Dockerfile", target, tag, arguments, [])
-            print(f"built {tag}, {size(tag)}")
+            _build(settings, model.path / "Dockerfile", target, tag, options)
 
 
-def build_served(settings: Settings, model: folder.ModelFolder, served: registry.Model, files: Path) -> str:
+def build_served(settings: Settings, model: folder.ModelFolder, served: models.Model, files: Path) -> str:
     """Build layer 3, the image of one model version, unless it is there; return its tag."""
     build_model(settings, model)
-    content = folder.digest([*files.iterdir()], runtime_tag(model), served.name or model.name)
-    tag = f"slipway/{served.name or model.name}:{f'v{served.version}-' if served.version else ''}{content[:DIGITS]}"
+    name = served.name or model.name
+    content = folder.digest(sorted(files.iterdir()), runtime_tag(model), name)
+    tag = f"slipway/{name}:{f'v{served.version}-' if served.version else ''}{content[:DIGITS]}"
     if exists(tag):
         return tag
     commit = shell.ask(["git", "-C", str(ROOT), "rev-parse", "HEAD"])
-    labels = [
-        f"org.opencontainers.image.title={served.name or model.name}",
-        f"org.opencontainers.image.version={served.version or 'unregistered'}",
-        f"org.opencontainers.image.revision={commit[1] if commit[0] == 0 else 'unknown'}",
-        f"io.slipway.model.name={served.name or model.name}",
-        f"io.slipway.model.version={served.version or ''}",
-        f"io.slipway.model.run={served.run_id or ''}",
-    ]
-    arguments = {"RUNTIME_IMAGE": runtime_tag(model)}
-    _build(settings, model.path / "Dockerfile", "serve", tag, arguments, labels, version=files)
-    print(f"built {tag}, {size(tag)}")
+    labels = {
+        "org.opencontainers.image.title": name,
+        "org.opencontainers.image.version": served.version or "unregistered",
+        "org.opencontainers.image.revision": commit[1] if commit[0] == 0 else "unknown",
+        "io.slipway.model.name": name,
+        "io.slipway.model.version": served.version or "",
+        "io.slipway.model.run": served.run_id or "",
+    }
+    options = _options("--build-arg", {"RUNTIME_IMAGE": runtime_tag(model)}) + _options("--label", labels)
+    _build(settings, model.path / "Dockerfile", "serve", tag, [*options, "--build-context", f"version={files}"])
     return tag
 
 
@@ -77,8 +79,7 @@ def build_mlflow(settings: Settings) -> str:
     content = folder.digest([folder_of_image, ROOT / "requirements" / "mlflow.txt"], _base_id())
     tag = f"slipway/mlflow:{content[:DIGITS]}"
     if not exists(tag):
-        _build(settings, folder_of_image / "Dockerfile", "mlflow", tag, {"BASE_IMAGE": BASE}, [])
-        print(f"built {tag}, {size(tag)}")
+        _build(settings, folder_of_image / "Dockerfile", "mlflow", tag, _options("--build-arg", {"BASE_IMAGE": BASE}))
     return tag
 
 
@@ -136,7 +137,7 @@ def size(tag: str) -> str:
     return f"{int(shell.ask(['docker', 'image', 'inspect', '--format', '{{.Size}}', tag])[1]) / 1e6:.0f} MB"
 
 
-def check_libraries(files: Path, served: registry.Model) -> None:
+def check_libraries(files: Path, served: models.Model) -> None:
     """Raise SlipwayError when the model asks for other libraries than the locked ones that would serve it."""
     requirements = files / "requirements.txt"
     if not requirements.exists():
@@ -169,12 +170,15 @@ def _label(tag: str, name: str) -> str | None:
     return words if code == 0 else None
 
 
-def _build(settings: Settings, file: Path, target: str, tag: str, arguments: dict[str, str], labels: list[str], version: Path | None = None) -> None:
-    parts = [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
-    parts += [part for label in labels for part in ("--label", label)]
-    parts += ["--build-context", f"version={version}"] if version else []
+def _build(settings: Settings, file: Path, target: str, tag: str, options: list[str]) -> None:
     with _secrets(settings) as secrets:
-        shell.run(["docker", "build", "--file", str(file), "--target", target, "--tag", tag, *parts, *secrets, str(ROOT)], env={"DOCKER_BUILDKIT": "1"})
+        command = ["docker", "build", "--file", str(file), "--target", target, "--tag", tag, *options, *secrets, str(ROOT)]
+        shell.run(command, env={"DOCKER_BUILDKIT": "1"})
+    print(f"built {tag}, {size(tag)}")
+
+
+def _options(flag: str, values: dict[str, str]) -> list[str]:
+    return [part for name, value in values.items() for part in (flag, f"{name}={value}")]
 
 
 @contextmanager

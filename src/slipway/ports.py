@@ -11,7 +11,7 @@ LOCAL = "127.0.0.1"
 
 
 def is_free(port: int) -> bool:
-    """Whether nothing listens on a port. (macOS lets one bind a port whose wildcard address is taken: so ask first.)"""
+    """Whether nothing listens on a port; macOS lets one bind a port whose wildcard address is taken, so it is asked first."""
     with socket.socket() as probe:
         if probe.connect_ex((LOCAL, port)) == 0:
             return False

@@ -23,18 +23,39 @@ COMPOSE_FILE = ROOT / "mlflow_services" / "compose.yaml"
 PASSWORD = STATE / "postgres_password"
 NAMES = ("localhost", "127.0.0.1", "mlflow", "host.docker.internal")  # what clients call the tracking server
 DEADLINE = 180  # s; a first start makes the database
-DIAGNOSES = (  # what a log says, what it means, what to do; {…} are filled in by diagnose()
-    (r"No space left on device|could not write .*: No space", "the disk is full", "docker system prune, or free some space; then make start_mlflow_services"),
-    (r"port is already allocated|address already in use", "port {port} is taken", "MLFLOW_PORT=5050 make start_mlflow_services"),
-    (r"password authentication failed", "Postgres refuses the password in .slipway/postgres_password: its data was made with another", "make reset_database_password"),
+CHANGE_MAJOR = "POSTGRES_IMAGE=postgres:{0} make start_mlflow_services backup wipe, then make restore BACKUP=…"
+DIAGNOSES = (  # what a log says; what it means; what to do. diagnose() fills in {…}
+    (
+        r"No space left on device",
+        "the disk is full",
+        "docker system prune, or free some space; then make start_mlflow_services",
+    ),
+    (
+        r"port is already allocated|address already in use",
+        "port {port} is taken",
+        "MLFLOW_PORT=5050 make start_mlflow_services",
+    ),
+    (
+        r"password authentication failed",
+        "Postgres refuses the password in .slipway/postgres_password: its data was made with another",
+        "make reset_database_password",
+    ),
     (
         r"initialized by PostgreSQL version (\d+), which is not compatible",
         "the database's files are those of PostgreSQL {0}, not of {image}",
-        "POSTGRES_IMAGE=postgres:{0} make start_mlflow_services backup stop_mlflow_services, then restore that with this one",
+        CHANGE_MAJOR,
     ),
-    (r"Detected out-of-date database schema|Can't locate revision", "the database was made by a newer MLflow than this one", "use the newer Slipway that made it, or make restore BACKUP=…"),
-    (r"pull access denied|manifest unknown|failed to resolve reference|not found: manifest", "the image {image} cannot be had", "check POSTGRES_IMAGE and the network; make doctor"),
-)  # fmt: skip
+    (
+        r"Detected out-of-date database schema|Can't locate revision",
+        "the database was made by a newer MLflow than this one",
+        "use the newer Slipway that made it, or make restore BACKUP=…",
+    ),
+    (
+        r"pull access denied|manifest unknown|failed to resolve reference|not found: manifest|no such host",
+        "the image {image} cannot be had",
+        "check POSTGRES_IMAGE and the network; make doctor",
+    ),
+)
 
 
 def start(settings: Settings) -> None:
@@ -46,14 +67,11 @@ def start(settings: Settings) -> None:
     _check_volumes(settings)
     if not _is_running(settings, "mlflow"):
         ports.check(settings.mlflow_port, "MLFLOW_PORT")
-    environment = _make_environment(settings) | {"MLFLOW_IMAGE": mlflow_image}
+    variables = environment(settings, up=True) | {"MLFLOW_IMAGE": mlflow_image}
     started = time.monotonic()
-    command = compose(settings, "up", "--detach", "--wait", "--wait-timeout", str(DEADLINE), "--remove-orphans")
-    shell.echo(command)
-    code, words = shell.ask(command, env=environment)
-    if code != 0:
-        log = words + "\n" + shell.ask(compose(settings, "logs", "--no-color", "--tail", "60"), env=environment)[1]
-        raise diagnose(log, settings)
+    _up(settings, variables, "postgres")
+    _check_password(settings, variables)  # with a wrong one MLflow would try for minutes
+    _up(settings, variables)
     _check_names(settings)
     print(f"MLflow answers at {settings.tracking_uri} after {time.monotonic() - started:.0f} s; artifacts: {settings.artifact_root}")
     print("next  make train_model")
@@ -62,14 +80,14 @@ def start(settings: Settings) -> None:
 def stop(settings: Settings) -> None:
     """Stop the services; their data stays."""
     image.check_engine()
-    shell.run(compose(settings, "down", "--remove-orphans"), env=_placeholders())
+    shell.run(compose(settings, "down", "--remove-orphans"), env=environment(settings))
     print("stopped; the data stays, make start_mlflow_services brings it back")
 
 
 def follow_logs(settings: Settings) -> None:
     """Follow the services' logs until Ctrl-C."""
     check_running(settings)
-    shell.wait(shell.start(compose(settings, "logs", "--follow", "--tail", "100"), env=_placeholders()))
+    shell.wait(shell.start(compose(settings, "logs", "--follow", "--tail", "100"), env=environment(settings)))
 
 
 def show_ui(settings: Settings) -> None:
@@ -90,11 +108,11 @@ def show_ui(settings: Settings) -> None:
 def reset_password(settings: Settings) -> None:
     """Give the database user the password in `.slipway/postgres_password`, over Postgres's own local socket."""
     image.check_engine()
-    _make_environment(settings)
-    statement = f"ALTER USER mlflow PASSWORD '{PASSWORD.read_text(encoding='utf-8')}'\n"
-    shell.run(compose(settings, "up", "--detach", "--wait", "postgres"), env=_make_environment(settings))
+    variables = environment(settings, up=True)
+    _up(settings, variables, "postgres")
+    statement = f"ALTER USER mlflow PASSWORD '{variables['POSTGRES_PASSWORD']}'\n"
     code, words = shell.ask(
-        compose(settings, "exec", "-T", "postgres", "psql", "--username=mlflow", "--quiet"), env=_placeholders(), words=statement
+        compose(settings, "exec", "-T", "postgres", "psql", "--username=mlflow", "--quiet"), env=variables, words=statement
     )
     if code != 0:
         raise SlipwayError(f"Postgres did not take the password: {words}")
@@ -113,6 +131,30 @@ def compose(settings: Settings, *arguments: str) -> list[str]:
     return ["docker", "compose", "--project-name", settings.project, "--file", str(COMPOSE_FILE), *arguments]
 
 
+def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
+    """Return compose's variables; for `up`, make what the services need on this machine: password, artifact folder.
+
+    Other commands use only the volume's name, but compose insists on a value for each variable.
+    """
+    unused = dict.fromkeys(("POSTGRES_PASSWORD", "SLIPWAY_USER", "MLFLOW_IMAGE"), "unused") | {"POSTGRES_MAJOR": settings.postgres_major}
+    if not up:
+        return unused
+    STATE.mkdir(exist_ok=True)
+    if not PASSWORD.exists():
+        descriptor = os.open(PASSWORD, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(24))
+    try:
+        settings.artifact_root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SlipwayError(f"the artifact folder cannot be made: {error}", "MLFLOW_ARTIFACT_ROOT=/a/folder/of/yours") from None
+    return unused | {
+        "POSTGRES_PASSWORD": PASSWORD.read_text(encoding="utf-8").strip(),
+        "SLIPWAY_USER": image.writing_user(settings.artifact_root),
+        "MLFLOW_ARTIFACT_ROOT": str(settings.artifact_root),
+    }
+
+
 def volume(settings: Settings) -> str:
     """Return the name of the database's volume: its major version is part of it."""
     return f"{settings.project}_postgres{settings.postgres_major}"
@@ -128,29 +170,21 @@ def diagnose(log: str, settings: Settings) -> SlipwayError:
     return SlipwayError("the services did not come up; the end of their logs:\n    " + "\n    ".join(last), "make logs")
 
 
-def _make_environment(settings: Settings) -> dict[str, str]:
-    """Make what the services need on this machine (password, artifact folder) and return compose's variables."""
-    STATE.mkdir(exist_ok=True)
-    if not PASSWORD.exists():
-        descriptor = os.open(PASSWORD, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(24))
-    try:
-        settings.artifact_root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SlipwayError(f"the artifact folder cannot be made: {error}", "MLFLOW_ARTIFACT_ROOT=/a/folder/of/yours") from None
-    return _placeholders() | {
-        "POSTGRES_PASSWORD": PASSWORD.read_text(encoding="utf-8").strip(),
-        "POSTGRES_MAJOR": settings.postgres_major,
-        "SLIPWAY_USER": image.writing_user(settings.artifact_root),
-        "MLFLOW_ARTIFACT_ROOT": str(settings.artifact_root),
-    }
+def _up(settings: Settings, variables: dict[str, str], *services: str) -> None:
+    command = compose(settings, "up", "--detach", "--wait", "--wait-timeout", str(DEADLINE), "--remove-orphans", *services)
+    shell.echo(command)
+    code, words = shell.ask(command, env=variables)
+    if code != 0:
+        logs = shell.ask(compose(settings, "logs", "--no-color", "--tail", "60"), env=variables)[1]
+        raise diagnose(f"{logs}\n{words}", settings)
 
 
-def _placeholders() -> dict[str, str]:
-    """Return values for the variables that commands other than `up` do not use; compose insists on them."""
-    names = ("POSTGRES_PASSWORD", "POSTGRES_MAJOR", "SLIPWAY_USER", "MLFLOW_IMAGE")
-    return dict.fromkeys(names, "unused")
+def _check_password(settings: Settings, variables: dict[str, str]) -> None:
+    """Log in as MLflow will: over the network, since Postgres trusts whoever is on its own socket."""
+    login = 'PGPASSWORD="$POSTGRES_PASSWORD" psql --host="$(hostname -i)" --username=mlflow --command="SELECT 1"'
+    code, words = shell.ask(compose(settings, "exec", "-T", "postgres", "sh", "-c", login), env=variables)
+    if code != 0:
+        raise diagnose(words, settings)
 
 
 def _check_volumes(settings: Settings) -> None:
@@ -161,23 +195,20 @@ def _check_volumes(settings: Settings) -> None:
     if others:
         old = others[-1]
         raise SlipwayError(
-            f"your data is that of PostgreSQL {old} (volume {settings.project}_postgres{old}), and {settings.postgres_image} cannot read it",
-            f"POSTGRES_IMAGE=postgres:{old} make start_mlflow_services backup stop_mlflow_services, then restore that with this one",
+            f"your data is that of PostgreSQL {old} (volume {settings.project}_postgres{old}); {settings.postgres_image} cannot read it",
+            CHANGE_MAJOR.format(old),
         )
 
 
 def _check_names(settings: Settings) -> None:
     for name in NAMES:
-        host = f"{name}:{settings.mlflow_port}"
-        answer = requests.get(
-            f"{settings.tracking_uri}/api/2.0/mlflow/experiments/search?max_results=1", headers={"Host": host}, timeout=10
-        )
+        host, uri = f"{name}:{settings.mlflow_port}", f"{settings.tracking_uri}/api/2.0/mlflow/experiments/search?max_results=1"
+        answer = requests.get(uri, headers={"Host": host}, timeout=10)
         if not answer.ok:
-            raise SlipwayError(
-                f"the tracking server answers {answer.status_code} to clients that call it {host}", "see --allowed-hosts in compose.yaml"
-            )
+            cure = "see --allowed-hosts in mlflow_services/compose.yaml"
+            raise SlipwayError(f"the tracking server answers {answer.status_code} to clients that call it {host}", cure)
 
 
 def _is_running(settings: Settings, service: str) -> bool:
-    code, words = shell.ask(compose(settings, "ps", "--status", "running", "--services"), env=_placeholders())
+    code, words = shell.ask(compose(settings, "ps", "--status", "running", "--services"), env=environment(settings))
     return code == 0 and service in words.splitlines()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from slipway import folder, image, ports, registry, shell
+from slipway import folder, image, models, ports, registry, shell
 from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError
 from slipway.settings import STATE
 
@@ -26,7 +26,7 @@ RECORDS = STATE / "serving"  # which model listens on which port, for test_api
 class Prepared:
     """A model that is ready to be served: what it is, and its files on this machine."""
 
-    model: registry.Model
+    model: models.Model
     files: Path
 
 
@@ -57,9 +57,9 @@ def serve(settings: Settings, uri: str) -> None:
 def prepare(settings: Settings, uri: str) -> Prepared:
     """Find a model and bring its files here; check that the libraries that would serve it are those it was trained with."""
     needs_registry = uri.strip().startswith(("models:", "runs:"))
-    model = registry.resolve(registry.connect(settings) if needs_registry else None, uri)
-    files = registry.fetch(model)
-    registry.read_metadata(files)
+    model = models.resolve(registry.connect(settings) if needs_registry else None, uri)
+    files = models.fetch(model)
+    models.read_metadata(files)
     image.check_libraries(files, model)
     return Prepared(model, files)
 

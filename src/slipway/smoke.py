@@ -20,7 +20,7 @@ import requests
 from rich.console import Console
 from rich.table import Table
 
-from slipway import registry, serving
+from slipway import models, registry, serving
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import BUILD, ROOT
 
@@ -52,6 +52,8 @@ def check(settings: Settings, uri: str = "", process: subprocess.Popen[bytes] | 
 
     `process` is the server, where it is ours. Raises SlipwayError when the test fails, or the server does not get ready.
     """
+    if not uri and serving.find_recorded(settings) is None:  # it may be starting
+        wait_until_ready(settings.api_url, process)
     case = prepare(settings, uri)
     wait_until_ready(settings.api_url, process)
     file = BUILD / "api" / f"{settings.port}.json"
@@ -127,11 +129,11 @@ def show(case: Case) -> None:
 
 def _read_rows(settings: Settings, prepared: serving.Prepared) -> tuple[dict[str, Any], list[str]]:
     """Take the rows from the run's sample.csv, which knows the true values, or else from the model's input example."""
-    example = registry.read_example(prepared.files) or {}
+    example = models.read_example(prepared.files) or {}
     sample = None
     if prepared.model.run_id:
         try:
-            sample = registry.read_sample(registry.connect(settings), prepared.model)
+            sample = registry.read_sample(registry.connect(settings), prepared.model.run_id)
         except SlipwayError:
             print("note: the tracking server does not answer, so the true values are not known", file=sys.stderr)
     if "dataframe_split" in example:

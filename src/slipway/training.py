@@ -11,12 +11,9 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
-from slipway import folder, image, registry, shell
+from slipway import folder, image, models, registry, report, shell
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT, STATE
 
@@ -62,7 +59,13 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
         run = _find_run(client, session, kept)
         version = _register(client, run, model.name, context)
         _write_request(settings, client, version)
-        _print_table(settings, model, client, run, version, seconds)
+        report.show(model, client, run, version)
+    print(f"trained and logged in {seconds:.1f} s, from {version.description}")
+    if settings.tracking_uri.startswith("http"):
+        print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
+    print(f"next  {settings.make} serve_model MODEL=models:/{version.name}/{version.version}")
+    if kept:
+        _kept_file(kept).unlink()
     return version
 
 
@@ -162,41 +165,6 @@ def _register(client: MlflowClient, run: Run, name: str, context: dict[str, str]
 
 def _write_request(settings: Settings, client: MlflowClient, version: ModelVersion) -> None:
     """Keep the model's input example as `request.json`, the request to try first."""
-    example = registry.read_example(registry.fetch(registry.resolve(client, f"models:/{version.name}/{version.version}")))
+    example = models.read_example(models.fetch(models.resolve(client, f"models:/{version.name}/{version.version}")))
     if example is not None:
         (settings.model_dir / "request.json").write_text(json.dumps(example) + "\n", encoding="utf-8")
-
-
-def _print_table(
-    settings: Settings, model: folder.ModelFolder, client: MlflowClient, run: Run, version: ModelVersion, seconds: float
-) -> None:
-    champion = _champion_metrics(client, model.name)
-    table = Table(title=f"{version.name} version {version.version}", title_justify="left")
-    for heading in ("", "this version", "champion"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for name, value in sorted(run.data.params.items()):
-        table.add_row(name, value, "")
-    for name, value in sorted(run.data.metrics.items()):
-        if name.startswith("fold_") or name.endswith("_std"):
-            continue
-        spread = f" ± {run.data.metrics[f'{name}_std']:.4g}" if f"{name}_std" in run.data.metrics else ""
-        better = _verdict(model, name, value, champion)
-        table.add_row(name, f"{value:.5g}{spread}", f"{champion[name]:.5g}{better}" if name in champion else "-")
-    Console().print(table)
-    print(f"trained and logged in {seconds:.1f} s, from {version.description}")
-    if settings.tracking_uri.startswith("http"):
-        print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
-    print(f"next  {settings.make} serve_model MODEL=models:/{version.name}/{version.version}")
-
-
-def _verdict(model: folder.ModelFolder, name: str, value: float, champion: dict[str, float]) -> str:
-    if name != model.metric or name not in champion or value == champion[name]:
-        return ""
-    return " (better)" if model.is_better(value, champion[name]) else " (worse)"
-
-
-def _champion_metrics(client: MlflowClient, name: str) -> dict[str, float]:
-    aliases: dict[str, Any] = client.get_registered_model(name).aliases
-    if registry.CHAMPION not in aliases:
-        return {}
-    return dict(client.get_run(client.get_model_version(name, str(aliases[registry.CHAMPION])).run_id).data.metrics)

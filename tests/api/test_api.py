@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import requests
+
 from slipway.smoke import Case
 
 

@@ -1,0 +1,15 @@
+"""Write one dated archive of the services' database and artifacts to BACKUP_DIR. The tracking server stops for that moment."""
+
+import argparse
+
+from slipway import backup, errors, settings
+
+
+def main() -> None:
+    """Back up."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    backup.backup(settings.load())
+
+
+if __name__ == "__main__":
+    errors.exit_cleanly(main)

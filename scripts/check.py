@@ -1,0 +1,15 @@
+"""Lint and type-check everything: a line for each tool, and the words of those that found something."""
+
+import argparse
+
+from slipway import errors, linting
+
+
+def main() -> None:
+    """Check."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    linting.run()
+
+
+if __name__ == "__main__":
+    errors.exit_cleanly(main)

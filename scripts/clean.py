@@ -1,0 +1,20 @@
+"""Remove what was built: build/, caches, images; .venv and data stay. Needs only Python's standard library."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+from slipway import errors, removal
+
+
+def main() -> None:
+    """Clean."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    removal.clean(removal.find_place(os.environ))
+
+
+if __name__ == "__main__":
+    errors.exit_cleanly(main)

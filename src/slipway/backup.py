@@ -1,0 +1,84 @@
+"""The backup: all that the services keep, in one archive."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+import time
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway import archive, database, services, shell
+from slipway.errors import SlipwayError
+from slipway.settings import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from slipway.settings import Settings
+
+DEADLINE = 180  # s for the tracking server to come back
+MLFLOW_VERSION = ["python", "-c", "from importlib.metadata import version; print(version('mlflow'))"]
+
+
+def backup(settings: Settings) -> None:
+    """Stop the tracking server for a moment and write all its data to one dated archive in BACKUP_DIR.
+
+    Raises SlipwayError when the services do not run or the disk is full; then, as after Ctrl-C, there is no archive, and the server runs.
+    """
+    database.check_runtime(settings)
+    services.check_running(settings)
+    _check_artifact_root(settings)
+    now = datetime.now().astimezone()
+    date = now.isoformat(timespec="seconds")
+    postgres, mlflow = database.read_major(settings), database.compose(settings, "exec", "-T", "mlflow", *MLFLOW_VERSION, echo=False)
+    with archive.disk_errors(settings.backup_dir):
+        settings.backup_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=settings.backup_dir) as scratch:
+            dump, unfinished = Path(scratch, archive.DUMP), Path(scratch, "archive")
+            with _paused(settings):
+                with dump.open("xb") as target:
+                    database.dump(settings, target)
+                manifest = archive.Manifest(archive.FORMAT, VERSION, date, postgres, mlflow, database.count(settings))
+                manifest = archive.pack(unfinished, dump, settings.artifact_root, manifest)
+                if "mlflow" in database.find_running(settings):
+                    raise SlipwayError("the tracking server was started during the backup, which may not be consistent", "make backup")
+            path = unfinished.rename(settings.backup_dir / f"slipway-{now:%Y%m%d-%H%M%S}.tar.gz")
+    print(f"{archive.show(path)}: {path.stat().st_size / 1e6:.2f} MB, {manifest}")
+    print(f"next  make restore BACKUP={shlex.quote(archive.show(path))} (into empty services)")
+
+
+def _check_artifact_root(settings: Settings) -> None:
+    """Compare the folder that the running server writes to with the one that would be archived."""
+    if settings.backup_dir.is_relative_to(settings.artifact_root):
+        raise SlipwayError(
+            f"BACKUP_DIR lies in the artifact folder {settings.artifact_root}: a backup would hold itself", "BACKUP_DIR=backups"
+        )
+    container = database.compose(settings, "ps", "--quiet", "mlflow", echo=False)
+    mounts = '{{range .Mounts}}{{if eq .Destination "/artifacts"}}{{.Source}}{{end}}{{end}}'
+    mounted = shell.ask(["docker", "inspect", "--format", mounts, container])[1]
+    if not mounted.endswith(str(settings.artifact_root)):  # Docker Desktop may put a prefix before it
+        wrong = f"the running services keep their artifacts in {mounted}, and MLFLOW_ARTIFACT_ROOT is {settings.artifact_root}"
+        raise SlipwayError(wrong, f"MLFLOW_ARTIFACT_ROOT={shlex.quote(mounted)} make backup")
+
+
+@contextmanager
+def _paused(settings: Settings) -> Iterator[None]:
+    """Have the tracking server stopped, and healthy again afterwards in any case; its clients retry for four minutes."""
+    try:
+        database.compose(settings, "stop", "mlflow")
+        yield
+    finally:
+        with database.undisturbed():
+            database.compose(settings, "restart", "mlflow")  # unlike `start`, it waits for a stop that Ctrl-C left to the engine
+        _wait_until_healthy(database.compose(settings, "ps", "--quiet", "mlflow", echo=False))
+
+
+def _wait_until_healthy(container: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while shell.ask(["docker", "inspect", "--format", "{{.State.Health.Status}}", container])[1] != "healthy":
+        if time.monotonic() > deadline:
+            raise SlipwayError(f"the tracking server is not healthy {DEADLINE} s after its restart", "make logs")
+        time.sleep(0.3)

@@ -1,0 +1,60 @@
+"""Linters and the type checker, all of them, on the files that git knows or would take."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from slipway import shell
+from slipway.errors import SlipwayError
+from slipway.settings import ROOT
+
+TOOLS = (  # the command, and the files it is given (none: it finds them itself)
+    (("ruff", "check", "--quiet"), ()),
+    (("ruff", "format", "--check"), ()),
+    (("mypy",), ()),
+    (("hadolint",), ("*Dockerfile",)),
+    (("shellcheck",), ("*.sh", ".ci/run")),
+    (("yamllint", "--strict"), ("*.yaml", "*.yml", ".yamllint")),
+    (("check-jsonschema", "--builtin-schema", "vendor.github-workflows"), (".github/workflows/*.yml",)),
+)
+BIN = Path(sys.executable).parent  # where the locked tools lie
+
+
+def run() -> None:
+    """Run every tool, also after one that failed; print a line for each and the words of those that failed.
+
+    Raises SlipwayError with the names of those.
+    """
+    os.chdir(ROOT)
+    failed = [command[0] for command, patterns in TOOLS if not _passes(command, patterns)]
+    if failed:
+        raise SlipwayError(f"failed: {', '.join(dict.fromkeys(failed))}", "ruff check --fix and ruff format put their own findings right")
+
+
+def _passes(command: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    name = " ".join(part for part in command if not part.startswith("-"))
+    if not (BIN / command[0]).exists():
+        print(f"missing {name}: .venv/bin/{command[0]} is not there; rm .venv/dev and make check installs it")
+        return False
+    files = _find(patterns)
+    if patterns and not files:
+        print(f"ok      {name}: nothing to check")
+        return True
+    started = time.monotonic()
+    code, words = shell.ask([str(BIN / command[0]), *command[1:], *files])
+    print(f"{'ok    ' if code == 0 else 'FAILED'}  {name} ({time.monotonic() - started:.1f} s)", flush=True)
+    if code != 0:
+        print(words)
+    return code == 0
+
+
+def _find(patterns: tuple[str, ...]) -> list[str]:
+    if not patterns:
+        return []
+    code, words = shell.ask(["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns])
+    if code != 0:
+        raise SlipwayError(f"git cannot list the files: {words}", "run it in a git checkout")
+    return [name for name in words.splitlines() if Path(name).exists()]

@@ -1,0 +1,74 @@
+"""The compose file as data: local, pinned, healthy before use, and with no more rights than it needs."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.repo import tree
+
+FILES = {path: yaml.safe_load(tree.read(path)) for path in tree.find("*compose*.yaml", "*compose*.yml")}
+SERVICES = [pytest.param(service, id=f"{path}:{name}") for path, file in FILES.items() for name, service in file["services"].items()]
+IMAGES = dict(re.findall(r'export (\w+_IMAGE)="\$\{\w+:-(.*?)\}"', tree.read("mlflow_env.sh")))
+Service = dict[str, Any]
+
+every_service = pytest.mark.parametrize("service", SERVICES)
+
+
+@every_service
+def test_ports_are_this_machines_alone(service: Service) -> None:
+    """A published port is one of 127.0.0.1; nothing listens on the network."""
+    ports = service.get("ports", [])
+
+    assert [port for port in ports if not str(port).startswith("127.0.0.1:")] == []
+    assert service.get("network_mode") is None
+
+
+@every_service
+def test_a_service_has_few_rights(service: Service) -> None:
+    """A service runs as a user who is not root, on a read-only root, without capabilities or new privileges."""
+    assert service["user"] not in {"root", "0", "0:0"}
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert not {"privileged", "cap_add", "pid", "ipc"} & service.keys()
+
+
+@every_service
+def test_a_service_says_when_it_is_healthy(service: Service) -> None:
+    """A service has a health check, and whoever needs it waits for that."""
+    assert service["healthcheck"]["test"]
+    assert {name: what for name, what in service.get("depends_on", {}).items() if what != {"condition": "service_healthy"}} == {}
+
+
+@every_service
+def test_an_image_is_a_setting(service: Service) -> None:
+    """A service's image is a variable without which compose stops: its version stands in mlflow_env.sh, or is our own tag."""
+    assert re.fullmatch(r"\$\{\w+_IMAGE:\?[^}]*\}", service["image"])
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_an_image_has_a_version(name: str) -> None:
+    """An image that is a setting has a tag that starts with a version."""
+    assert re.search(r":\d[\w.-]*$", IMAGES[name])
+
+
+@every_service
+def test_no_password_is_written_down(service: Service) -> None:
+    """A password comes from outside: in variables of its own and inside addresses."""
+    environment = {name: str(value) for name, value in service.get("environment", {}).items()}
+    secret = {name: value for name, value in environment.items() if re.search("PASSWORD|SECRET|TOKEN|KEY", name)}
+    within = [found for value in environment.values() for found in re.findall(r"://[^/@:]*:([^@]*)@", value)]
+
+    assert {name: value for name, value in secret.items() if not re.match(r"\$\{\w+(:\?[^}]*)?\}$", value)} == {}
+    assert [found for found in within if not re.fullmatch(r"\$\{\w+(:\?[^}]*)?\}", found)] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_a_volume_is_of_one_major_version(path: str) -> None:
+    """A database's volume has the major version in its name: another one cannot read its files."""
+    volumes = FILES[path].get("volumes", {})
+
+    assert [name for name, volume in volumes.items() if "_MAJOR" not in volume["name"]] == []
+    assert "version" not in FILES[path], "compose has not read `version:` for years"

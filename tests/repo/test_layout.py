@@ -1,0 +1,151 @@
+"""Who imports whom, how long a file may be, and what a folder holds: as docs/architecture.md draws it."""
+
+import ast
+import re
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from slipway.folder import CONTRACT
+from tests.repo import tree
+
+SLIPWAY = {path.stem: path for path in tree.find("src/slipway/*.py")}
+PYTHON = tree.find("src/*.py", "scripts/*.py", "model/*.py", "examples/*.py", "tests/*.py", "mlflow_services/*.py")
+MODEL_FOLDERS = sorted({Path("model"), *(Path(*path.parts[:2]) for path in tree.find("examples/*/*"))})
+BEFORE_SET_UP = sorted(set(re.findall(r"python3 (?:-B )?(scripts/\w+\.py)", tree.read("Makefile"))))  # the system's Python runs these
+TOO_NEW = {"tomllib"}  # is in Python 3.11's library, and not in 3.8's
+FOLDERS_WITH_README = ["base_container", "mlflow_services", "model"]
+OWN = {"slipway", "scoring", "model", "examples", "scripts", "tests"}
+
+
+def roots(path: Path, *, types: bool = True) -> set[str]:
+    """Return the top packages that a file imports."""
+    return {module.split(".")[0] for module in tree.imports(path, types=types)}
+
+
+def slipway_imports(path: Path, *, types: bool = True) -> set[str]:
+    """Return the modules of slipway that a file imports."""
+    return {module.split(".")[1] for module in tree.imports(path, types=types) if module.startswith("slipway.")} & SLIPWAY.keys()
+
+
+def closure(path: Path) -> set[Path]:
+    """Return a file and all of slipway that it loads when it runs."""
+    found, waiting = {path}, [path]
+    while waiting:
+        new = {SLIPWAY[name] for name in slipway_imports(waiting.pop(), types=False)} - found
+        found |= new
+        waiting += new
+    return found
+
+
+@pytest.mark.parametrize(
+    ("folder", "allowed"),
+    [("scripts", {"slipway"}), ("src/slipway", {"slipway"}), ("src/scoring", {"scoring"}), ("model", set()), ("examples", set())],
+    ids=["scripts import slipway", "slipway imports itself", "scoring imports itself", "model imports nothing of ours", "nor do examples"],
+)
+def test_imports_run_one_way(folder: str, allowed: set[str]) -> None:
+    """A folder's code imports only what stands below it."""
+    wrong = {str(path): sorted(found) for path in tree.find(f"{folder}/*.py") if (found := (roots(path) & OWN) - allowed)}
+
+    assert wrong == {}
+
+
+def test_slipway_has_no_circles() -> None:
+    """In slipway no module needs, by way of others, itself."""
+    order = list(TopologicalSorter({name: slipway_imports(path) for name, path in SLIPWAY.items()}).static_order())
+
+    assert set(order) == SLIPWAY.keys()
+
+
+@pytest.mark.parametrize(
+    ("module", "below"),
+    [("errors", set()), ("settings", {"errors"}), ("shell", {"errors", "settings"}), ("environment", {"errors"}), ("folder", {"errors"})],
+    ids=["errors", "settings", "shell", "environment", "folder"],
+)
+def test_the_lowest_modules_need_little(module: str, below: set[str]) -> None:
+    """What everything stands on imports only what stands below it."""
+    assert slipway_imports(SLIPWAY[module]) <= below
+
+
+def test_mlflow_is_imported_in_few_places() -> None:
+    """Only slipway's training and registry load MLflow's client, and only scoring its loader; types may be named anywhere."""
+    users = {path for path in tree.find("src/*.py", "scripts/*.py") if "mlflow" in roots(path, types=False)}
+
+    assert {path for path in users if path.parts[1] != "scoring"} == {SLIPWAY["registry"], SLIPWAY["training"]}
+
+
+@pytest.mark.parametrize("script", BEFORE_SET_UP)
+def test_what_runs_before_set_up_needs_nothing(script: str) -> None:
+    """What make runs with the system's Python, and all it imports, is Python 3.8 and its standard library."""
+    files = closure(Path(script))
+    needed = set().union(*(roots(path, types=False) for path in files)) - {"slipway"}
+    for path in files:
+        ast.parse(tree.read(path), feature_version=(3, 8))
+
+    assert needed - sys.stdlib_module_names == set()
+    assert needed & TOO_NEW == set()
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=str)
+def test_a_file_is_short(path: Path) -> None:
+    """A script has at most 40 lines, any other file 250."""
+    lines = len(tree.read(path).splitlines())
+
+    assert lines <= (40 if path.parts[0] == "scripts" else 250)
+
+
+@pytest.mark.parametrize("path", tree.find("scripts/*.py"), ids=str)
+def test_a_script_is_a_docstring_a_parser_and_a_call(path: Path) -> None:
+    """A script's docstring is its --help, and it leaves by way of errors.exit_cleanly."""
+    text = tree.read(path)
+
+    assert ast.get_docstring(ast.parse(text))
+    assert "ArgumentParser(description=__doc__)" in text
+    assert text.endswith('\nif __name__ == "__main__":\n    errors.exit_cleanly(main)\n')
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=str)
+def test_a_module_has_a_name_of_its_own(path: Path) -> None:
+    """No module is a drawer for everything."""
+    assert path.stem not in {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
+
+
+@pytest.mark.parametrize("folder", MODEL_FOLDERS, ids=str)
+@pytest.mark.parametrize("name", [*CONTRACT, "Dockerfile", "README.md"])
+def test_a_model_folder_is_complete(folder: Path, name: str) -> None:
+    """A model folder has every file of the contract."""
+    assert folder / name in tree.find(f"{folder}/*")
+
+
+@pytest.mark.parametrize("folder", FOLDERS_WITH_README)
+def test_a_working_folder_says_what_it_is(folder: str) -> None:
+    """A folder that people work in has a README."""
+    assert Path(folder, "README.md") in tree.find("*README.md")
+
+
+@pytest.mark.parametrize("path", [Path("README.md"), *tree.find("*/README.md")], ids=str)
+def test_a_readme_is_short(path: Path) -> None:
+    """The README has at most 120 lines, a folder's at most 40."""
+    lines = len(tree.read(path).splitlines()) if path in tree.find("*README.md") else 0
+
+    assert 0 < lines <= (40 if len(path.parts) > 1 else 120)
+
+
+@pytest.mark.parametrize("path", tree.find("*.md"), ids=str)
+def test_links_lead_somewhere(path: Path) -> None:
+    """A page's links to files of the repository lead to files that are there."""
+    links = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", re.sub(r"```.*?```", "", tree.read(path), flags=re.DOTALL))
+    files = tree.find()
+    there = {*files, *(parent for file in files for parent in file.parents)}
+    missing = [link for link in links if Path(*_flatten(path.parent / link)) not in there]
+
+    assert missing == []
+
+
+def _flatten(path: Path) -> list[str]:
+    parts: list[str] = []
+    for part in path.parts:
+        parts = parts[:-1] if part == ".." else [*parts, part]
+    return parts

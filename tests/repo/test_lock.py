@@ -1,0 +1,97 @@
+"""The lock: of pyproject.toml, without an index of anyone's, and equal to the requirements that are installed."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from slipway import locking
+from slipway.errors import SlipwayError
+from slipway.settings import ROOT
+from tests.conftest import need
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LOCK = tomllib.loads((ROOT / "poetry.lock").read_text(encoding="utf-8"))
+REQUIREMENT = re.compile(r"([a-z0-9-]+)(?:\[[a-z0-9,-]+\])?==(\S+)(?: ; [^\\]+?)?((?: --hash=sha256:[0-9a-f]{64})+)")
+
+
+def test_every_group_is_exported() -> None:
+    """Each dependency group has its file in requirements/, except `model`, which is only part of others."""
+    files = {path.stem for path in (ROOT / "requirements").iterdir()}
+
+    assert files == set(locking.GROUPS) == PROJECT["dependency-groups"].keys() - {"model"}
+
+
+@pytest.mark.parametrize("group", locking.GROUPS)
+def test_requirements_are_those_of_the_lock(group: str) -> None:
+    """An exported file has exactly its group's packages, each with the lock's version and all of its hashes, and nothing else."""
+    lines = (ROOT / "requirements" / f"{group}.txt").read_text(encoding="utf-8").replace(" \\\n   ", "").splitlines()
+    exported = {}
+    for line in lines:
+        found = REQUIREMENT.fullmatch(line)
+        assert found, f"not a pinned and hashed requirement: {line[:120]}"
+        exported[found[1]] = (found[2], set(re.findall(r"sha256:[0-9a-f]{64}", found[3])))
+    packages = [package for package in LOCK["package"] if group in package["groups"]]
+    locked = {package["name"]: (package["version"], {file["hash"] for file in package["files"]}) for package in packages}
+
+    assert exported == locked
+    assert len(lines) == len(exported), "a package is there twice"
+
+
+def test_the_lock_is_of_this_pyproject() -> None:
+    """The lock's content hash is that of pyproject.toml, as poetry.packages.locker.Locker (2.3 and later) computes it."""
+    project = {
+        key: PROJECT["project"][key] for key in ("requires-python", "dependencies", "optional-dependencies") if key in PROJECT["project"]
+    }
+    poetry = {key: value for key, value in PROJECT["tool"]["poetry"].items() if key in {"dependencies", "source", "extras", "group"}}
+    content = {"project": project, "dependency-groups": PROJECT["dependency-groups"], "tool": {"poetry": poetry}}
+    computed = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    assert LOCK["metadata"]["content-hash"] == computed, "make lock"
+
+
+def test_the_lock_names_no_index() -> None:
+    """No package of the lock has a source: it installs from whatever index a machine has."""
+    with_source = [package["name"] for package in LOCK["package"] if "source" in package]
+
+    assert with_source == []
+
+
+def test_poetry_agrees() -> None:
+    """Poetry itself exports, markers and all, what requirements/ holds."""
+    need("poetry", locking.POETRY.exists(), "make lock")
+    completed = subprocess.run([sys.executable, "scripts/lock.py", "--check"], cwd=ROOT, check=False, capture_output=True, text=True)
+
+    assert completed.returncode == 0, completed.stderr
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["exit 1", "[ $1 != export ] || exit 1; echo new > poetry.lock", "echo '[package.source]' > poetry.lock"],
+    ids=["lock fails", "export fails", "a source"],
+)
+def test_a_lock_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """After a failed lock, poetry.lock and requirements/ are as they were, and no scratch is left."""
+    old = {
+        "pyproject.toml": "project",
+        "poetry.lock": "old",
+        "requirements/host.txt": "old",
+        "build/poetry/poetry": f"#!/bin/sh\n{script}\n",
+    }
+    for name, words in old.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(words)
+    (tmp_path / "build/poetry/poetry").chmod(0o755)
+    for name, value in {"ROOT": tmp_path, "BUILD": tmp_path / "build", "POETRY": tmp_path / "build/poetry/poetry"}.items():
+        monkeypatch.setattr(locking, name, value)
+    monkeypatch.setattr(locking, "_make_home", lambda: None)
+    monkeypatch.setattr(locking, "_find_index", lambda: "none")
+    with pytest.raises(SlipwayError):
+        locking.lock()
+
+    assert {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()} == old

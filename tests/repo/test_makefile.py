@@ -1,0 +1,95 @@
+"""The Makefile is a table of contents: one line of help and one command a target, and whatever is advised exists."""
+
+import itertools
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from slipway.settings import ROOT
+from tests.repo import tree
+
+LINES = tree.read("Makefile").splitlines()
+RULES = {at: line for at, line in enumerate(LINES) if re.match(r"[^\s#:=]+( [^\s#:=]+)*:(?!=)", line) and not line.startswith(".PHONY")}
+TARGETS = {line.split(":")[0]: at for at, line in RULES.items() if re.match(r"[a-z_0-9]+:", line)}
+RECIPES = {at: list(itertools.takewhile(lambda line: line.startswith("\t"), LINES[at + 1 :])) for at in RULES}
+WORDS = r"[^;&|<>`]*"
+COMMAND = re.compile(
+    rf"\t@(awk -f scripts/help\.awk{WORDS}|\$\(ENV\) ([A-Z]+=\S+ )?(\$\(PYTHON\)|python3)( -B)? (scripts/\w+\.py|-m pytest)\b{WORDS})"
+)
+ADVICE = re.compile(r"\bmake((?: [A-Z_]+=\S*)*(?: [a-z][a-z0-9_]*\b(?!=))+)")
+# After these, `make` is the verb or the program.
+PROSE = {"a", "and", "command", "it", "one", "reads", "sure", "that", "the", "this", "will"}
+
+
+def advised(path: Path) -> set[str]:
+    """Return the targets that a file tells people to make: in a page's code, or in what a module says."""
+    texts = re.findall(r"```.*?```|`[^`]+`", tree.read(path), re.DOTALL) if path.suffix == ".md" else [tree.read(path)]
+    if path.suffix == ".py":
+        texts = tree.strings(path)
+    found = set()
+    for words in (match[1].split() for text in texts for match in ADVICE.finditer(text)):
+        names = [word for word in words if "=" not in word]
+        found |= {name for at, name in enumerate(names) if name not in PROSE and (at == 0 or "_" in name)}
+    return found
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_target_has_one_line_of_help(target: str) -> None:
+    """Each target is declared phony right above it, and says on its own line what it does."""
+    at = TARGETS[target]
+
+    assert LINES[at - 1] == f".PHONY: {target}"
+    assert re.fullmatch(rf"{target}:( [\w./]+)* ## [A-Z].{{8,90}}", LINES[at]), LINES[at]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[line.split(":")[0] for line in RULES.values()])
+def test_a_target_has_one_command(rule: int) -> None:
+    """A recipe is one command: a script of ours (or pytest), with the settings read first."""
+    recipe = RECIPES[rule]
+
+    assert len(recipe) == 1, recipe
+    assert COMMAND.fullmatch(recipe[0]), recipe[0]
+
+
+def test_it_holds_no_logic() -> None:
+    """Beside its rules the Makefile has three variables, groups and comments: nothing that macOS's make 3.81 does not know."""
+    recipes = {line for recipe in RECIPES.values() for line in recipe}
+    rest = [line for line in LINES if line and line not in recipes and line not in RULES.values()]
+    allowed = re.compile(r"# .*|##@ [A-Z].*|\.PHONY: [a-z_0-9]+|\.DEFAULT_GOAL := help|(ENV|PYTHON) := [^$()]*")
+
+    assert [line for line in rest if not allowed.fullmatch(line)] == []
+
+
+def test_scripts_and_targets_belong_together() -> None:
+    """Each script that a recipe runs exists, and each script is run by a recipe."""
+    run = set(re.findall(r"scripts/\w+\.py", "\n".join(LINES)))
+
+    assert run == {str(path) for path in tree.find("scripts/*.py")}
+
+
+def test_help_lists_every_target(make: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """`make help` prints each group, and each target with its help."""
+    printed = make("help").stdout
+    missing = [target for target in TARGETS if not re.search(rf"^  {target} +[A-Z]", printed, re.MULTILINE)]
+    groups = [line[4:] for line in LINES if line.startswith("##@ ")]
+
+    assert missing == []
+    assert [group for group in groups if group not in printed.splitlines()] == []
+
+
+def test_make_alone_prints_the_help(make: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """`make` without a target is `make help`."""
+    alone = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    assert alone == make("help").stdout
+
+
+@pytest.mark.parametrize("path", tree.find("*.md", "src/*.py", "scripts/*.py", "model/*.py", "*.yaml", "mlflow_env.sh"), ids=str)
+def test_what_is_advised_can_be_made(path: Path) -> None:
+    """Every `make x` in a page, and in what our programs say, names a target."""
+    unknown = advised(path) - TARGETS.keys()
+
+    assert unknown == set()

@@ -1,0 +1,45 @@
+"""The repository's files, as the tests in this folder look at them."""
+
+import ast
+import subprocess
+from pathlib import Path
+
+from slipway.settings import ROOT
+
+
+def find(*patterns: str) -> list[Path]:
+    """Return the files that git has or would take, by git's patterns, as paths from the repository's root."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns]
+    names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    return [Path(name) for name in sorted(set(names)) if (ROOT / name).is_file()]
+
+
+def read(path: Path | str) -> str:
+    """Return a file's text."""
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def imports(path: Path, *, types: bool = True) -> set[str]:
+    """Return the modules that a Python file imports anywhere in it, or without `types` those that it loads when it runs.
+
+    `from slipway import errors` is slipway.errors.
+    """
+    tree = ast.parse(read(path))
+    guarded = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    only_types = {id(inner) for node in guarded for inner in ast.walk(node)} if not types else set()
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in only_types:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            packages = {"slipway", "scoring"}
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module in packages else {node.module}
+    return found
+
+
+def strings(path: Path) -> list[str]:
+    """Return the string constants of a Python file, docstrings and the fixed parts of f-strings among them."""
+    nodes = ast.walk(ast.parse(read(path)))
+    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]

@@ -1,0 +1,136 @@
+"""Real tracking servers, on sqlite and on a real Postgres, and a real training against them."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import requests
+
+from slipway import ports
+from slipway import settings as slipway_settings
+from slipway.settings import ROOT, Settings
+from tests.conftest import need
+
+DEADLINE = 90  # s for a server to answer on a busy machine
+
+
+@dataclass
+class Tracking:
+    """A running tracking server that a test may kill and start again."""
+
+    command: list[str]
+    port: int
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until its API answers; fail at once with its log when it ends instead."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True)
+        deadline = time.monotonic() + DEADLINE
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                pytest.fail(f"the tracking server ended:\n{self.log.read_text()[-3000:]}")
+            try:
+                if requests.get(f"{self.url}/api/2.0/mlflow/experiments/search?max_results=1", timeout=5).ok:
+                    return
+            except requests.ConnectionError:
+                time.sleep(0.2)
+        pytest.fail(f"the tracking server is not ready after {DEADLINE} s:\n{self.log.read_text()[-3000:]}")
+
+    def kill(self) -> None:
+        """SIGKILL it and its workers."""
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@contextmanager
+def run_postgres(folder: Path) -> Iterator[str]:
+    """Run a Postgres server of the test's own and yield its SQLAlchemy URI."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [Path(found).parent for found in [shutil.which("initdb")] if found]
+    need("postgres", bool(binaries), "apt install postgresql, or brew install postgresql")
+    data, port = folder / "data", ports.find_free()
+    as_user = []
+    if os.getuid() == 0:  # Postgres refuses to run as root
+        account = pwd.getpwnam("postgres")
+        data.mkdir()
+        os.chown(data, account.pw_uid, account.pw_gid)
+        for parent in (folder, *folder.parents[:3]):
+            parent.chmod(parent.stat().st_mode | 0o055)
+        as_user = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+    subprocess.run(
+        [*as_user, binaries[-1] / "initdb", "-D", data, "-U", "mlflow", "--auth=trust"], check=True, capture_output=True, cwd="/"
+    )
+    command = [*as_user, binaries[-1] / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", str(data), "-c", "fsync=off"]
+    with (folder / "postgres.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
+    try:
+        deadline = time.monotonic() + DEADLINE
+        while (
+            subprocess.run([binaries[-1] / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], check=False, capture_output=True).returncode
+            != 0
+        ):
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail((folder / "postgres.log").read_text())
+            time.sleep(0.1)
+        yield f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/postgres"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def tracking(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
+    """Run MLflow's real server on each kind of database."""
+    folder = tmp_path_factory.mktemp(request.param)
+    store = run_postgres(folder) if request.param == "postgres" else _sqlite(folder)
+    with store as uri:
+        port = ports.find_free()
+        command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1", "--backend-store-uri", uri]
+        server = Tracking(
+            [*command, "--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts"], port, folder / "mlflow.log"
+        )
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
+
+
+@contextmanager
+def _sqlite(folder: Path) -> Iterator[str]:
+    yield f"sqlite:///{folder}/mlflow.db"
+
+
+@pytest.fixture
+def served_settings(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Return settings of the host runtime that use the tracking server."""
+    monkeypatch.setenv("RUNTIME", "host")
+    return replace(slipway_settings.load(), external_tracking_uri=tracking.url)
+
+
+@pytest.fixture
+def script(tracking: Tracking) -> Callable[..., subprocess.Popen[str]]:
+    """Return a function that starts one of scripts/ against the tracking server, as make does."""
+
+    def start(name: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, "RUNTIME": "host", "MLFLOW_TRACKING_URI": tracking.url, **variables}
+        command = [sys.executable, f"scripts/{name}.py", *arguments]
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    return start

@@ -1,0 +1,82 @@
+"""What a newcomer meets: an empty embedded store, and commands called too early."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slipway import ports
+from slipway.settings import ROOT
+
+NO_SERVER = f"http://127.0.0.1:{ports.find_free()}"
+
+
+def run(name: str, *arguments: str, **variables: str) -> tuple[int, str]:
+    """Run one of scripts/ and return its exit code and what it printed."""
+    completed = subprocess.run(
+        [sys.executable, f"scripts/{name}.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return completed.returncode, completed.stdout + completed.stderr
+
+
+def test_an_empty_registry_says_what_to_do(tmp_path: Path) -> None:
+    """Listing an empty registry is an error with its cure; as JSON it is an empty list."""
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+
+    assert run("list_models", RUNTIME="host", MLFLOW_TRACKING_URI=store) == (1, "error: the registry is empty\n  try: make train_model\n")
+    assert run("list_models", "--format", "json", RUNTIME="host", MLFLOW_TRACKING_URI=store) == (0, "[]\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("list_models", []), ("train_model", []), ("serve_model", ["models:/diabetes/1"])],
+    ids=["list", "train", "serve"],
+)
+def test_without_a_server_the_error_names_the_cure(name: str, arguments: list[str]) -> None:
+    """A command that needs the tracking server says so at once, and how to start it."""
+    code, words = run(name, *arguments, RUNTIME="docker", MLFLOW_TRACKING_URI="", MLFLOW_PORT=NO_SERVER.rsplit(":", 1)[1])
+
+    assert (code, words) == (1, f"error: no tracking server answers at {NO_SERVER}\n  try: make start_mlflow_services\n")
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"RUNTIME": "cloud"}, "RUNTIME is 'cloud'"),
+        ({"PORT": "http"}, "PORT is 'http'"),
+        ({"PORT": "70000"}, "PORT is '70000'"),
+        ({"CA_BUNDLE": "/no/such.pem"}, "CA_BUNDLE names no file"),
+    ],
+    ids=["runtime", "no number", "no port", "bundle"],
+)
+def test_a_setting_that_cannot_be_used_is_named(variables: dict[str, str], words: str) -> None:
+    """A wrong setting ends with exit code 2, its name and its value."""
+    code, printed = run("list_models", **variables)
+
+    assert code == 2
+    assert words in printed
+
+
+def test_serving_nothing_is_a_usage_error() -> None:
+    """Without MODEL there is nothing to serve: exit code 2, and what to type."""
+    code, words = run("serve_model", "", RUNTIME="host")
+
+    assert code == 2
+    assert "MODEL is empty" in words
+
+
+def test_a_foreign_model_is_not_served_with_other_libraries(tmp_path: Path) -> None:
+    """A model whose libraries are not the locked ones is refused, each difference named."""
+    (tmp_path / "MLmodel").write_text("flavors: {python_function: {loader_module: mlflow.sklearn}}\n")
+    (tmp_path / "requirements.txt").write_text("mlflow==3.17.2\nscikit-learn==1.2.0\nxgboost==3.0.0\n")
+    code, words = run("serve_model", str(tmp_path), RUNTIME="host", PORT=str(ports.find_free()))
+
+    assert code == 1
+    assert "scikit-learn 1.2.0 (here 1.9.1), xgboost 3.0.0 (here none)" in words

@@ -1,0 +1,125 @@
+"""The registry, against a real tracking server on sqlite and on Postgres."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import Popen
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.models import infer_signature
+from sklearn.linear_model import LinearRegression
+
+from slipway import models, registry
+from slipway.errors import SlipwayError
+from slipway.settings import BUILD, Settings
+
+Script = Callable[..., Popen[str]]
+
+
+@pytest.fixture
+def client(served_settings: Settings) -> MlflowClient:
+    """Return a client of the server under test."""
+    return registry.connect(served_settings)
+
+
+@pytest.fixture
+def logged(client: MlflowClient) -> Iterator[dict[str, str]]:
+    """Log and register one real model with an alias; return its run, its id and its version's number."""
+    features = np.array([[1.0], [2.0]])
+    with mlflow.start_run() as run:
+        mlflow.log_metric("rmse", 0.5)
+        info = mlflow.sklearn.log_model(
+            LinearRegression().fit(features, [2.0, 4.0]), name="model", signature=infer_signature(features),
+            pip_requirements=["mlflow==3.17.2"], registered_model_name="straight",
+        )  # fmt: skip
+    client.set_registered_model_alias("straight", "champion", info.registered_model_version)
+    yield {"run": run.info.run_id, "id": info.model_id, "version": str(info.registered_model_version)}
+    client.delete_registered_model("straight")
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["models:/straight/{version}", "models:/straight@champion", "models:/straight/latest", "models:/{id}", "runs:/{run}/model"],
+    ids=["version", "alias", "latest", "model id", "run"],
+)
+def test_every_address_names_the_same_version(client: MlflowClient, logged: dict[str, str], form: str) -> None:
+    """Every form of address finds the one model, its version and its run."""
+    model = models.resolve(client, form.format(**logged))
+
+    assert (model.name, model.version, model.run_id, model.model_id) == ("straight", logged["version"], logged["run"], logged["id"])
+
+
+@pytest.mark.parametrize("prefix", ["", "file://"], ids=["path", "file URI"])
+def test_a_path_names_the_files_themselves(client: MlflowClient, logged: dict[str, str], prefix: str) -> None:
+    """A folder of this machine is served as it is, and predicts as the model does."""
+    files = models.fetch(models.resolve(client, f"models:/{logged['id']}"))
+    model = models.resolve(None, f"{prefix}{files}")
+
+    assert (Path(model.location), model.run_id) == (files, logged["run"])
+    assert np.allclose(registry.predict(files, {"columns": ["0"], "data": [[3.0]]}), [6.0])
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("models:/crooked/1", "no registered model 'crooked'; there is: .*straight"),
+        ("models:/straight/99", r"no version 99; there is: \d"),
+        ("models:/straight@loser", r"no alias @loser; there is: @champion \(version \d+\)"),
+        ("models:/m-0123456789abcdef", "no model models:/m-0123456789abcdef"),
+        ("runs:/0123/model", "no run '0123'"),
+        ("runs:/{run}/other", "logged no model 'other'; there is: model"),
+        ("s3://bucket/model", "not the address of a model"),
+        ("models:/straight", "not the address of a model"),
+        ("/no/such/folder", "no such folder"),
+        ("", "MODEL is empty"),
+    ],
+    ids=["name", "version", "alias", "model id", "run", "run's model", "scheme", "no version", "path", "nothing"],
+)
+def test_an_unknown_address_says_what_there_is(client: MlflowClient, logged: dict[str, str], uri: str, words: str) -> None:
+    """An address that names nothing is refused with what exists instead."""
+    with pytest.raises(SlipwayError) as error:
+        models.resolve(client, uri.format(**logged))
+
+    assert re.search(words, error.value.message)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    """A path that holds no MLmodel is no model."""
+    with pytest.raises(SlipwayError, match="no MLflow model at"):
+        models.resolve(None, str(tmp_path))
+
+
+def test_deleted_files_are_reported(client: MlflowClient, logged: dict[str, str]) -> None:
+    """A version whose files were deleted is refused, and nothing is left in the cache."""
+    model = models.resolve(client, f"models:/{logged['id']}")
+    gone = models.Model(model.uri, model.location.replace(logged["id"], "m-gone"), model_id="m-gone")
+    with pytest.raises(SlipwayError, match=r"gone|cannot be read|MLflow:"):
+        models.fetch(gone)
+
+    assert not (BUILD / "models" / "m-gone").exists()
+
+
+def test_500_versions_are_all_listed(client: MlflowClient, logged: dict[str, str], script: Script) -> None:
+    """The list pages through the API: 500 versions, newest first, aliases and the deciding metric right."""
+    client.create_registered_model("many")
+    for _ in range(500):
+        client.create_model_version("many", f"models:/{logged['id']}", logged["run"], model_id=logged["id"])
+    client.set_registered_model_alias("many", "champion", "137")
+    printed, _ = script("list_models", "--format", "json").communicate()
+    client.delete_registered_model("many")
+    rows = [row for row in json.loads(printed) if row["name"] == "many"]
+
+    assert [row["version"] for row in rows] == list(range(500, 0, -1))
+    assert [row["version"] for row in rows if row["aliases"] == ["champion"]] == [137]
+    assert all(row["metric"] == {"rmse": 0.5} for row in rows)
+
+
+def test_the_table_says_what_to_type(logged: dict[str, str], script: Script) -> None:
+    """The table shows name, version, alias, metric and what MODEL= to type."""
+    printed, _ = script("list_models").communicate()
+
+    assert re.search(rf"straight +{logged['version']} +@champion +0\.5 .* MODEL=models:/straight/{logged['version']}", printed)
