@@ -42,7 +42,7 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     if kept:
         arguments += ["--kept", str(_kept_file(kept))]
     context = {SESSION_TAG: session, **_source(settings, model)}
-    variables = {"MLFLOW_EXPERIMENT_NAME": model.name, "MLFLOW_RUN_CONTEXT": json.dumps(context)}
+    variables = {"MLFLOW_EXPERIMENT_NAME": model.name, "MLFLOW_RUN_CONTEXT": json.dumps(context), "LOGNAME": _user()}
     files_before = set(KEPT.glob("*"))
     KEPT.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -105,6 +105,13 @@ def _source(settings: Settings, model: folder.ModelFolder) -> dict[str, str]:
     }
 
 
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an id without a name, as in many a container
+        return "unknown"
+
+
 def _end_run(settings: Settings, session: str) -> None:
     """Mark the run of an interrupted training, so that it does not look as if it still ran."""
     client = registry.connect(settings)
@@ -159,7 +166,7 @@ def _register(client: MlflowClient, run: Run, name: str, context: dict[str, str]
     commit = context.get("mlflow.source.git.commit", "no commit")[:10] + (
         " and changes" if context.get("mlflow.source.git.dirty") == "true" else ""
     )
-    text = f"{context['mlflow.source.name']} at {commit}, by {getpass.getuser()}; run {run.info.run_name}"
+    text = f"{context['mlflow.source.name']} at {commit}, by {_user()}; run {run.info.run_name}"
     return client.update_model_version(version.name, version.version, text)
 
 
