@@ -93,6 +93,10 @@ test_e2e: .venv/dev ## Run the tests with real images and services (needs Docker
 check: .venv/dev ## Lint and type-check everything
 	@$(ENV) $(PYTHON) scripts/check.py
 
+.PHONY: bench_local
+bench_local: .venv/host ## Measure the local loop: start, train, rebuild, memory (needs Docker)
+	@$(ENV) $(PYTHON) benchmarks/local_loop.py
+
 .PHONY: lock
 lock: ## Lock the dependencies of pyproject.toml again and export them to requirements/
 	@$(ENV) python3 scripts/lock.py

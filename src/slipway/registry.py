@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import tempfile
 import warnings
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -155,10 +156,32 @@ def translated_errors() -> Iterator[None]:
         raise SlipwayError(f"MLflow: {error.message.splitlines()[0]}") from None
 
 
+def make_experiment(settings: Settings, name: str) -> None:
+    """Give an experiment of the embedded store its place for artifacts, which would else be the folder of the script that makes it.
+
+    Whether it is there is asked of sqlite: MLflow takes a second to import, before a training can begin.
+    """
+    file = _embedded_file(settings)
+    if file is None:
+        return
+    if file.exists():
+        with closing(sqlite3.connect(file)) as database:
+            if database.execute("SELECT 1 FROM experiments WHERE name = ?", [name]).fetchone():
+                return
+    client = connect(settings)
+    if client.get_experiment_by_name(name) is None:
+        client.create_experiment(name, artifact_location=(file.parent / "artifacts").as_uri())
+
+
+def _embedded_file(settings: Settings) -> Path | None:
+    uri = settings.tracking_uri
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
 def _make_embedded_store(settings: Settings) -> None:
     """Make the sqlite database aside and put it in its place when it is whole: half a schema could not be mended."""
-    file = Path(settings.tracking_uri.removeprefix("sqlite:///"))
-    if not settings.tracking_uri.startswith("sqlite:///") or file.exists():
+    file = _embedded_file(settings)
+    if file is None or file.exists():
         return
     import mlflow  # noqa: PLC0415 -- see connect
 

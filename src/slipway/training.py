@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway import folder, image, models, registry, report, shell
@@ -18,6 +17,8 @@ from slipway.errors import SlipwayError
 from slipway.settings import ROOT, STATE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
@@ -79,17 +80,9 @@ def _run_script(settings: Settings, model: folder.ModelFolder, arguments: list[s
     if settings.in_docker:
         command = image.training_command(settings, model, ["python", "train.py", *arguments], variables, KEPT)
         return shell.wait(shell.start(command))
-    _make_experiment(settings, model.name)
+    registry.make_experiment(settings, model.name)
     variables |= {"MLFLOW_TRACKING_URI": settings.tracking_uri, "KEPT_DIR": str(KEPT)}
     return shell.wait(shell.start([sys.executable, "train.py", *arguments], env=variables, cwd=model.path))
-
-
-def _make_experiment(settings: Settings, name: str) -> None:
-    """Give the embedded store's experiment its place for artifacts, which would else be the script's folder."""
-    client = registry.connect(settings)
-    if settings.tracking_uri.startswith("sqlite:///") and client.get_experiment_by_name(name) is None:
-        artifacts = Path(settings.tracking_uri.removeprefix("sqlite:///")).parent / "artifacts"
-        client.create_experiment(name, artifact_location=artifacts.as_uri())
 
 
 def _source(settings: Settings, model: folder.ModelFolder) -> dict[str, str]:
