@@ -1,6 +1,6 @@
 # The table of contents: every action is one line of help and one command. Settings: mlflow_env.sh.
 .DEFAULT_GOAL := help
-ENV := . ./mlflow_env.sh &&
+ENV := . ./mlflow_env.sh && exec
 PYTHON := .venv/bin/python
 
 ##@ Start here
@@ -11,7 +11,7 @@ help: ## Show this list
 
 .PHONY: demo
 demo: .venv/host ## Train, register, serve and test the model without Docker, in one go
-	@$(ENV) RUNTIME=host $(PYTHON) scripts/demo.py
+	@$(ENV) $(PYTHON) scripts/demo.py
 
 .PHONY: doctor
 doctor: ## Check this machine, a line a check, each failure with its cure

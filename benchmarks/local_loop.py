@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
 from slipway import folder, image, models, ports, settings
 from slipway.settings import ROOT
 

@@ -1,6 +1,7 @@
 """Serve a model folder: python -m scoring FOLDER --port 8080. Exit code 3 when the model does not load."""
 
 import argparse
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -18,6 +19,8 @@ def main() -> None:
     args = parser.parse_args()
     if not (args.model / "MLmodel").is_file():
         parser.exit(MODEL_DID_NOT_LOAD, f"error: no MLflow model at {args.model}: it has no MLmodel file\n")
+    for name in (signal.SIGTERM, signal.SIGINT):  # while the model loads, too: a container's process 1 has no handlers of its own
+        signal.signal(name, lambda *_: sys.exit())  # uvicorn drains first, then raises the signal again
     warnings.simplefilter("ignore")
     import uvicorn  # noqa: PLC0415 -- these take seconds, which a wrong call need not wait for
 
@@ -26,7 +29,8 @@ def main() -> None:
     try:
         loaded = app.load(args.model)
     except Exception as error:  # noqa: BLE001 -- a model's loader is anyone's code
-        sys.stderr.write(f"error: the model at {args.model} did not load: {type(error).__name__}: {error}\n")
+        words = " ".join(str(error).split())  # a parser's are several lines
+        sys.stderr.write(f"error: the model at {args.model} did not load: {type(error).__name__}: {words}\n")
         sys.exit(MODEL_DID_NOT_LOAD)
     uvicorn.run(loaded, host=args.host, port=args.port, timeout_graceful_shutdown=SECONDS_TO_DRAIN)
 

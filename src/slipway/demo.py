@@ -21,6 +21,7 @@ def run(settings: Settings) -> None:
     Raises SlipwayError where a step fails; whatever was started is stopped in any case.
     """
     started = time.monotonic()
+    settings = dataclasses.replace(settings, runtime="host")
     model = folder.load(settings.model_dir)
     client = registry.connect(settings)
     version = registry.find_by_tag(client, model.name, training.CODE_TAG, training.code_digest(settings, model))

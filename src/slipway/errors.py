@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
 USER_CAN_FIX = 1
 USAGE = 2
@@ -48,3 +50,15 @@ def exit_cleanly(main: Callable[[], None]) -> None:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def _stop_importing(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Have a script that Ctrl-C meets before `exit_cleanly`, at its imports, end in the same way."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    print("\nstopped", file=sys.stderr, flush=True)
+    os._exit(INTERRUPTED)  # else Python would end itself by SIGINT
+
+
+sys.excepthook = _stop_importing

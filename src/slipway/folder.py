@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-CONTRACT = ("train.py", "model.toml", "MLproject", "request.json")
+NO_CODE = {"__pycache__", "mlruns", "mlflow.db", "request.json", "README.md"}  # left out of digests and, by .dockerignore, of images
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ def load(path: Path) -> ModelFolder:
 def digest(paths: Iterable[Path], *facts: str) -> str:
     """Return the SHA-256 (hex) of files and folders, by relative name and content, and of further facts.
 
-    Python's caches and hidden files do not count.
+    Hidden files, and what is no code, do not count.
     """
     total = hashlib.sha256("\0".join(facts).encode())
     for path in paths:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             relative = file.relative_to(path if path.is_dir() else path.parent)
-            if file.is_file() and not any(part == "__pycache__" or part.startswith(".") for part in relative.parts):
+            if file.is_file() and not any(part in NO_CODE or part.startswith(".") for part in relative.parts):
                 total.update(f"\0{path.name}/{relative}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()

@@ -37,6 +37,7 @@ def build_base(settings: Settings) -> None:
     for target, tag in (("build", f"{BASE}-build"), ("run", BASE)):
         if _label(tag, LABEL) != content:
             _build(settings, ROOT / "base_container" / "Dockerfile", target, tag, options)
+    print(f"ready {BASE}, {size(BASE)}; next  make build_model_container")
 
 
 def build_model(settings: Settings, model: folder.ModelFolder) -> None:

@@ -132,7 +132,7 @@ def compose(settings: Settings, *arguments: str) -> list[str]:
 
 
 def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
-    """Return compose's variables; for `up`, make what the services need on this machine: password, artifact folder.
+    """Return compose's variables; for `up`, prepare what the services need on this machine: password, artifact folder.
 
     Other commands use only the volume's name, but compose insists on a value for each variable.
     """

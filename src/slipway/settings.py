@@ -66,7 +66,7 @@ class Settings:
     @property
     def postgres_major(self) -> str:
         """The major version of `POSTGRES_IMAGE`, from its tag."""
-        found = re.search(r":(\d+)", self.postgres_image)
+        found = re.search(r":(\d+)", self.postgres_image.split("@")[0].rsplit("/", 1)[-1])  # host:port/name:tag@digest
         if not found:
             raise SlipwayError(
                 f"POSTGRES_IMAGE is {self.postgres_image!r}: its tag must start with the major version",

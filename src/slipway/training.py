@@ -10,15 +10,14 @@ import sys
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from slipway import folder, image, models, registry, report, shell
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT, STATE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
@@ -44,6 +43,7 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
         arguments += ["--kept", str(_kept_file(kept))]
     context = {SESSION_TAG: session, **_source(settings, model)}
     variables = {"MLFLOW_EXPERIMENT_NAME": model.name, "MLFLOW_RUN_CONTEXT": json.dumps(context), "LOGNAME": _user()}
+    variables["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # it is the container's address; ours follows
     files_before = set(KEPT.glob("*"))
     KEPT.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -54,7 +54,7 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
         raise
     seconds = time.monotonic() - started
     if code != 0:
-        _explain(code, sorted(set(KEPT.glob("*")) - files_before))
+        _explain(settings, code, sorted(set(KEPT.glob("*")) - files_before))
     client = registry.connect(settings)
     with registry.translated_errors():
         run = _find_run(client, session, kept)
@@ -88,7 +88,8 @@ def _run_script(settings: Settings, model: folder.ModelFolder, arguments: list[s
 def _source(settings: Settings, model: folder.ModelFolder) -> dict[str, str]:
     """Say where the version comes from, as MLflow's own tags where it has them."""
     commit = shell.ask(["git", "-C", str(ROOT), "rev-parse", "HEAD"])
-    dirty = shell.ask(["git", "-C", str(ROOT), "status", "--porcelain", "--", str(model.path), "requirements", "src/scoring"])
+    changed = [str(model.path), "requirements", "src/scoring", ":!*/request.json"]
+    dirty = shell.ask(["git", "-C", str(ROOT), "status", "--porcelain", "--", *changed])
     source = {"mlflow.source.name": f"{model.path.relative_to(ROOT) if model.path.is_relative_to(ROOT) else model.path}/train.py"}
     if commit[0] == 0:
         source |= {"mlflow.source.git.commit": commit[1], "mlflow.source.git.dirty": str(bool(dirty[1])).lower()}
@@ -113,13 +114,16 @@ def _end_run(settings: Settings, session: str) -> None:
         client.set_terminated(run.info.run_id, "KILLED")
 
 
-def _explain(code: int, kept: list[Path]) -> None:
-    if kept:
-        raise SlipwayError(
-            "the tracking server went away and did not come back; the trained model is kept, nothing is lost",
-            f"make start_mlflow_services, then make train_model KEPT={kept[0].relative_to(ROOT)}",
-        )
-    raise SlipwayError(f"train.py ended with exit code {code}; its own words are above")
+def _explain(settings: Settings, code: int, kept: list[Path]) -> NoReturn:
+    if not kept:
+        raise SlipwayError(f"train.py ended with exit code {code}; its own words are above")
+    again = f"make train_model KEPT={kept[0].relative_to(ROOT)}"
+    try:
+        registry.check_reachable(settings)
+    except SlipwayError as error:
+        words = "the tracking server went away and did not come back; the trained model is kept, nothing is lost"
+        raise SlipwayError(words, f"{error.cure}, then {again}") from None
+    raise SlipwayError("MLflow did not take the trained model, for the reason above; the model is kept", f"mend train.py, then {again}")
 
 
 def _kept_file(kept: str) -> Path:
@@ -134,8 +138,7 @@ def _find_run(client: MlflowClient, session: str, kept: str) -> Run:
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     runs = client.search_runs(experiments, f"tags.`{SESSION_TAG}` = '{session}'", max_results=1)
     if kept and not runs:
-        run_id = kept.removesuffix(".joblib").rsplit("-", 1)[-1]
-        return client.get_run(run_id)
+        return client.get_run(Path(kept).stem.rsplit("-", 1)[-1])
     if not runs:
         raise SlipwayError("train.py ended well but logged no run", "call mlflow.start_run() in it; see model/README.md")
     return runs[0]

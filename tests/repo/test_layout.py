@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway.folder import CONTRACT
 from tests.repo import tree
+
+CONTRACT = ("train.py", "model.toml", "MLproject", "request.json")
 
 SLIPWAY = {path.stem: path for path in tree.find("src/slipway/*.py")}
 PYTHON = tree.find("src/*.py", "scripts/*.py", "model/*.py", "examples/*.py", "tests/*.py", "mlflow_services/*.py")

@@ -1,0 +1,77 @@
+"""How a script ends: its exit code and its last words, each in a process of its own."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from slipway.errors import SlipwayError
+
+SCRIPT = """
+import sys, time
+from slipway import errors
+def main():
+    {body}
+errors.exit_cleanly(main)
+"""
+
+
+def _start(body: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SCRIPT.format(body=body)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        ("pass", 0, ""),
+        ("raise errors.SlipwayError('it is broken', 'make whole')", 1, "error: it is broken\n  try: make whole\n"),
+        ("raise errors.SlipwayError('which?', code=errors.USAGE)", 2, "error: which?\n"),
+        ("raise errors.SlipwayError('no model', 'another', errors.MODEL_DID_NOT_LOAD)", 3, "error: no model\n  try: another\n"),
+        ("raise KeyboardInterrupt", 130, "\nstopped\n"),
+    ],
+    ids=["done", "the user can fix it", "usage", "the model did not load", "Ctrl-C"],
+)
+def test_an_end_has_its_code_and_words(body: str, code: int, words: str) -> None:
+    """What went wrong and what to do stand on stderr, without a traceback; the exit code says which kind it is."""
+    process = _start(body)
+    printed, said = process.communicate(timeout=30)
+
+    assert (process.returncode, printed, said) == (code, "", words)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_ends_a_script_and_cleans_up(name: str) -> None:
+    """Ctrl-C, a SIGTERM or a closed terminal runs what `finally` holds, and ends the script with 130."""
+    process = _start("try:\n        print('ready', flush=True)\n        time.sleep(60)\n    finally:\n        print('cleaned')")
+    assert process.stdout
+    process.stdout.readline()
+    process.send_signal(signal.Signals[name])
+    printed, said = process.communicate(timeout=30)
+
+    assert (process.returncode, printed, said) == (130, "cleaned\n", "\nstopped\n")
+
+
+def test_ctrl_c_during_the_imports_is_no_traceback() -> None:
+    """Ctrl-C while a script still imports ends it like any other."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from slipway import errors; raise KeyboardInterrupt"], check=False, capture_output=True, text=True
+    )
+
+    assert (done.returncode, done.stderr) == (130, "\nstopped\n")
+
+
+def test_a_bug_is_shown_whole() -> None:
+    """What is no error of the user's keeps its traceback."""
+    process = _start("1 / 0")
+    _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 1
+    assert "ZeroDivisionError" in said
+    assert "Traceback" in said
+
+
+def test_a_message_without_a_cure_is_one_line() -> None:
+    """An error that names no cure prints none."""
+    assert str(SlipwayError("it is broken")) == "error: it is broken"

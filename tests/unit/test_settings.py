@@ -1,0 +1,157 @@
+"""Settings: what the caller's environment becomes, and what cannot be used."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slipway import settings
+from slipway.errors import USAGE, SlipwayError
+from slipway.settings import ROOT, STATE
+
+CALLER = {
+    "RUNTIME": "host",
+    "MODEL_DIR": "examples/wine",
+    "TRAIN_ARGS": "--alpha 1",
+    "PORT": "9001",
+    "URL": "http://cluster:80/",
+    "MLFLOW_PORT": "5050",
+    "MLFLOW_TRACKING_URI": "https://mlflow.example/ ",
+    "MLFLOW_ARTIFACT_ROOT": "~/artifacts",
+    "COMPOSE_PROJECT_NAME": "mine",
+    "BACKUP_DIR": "/backups",
+    "PYTHON_IMAGE": "registry.example/python:3.12",
+    "POSTGRES_IMAGE": "registry.example:5000/postgres:16-alpine",
+    "CA_BUNDLE": str(ROOT / "Makefile"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take every setting and every build variable from the environment."""
+    for name in (*CALLER, *settings.PROXIES, *settings.PACKAGE_INDEXES):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_everything_has_a_default() -> None:
+    """With nothing set, training and serving run in Docker on the usual ports, tracked by our own server."""
+    found = settings.load()
+
+    assert found.in_docker
+    assert found.model_dir == ROOT / "model"
+    assert found.tracking_uri == "http://127.0.0.1:5000"
+    assert found.api_url == "http://127.0.0.1:8001"
+    assert found.artifact_root == Path.home() / ".local/share/slipway/artifacts"
+    assert found.ca_bundle is None
+
+
+def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every setting takes the caller's value: relative paths from the checkout, addresses without a last slash."""
+    for name, value in CALLER.items():
+        monkeypatch.setenv(name, value)
+
+    assert settings.load() == settings.Settings(
+        runtime="host",
+        model_dir=ROOT / "examples" / "wine",
+        train_args="--alpha 1",
+        port=9001,
+        url="http://cluster:80/",
+        mlflow_port=5050,
+        external_tracking_uri="https://mlflow.example",
+        artifact_root=Path.home() / "artifacts",
+        project="mine",
+        backup_dir=Path("/backups"),
+        python_image="registry.example/python:3.12",
+        postgres_image="registry.example:5000/postgres:16-alpine",
+        ca_bundle=ROOT / "Makefile",
+    )
+    assert settings.load().api_url == "http://cluster:80"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("RUNTIME", "podman", "RUNTIME is 'podman'"),
+        ("PORT", "http", "PORT is 'http'"),
+        ("PORT", "0", "PORT is '0'"),
+        ("MLFLOW_PORT", "65536", "MLFLOW_PORT is '65536'"),
+        ("MLFLOW_PORT", "-1", "MLFLOW_PORT is '-1'"),
+        ("CA_BUNDLE", "/no/such.pem", "CA_BUNDLE names no file: /no/such.pem"),
+    ],
+    ids=["runtime", "word as a port", "port 0", "port too high", "negative port", "no bundle"],
+)
+def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
+    """A value that cannot be used is a usage error, which names setting and value and says what to set."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SlipwayError) as raised:
+        settings.load()
+
+    assert words in raised.value.message
+    assert raised.value.cure
+    assert raised.value.code == USAGE
+
+
+@pytest.mark.parametrize(
+    ("uri", "owns"),
+    [
+        ("", True),
+        ("http://127.0.0.1:5000", True),
+        ("http://localhost:5000", True),
+        ("http://mlflow.example:8080", False),
+        ("https://mlflow.example", False),
+        ("sqlite:////tmp/mlflow.db", False),
+    ],
+    ids=["none given", "our address", "our other name", "another port", "no port", "a file"],
+)
+def test_whose_tracking_server_it_is(uri: str, owns: bool) -> None:  # noqa: FBT001 -- a parameter
+    """The tracking server is ours when no other is given, or the one given is on our port."""
+    assert replace(settings.load(), external_tracking_uri=uri).owns_tracking is owns
+
+
+def test_the_host_runtime_needs_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RUNTIME=host keeps its store in a file of the checkout, and its commands are typed with it."""
+    monkeypatch.setenv("RUNTIME", "host")
+
+    assert settings.load().tracking_uri == f"sqlite:///{STATE}/mlflow.db"
+    assert settings.load().make == "RUNTIME=host make"
+
+
+@pytest.mark.parametrize(
+    ("image", "major"),
+    [
+        ("postgres:17", "17"),
+        ("postgres:16.4-alpine", "16"),
+        ("registry.example/postgres:17@sha256:0123", "17"),
+        ("registry.example:5000/postgres:17", "17"),
+    ],
+    ids=["major", "minor", "digest", "registry with a port"],
+)
+def test_the_tag_says_the_major_version(image: str, major: str) -> None:
+    """PostgreSQL's major version is read from the tag of POSTGRES_IMAGE."""
+    assert replace(settings.load(), postgres_image=image).postgres_major == major
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["postgres", "postgres:latest", "registry.example:5000/postgres", "postgres@sha256:17"],
+    ids=["none", "latest", "only a port", "only a digest"],
+)
+def test_a_tag_without_a_major_version_is_refused(image: str) -> None:
+    """Data belongs to a major version, so an image that does not say its own is a usage error."""
+    with pytest.raises(SlipwayError) as raised:
+        print(replace(settings.load(), postgres_image=image).postgres_major)
+
+    assert raised.value.code == USAGE
+    assert repr(image) in raised.value.message
+
+
+def test_builds_get_the_callers_proxies_and_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is set of the proxies and package indexes goes to builds, and nothing else does."""
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://me:secret@index.example/pypi")
+    monkeypatch.setenv("NO_PROXY", "")
+
+    assert settings.build_environment() == {
+        "https_proxy": "http://proxy:3128",
+        "PIP_INDEX_URL": "https://me:secret@index.example/pypi",
+    }
