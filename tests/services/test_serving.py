@@ -1,0 +1,52 @@
+"""Serving as a process of .venv, without Docker: its beginning, its answers and its end."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+import requests
+from sklearn.linear_model import LinearRegression
+
+from slipway import ports, smoke
+from slipway.settings import ROOT
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save a small real model."""
+    folder = tmp_path_factory.mktemp("models") / "straight line"
+    mlflow.sklearn.save_model(LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0]), folder, pip_requirements=["mlflow==3.17.2"])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "send"),
+    [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.killpg), (signal.SIGTERM, os.kill)],
+    ids=["Ctrl-C at a terminal", "SIGTERM to all", "SIGTERM to make"],
+)
+def test_a_signal_ends_the_server(model: Path, name: signal.Signals, send: Callable[[int, int], None]) -> None:
+    """A model at a path with a space is served; a signal to make, or to all its group, ends the server within five seconds."""
+    port = ports.find_free()
+    variables = {**os.environ, "RUNTIME": "host", "PORT": str(port), "MODEL": str(model)}
+    process = subprocess.Popen(["make", "serve_model"], cwd=ROOT, env=variables, start_new_session=True)
+    try:
+        smoke.wait_until_ready(f"http://127.0.0.1:{port}", process)
+        answer = requests.post(f"http://127.0.0.1:{port}/invocations", json={"inputs": [[2.0]]}, timeout=10).json()
+        asked = time.monotonic()
+        send(process.pid, name)
+        while not ports.is_free(port) and time.monotonic() < asked + 10:
+            time.sleep(0.1)
+        took = time.monotonic() - asked
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # all of it has gone
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    assert answer["predictions"] == pytest.approx([5.0])
+    assert took < 5
