@@ -132,6 +132,8 @@ def main() -> None:
             joblib.dump(trained, file)
             print(f"kept: {file}", file=sys.stderr)
         sys.exit(f"error: MLflow did not take the run: {error.message}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,71 @@
+"""What a build is told in confidence stays out of every image."""
+
+import os
+import ssl
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import requests
+
+from slipway import image
+from slipway import settings as slipway_settings
+from slipway.folder import ModelFolder
+from slipway.settings import Settings
+from tests.image.conftest import NAME, ask_docker, remove_images
+
+
+@pytest.fixture
+def fresh_base(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """Return settings with a base image that no build has seen, so that no step of a build comes from the cache."""
+    tag = f"slipway/{NAME}-python:1"
+    words = f"FROM {settings.python_image}\nUSER root\nRUN echo {NAME} > /etc/image-test\n"
+    subprocess.run(["docker", "build", "--tag", tag, "-"], input=words, text=True, check=True, capture_output=True)
+    monkeypatch.setattr(image, "BASE", f"slipway/{NAME}-base:1")
+    yield replace(settings, python_image=tag)
+    for kind in ("python", "base", "layers"):
+        remove_images(f"slipway/{NAME}-{kind}")
+
+
+def test_no_image_keeps_the_builds_secrets(
+    fresh_base: Settings, model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What a build is told of proxies, indexes and certificates is used, and is then in no history, setting or file of an image."""
+    marker = f"secret{uuid.uuid4().hex}"
+    certificates = slipway_settings.load().ca_bundle or Path(ssl.get_default_verify_paths().cafile or requests.certs.where())
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text(certificates.read_text() + f"# {marker}\n")
+    monkeypatch.setenv("NO_PROXY", f"{os.environ.get('NO_PROXY', '')},{marker}.example".lstrip(","))
+    monkeypatch.setenv("PIP_FIND_LINKS", f"/nonexistent-{marker}")  # pip says that it found no such folder
+    fresh = replace(fresh_base, ca_bundle=bundle)
+    copy = replace(model, name=f"{NAME}-layers")
+    image.build_base(fresh)
+    image.build_model(fresh, copy)
+    tags = [image.BASE, f"{image.BASE}-build", image.runtime_tag(copy), image.training_tag(copy)]
+
+    assert marker in capfd.readouterr().err, "the build was not told"
+    for tag in tags:
+        assert marker not in ask_docker("history", "--no-trunc", tag)
+        assert marker not in ask_docker("inspect", tag)
+    for tag in tags[1:]:
+        assert _search(tag, marker, NAME) == {NAME}, "every image has a file with NAME"
+
+
+def _search(tag: str, *words: str) -> set[str]:
+    """Return which of some words any file of an image, or its name, has."""
+    container = ask_docker("create", tag)
+    found: set[str] = set()
+    try:
+        export = subprocess.Popen(["docker", "export", container], stdout=subprocess.PIPE)
+        end = b""
+        while chunk := export.stdout.read(1 << 22):
+            text = end + chunk
+            found |= {word for word in words if word.encode() in text}
+            end = chunk[-100:]
+        assert export.wait() == 0
+    finally:
+        ask_docker("rm", container)
+    return found

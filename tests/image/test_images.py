@@ -1,0 +1,115 @@
+"""The images as they are: what is in them, what is not, and how their tags are made."""
+
+import json
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slipway import image
+from slipway.folder import ModelFolder
+from slipway.settings import ROOT
+from tests.image.conftest import NAME, ask_docker, inspect, run_once
+
+
+@pytest.mark.parametrize("program", ["gcc", "g++", "cmake", "git", "make", "uv"])
+def test_the_serving_image_builds_nothing(served: str, program: str) -> None:
+    """No compiler, and no program that installs, is in the serving image."""
+    found = run_once(served, "sh", "-c", f"command -v {program} || true")
+
+    assert found == ""
+
+
+def test_the_serving_image_holds_what_serving_needs(served: str) -> None:
+    """Of MLflow it has the skinny distribution alone; no matplotlib, no pytest, no library's own tests."""
+    code = "import importlib.metadata as m; print(*sorted({d.name.lower() for d in m.distributions(path=['{}'])}))"
+    packages = run_once(served, "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+    distributions = run_once(served, "python", "-c", code.replace("{}", packages)).split()
+    tests = run_once(served, "find", "/opt/venv", "-type", "d", "-name", "tests")
+
+    assert packages.startswith("/opt/venv/")
+    assert [name for name in distributions if name.startswith("mlflow")] == ["mlflow-skinny"]
+    assert not {"matplotlib", "pytest", "pip", "setuptools", "sqlalchemy"} & set(distributions)
+    assert tests == ""
+
+
+def test_the_labels_say_what_it_is(served: str) -> None:
+    """The image's labels name the model, its version and run, and the commit."""
+    labels = inspect(served)["Config"]["Labels"]
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+    assert {name: value for name, value in labels.items() if name.startswith(("org.opencontainers", "io.slipway.model"))} == {
+        "org.opencontainers.image.title": NAME,
+        "org.opencontainers.image.version": "7",
+        "org.opencontainers.image.revision": commit,
+        "io.slipway.model.name": NAME,
+        "io.slipway.model.version": "7",
+        "io.slipway.model.run": "0123abcd",
+    }
+
+
+def test_layer_3_holds_the_model_alone(served: str, model: ModelFolder, files: Path, tmp_path: Path) -> None:
+    """The image of a version is the runtime image and one layer more, in which there are the model's files and no others."""
+    below, layers = (inspect(tag)["RootFS"]["Layers"] for tag in (image.runtime_tag(model), served))
+    ask_docker("save", "--output", str(tmp_path / "image.tar"), served)
+    with tarfile.open(tmp_path / "image.tar") as saved:
+        manifest = json.load(saved.extractfile("manifest.json"))
+        with tarfile.open(fileobj=saved.extractfile(manifest[0]["Layers"][-1])) as layer:
+            names = {member.name for member in layer if member.isfile()}
+
+    assert layers[:-1] == below
+    assert names == {f"opt/model/{file.relative_to(files)}" for file in files.rglob("*") if file.is_file()}
+
+
+def test_a_tag_is_made_from_the_content(build: Callable[[Path], str], served: str, files: Path, tmp_path: Path) -> None:
+    """The same files elsewhere have the same tag; one changed file makes another, which names the version too."""
+    same, other = (Path(shutil.copytree(files, tmp_path / name)) for name in ("same", "other"))
+    (other / "MLmodel").write_text((files / "MLmodel").read_text() + "# changed\n")
+
+    assert build(same) == served
+    assert build(other) != served
+    assert re.fullmatch(rf"slipway/{NAME}:v7-[0-9a-f]{{12}}", served)
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("src/scoring/app.py", {"runtime", "train"}),
+        ("requirements/serving.txt", {"runtime", "train"}),
+        ("model/Dockerfile", {"runtime", "train"}),
+        ("requirements/training.txt", {"train"}),
+        ("model/train.py", {"train"}),
+        ("src/slipway/image.py", set()),
+    ],
+    ids=["server code", "serving libraries", "Dockerfile", "training libraries", "training code", "our own code"],
+)
+def test_a_change_makes_the_tags_of_what_it_is_in(
+    model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, changes: set[str]
+) -> None:
+    """A change to what goes into an image changes that image's tag, and no other's."""
+    for part in ("model", "requirements", "src"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "mlruns"))
+    monkeypatch.setattr(image, "ROOT", tmp_path)
+    copy = replace(model, path=tmp_path / "model")
+    before = {"runtime": image.runtime_tag(copy), "train": image.training_tag(copy)}
+    (tmp_path / file).write_text((tmp_path / file).read_text() + "\n# changed\n")
+    after = {"runtime": image.runtime_tag(copy), "train": image.training_tag(copy)}
+
+    assert {kind for kind in before if before[kind] != after[kind]} == changes
+
+
+def test_the_training_image_trains(model: ModelFolder) -> None:
+    """The training image has matplotlib and the model's script, and no health check, since it answers nothing."""
+    tag = image.training_tag(model)
+    run = ("run", "--rm", *image.HARDENING, tag, "python")
+    version = ask_docker(*run, "-c", "import matplotlib; print(matplotlib.__version__)")
+    words = ask_docker(*run, "train.py", "--help")
+
+    assert f"matplotlib=={version} " in (ROOT / "requirements" / "training.txt").read_text()
+    assert "--alpha" in words
+    assert inspect(tag)["Config"]["Healthcheck"] == {"Test": ["NONE"]}
