@@ -25,7 +25,7 @@ init_local: .venv/host ## Set up .venv, then check this machine
 
 .PHONY: build_base_container
 build_base_container: .venv/host ## Build layer 1: OS, Python, compilers
-	@$(ENV) $(PYTHON) scripts/build_base_container.py
+	@$(ENV) $(PYTHON) scripts/build_base_container.py $(MAKECMDGOALS)
 
 .PHONY: build_model_container
 build_model_container: build_base_container ## Build layer 2: the model's locked libraries and code
@@ -55,7 +55,7 @@ backup: .venv/host ## Write one dated archive of database and artifacts to BACKU
 
 .PHONY: restore
 restore: .venv/host ## Verify an archive and restore it into empty services: BACKUP=backups/….tar.gz
-	@$(ENV) $(PYTHON) scripts/restore.py "$(BACKUP)"
+	@$(ENV) $(PYTHON) scripts/restore.py "$$BACKUP"
 
 .PHONY: reset_database_password
 reset_database_password: .venv/host ## Give Postgres the password in .slipway/ again
@@ -65,19 +65,19 @@ reset_database_password: .venv/host ## Give Postgres the password in .slipway/ a
 
 .PHONY: train_model
 train_model: .venv/host ## Train and register the model: TRAIN_ARGS="--alpha 0.3" KEPT=…
-	@$(ENV) $(PYTHON) scripts/train_model.py --kept "$(KEPT)"
+	@$(ENV) $(PYTHON) scripts/train_model.py --kept "$$KEPT"
 
 .PHONY: list_models
 list_models: .venv/host ## List the registry's model versions, newest first: FORMAT=json
-	@$(ENV) $(PYTHON) scripts/list_models.py --format "$(FORMAT)"
+	@$(ENV) $(PYTHON) scripts/list_models.py --format "$$FORMAT"
 
 .PHONY: serve_model
 serve_model: .venv/host ## Serve a model on :8001: MODEL=models:/diabetes/1 PORT=8001
-	@$(ENV) $(PYTHON) scripts/serve_model.py "$(MODEL)"
+	@$(ENV) $(PYTHON) scripts/serve_model.py "$$MODEL"
 
 .PHONY: test_api
 test_api: .venv/host ## Test the served model's API: PORT=8001 or URL=http://… MODEL=…
-	@$(ENV) $(PYTHON) scripts/test_api.py "$(MODEL)"
+	@$(ENV) $(PYTHON) scripts/test_api.py "$$MODEL"
 
 ##@ Work on Slipway
 
@@ -87,7 +87,7 @@ test: .venv/dev ## Run the tests that need no Docker: ARGS="-k registry"
 
 .PHONY: test_e2e
 test_e2e: .venv/dev ## Run the tests with real images and services (needs Docker): ARGS="-k backup"
-	@$(ENV) $(PYTHON) -m pytest tests/image tests/e2e $(ARGS)
+	@$(ENV) $(PYTHON) -m pytest --timeout=900 tests/image tests/e2e $(ARGS)
 
 .PHONY: check
 check: .venv/dev ## Lint and type-check everything

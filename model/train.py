@@ -31,7 +31,7 @@ NAME = tomllib.loads(Path(__file__).with_name("model.toml").read_text(encoding="
 LIBRARIES = ("mlflow-skinny", "numpy", "pandas", "scikit-learn", "skops")  # what the model needs to predict
 SCORES = {"rmse": "neg_root_mean_squared_error", "mae": "neg_mean_absolute_error", "r2": "r2"}
 SOURCE = "https://www4.stat.ncsu.edu/~boos/var.select/diabetes.html"
-HELD_OUT, SEED = 0.2, 42  # validate.py scores on this share of the rows, which training never sees
+HELD_OUT, SEED = 0.2, 42  # this share of the rows is kept for a validation; training never sees it
 
 
 @dataclass

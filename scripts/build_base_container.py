@@ -7,8 +7,12 @@ from slipway import errors, image, settings
 
 def main() -> None:
     """Build."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("goals", nargs="*", help="the targets that were asked for; this may be a step to them")
+    goals = parser.parse_args().goals
     image.build_base(settings.load())
+    if goals == ["build_base_container"]:
+        print("next  make build_model_container")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from slipway import errors, listing, settings
 def main() -> None:
     """Parse the arguments and list."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--format", default="", choices=["", "table", "json"], help="table (default) or json")
+    parser.add_argument("--format", default="", help="table (default) or json")
     listing.show(settings.load(), parser.parse_args().format or "table")
 
 

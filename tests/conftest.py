@@ -49,3 +49,9 @@ def make() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=timeout)
 
     return run
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what a run without Docker left out."""
+    if not any("e2e" in argument for argument in config.args) and any("services" in argument for argument in config.args):
+        terminalreporter.write_line("left out: tests/image and tests/e2e, which need Docker: make test_e2e")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import mlflow.pyfunc
@@ -15,5 +16,6 @@ if TYPE_CHECKING:
 
 def load(model: Path) -> FastAPI:
     """Load a model folder and return its app; whatever the model's libraries raise, raises."""
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # its advice at every request is for those who log models
     app: FastAPI = scoring_server.init(mlflow.pyfunc.load_model(str(model)))
     return app

@@ -21,7 +21,8 @@ def run(settings: Settings) -> None:
     Raises SlipwayError where a step fails; whatever was started is stopped in any case.
     """
     started = time.monotonic()
-    settings = dataclasses.replace(settings, runtime="host")
+    embedded = settings.external_tracking_uri if settings.external_tracking_uri.startswith("sqlite:") else ""  # never another's server
+    settings = dataclasses.replace(settings, runtime="host", url="", external_tracking_uri=embedded)
     model = folder.load(settings.model_dir)
     client = registry.connect(settings)
     version = registry.find_by_tag(client, model.name, training.CODE_TAG, training.code_digest(settings, model))

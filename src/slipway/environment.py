@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -45,12 +47,29 @@ def set_up(requirements: str) -> None:
     if not (VENV / "bin" / "uv").exists():
         _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes",
               "-r", str(ROOT / "requirements" / "setup.txt")])  # fmt: skip
-    _run([str(VENV / "bin" / "uv"), "pip", "install", "--python", str(python), "--require-hashes", "--compile-bytecode",
+    quiet = [] if sys.stderr.isatty() else ["--quiet"]  # a terminal shows progress, a log a line for each package
+    _run([str(VENV / "bin" / "uv"), "pip", "install", *quiet, "--python", str(python), "--require-hashes", "--compile-bytecode",
           "-r", str(ROOT / "requirements" / (requirements + ".txt"))])  # fmt: skip
     for site_packages in VENV.glob("lib/python*/site-packages"):
-        (site_packages / "slipway.pth").write_text(f"{ROOT / 'src'}\n", encoding="utf-8")
+        (site_packages / "slipway.pth").write_text("../../../../src\n", encoding="utf-8")  # relative: a checkout may be moved
     for satisfied in SUBSETS[requirements]:
         (VENV / satisfied).touch()
+
+
+def index_for_uv(variables: dict[str, str]) -> dict[str, str]:
+    """Return uv's names for the package index that is set for pip: uv does not read pip's."""
+    names = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_FIND_LINKS": "UV_FIND_LINKS"}
+    return {uv: variables[pip] for pip, uv in names.items() if variables.get(pip) and not variables.get(uv)}
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment for pip and uv: the caller's, with CA_BUNDLE or the system's certificates, and one index for both."""
+    variables = {**os.environ, **index_for_uv(dict(os.environ))}
+    if os.environ.get("CA_BUNDLE"):
+        variables.update({"SSL_CERT_FILE": os.environ["CA_BUNDLE"], "PIP_CERT": os.environ["CA_BUNDLE"]})
+    if ssl.get_default_verify_paths().cafile:
+        variables.setdefault("UV_SYSTEM_CERTS", "1")
+    return variables
 
 
 def _works(python: Path) -> bool:
@@ -61,5 +80,5 @@ def _works(python: Path) -> bool:
 
 def _run(command: list[str], cure: str = "make doctor, to see whether a proxy or the disk is the cause") -> None:
     print("$", " ".join(command).replace(f"{ROOT}/", ""), flush=True)
-    if subprocess.run(command, check=False).returncode != 0:
+    if subprocess.run(command, check=False, env=_environment()).returncode != 0:
         raise SlipwayError("set-up stopped at the command above; nothing else was changed", cure)

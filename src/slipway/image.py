@@ -1,21 +1,23 @@
 """The images: layer 1 (base), layer 2 (the model's libraries and code), layer 3 (one model version), and MLflow's.
 
-A tag is made from the content, so that it names the same image everywhere and for ever.
+A tag is made from the content, so that it names one image for ever, and a change of anything in it makes another.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from slipway import folder, models, shell
 from slipway.errors import SlipwayError
-from slipway.settings import ROOT, VERSION, build_environment
+from slipway.settings import LOCAL, ROOT, VERSION, build_environment, no_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,15 +39,13 @@ def build_base(settings: Settings) -> None:
     for target, tag in (("build", f"{BASE}-build"), ("run", BASE)):
         if _label(tag, LABEL) != content:
             _build(settings, ROOT / "base_container" / "Dockerfile", target, tag, options)
-    print(f"ready {BASE}, {size(BASE)}; next  make build_model_container")
+    print(f"ready {BASE}, {size(BASE)}")
 
 
 def build_model(settings: Settings, model: folder.ModelFolder) -> None:
     """Build layer 2 unless it is there: the image that serves (without a model yet) and the one that trains."""
-    if not model.path.is_relative_to(ROOT):
-        raise SlipwayError(
-            f"{model.path} is outside this checkout, where no image can be built from", "copy it to examples/, or RUNTIME=host"
-        )
+    if not any(model.path.is_relative_to(ROOT / name) for name in ("model", "examples")):  # what .dockerignore lets in
+        raise SlipwayError(f"no image can be built from {model.path}: it is not in model/ or examples/", "copy it there, or RUNTIME=host")
     options = _options("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": str(model.path.relative_to(ROOT))})
     for target, tag in (("runtime", runtime_tag(model)), ("train", training_tag(model))):
         if not exists(tag):
@@ -97,25 +97,32 @@ def training_tag(model: folder.ModelFolder) -> str:
 
 
 def training_command(settings: Settings, model: folder.ModelFolder, command: list[str], variables: dict[str, str], kept: Path) -> list[str]:
-    """Return the docker command that runs `command` in the training image, which can write to `kept` alone."""
+    """Return the docker command that runs `command` in a training container, which can write to `kept` alone."""
     build_model(settings, model)
     network, uri = [], settings.tracking_uri
     if settings.owns_tracking:
         network, uri = ["--network", settings.project], "http://mlflow:5000"
-    variables = variables | {"MLFLOW_TRACKING_URI": uri, "KEPT_DIR": "/kept"}
+    elif not uri.startswith("http") or urlsplit(uri).hostname in LOCAL:
+        raise SlipwayError(f"a container cannot reach MLFLOW_TRACKING_URI={uri}", "RUNTIME=host, or another address of that server")
+    variables = variables | no_proxy() | {"MLFLOW_TRACKING_URI": uri, "KEPT_DIR": "/kept"}
     passed = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
-    return [
-        "docker", "run", "--rm", *HARDENING, "--user", writing_user(kept), *network, "--volume", f"{kept}:/kept",
-        *passed, training_tag(model), *command,
-    ]  # fmt: skip
+    options = [*HARDENING, "--user", writing_user(kept), *network, "--volume", f"{kept}:/kept", *passed]
+    return ["docker", "run", "--rm", "--name", training_container(settings), *options, training_tag(model), *command]
+
+
+def training_container(settings: Settings) -> str:
+    """Return the name of the container that this process trains in."""
+    return f"{settings.project}-train-{os.getpid()}"
 
 
 def writing_user(path: Path) -> str:
     """Return uid:gid for a container that writes to a folder of ours: its files are then ours, and never root's."""
+    if "rootless" in shell.ask(["docker", "info", "--format", "{{.SecurityOptions}}"])[1]:
+        return "0:0"  # which is we ourselves, outside
     if os.getuid() != 0:
         return f"{os.getuid()}:{os.getgid()}"
     for entry in (path, *path.rglob("*")):
-        os.chown(entry, USER_ID, USER_ID)
+        os.chown(entry, USER_ID, USER_ID, follow_symlinks=False)
     return f"{USER_ID}:{USER_ID}"
 
 
@@ -186,7 +193,7 @@ def _options(flag: str, values: dict[str, str]) -> list[str]:
 def _secrets(settings: Settings) -> Iterator[list[str]]:
     """Give a build the caller's proxies, package indexes and certificates as secrets, which no layer keeps."""
     with tempfile.TemporaryDirectory() as scratch:
-        lines = [f"export {name}='{value}'" for name, value in build_environment().items()]
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in build_environment().items()]
         arguments = ["--secret", f"id=environment,src={scratch}/environment"]
         if settings.ca_bundle:
             lines.append("export SSL_CERT_FILE=/run/secrets/ca_bundle PIP_CERT=/run/secrets/ca_bundle")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from slipway import folder, registry
-from slipway.errors import SlipwayError
+from slipway.errors import USAGE, SlipwayError
 
 if TYPE_CHECKING:
     from slipway.settings import Settings
@@ -25,6 +25,8 @@ def show(settings: Settings, form: str) -> None:
 
     Raises SlipwayError for an empty registry (as a table; JSON is an empty list).
     """
+    if form not in {"table", "json"}:
+        raise SlipwayError(f"FORMAT is {form!r}: it is table or json", "make list_models FORMAT=json", USAGE)
     metric = folder.load(settings.model_dir).metric
     client = registry.connect(settings)
     with registry.translated_errors():

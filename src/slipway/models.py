@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,8 @@ def resolve(client: MlflowClient | None, uri: str) -> Model:
     if not uri:
         raise SlipwayError("which model? MODEL is empty", f"make list_models, then {FORMS}", USAGE)
     scheme = urlsplit(uri).scheme
+    if scheme not in {"", "file", "models", "runs"}:
+        raise SlipwayError(f"not the address of a model: {uri}", FORMS, USAGE)
     if scheme in {"", "file"}:
         return _resolve_path(Path(unquote(urlsplit(uri).path) if scheme else uri).expanduser())
     if client is None:
@@ -78,7 +80,8 @@ def fetch(model: Model) -> Path:
         found = next(Path(scratch).rglob("MLmodel"), None)
         if found is None:
             raise SlipwayError(f"the files of {model.uri} are gone: there is no MLmodel at {model.location}", OTHERS)
-        shutil.move(found.parent, target)
+        with contextlib.suppress(OSError):  # another command was quicker; the files are the same
+            found.parent.rename(target)
     return target
 
 
@@ -104,7 +107,8 @@ def read_example(path: Path) -> dict[str, Any] | None:
 
 def _resolve_path(path: Path) -> Model:
     if not path.exists():
-        raise SlipwayError(f"no such folder: {path}", f"make list_models, then {FORMS}")
+        meant = f"MODEL=models:/{path}/1, or make list_models" if re.fullmatch(r"[\w.-]+", str(path)) else f"make list_models, then {FORMS}"
+        raise SlipwayError(f"no such folder: {path}", meant)
     metadata = read_metadata(path)
     return Model(str(path.resolve()), str(path.resolve()), run_id=metadata.get("run_id"), model_id=metadata.get("model_id"))
 

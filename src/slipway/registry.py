@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import tempfile
 import warnings
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mlflow import MlflowClient
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
     from slipway.settings import Settings
@@ -65,7 +66,7 @@ def check_reachable(settings: Settings) -> None:
         answer = requests.get(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", timeout=10)
     except requests.RequestException:
         raise SlipwayError(f"no tracking server answers at {uri}", cure) from None
-    if not answer.ok:
+    if not answer.ok and answer.status_code != requests.codes.unauthorized:  # MLflow's client has the credentials
         raise SlipwayError(f"the tracking server at {uri} answers {answer.status_code} to its API", cure)
 
 
@@ -139,6 +140,7 @@ def predict(path: Path, rows: dict[str, Any]) -> list[Any]:
     import mlflow.pyfunc  # noqa: PLC0415 -- see connect
     import pandas as pd  # noqa: PLC0415
 
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # a container's Python may be another: its answers are compared, that says more
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         predictions = mlflow.pyfunc.load_model(str(path)).predict(pd.DataFrame(**rows))
@@ -189,15 +191,21 @@ def _make_embedded_store(settings: Settings) -> None:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
         mlflow.MlflowClient(f"sqlite:///{scratch}/mlflow.db").search_experiments()
-        Path(scratch, "mlflow.db").replace(file)
+        with suppress(FileExistsError):  # another command was quicker
+            file.hardlink_to(Path(scratch, "mlflow.db"))
+
+
+def find_runs(client: MlflowClient, condition: str) -> list[Run]:
+    """Return at most PAGE runs, of any experiment, that meet a condition."""
+    experiments = [experiment.experiment_id for experiment in _pages(client.search_experiments)]
+    return list(client.search_runs(experiments, condition, max_results=PAGE))
 
 
 def _metric_of_runs(client: MlflowClient, run_ids: list[str], metric: str) -> dict[str, float]:
-    experiments = [experiment.experiment_id for experiment in _pages(client.search_experiments)]
     values: dict[str, float] = {}
     for start in range(0, len(run_ids), PAGE):
         quoted = ", ".join(f"'{run_id}'" for run_id in run_ids[start : start + PAGE])
-        for run in client.search_runs(experiments, f"attributes.run_id IN ({quoted})", max_results=PAGE):
+        for run in find_runs(client, f"attributes.run_id IN ({quoted})"):
             if metric in run.data.metrics:
                 values[run.info.run_id] = run.data.metrics[metric]
     return values

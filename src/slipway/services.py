@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import secrets
 import sys
@@ -65,10 +64,11 @@ def start(settings: Settings) -> None:
     """
     mlflow_image = image.build_mlflow(settings)
     _check_volumes(settings)
-    if not _is_running(settings, "mlflow"):
+    if shell.ask(compose(settings, "port", "mlflow", "5000"), env=environment(settings))[1] != f"127.0.0.1:{settings.mlflow_port}":
         ports.check(settings.mlflow_port, "MLFLOW_PORT")
     variables = environment(settings, up=True) | {"MLFLOW_IMAGE": mlflow_image}
     started = time.monotonic()
+    _pull(settings)
     _up(settings, variables, "postgres")
     _check_password(settings, variables)  # with a wrong one MLflow would try for minutes
     _up(settings, variables)
@@ -141,9 +141,10 @@ def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
         return unused
     STATE.mkdir(exist_ok=True)
     if not PASSWORD.exists():
-        descriptor = os.open(PASSWORD, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(24))
+        unfinished = PASSWORD.with_suffix(".unfinished")
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(secrets.token_hex(24), encoding="utf-8")
+        unfinished.replace(PASSWORD)
     try:
         settings.artifact_root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -168,6 +169,17 @@ def diagnose(log: str, settings: Settings) -> SlipwayError:
             return SlipwayError(message.format(*found.groups(), **facts), cure.format(*found.groups(), **facts))
     last = [line for line in log.splitlines() if line.strip()][-15:]
     return SlipwayError("the services did not come up; the end of their logs:\n    " + "\n    ".join(last), "make logs")
+
+
+def _pull(settings: Settings) -> None:
+    """Fetch the database's image where it can be seen: the first time it takes a while."""
+    if not image.exists(settings.postgres_image):
+        try:
+            shell.run(["docker", "pull", settings.postgres_image])
+        except SlipwayError:
+            raise SlipwayError(
+                f"the image {settings.postgres_image} cannot be had", "check POSTGRES_IMAGE and the network; make doctor"
+            ) from None
 
 
 def _up(settings: Settings, variables: dict[str, str], *services: str) -> None:

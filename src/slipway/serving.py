@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slipway import folder, image, models, ports, registry, shell
@@ -35,6 +37,11 @@ def serve(settings: Settings, uri: str) -> None:
 
     Raises SlipwayError when there is no such model, the port is taken, or the server ends by itself.
     """
+    if served := find_recorded(settings):
+        raise SlipwayError(
+            f"port {settings.port} already serves {served}", f"Ctrl-C there, or PORT={settings.port + 1} with the same command"
+        )
+    _remove_container(settings)  # one that a crash left behind
     ports.check(settings.port, "PORT")
     prepared = prepare(settings, uri)
     command, environment = command_for(settings, prepared)
@@ -46,10 +53,13 @@ def serve(settings: Settings, uri: str) -> None:
         try:
             code = shell.wait(shell.start(command, env=environment))
         except KeyboardInterrupt:
+            _remove_container(settings)  # one whose server did not stop in time
             print("\nstopped")
             return
     if code == MODEL_DID_NOT_LOAD:
         raise SlipwayError(f"{prepared.model.uri} did not load; the reason is above", "make list_models, for another version", code)
+    if code in {-signal.SIGKILL, 128 + signal.SIGKILL}:
+        raise SlipwayError("the server was killed: from outside, or because memory ran out", "make doctor, to see how much there is")
     if code != 0:
         raise SlipwayError(f"the server ended with exit code {code}; its own words are above")
 
@@ -70,10 +80,8 @@ def command_for(settings: Settings, prepared: Prepared) -> tuple[list[str], dict
         command = [sys.executable, "-m", "scoring", str(prepared.files), "--port", str(settings.port)]
         return command, {"PYTHONWARNINGS": "ignore"}
     tag = image.build_served(settings, folder.load(settings.model_dir), prepared.model, prepared.files)
-    name = f"{settings.project}-serve-{settings.port}"
-    shell.ask(["docker", "rm", "--force", name])  # one that a crash left behind
     return [
-        "docker", "run", "--rm", "--name", name, *image.HARDENING, "--publish", f"127.0.0.1:{settings.port}:8080", tag,
+        "docker", "run", "--rm", "--name", _container(settings), *image.HARDENING, "--publish", f"127.0.0.1:{settings.port}:8080", tag,
     ], {}  # fmt: skip
 
 
@@ -89,7 +97,7 @@ def recorded(settings: Settings, prepared: Prepared) -> Iterator[None]:
     """While a model is served, keep a note of which one it is."""
     RECORDS.mkdir(parents=True, exist_ok=True)
     record = RECORDS / f"{settings.port}.json"
-    record.write_text(json.dumps(asdict(prepared.model) | {"files": str(prepared.files)}), encoding="utf-8")
+    record.write_text(json.dumps({"uri": prepared.model.uri, "pid": os.getpid()}), encoding="utf-8")
     try:
         yield
     finally:
@@ -99,4 +107,21 @@ def recorded(settings: Settings, prepared: Prepared) -> Iterator[None]:
 def find_recorded(settings: Settings) -> str | None:
     """Return the URI of the model that is served on PORT, or None when `serve_model` serves none there."""
     record = RECORDS / f"{settings.port}.json"
-    return str(json.loads(record.read_text(encoding="utf-8"))["uri"]) if record.exists() else None
+    if settings.url or not record.exists():
+        return None
+    noted = json.loads(record.read_text(encoding="utf-8"))
+    try:
+        os.kill(noted["pid"], 0)
+    except ProcessLookupError:  # killed before it could take its note away
+        return None
+    return str(noted["uri"])
+
+
+def _container(settings: Settings) -> str:
+    return f"{settings.project}-serve-{settings.port}"
+
+
+def _remove_container(settings: Settings) -> None:
+    """Remove the container that serves on this port."""
+    if settings.in_docker:
+        shell.ask(["docker", "rm", "--force", _container(settings)])

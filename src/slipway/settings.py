@@ -7,14 +7,16 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from slipway import environment
 from slipway.errors import USAGE, SlipwayError
 
 ROOT = Path(__file__).parents[2]
 STATE = ROOT / ".slipway"  # what the embedded mode keeps, and this machine's secrets
 BUILD = ROOT / "build"  # everything generated
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+LOCAL = ("localhost", "127.0.0.1")
+PAST_THE_PROXY = ("localhost", "127.0.0.1", "mlflow")  # names of our own, which a proxy does not know
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 PACKAGE_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS")
 
@@ -51,7 +53,7 @@ class Settings:
     @property
     def owns_tracking(self) -> bool:
         """Whether the tracking server is the one Slipway starts."""
-        return not self.external_tracking_uri or urlsplit(self.external_tracking_uri).port == self.mlflow_port
+        return self.external_tracking_uri in {"", *(f"http://{host}:{self.mlflow_port}" for host in LOCAL)}
 
     @property
     def make(self) -> str:
@@ -81,6 +83,7 @@ def load() -> Settings:
     Raises SlipwayError (exit code 2) for a value that cannot be used.
     """
     env = {name: value.strip() for name, value in os.environ.items()}
+    os.environ.update(no_proxy())
     runtime = env.get("RUNTIME", "docker")
     if runtime not in {"docker", "host"}:
         raise SlipwayError(f"RUNTIME is {runtime!r}: it is docker or host", "RUNTIME=host make …", USAGE)
@@ -104,9 +107,17 @@ def load() -> Settings:
     )
 
 
+def no_proxy() -> dict[str, str]:
+    """Return NO_PROXY in both spellings, with the caller's names and ours: calls of our own services need no proxy."""
+    given = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    names = dict.fromkeys([*filter(None, given.split(",")), *PAST_THE_PROXY])
+    return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(names))
+
+
 def build_environment() -> dict[str, str]:
     """Return the caller's proxies and package indexes, which builds use and images never keep."""
-    return {name: os.environ[name] for name in (*PROXIES, *PACKAGE_INDEXES) if os.environ.get(name)}
+    given = {name: os.environ[name] for name in (*PROXIES, *PACKAGE_INDEXES) if os.environ.get(name)}
+    return environment.index_for_uv(given) | given
 
 
 def _port(env: dict[str, str], name: str, default: int) -> int:

@@ -79,14 +79,17 @@ def running(process: subprocess.Popen[bytes], log: Path) -> Iterator[subprocess.
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End a program: SIGTERM, then SIGKILL when it does not go within `GRACE_SECONDS`; an impatient Ctrl-C changes nothing."""
-    if process.poll() is None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        process.terminate()
-        try:
-            process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    if process.poll() is not None:
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process.terminate()
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def echo(command: Sequence[str]) -> None:

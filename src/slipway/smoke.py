@@ -76,18 +76,22 @@ def check(settings: Settings, uri: str = "", process: subprocess.Popen[bytes] | 
         print(completed.stdout)
         raise SlipwayError(f"the API at {case.url} does not do what {case.uri} should; the reasons are above")
     show(case)
-    print(f"{completed.stdout.strip().splitlines()[-1]}: {case.url} serves {case.uri}")
+    print(f"{completed.stdout.strip().splitlines()[-1]}: {case.url} answers as {case.uri}")
     return case
 
 
 def prepare(settings: Settings, uri: str = "") -> Case:
     """Find which model should answer, rows to send, and what the model itself, loaded here, says to them."""
-    uri = uri or serving.find_recorded(settings) or ""
+    recorded = serving.find_recorded(settings)
+    if uri and recorded and serving.prepare(settings, recorded).files != serving.prepare(settings, uri).files:
+        raise SlipwayError(f"{settings.api_url} serves {recorded}, not {uri}", f"{settings.make} test_api")
+    uri = uri or recorded or ""
     if not uri:
         raise SlipwayError(
             f"which model should {settings.api_url} serve? It was not started by make serve_model here", "make test_api MODEL=…", USAGE
         )
     prepared = serving.prepare(settings, uri)
+    print(f"loading {prepared.model.uri} here, to compare", file=sys.stderr, flush=True)
     rows, true = _read_rows(settings, prepared)
     return Case(settings.api_url, prepared.model.uri, rows, registry.predict(prepared.files, rows), true)
 
@@ -101,9 +105,16 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes] | None = None) -
     said = False
     while time.monotonic() < deadline and (process is None or process.poll() is None):
         try:
-            if requests.get(f"{url}/ping", timeout=5).ok:
+            answer = requests.get(f"{url}/ping", timeout=5)
+            if answer.ok:
                 return
-        except requests.ConnectionError:
+            if answer.status_code < requests.codes.server_error:  # a server that starts, or a proxy before it, says 5xx
+                raise SlipwayError(f"{url} is no model's API: it answers {answer.status_code} to /ping", "URL=http://127.0.0.1:8001")
+        except requests.exceptions.SSLError as error:
+            raise SlipwayError(
+                f"{url} does not speak TLS as expected: {error}", "http:// instead of https://, or its certificate"
+            ) from None
+        except (requests.ConnectionError, requests.Timeout):
             pass
         except requests.RequestException as error:
             raise SlipwayError(f"{url} is not an address of an API: {error}", "URL=http://127.0.0.1:8001", USAGE) from None

@@ -10,11 +10,12 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from slipway import folder, image, models, registry, report, shell
-from slipway.errors import SlipwayError
+from slipway.errors import USAGE, SlipwayError
 from slipway.settings import ROOT, STATE
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 SESSION_TAG = "slipway.training"  # finds the run of one training, whatever experiment its script chose
 CODE_TAG = "slipway.code"  # what the version was trained from
+SOURCE_TAGS = ("mlflow.source.name", "mlflow.source.git.commit", "mlflow.source.git.dirty", CODE_TAG, "slipway.image")
 KEPT = STATE / "kept"  # models that MLflow did not take
 
 
@@ -38,19 +40,21 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     registry.check_reachable(settings)
     threading.Thread(target=importlib.import_module, args=("mlflow",), daemon=True).start()  # a second, while the script runs
     session = uuid.uuid4().hex
-    arguments = shlex.split(settings.train_args)
+    arguments = _split(settings.train_args)
     if kept:
         arguments += ["--kept", str(_kept_file(kept))]
     context = {SESSION_TAG: session, **_source(settings, model)}
     variables = {"MLFLOW_EXPERIMENT_NAME": model.name, "MLFLOW_RUN_CONTEXT": json.dumps(context), "LOGNAME": _user()}
-    variables["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # it is the container's address; ours follows
+    variables |= {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}  # what it would say, we do
     files_before = set(KEPT.glob("*"))
     KEPT.mkdir(parents=True, exist_ok=True)
+    print(f"training {model.name} with {model.path.name}/train.py {settings.train_args}".rstrip(), flush=True)
     started = time.monotonic()
     try:
         code = _run_script(settings, model, arguments, variables)
     except KeyboardInterrupt:
-        _end_run(settings, session)
+        with suppress(SlipwayError):  # without a server there is no run to mark
+            _end_run(settings, session)
         raise
     seconds = time.monotonic() - started
     if code != 0:
@@ -58,9 +62,12 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     client = registry.connect(settings)
     with registry.translated_errors():
         run = _find_run(client, session, kept)
-        version = _register(client, run, model.name, context)
+        version = _register(client, run, model.name)
         _write_request(settings, client, version)
         report.show(model, client, run, version)
+    if model.metric not in run.data.metrics:
+        there = ", ".join(sorted(name for name in run.data.metrics if not name.startswith("fold_"))) or "none"
+        print(f"warning: model.toml names the metric {model.metric!r}, which train.py did not log; it logged: {there}", file=sys.stderr)
     print(f"trained and logged in {seconds:.1f} s, from {version.description}")
     if settings.tracking_uri.startswith("http"):
         print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
@@ -72,14 +79,16 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
 
 def code_digest(settings: Settings, model: folder.ModelFolder) -> str:
     """Return what identifies a training: the folder's code, the locked libraries, the arguments."""
-    code = [path for path in sorted(model.path.iterdir()) if path.suffix in {".py", ".toml"}]
-    return folder.digest([*code, ROOT / "requirements" / "training.txt"], settings.train_args)[:12]
+    return folder.digest([model.path, ROOT / "requirements" / "training.txt"], settings.train_args)[:12]
 
 
 def _run_script(settings: Settings, model: folder.ModelFolder, arguments: list[str], variables: dict[str, str]) -> int:
     if settings.in_docker:
         command = image.training_command(settings, model, ["python", "train.py", *arguments], variables, KEPT)
-        return shell.wait(shell.start(command))
+        try:
+            return shell.wait(shell.start(command))
+        finally:
+            shell.ask(["docker", "rm", "--force", image.training_container(settings)])  # one that did not stop in time
     registry.make_experiment(settings, model.name)
     variables |= {"MLFLOW_TRACKING_URI": settings.tracking_uri, "KEPT_DIR": str(KEPT)}
     return shell.wait(shell.start([sys.executable, "train.py", *arguments], env=variables, cwd=model.path))
@@ -99,6 +108,13 @@ def _source(settings: Settings, model: folder.ModelFolder) -> dict[str, str]:
     }
 
 
+def _split(arguments: str) -> list[str]:
+    try:
+        return shlex.split(arguments)
+    except ValueError as error:
+        raise SlipwayError(f"TRAIN_ARGS is {arguments!r}: {error}", "TRAIN_ARGS='--name \"two words\"'", USAGE) from None
+
+
 def _user() -> str:
     try:
         return getpass.getuser()
@@ -109,8 +125,7 @@ def _user() -> str:
 def _end_run(settings: Settings, session: str) -> None:
     """Mark the run of an interrupted training, so that it does not look as if it still ran."""
     client = registry.connect(settings)
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    for run in client.search_runs(experiments, f"tags.`{SESSION_TAG}` = '{session}' and attributes.status = 'RUNNING'"):
+    for run in registry.find_runs(client, f"tags.`{SESSION_TAG}` = '{session}' and attributes.status = 'RUNNING'"):
         client.set_terminated(run.info.run_id, "KILLED")
 
 
@@ -135,8 +150,7 @@ def _kept_file(kept: str) -> Path:
 
 
 def _find_run(client: MlflowClient, session: str, kept: str) -> Run:
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs = client.search_runs(experiments, f"tags.`{SESSION_TAG}` = '{session}'", max_results=1)
+    runs = registry.find_runs(client, f"tags.`{SESSION_TAG}` = '{session}'")
     if kept and not runs:
         return client.get_run(Path(kept).stem.rsplit("-", 1)[-1])
     if not runs:
@@ -144,7 +158,7 @@ def _find_run(client: MlflowClient, session: str, kept: str) -> Run:
     return runs[0]
 
 
-def _register(client: MlflowClient, run: Run, name: str, context: dict[str, str]) -> ModelVersion:
+def _register(client: MlflowClient, run: Run, name: str) -> ModelVersion:
     """Find the version that the script registered, or register the model it logged; say where it came from."""
     versions = registry.find_versions_of_run(client, run.info.run_id)
     if versions:
@@ -155,14 +169,13 @@ def _register(client: MlflowClient, run: Run, name: str, context: dict[str, str]
         version = mlflow.register_model(f"models:/{run.outputs.model_outputs[-1].model_id}", name)
     else:
         raise SlipwayError("train.py ended well but logged no model", "call mlflow.<flavour>.log_model(…) in it; see model/README.md")
+    source = {key: value for key, value in run.data.tags.items() if key in SOURCE_TAGS}  # of the training, when a kept model is logged
     data = [dataset.dataset for dataset in run.inputs.dataset_inputs] if run.inputs else []
-    tags = {key: value for key, value in context.items() if key != SESSION_TAG} | {"data.digest": data[0].digest if data else "unknown"}
-    for key, value in tags.items():
+    for key, value in {**source, "data.digest": data[0].digest if data else "unknown"}.items():
         client.set_model_version_tag(version.name, version.version, key, value)
-    commit = context.get("mlflow.source.git.commit", "no commit")[:10] + (
-        " and changes" if context.get("mlflow.source.git.dirty") == "true" else ""
-    )
-    text = f"{context['mlflow.source.name']} at {commit}, by {_user()}; run {run.info.run_name}"
+    commit = source.get("mlflow.source.git.commit", "no commit")[:10]
+    changes = " and changes" if source.get("mlflow.source.git.dirty") == "true" else ""
+    text = f"{source.get('mlflow.source.name', 'train.py')} at {commit}{changes}, by {_user()}; run {run.info.run_name}"
     return client.update_model_version(version.name, version.version, text)
 
 

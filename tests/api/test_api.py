@@ -56,10 +56,11 @@ def test_missing_column_is_refused(case: Case) -> None:
 
 
 def test_wrong_type_is_refused(case: Case) -> None:
-    """A list where a value belongs gets a 4xx."""
-    answer = post(case, change(case, row=[["not", "a", "value"] for _ in case.rows["columns"]]))
+    """Words where numbers belong, or lists where words do, get a 4xx."""
+    wrong = ["a word" if isinstance(value, int | float) else ["a", "list"] for value in case.rows["data"][0]]
+    answer = post(case, change(case, row=wrong))
 
-    assert 400 <= answer.status_code < 500, f"to lists instead of values it answers {answer.status_code}"
+    assert 400 <= answer.status_code < 500, f"to {wrong} it answers {answer.status_code}"
 
 
 def test_malformed_body_is_refused(case: Case) -> None:

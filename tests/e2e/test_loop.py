@@ -84,10 +84,11 @@ def test_the_served_container_is_closed(stack: Stack, trained: dict[str, str]) -
 
 
 def test_data_survives_stop_and_start(stack: Stack, trained: dict[str, str]) -> None:
-    """After a stop and a start the registry is as it was, and the model is served."""
+    """After a stop, a new image and a start the registry is as it was, and the model is served."""
     before = json.loads(stack.make("list_models", FORMAT="json"))
     stack.make("stop_mlflow_services")
     code, words = stack.try_make("list_models")
+    stack.docker("rmi", "--force", *stack.docker("images", "--quiet", "slipway/mlflow").split())
     stack.make("start_mlflow_services")
 
     assert code != 0

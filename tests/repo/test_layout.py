@@ -62,7 +62,13 @@ def test_slipway_has_no_circles() -> None:
 
 @pytest.mark.parametrize(
     ("module", "below"),
-    [("errors", set()), ("settings", {"errors"}), ("shell", {"errors", "settings"}), ("environment", {"errors"}), ("folder", {"errors"})],
+    [
+        ("errors", set()),
+        ("settings", {"errors", "environment"}),
+        ("shell", {"errors", "settings"}),
+        ("environment", {"errors"}),
+        ("folder", {"errors"}),
+    ],
     ids=["errors", "settings", "shell", "environment", "folder"],
 )
 def test_the_lowest_modules_need_little(module: str, below: set[str]) -> None:

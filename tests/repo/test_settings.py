@@ -21,6 +21,7 @@ CALLERS = {*settings.PROXIES, *settings.PACKAGE_INDEXES}  # the caller's own, wi
 FILLED = {"MLFLOW_IMAGE", "POSTGRES_MAJOR", "POSTGRES_PASSWORD", "SLIPWAY_USER"}  # what services.py gives compose
 OTHERS = {"DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"}  # what MLflow itself reads
 READERS = {  # the modules that look up a variable by its name
+    "environment": "runs before set-up: certificates and package indexes",
     "settings": "the one place",
     "locking": "runs before settings can be imported (Python 3.8): UPGRADE and certificates",
     "smoke": "hands its own test a file: SLIPWAY_API_CASE",

@@ -1,8 +1,10 @@
 """Training through `make train_model`'s script, against a real tracking server that is killed under it."""
 
 import json
+import os
 import re
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -160,3 +162,18 @@ def test_a_script_need_not_register(served_settings: Settings, script: Script, t
 
     assert process.returncode == 0, printed
     assert len(versions) >= 1
+
+
+def test_mlflow_run_trains_too(tracking: Tracking, served_settings: Settings) -> None:
+    """`mlflow run model -P alpha=0.3` logs a run with that parameter and registers its model, without Slipway."""
+    binaries = Path(sys.executable).parent
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking.url, "PATH": f"{binaries}:{os.environ['PATH']}"}
+    command = [binaries / "mlflow", "run", "model", "--env-manager", "local", "--experiment-name", "diabetes", "-P", "alpha=0.3"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+    client = registry.connect(served_settings)
+    run = newest_run(client)
+
+    assert done.returncode == 0, done.stderr
+    assert run is not None
+    assert run.data.params["alpha"] == "0.3"
+    assert len(registry.find_versions_of_run(client, run.info.run_id)) == 1

@@ -146,7 +146,7 @@ def test_a_tag_without_a_major_version_is_refused(image: str) -> None:
 
 
 def test_builds_get_the_callers_proxies_and_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is set of the proxies and package indexes goes to builds, and nothing else does."""
+    """What is set of the proxies and package indexes goes to builds, in uv's names too, and nothing else does."""
     monkeypatch.setenv("https_proxy", "http://proxy:3128")
     monkeypatch.setenv("PIP_INDEX_URL", "https://me:secret@index.example/pypi")
     monkeypatch.setenv("NO_PROXY", "")
@@ -154,4 +154,5 @@ def test_builds_get_the_callers_proxies_and_indexes(monkeypatch: pytest.MonkeyPa
     assert settings.build_environment() == {
         "https_proxy": "http://proxy:3128",
         "PIP_INDEX_URL": "https://me:secret@index.example/pypi",
+        "UV_DEFAULT_INDEX": "https://me:secret@index.example/pypi",
     }
