@@ -22,7 +22,6 @@ def main() -> None:
     for name in (signal.SIGTERM, signal.SIGINT):  # while the model loads, too: a container's process 1 has no handlers of its own
         signal.signal(name, lambda *_: sys.exit())  # uvicorn drains first, then raises the signal again
     warnings.simplefilter("ignore")
-    print(f"loading the model at {args.model}", file=sys.stderr, flush=True)
     import uvicorn  # noqa: PLC0415 -- these take seconds, which a wrong call need not wait for
 
     from scoring import app  # noqa: PLC0415

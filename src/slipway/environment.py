@@ -57,9 +57,10 @@ def set_up(requirements: str) -> None:
 
 
 def index_for_uv(variables: dict[str, str]) -> dict[str, str]:
-    """Return uv's names for the package index that is set for pip: uv does not read pip's."""
-    names = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_FIND_LINKS": "UV_FIND_LINKS"}
-    return {uv: variables[pip] for pip, uv in names.items() if variables.get(pip) and not variables.get(uv)}
+    """Return uv's names for the package index that is set for pip, which uv does not read; not a folder, which no container has."""
+    names = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX"}
+    given = {uv: variables.get(pip, "") for pip, uv in names.items() if not variables.get(uv)}
+    return {uv: index for uv, index in given.items() if index.startswith("http")}
 
 
 def _environment() -> dict[str, str]:

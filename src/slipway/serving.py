@@ -47,7 +47,7 @@ def serve(settings: Settings, uri: str) -> None:
     command, environment = command_for(settings, prepared)
     with recorded(settings, prepared):
         print(
-            f"serving {prepared.model.uri} at {settings.api_url}; Ctrl-C stops it\nnext  {settings.make} test_api, in another terminal",
+            f"loading {prepared.model.uri}, to serve it at {settings.api_url}; Ctrl-C stops it\nnext  {settings.make} test_api, in another terminal",
             flush=True,
         )
         try:
