@@ -46,10 +46,8 @@ def serve(settings: Settings, uri: str) -> None:
     prepared = prepare(settings, uri)
     command, environment = command_for(settings, prepared)
     with recorded(settings, prepared):
-        print(
-            f"loading {prepared.model.uri}, to serve it at {settings.api_url}; Ctrl-C stops it\nnext  {settings.make} test_api, in another terminal",
-            flush=True,
-        )
+        print(f"loading {prepared.model.uri}, to serve it at {settings.api_url}; Ctrl-C stops it")
+        print(f"next  {settings.make} test_api, in another terminal", flush=True)
         try:
             code = shell.wait(shell.start(command, env=environment))
         except KeyboardInterrupt:
