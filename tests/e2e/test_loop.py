@@ -86,11 +86,15 @@ def test_the_served_container_is_closed(stack: Stack, trained: dict[str, str]) -
 def test_data_survives_stop_and_start(stack: Stack, trained: dict[str, str]) -> None:
     """After a stop, a new image and a start the registry is as it was, and the model is served."""
     before = json.loads(stack.make("list_models", FORMAT="json"))
+    image = stack.docker("inspect", "--format", "{{.Config.Image}}", f"{stack.project}-mlflow-1")
     stack.make("stop_mlflow_services")
     code, words = stack.try_make("list_models")
-    stack.docker("rmi", "--force", *stack.docker("images", "--quiet", "slipway/mlflow").split())
-    stack.make("start_mlflow_services")
+    stack.docker("tag", image, "slipway/kept-for-the-test:0")  # another stack may run on it
+    stack.docker("rmi", image)
+    printed = stack.make("start_mlflow_services")
+    stack.docker("rmi", "slipway/kept-for-the-test:0")
 
+    assert f"built {image}" in printed
     assert code != 0
     assert "no tracking server answers" in words
     assert "try: make start_mlflow_services" in words
