@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from slipway import settings as slipway_settings
 from slipway.settings import ROOT, Settings
 
 REQUIRED = {tool for tool in os.environ.get("REQUIRE", "").split(",") if tool}  # CI sets it; a missing tool then fails
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore Ctrl-C, and all it starts with it
 
 
 def need(tool: str, present: bool, cure: str) -> None:  # noqa: FBT001 -- the fact it is about
