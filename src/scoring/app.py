@@ -1,21 +1,181 @@
-"""The ASGI app that answers for one model: for now MLflow's own scoring app, and nowhere else is it named."""
+"""The application: which request goes where. Predictions take the direct way (direct.py) or come through ASGI; all else is ASGI."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
-import mlflow.pyfunc
-from mlflow.pyfunc import scoring_server
+from scoring.access import AccessLog
+from scoring.errors import Refusal
+from scoring.exchange import JSON, Exchange
+from scoring.keys import Keys
+from scoring.lifespan import Lifespan
+from scoring.scorer import Scorer
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, MutableMapping
 
-    from fastapi import FastAPI
+    from scoring.metrics import Metrics
+    from scoring.model import Model
+    from scoring.settings import Settings
+
+    Scope = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+    Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+SHARE = 4  # bodies of the largest size that may be in memory at a time
+logger = logging.getLogger("scoring")
 
 
-def load(model: Path) -> FastAPI:
-    """Load a model folder and return its app; whatever the model's libraries raise, raises."""
-    logging.getLogger("mlflow").setLevel(logging.ERROR)  # its advice at every request is for those who log models
-    app: FastAPI = scoring_server.init(mlflow.pyfunc.load_model(str(model)))
-    return app
+class Application:
+    """The ASGI application of one process, around the model that answers at present."""
+
+    def __init__(self, settings: Settings, model: Model, metrics: Metrics) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.keys = Keys(settings.api_keys_file)
+        self.access = AccessLog(on=settings.access_log == "on")
+        self.draining = False
+        self.held = 0  # bytes of bodies in memory
+        self.reload_error = ""
+        self.direct: dict[bytes, Callable[[Exchange], None]] = {}
+        self.scorer = Scorer(model, settings, metrics)
+        self._route()
+        self.connections: set[Any] = set()  # uvicorn's, of the direct way
+        self._others: Any = None
+
+    def use(self, model: Model) -> None:
+        """Answer with a model from now on; requests that wait for the one before are still answered by that."""
+        before, self.scorer = self.scorer, Scorer(model, self.settings, self.metrics)
+        self._route()
+        before.close()
+
+    def _route(self) -> None:
+        identity = self.scorer.model.identity
+        base = f"/v2/models/{identity.name}"
+        self.direct = {b"/invocations": self.scorer.invocations}
+        for path in (f"{base}/infer", f"{base}/versions/{identity.version}/infer"):
+            self.direct[path.encode()] = self.scorer.infer
+
+    def handle(self, exchange: Exchange, handler: Callable[[Exchange], None]) -> None:
+        """Hand a whole request to its handler; whatever goes wrong becomes an answer."""
+        self.metrics.began(1)
+        try:
+            self.keys.check(exchange.headers)
+            if self.held > self.settings.max_body * SHARE:
+                raise Refusal(503, "the server holds too much already", (("Retry-After", "1"),))  # noqa: TRY301 -- answered in one place
+            handler(exchange)
+        except Refusal as refusal:
+            exchange.refuse(refusal)
+        except Exception:
+            logger.exception("a request could not be handled")
+            exchange.refuse(Refusal(500, "the server could not handle this request"))
+
+    def observe(self, exchange: Exchange, status: int, request_id: bytes) -> None:
+        """Count and log an answer."""
+        seconds = time.perf_counter() - exchange.started
+        self.metrics.began(-1)
+        self.metrics.answered(status, seconds)
+        if self.access.on:
+            identity = exchange.scorer.model.identity
+            self.access.add(
+                request_id=request_id.decode("latin-1"), path=exchange.path.decode("latin-1"), code=status, ms=round(seconds * 1000, 3),
+                rows=exchange.rows, model=identity.name, version=identity.version,
+            )  # fmt: skip
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI request."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        path = scope["path"].encode()
+        handler = self.direct.get(path)
+        if handler and scope["method"] == "POST":
+            await self._exchange(handler, path, scope, receive, send)
+        else:
+            await self._other(scope, receive, self._with_headers(send))
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        lifespan = Lifespan(self)
+        lifespan.begin()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        lifespan.end()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _exchange(self, handler: Callable[[Exchange], None], path: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = AsgiExchange(self, path, scope["headers"])
+        try:
+            async with asyncio.timeout(self.settings.request_timeout):
+                if await exchange.read(receive):
+                    self.handle(exchange, handler)
+                await exchange.answered
+        except TimeoutError:
+            exchange.refuse(Refusal(504, "the time for one request is over"))
+        finally:
+            self.held -= len(exchange.body)
+        status, body, headers = exchange.answered.result()
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._others is None:
+            from scoring.routes import build  # noqa: PLC0415 -- a prediction need not wait for it
+
+            self._others = build(self)
+        await self._others(scope, receive, send)
+
+    def _with_headers(self, send: Send) -> Send:
+        async def wrapped(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *self.scorer.header_list]
+            await send(message)
+
+        return wrapped
+
+
+class AsgiExchange(Exchange):
+    """An exchange that ASGI carries."""
+
+    def __init__(self, app: Application, path: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        super().__init__(app, path, headers)
+        self.answered: asyncio.Future[tuple[int, bytes, list[tuple[bytes, bytes]]]] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was answered, or given up."""
+        return self.answered.done()
+
+    async def read(self, receive: Receive) -> bool:
+        """Read the body; one that is too large is refused, and False returned."""
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.answered.cancel()
+                return False
+            more = message.get("more_body", False)
+            size += len(message["body"])
+            if size <= self.app.settings.max_body:
+                parts.append(message["body"])
+        if size > self.app.settings.max_body:
+            self.refuse(Refusal(413, f"the body is larger than {self.app.settings.max_body} bytes"))
+            return False
+        self.body = b"".join(parts)
+        self.app.held += len(self.body)
+        return True
+
+    def answer(self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        """Keep the answer for who waits for it."""
+        if self.answered.done():
+            return
+        request_id = self.request_id()
+        ours = [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), (b"x-request-id", request_id), *headers]
+        if self.app.draining:
+            ours.append((b"connection", b"close"))
+        self.answered.set_result((status, body, [*ours, *self.scorer.header_list]))
+        self.app.observe(self, status, request_id)

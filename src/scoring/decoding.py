@@ -1,0 +1,146 @@
+"""The short way from a JSON body to rows: strict, by the signature, in compiled code. What it declines, `forms` reads.
+
+A body is taken here only when it is plain: dataframe_split, dataframe_records or inputs by column, every value of exactly
+the column's type. The result is then what MLflow's own parsing and casting gives (tests/contract compares them).
+"""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import numpy as np
+import simdjson
+from msgspec import UNSET, Raw, UnsetType
+
+from scoring.signature import NUMBERS
+from scoring.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from scoring.signature import Column
+
+LARGE = 4096  # bytes; from here on simdjson's way into a matrix is the shorter one
+PLANS = 64  # orders of columns that are remembered
+NOT_PLAIN = {"dataframe_records", "inputs", "instances", "params", "messages", "input"}
+EXACT = 2.0**53  # below this a double holds every whole number
+TYPES: dict[str, Any] = {
+    "double": float,
+    "float": float,
+    "long": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],
+    "integer": Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)],
+    "boolean": bool,
+    "string": str,
+}
+
+
+class _Split(msgspec.Struct, forbid_unknown_fields=True):
+    data: Raw
+    columns: Raw
+
+
+class _Body(msgspec.Struct):
+    dataframe_split: _Split | UnsetType = UNSET
+    dataframe_records: Raw | UnsetType = UNSET
+    inputs: Raw | UnsetType = UNSET
+    instances: Raw | UnsetType = UNSET
+    params: Raw | UnsetType = UNSET
+    messages: Raw | UnsetType = UNSET
+    input: Raw | UnsetType = UNSET
+
+
+class Decoder:
+    """Reads plain JSON bodies for one signature."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns = columns
+        self._names = [column.name for column in columns]
+        self._kinds = [TYPES.get(column.type) for column in columns]
+        self._able = all(self._kinds)
+        self._body = msgspec.json.Decoder(_Body)
+        self._list = msgspec.json.Decoder(list[str])
+        self._plans: dict[bytes, tuple[msgspec.json.Decoder[Any], Callable[[Any], Any] | None]] = {}
+        self._integers = [at for at, column in enumerate(columns) if column.type in {"long", "integer"}]
+        self._bound = 2.0**31 if any(column.type == "integer" for column in columns) else EXACT
+        self._numeric = all(column.type in NUMBERS for column in columns)
+        if self._able:
+            fields = [(f"f{at}", kind) for at, kind in enumerate(self._kinds)]
+            rename = {f"f{at}": name for at, name in enumerate(self._names)}
+            self._records = msgspec.json.Decoder(list[msgspec.defstruct("Record", fields, rename=rename)])  # type: ignore[misc]
+            fields = [(f"f{at}", list[kind]) for at, kind in enumerate(self._kinds)]  # type: ignore[valid-type]
+            self._by_column = msgspec.json.Decoder(msgspec.defstruct("Inputs", fields, rename=rename))
+
+    def decode(self, body: bytes) -> Table | None:
+        """Return the rows of a plain body; None for any other, right or wrong."""
+        if not self._able:
+            return None
+        try:
+            if len(body) > LARGE and self._numeric:
+                return self._decode_large(body)
+            if not body.isascii():
+                body.decode()  # msgspec does not look at text that it skips
+            return self._decode_small(self._body.decode(body))
+        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError, OverflowError, KeyError):
+            return None
+
+    def _decode_small(self, body: _Body) -> Table | None:
+        if body.params is not UNSET or body.messages is not UNSET or body.input is not UNSET or body.instances is not UNSET:
+            return None
+        given = [form is not UNSET for form in (body.dataframe_split, body.dataframe_records, body.inputs)]
+        if sum(given) != 1:
+            return None
+        if body.dataframe_split is not UNSET:
+            decoder, order = self._plan(bytes(body.dataframe_split.columns))
+            rows = decoder.decode(body.dataframe_split.data)
+            if order:
+                rows = [order(row) for row in rows]
+        elif body.dataframe_records is not UNSET:
+            rows = [msgspec.structs.astuple(record) for record in self._records.decode(body.dataframe_records)]
+        else:
+            rows = list(zip(*msgspec.structs.astuple(self._by_column.decode(body.inputs)), strict=True))  # type: ignore[arg-type]
+        return Table(len(rows), rows) if rows else None
+
+    def _plan(self, columns: bytes) -> tuple[msgspec.json.Decoder[Any], Callable[[Any], Any] | None]:
+        """Return the decoder for rows in a request's order of columns, and what brings them into the signature's order."""
+        if plan := self._plans.get(columns):
+            return plan
+        given = self._list.decode(columns)
+        kinds = dict(zip(self._names, self._kinds, strict=True))
+        if len(set(given)) != len(given) or not kinds.keys() <= set(given):
+            raise ValueError(columns)
+        decoder = msgspec.json.Decoder(list[tuple[tuple(kinds.get(name, Any) for name in given)]])  # type: ignore[misc]
+        order = None
+        if given != self._names:
+            at = [given.index(name) for name in self._names]
+            order = itemgetter(*at) if len(at) > 1 else lambda row: (row[at[0]],)
+        if len(self._plans) < PLANS:
+            self._plans[columns] = decoder, order
+        return decoder, order
+
+    def _decode_large(self, body: bytes) -> Table | None:
+        """Read a dataframe_split of numbers straight into a matrix."""
+        document: Any = simdjson.Parser().parse(body)  # its types are unions of all that JSON has
+        keys, split = list(document.keys()), document["dataframe_split"]
+        given = split["columns"].as_list()
+        if (
+            len(set(keys)) != len(keys)
+            or NOT_PLAIN & set(keys)
+            or sorted(split.keys()) != ["columns", "data"]
+            or len(set(given)) != len(given)
+        ):
+            return None
+        rows = split["data"]
+        n, width = len(rows), len(given)
+        # simdjson flattens whatever is nested: so every row has the right length, and there are no further brackets in the body.
+        if n == 0 or any(len(row) != width for row in rows) or body.count(b"[") != n + 2:
+            return None
+        block = np.frombuffer(rows.as_buffer(of_type="d"), dtype=np.float64).reshape(n, width)
+        if given != self._names:
+            block = block[:, [given.index(name) for name in self._names]]
+        if self._integers:
+            whole = block[:, self._integers]
+            if np.abs(whole).max() >= self._bound or (whole != np.trunc(whole)).any():
+                return None
+        return Table(n, block=block)

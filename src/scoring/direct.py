@@ -1,0 +1,187 @@
+"""uvicorn's HTTP protocol with a short way for predictions: from the parsed request to the scorer and back.
+
+ASGI costs about 20 µs a request (a task, an event, three dictionaries and six awaits), twice what everything else here
+costs together. All other requests, and all that is unusual (pipelined, HTTP/1.0, Expect), go uvicorn's own way to the same
+application, which answers the same. docs/adr/0006 has the figures.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from scoring.errors import Refusal
+from scoring.exchange import JSON, Exchange
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from scoring.app import Application
+
+IDLE = 0.5  # s without a request, after which a connection is closed when the server ends
+HOPELESS = 4  # times the largest body: so much is read and thrown away, that the client may read the answer; then the line is cut
+TOO_LARGE = "the body is larger than {} bytes"
+
+
+class _NoEvent:
+    """Stands where uvicorn's cycle has an event that nobody here waits for."""
+
+    def set(self) -> None:
+        """Do nothing."""
+
+
+class DirectExchange(Exchange):
+    """An exchange that is its connection's present cycle, as uvicorn calls it: hence the names that are uvicorn's."""
+
+    message_event = _NoEvent()
+
+    def __init__(self, protocol: DirectProtocol, handler: Callable[[Exchange], None], headers: list[tuple[bytes, bytes]]) -> None:
+        super().__init__(protocol.application, protocol.url, headers)
+        self._protocol = protocol
+        self.handler = handler
+        self.response_complete = False
+        self.disconnected = False
+        self.keep_alive = protocol.parser.should_keep_alive() and not self.app.draining
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was answered, or the client has gone."""
+        return self.response_complete or self.disconnected
+
+    def feed(self, part: bytes) -> None:
+        """Take a part of the body; keep none of one that is too large."""
+        self._size += len(part)
+        limit = self.app.settings.max_body
+        if self._size <= limit:
+            self._parts.append(part)
+            self.app.held += len(part)
+            return
+        self.drop()
+        if self._size > limit * HOPELESS:
+            self.keep_alive = False
+            self.refuse(Refusal(413, TOO_LARGE.format(limit)))
+
+    def complete(self) -> None:
+        """Hand the whole request on."""
+        if self._size > self.app.settings.max_body:
+            self.refuse(Refusal(413, TOO_LARGE.format(self.app.settings.max_body)))
+            return
+        self.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts.clear()
+        self.app.handle(self, self.handler)
+
+    def drop(self) -> None:
+        """Let go of the body, and of its share of the memory that requests may hold."""
+        self.app.held -= sum(map(len, self._parts)) + len(self.body)
+        self._parts.clear()
+        self.body = b""
+
+    def answer(self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        """Write the answer."""
+        if self.response_complete or self.disconnected:
+            return
+        self.response_complete = True
+        protocol, request_id = self._protocol, self.request_id()
+        extra = b"".join(b"%s: %s\r\n" % header for header in headers) if headers else b""
+        protocol.transport.write(
+            b"%s%s%sx-request-id: %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n%s%s\r\n%s"
+            % (
+                STATUS_LINE[status], protocol.date(), self.scorer.headers, request_id, content_type, len(body), extra,
+                b"" if self.keep_alive else b"connection: close\r\n", body,
+            )
+        )  # fmt: skip
+        self.drop()
+        if not self.keep_alive:
+            protocol.transport.close()
+        protocol.on_response_complete()
+        self.app.observe(self, status, request_id)
+
+
+class DirectProtocol(HttpToolsProtocol):
+    """uvicorn's protocol around the application, whose own handlers it calls."""
+
+    cycle: Any  # uvicorn's, or a DirectExchange
+    _dated: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin a connection."""
+        super().connection_made(transport)
+        self.application: Application = self.app  # it is not wrapped: see server.py
+        self.application.connections = self.connections
+
+    def shutdown(self) -> None:
+        """End an idle connection once it has been idle for a while: a request may be on its way to it."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+        elif self.application.draining and time.perf_counter() - getattr(self.cycle, "started", 0) < IDLE:
+            self.loop.call_later(IDLE, self.shutdown)
+        else:
+            self.transport.close()
+
+    def date(self) -> bytes:
+        """Return uvicorn's own headers (the date, once a second) as they go on the line."""
+        given = self.server_state.default_headers
+        if self._dated[0] is not given:
+            DirectProtocol._dated = (given, b"".join(b"%s: %s\r\n" % header for header in given))
+        return self._dated[1]
+
+    def on_message_begin(self) -> None:
+        """Begin a message; its ASGI scope is made only when it is needed."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
+    def on_headers_complete(self) -> None:
+        """Take the short way with a request for a prediction, if nothing about it is unusual."""
+        handler = self.application.direct.get(self.url)
+        parser = self.parser
+        if (
+            handler is not None
+            and not self.expect_100_continue
+            and (self.cycle is None or self.cycle.response_complete)
+            and parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and not parser.should_upgrade()
+        ):
+            self.cycle = DirectExchange(self, handler, self.headers)
+            return
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect
+        self.headers.extend(headers)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        if not isinstance(self.cycle, DirectExchange):
+            super().on_body(body)
+        elif not self.cycle.is_over:
+            self.cycle.feed(body)
+
+    def on_message_complete(self) -> None:
+        """Take the end of a message."""
+        if not isinstance(self.cycle, DirectExchange):
+            super().on_message_complete()
+        elif not self.cycle.is_over:
+            self.cycle.complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a request whose client has gone."""
+        super().connection_lost(exc)
+        if isinstance(self.cycle, DirectExchange):
+            self.cycle.drop()
+
+
+def expire(connections: Any, seconds: float, now: float) -> None:  # noqa: ANN401 -- uvicorn's set of protocols
+    """Answer requests that have taken too long; whoever has not sent its body by then is cut off."""
+    for connection in list(connections):
+        exchange = connection.cycle
+        if isinstance(exchange, DirectExchange) and not exchange.is_over and now - exchange.started > seconds:
+            waits = bool(exchange.body)
+            exchange.keep_alive = exchange.keep_alive and waits
+            exchange.refuse(Refusal(504, "the time for one request is over") if waits else Refusal(408, "the body did not arrive in time"))

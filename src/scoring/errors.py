@@ -1,0 +1,44 @@
+"""What a caller is told when a request cannot be answered, and what the operator is told when a model cannot be served."""
+
+from __future__ import annotations
+
+import msgspec
+
+CODES = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHENTICATED",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    408: "REQUEST_TIMEOUT",
+    413: "REQUEST_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    500: "INTERNAL_ERROR",
+    503: "TEMPORARILY_UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+class Refusal(Exception):  # noqa: N818 -- it is an answer, not an error of ours
+    """A request that is not answered with predictions: the HTTP status and words for the caller.
+
+    The words never hold the caller's values, nor anything of the server's inside: both would end in logs and replies.
+    """
+
+    def __init__(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers
+
+    def body(self) -> bytes:
+        """Return the JSON body, in the form that MLflow's clients know."""
+        return msgspec.json.encode({"error_code": CODES.get(self.status, "BAD_REQUEST"), "message": self.message})
+
+
+class ModelError(Exception):
+    """A model folder that cannot be served; the words are one line for the operator."""
+
+
+def bad(message: str) -> Refusal:
+    """Return a refusal with status 400."""
+    return Refusal(400, message)

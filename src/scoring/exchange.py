@@ -1,0 +1,62 @@
+"""One request and its answer, whichever server carries them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from scoring.errors import CODES, Refusal
+
+if TYPE_CHECKING:
+    from scoring.app import Application
+
+JSON = b"application/json"
+GIVEN_ID = re.compile(rb"[\w.:/+=@-]{1,128}")
+_ids = itertools.count(1)
+_prefix = os.urandom(6).hex()
+
+
+class Exchange:
+    """A request whose body is there, and the means to answer it, once."""
+
+    def __init__(self, app: Application, path: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self.app = app
+        self.path = path
+        self.headers = headers
+        self.body = b""
+        self.started = time.perf_counter()
+        self.rows = 0
+        self.is_v2 = path.startswith(b"/v2")
+        self.scorer = app.scorer  # it answers, also when another takes its place meanwhile
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for an answer any more: it was given, or the client has gone."""
+        raise NotImplementedError
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the value of a header (its name in lower case), or None."""
+        for given, value in self.headers:
+            if given == name:
+                return value
+        return None
+
+    def request_id(self) -> bytes:
+        """Return the caller's X-Request-Id where it is a plain one, or else a new one."""
+        given = self.header(b"x-request-id")
+        return given if given and GIVEN_ID.fullmatch(given) else b"%s-%x" % (_prefix.encode(), next(_ids))
+
+    def answer(self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        """Send the answer; without effect when `is_over`."""
+        raise NotImplementedError
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error, in the form of the protocol that was called."""
+        headers = tuple((name.lower().encode(), value.encode()) for name, value in refusal.headers)
+        body = msgspec.json.encode({"error": refusal.message}) if self.is_v2 else refusal.body()
+        self.answer(refusal.status if refusal.status in CODES else 500, body, JSON, headers)

@@ -1,0 +1,76 @@
+"""Any MLflow model: other flavours and custom Python models, through MLflow's own loader, parser and schema."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import mlflow.pyfunc
+from mlflow.exceptions import MlflowException
+from mlflow.models.utils import _enforce_params_schema
+from mlflow.pyfunc import scoring_server
+
+from scoring import table
+from scoring.errors import bad
+from scoring.model import Identity, Model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from scoring.signature import Signature
+    from scoring.table import Table
+
+NOT_TAKEN = "the body does not have the form that the model's signature says"
+
+
+class GenericModel(Model):
+    """A model behind mlflow.pyfunc."""
+
+    def __init__(self, identity: Identity, signature: Signature, example: bytes | None, folder: Path) -> None:
+        super().__init__(identity, signature, example)
+        logging.getLogger("mlflow").setLevel(logging.ERROR)  # its advice at every request is for those who log models
+        warnings.simplefilter("ignore")
+        self._model = mlflow.pyfunc.load_model(str(folder))
+        if self._model.metadata._is_signature_from_type_hint() or self._model.metadata._is_type_hint_from_example():  # noqa: SLF001 -- no public way
+            self.signature = type(signature)(None, signature.params)
+        self._schema = self._model.metadata.get_input_schema()
+
+    def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401, ARG002 -- it has but one
+        """Predict the joined rows."""
+        return self.predict_data(table.frame(tables, self.signature.columns or ()), params)
+
+    def params_of(self, given: Any) -> tuple[str, dict[str, Any] | None]:  # noqa: ANN401 -- any JSON
+        """Check the params by the model's schema, in MLflow's way; raise Refusal."""
+        try:
+            return "predict", _enforce_params_schema(given, self._model.metadata.get_params_schema())
+        except MlflowException:
+            raise bad("params are not what the model's signature says") from None
+
+    def parse(self, body: bytes, mime: str) -> tuple[Any, Any, bool]:
+        """Return data and params of a body for a model without plain columns, and whether the answer is to be unwrapped."""
+        try:
+            if mime == scoring_server.CONTENT_TYPE_CSV:
+                import io  # noqa: PLC0415 -- rare
+
+                return scoring_server.parse_csv_input(io.StringIO(body.decode()), self._schema), None, False
+            if mime == scoring_server.CONTENT_TYPE_PARQUET:
+                import io  # noqa: PLC0415 -- rare
+
+                return scoring_server.parse_parquet_input(io.BytesIO(body)), None, False  # type: ignore[no-untyped-call]
+            return tuple(scoring_server._parse_json_data(body, self._model.metadata, self._schema))  # type: ignore[no-untyped-call] # noqa: SLF001
+        except Exception:  # noqa: BLE001 -- its words hold the caller's values
+            raise bad(NOT_TAKEN) from None
+
+    def predict_data(self, data: Any, params: dict[str, Any] | None) -> Any:  # noqa: ANN401 -- what parse gives
+        """Predict what `parse` gave, or a DataFrame."""
+        try:
+            return self._model.predict(data, params=params)
+        except MlflowException as error:
+            raise bad(NOT_TAKEN) from error
+
+    def from_arrays(self, arrays: dict[str, Any]) -> Any:  # noqa: ANN401 -- an array, or arrays by name
+        """Return v2 tensors as the signature has them: by name, or the only one."""
+        named = self._schema is not None and self._schema.has_input_names()
+        return arrays if named or len(arrays) != 1 else next(iter(arrays.values()))

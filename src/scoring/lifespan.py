@@ -1,0 +1,78 @@
+"""What happens in a process besides requests: signals, the change to another model, requests that take too long."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from scoring import direct, loading
+from scoring.errors import ModelError
+
+if TYPE_CHECKING:
+    from scoring.app import Application
+
+WATCH = 0.25  # s between two looks at requests that take too long
+logger = logging.getLogger("scoring")
+
+
+class Lifespan:
+    """Begins with the event loop of a process and ends with it."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changing = asyncio.Lock()
+
+    def begin(self) -> None:
+        """Take the signals over from uvicorn, and begin to watch."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            then = functools.partial(self._drain, signal.getsignal(name))
+            signal.signal(name, lambda number, _, then=then: loop.call_soon_threadsafe(then, number))  # type: ignore[misc]
+        signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self._start, self._reload()))
+        self._start(self._watch())
+
+    def end(self) -> None:
+        """Stop watching, and write what is still to be written."""
+        for task in self._tasks:
+            task.cancel()
+        self._app.access.flush()
+        self._app.scorer.close()
+
+    def _start(self, work: Any) -> None:  # noqa: ANN401 -- a coroutine
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _drain(self, then: Any, number: int) -> None:  # noqa: ANN401 -- uvicorn's handler
+        """Fail readiness and close connections after their next answer; after the grace, stop accepting. A second signal does not wait."""
+        first, self._app.draining = not self._app.draining, True
+        grace = self._app.settings.grace if first and number == signal.SIGTERM else 0
+        asyncio.get_running_loop().call_later(grace, then, number, None)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH)
+            direct.expire(self._app.connections, self._app.settings.request_timeout, time.perf_counter())
+
+    async def _reload(self) -> None:
+        """Load the folder again and answer with what is there now; keep the present model when that fails."""
+        app = self._app
+        async with self._changing:
+            present = app.scorer.model.identity
+            try:
+                model = await asyncio.to_thread(loading.load, app.settings)
+            except ModelError as error:
+                app.reload_error = str(error)
+                logger.error("%s %s goes on answering: %s", present.name, present.version, error)  # noqa: TRY400 -- its words say all
+            else:
+                app.reload_error = ""
+                app.use(model)
+                logger.info(
+                    "%s %s answers now, in place of %s %s", model.identity.name, model.identity.version, present.name, present.version
+                )
+            app.metrics.reloaded(well=not app.reload_error)

@@ -1,0 +1,156 @@
+"""From a model folder to a model that has answered: nothing is loaded from anywhere else.
+
+A model is code, whatever its file format: load only what comes from your own registry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import re
+import time
+from dataclasses import fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from scoring import signature
+from scoring.decoding import Decoder
+from scoring.errors import ModelError
+from scoring.model import EstimatorModel, Identity, Model
+
+if TYPE_CHECKING:
+    from scoring.settings import Settings
+    from scoring.signature import Signature
+
+
+def load(settings: Settings) -> Model:
+    """Verify a model folder, load it, and have it answer its own input example.
+
+    Raises ModelError, in one line, for a folder that is none, a wrong checksum, other libraries, and whatever loading raises.
+    """
+    started = time.perf_counter()
+    folder = settings.model.resolve()
+    identity = read_identity(settings.identity)
+    mlmodel = read_mlmodel(folder)
+    if identity.checksum and checksum(folder) != identity.checksum:
+        raise ModelError(f"the files in {settings.model} are not those of {identity.name} {identity.version}: their checksum differs")
+    if settings.check_libraries == "on":
+        check_libraries(folder)
+    try:
+        model = _load(folder, identity, mlmodel, settings.batching)
+    except ModelError:
+        raise
+    except Exception as error:
+        words = " ".join(str(error).split())  # a library's are several lines
+        raise ModelError(f"the model at {settings.model} did not load: {type(error).__name__}: {words}") from error
+    model.load_seconds = time.perf_counter() - started
+    return model
+
+
+def read_identity(given: str) -> Identity:
+    """Read which model it is from JSON or from a JSON file."""
+    if not given:
+        return Identity()
+    try:
+        values = json.loads(given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8"))
+        known = {each.name for each in fields(Identity)}
+        return Identity(**{name: value for name, value in values.items() if name in known and value is not None})
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"--identity is neither JSON nor the path of a JSON file: {error}") from None
+
+
+def read_mlmodel(folder: Path) -> dict[str, Any]:
+    """Return the parsed MLmodel file."""
+    try:
+        value = yaml.load((folder / "MLmodel").read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 -- both are safe
+    except FileNotFoundError:
+        raise ModelError(f"no MLflow model at {folder}: it has no MLmodel file") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError):
+        raise ModelError(f"the MLmodel file in {folder} cannot be read") from None
+    if not isinstance(value, dict) or not isinstance(value.get("flavors"), dict) or "python_function" not in value["flavors"]:
+        raise ModelError(f"the MLmodel file in {folder} names no python_function flavor, so it cannot predict")
+    return value
+
+
+def checksum(folder: Path) -> str:
+    """Return the checksum of a folder's files, in words of the shell: `find . -type f | LC_ALL=C sort | xargs sha256sum | sha256sum`."""
+    total = hashlib.sha256()
+    for name in sorted(f"./{path.relative_to(folder)}" for path in folder.rglob("*") if path.is_file()):
+        with (folder / name).open("rb") as file:
+            total.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
+    return f"sha256:{total.hexdigest()}"
+
+
+def check_libraries(folder: Path) -> None:
+    """Raise ModelError when a library that the model pins is missing here, or another version."""
+    file = folder / "requirements.txt"
+    for name, wanted in re.findall(
+        r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)", file.read_text(encoding="utf-8") if file.exists() else "", re.M
+    ):
+        here = next(filter(None, map(_installed, {"mlflow": ("mlflow", "mlflow-skinny")}.get(name, (name,)))), None)
+        if here != wanted.split("+")[0]:
+            raise ModelError(
+                f"the model was trained with {name} {wanted}, here is {here or 'none'}: train it again, or --check-libraries off"
+            )
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name).split("+")[0]
+    except PackageNotFoundError:
+        return None
+
+
+def _load(folder: Path, identity: Identity, mlmodel: dict[str, Any], batching: str) -> Model:
+    given = signature.parse(mlmodel)
+    example = folder / ((mlmodel.get("saved_input_example_info") or {}).get("serving_input_path") or "none")
+    body = example.read_bytes() if example.is_file() else None
+    python, sklearn = mlmodel["flavors"]["python_function"], mlmodel["flavors"].get("sklearn")
+    if sklearn and given.columns and python.get("loader_module") == "mlflow.sklearn" and not python.get("code"):
+        model: Model = EstimatorModel(identity, given, body, _unpickle(folder, sklearn), python.get("predict_fn") or "predict")
+    else:
+        from scoring.generic import GenericModel  # noqa: PLC0415 -- brings all of mlflow
+
+        model = GenericModel(identity, given, body, folder)
+    _answer_example(model, given, batching)
+    return model
+
+
+def _answer_example(model: Model, given: Signature, batching: str) -> None:
+    """Have the model answer its own example; learn from it which short ways are right."""
+    if not model.example or not given.columns:
+        model.joins = batching == "on"
+        return
+    example = Decoder(given.columns).decode(model.example)
+    if example is None:
+        from scoring import forms  # noqa: PLC0415 -- most examples are plain
+
+        example = forms.to_table(forms.parse(model.example, 32), given.columns)
+    if isinstance(model, EstimatorModel):
+        model.choose_way(example)
+    model.predict([example], *model.default)  # the first time costs more
+    started = time.perf_counter()
+    model.predict([example], *model.default)
+    model.predict_seconds = time.perf_counter() - started
+    model.prove_rows_independent(example, batching)
+
+
+def _unpickle(folder: Path, flavor: dict[str, Any]) -> Any:  # noqa: ANN401 -- any estimator
+    """Load the estimator in the format that the MLmodel file names."""
+    file = folder / flavor["pickled_model"]
+    if not file.is_file() or not file.resolve().is_relative_to(folder):
+        raise ModelError(f"the model's file {flavor['pickled_model']} is missing")
+    if flavor.get("serialization_format") == "skops":
+        from skops.io import get_untrusted_types  # noqa: PLC0415 -- a second, for those who need it
+        from skops.io import load as load_skops  # noqa: PLC0415
+
+        trusted = flavor.get("skops_trusted_types") or []
+        if untrusted := sorted(set(get_untrusted_types(file=file)) - set(trusted)):
+            raise ModelError(f"the model holds types that its log_model call did not list in skops_trusted_types: {', '.join(untrusted)}")
+        return load_skops(file, trusted=trusted)
+    with file.open("rb") as opened:
+        return pickle.load(opened)  # noqa: S301 -- the folder is the operator's own, and its checksum was compared

@@ -1,0 +1,58 @@
+"""Predictions as JSON: what MLflow's encoder gives, but NaN and Infinity are null, as JSON knows neither."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+from typing import Any
+
+import msgspec
+import numpy as np
+
+PLAIN = "biuf"  # kinds of numpy arrays whose items msgspec writes as MLflow does
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(predictions: Any) -> bytes:  # noqa: ANN401 -- whatever a model gives
+    """Return the body of an answer; TypeError for what no JSON can hold."""
+    if isinstance(predictions, np.ndarray) and predictions.dtype.kind in PLAIN:
+        return b'{"predictions": ' + _encode(predictions.tolist()) + b"}"
+    return b'{"predictions": ' + encode_bare(predictions) + b"}"
+
+
+def encode_bare(predictions: Any) -> bytes:  # noqa: ANN401 -- as above
+    """Return predictions alone as JSON."""
+    text = _dump(to_json(predictions))
+    if "NaN" in text or "Infinity" in text:  # perhaps only within a string, which stays as it is
+        text = _dump(json.loads(text, parse_constant=lambda _: None))
+    return text.encode()
+
+
+def to_json(predictions: Any) -> Any:  # noqa: ANN401 -- whatever a model gives
+    """Return predictions as lists and dicts where they are numpy's or pandas's; all else as it is."""
+    if isinstance(predictions, np.ndarray):
+        return predictions.tolist()
+    if hasattr(predictions, "to_dict") and hasattr(predictions, "iloc"):  # a DataFrame, or a Series, which MLflow makes one of
+        return (predictions if hasattr(predictions, "columns") else predictions.to_frame()).to_dict(orient="records")
+    return predictions
+
+
+def _dump(value: Any) -> str:  # noqa: ANN401 -- any JSON
+    return json.dumps(value, default=_default)
+
+
+def _default(value: Any) -> Any:  # noqa: ANN401 -- whatever JSON does not know
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.datetime64):
+        return str(np.datetime_as_string(value))
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, bytes | bytearray):
+        return base64.encodebytes(value).decode("ascii")
+    if isinstance(value, dt.date | dt.time):  # datetimes and pandas's timestamps are dates too
+        return value.isoformat()
+    if hasattr(value, "model_dump"):
+        return value.model_dump()
+    raise TypeError(type(value).__name__)

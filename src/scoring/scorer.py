@@ -1,0 +1,163 @@
+"""One model behind its protocols: reads a request, queues it before the model, writes the answer."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from scoring import output, v2
+from scoring.decoding import Decoder
+from scoring.errors import Refusal
+from scoring.exchange import JSON
+from scoring.lanes import Encoded, Job, Lane
+
+if TYPE_CHECKING:
+    from scoring.exchange import Exchange
+    from scoring.metrics import Metrics
+    from scoring.model import Model
+    from scoring.settings import Settings
+    from scoring.table import Table
+
+CSV, PARQUET = b"text/csv", b"application/vnd.apache.parquet"
+HEAVY = 256 * 1024  # bytes; reading a larger body would hold up the event loop
+ODD = 8 * 1024  # the same for a body that pandas must read
+HEAVY_THREADS = 2
+THREADS = 8  # predicts at a time for a model whose requests cannot be joined: it may wait for something
+
+
+class Scorer:
+    """A model, its decoder and its lanes."""
+
+    def __init__(self, model: Model, settings: Settings, metrics: Metrics) -> None:
+        self.model = model
+        self._settings = settings
+        self._columns = model.signature.columns
+        self._decoder = Decoder(self._columns) if self._columns else None
+        limits = (settings.max_waiting, settings.max_wait)
+        joins = settings.max_batch if model.joins else 0
+        threads = 1 if model.joins else settings.threads or THREADS
+        self._light = Lane(model.predict, metrics, threads=threads, max_rows=joins, seconds=model.predict_seconds, limits=limits)
+        self._heavy = Lane(model.predict, metrics, threads=HEAVY_THREADS, max_rows=0, seconds=model.predict_seconds, limits=limits)
+        name, version = _header(model.identity.name), _header(model.identity.version)
+        self.headers = b"x-model-name: %s\r\nx-model-version: %s\r\n" % (name, version)
+        self.header_list = [(b"x-model-name", name), (b"x-model-version", version)]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request waits for this model."""
+        return self._light.is_idle and self._heavy.is_idle
+
+    def close(self) -> None:
+        """Let the threads of both lanes end."""
+        self._light.close()
+        self._heavy.close()
+
+    def invocations(self, exchange: Exchange) -> None:
+        """Take a request of MLflow's scoring protocol; raise Refusal for what is none."""
+        content_type = exchange.header(b"content-type") or b""
+        mime = JSON if content_type == JSON else media_type(content_type)
+        body = exchange.body
+        if self._columns is None:
+            self._queue_by_itself(exchange, mime)
+            return
+        if mime is JSON and len(body) <= HEAVY and (table := self._decoder.decode(body)):  # type: ignore[union-attr]
+            self._queue(exchange, table, *self.model.default)
+        elif len(body) > ODD:
+            self._heavy.submit(Job(exchange, _encode, run=lambda: self._read_and_predict(exchange, mime)))
+        else:
+            table, given = self._read(body, mime)
+            method, params = self.model.params_of(given)
+            self._queue(exchange, table, method, params)
+
+    def infer(self, exchange: Exchange) -> None:
+        """Take a request of the Open Inference Protocol; raise Refusal for what is none."""
+
+        def read() -> tuple[v2.Request, Any]:
+            request = v2.parse(exchange.body, exchange.header(b"inference-header-content-length"))
+            data = v2.to_table(request, self._columns) if self._columns else request.arrays()
+            return request, data
+
+        def predict() -> tuple[v2.Request, Any, str]:
+            request, data = read()
+            method, params = self.model.params_of(request.params())
+            if self._columns is None:
+                return request, self.model.predict_data(self.model.from_arrays(data), params), method
+            self._check_rows(exchange, data)
+            return request, self.model.predict([data], method, params), method
+
+        def encode(done: tuple[v2.Request, Any, str]) -> Encoded:
+            request, predictions, method = done
+            return v2.encode(request, predictions, self.model.identity, method)
+
+        if len(exchange.body) > HEAVY or self._columns is None:
+            (self._heavy if self._columns else self._light).submit(Job(exchange, encode, run=predict))
+            return
+        request, table = read()
+        method, params = self.model.params_of(request.params())
+        self._check_rows(exchange, table)
+        identity = self.model.identity
+        self._light.submit(Job(exchange, lambda predictions: v2.encode(request, predictions, identity, method), table, method, params))
+
+    def _queue(self, exchange: Exchange, table: Table, method: str, params: dict[str, Any] | None) -> None:
+        self._check_rows(exchange, table)
+        self._light.submit(Job(exchange, _encode, table, method, params))
+
+    def _queue_by_itself(self, exchange: Exchange, mime: bytes) -> None:
+        """Queue a request for a model without plain columns: MLflow's own parser reads it."""
+        data, given, unwrapped = self.model.parse(exchange.body, mime.decode())
+        params = self.model.params_of(given)[1]
+        encode = _encode_bare if unwrapped else _encode
+        self._light.submit(Job(exchange, encode, run=lambda: self.model.predict_data(data, params)))
+
+    def _read_and_predict(self, exchange: Exchange, mime: bytes) -> Any:  # noqa: ANN401 -- predictions
+        table = self._decoder.decode(exchange.body) if mime is JSON else None  # type: ignore[union-attr]
+        method, params = self.model.default
+        if table is None:
+            table, given = self._read(exchange.body, mime)
+            method, params = self.model.params_of(given)
+        self._check_rows(exchange, table)
+        return self.model.predict([table], method, params)
+
+    def _read(self, body: bytes, mime: bytes) -> tuple[Table, Any]:
+        """Read any form of input; return the rows and the params."""
+        from scoring import forms  # noqa: PLC0415 -- brings pandas
+
+        if mime == CSV:
+            return forms.from_csv(body, self._columns or ()), None
+        if mime == PARQUET:
+            return forms.from_parquet(body, self._columns or ()), None
+        value = forms.parse(body, self._settings.max_depth)
+        return forms.to_table(value, self._columns or ()), value.get("params")
+
+    def _check_rows(self, exchange: Exchange, table: Table) -> None:
+        if table.n > self._settings.max_rows:
+            raise Refusal(413, f"the body has more than {self._settings.max_rows} rows")
+        exchange.rows = table.n
+
+
+def _encode(predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives
+    return output.encode(predictions), JSON, ()
+
+
+def _encode_bare(predictions: Any) -> Encoded:  # noqa: ANN401 -- as above
+    return output.encode_bare(predictions), JSON, ()
+
+
+@lru_cache(64)
+def media_type(content_type: bytes) -> bytes:
+    """Return the media type of a request, one of the three; raise Refusal (415) for others, as MLflow does."""
+    kind, *parameters = [part.strip() for part in content_type.split(b";")]
+    given = {name.strip(): value.strip() for name, _, value in (each.partition(b"=") for each in parameters)}
+    if given.pop(b"charset", b"utf-8").lower() != b"utf-8":
+        raise Refusal(415, "the server takes UTF-8 only")
+    if given:
+        raise Refusal(415, "the content type has a parameter that is not known; charset is the only one")
+    for known in (JSON, CSV, PARQUET):
+        if kind == known:
+            return known
+    raise Refusal(415, "the content type is application/json, text/csv or application/vnd.apache.parquet")
+
+
+def _header(text: str) -> bytes:
+    """Return text as a header's value: what a header cannot hold is left out."""
+    return "".join(sign for sign in text if sign.isprintable()).encode("latin-1", "ignore")

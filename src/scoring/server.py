@@ -1,0 +1,101 @@
+"""The processes: one that answers, or several behind one port. uvicorn runs and supervises them."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from scoring import loading
+from scoring.app import Application
+from scoring.direct import DirectProtocol
+from scoring.errors import ModelError
+from scoring.metrics import Metrics
+
+if TYPE_CHECKING:
+    from scoring.settings import Settings
+
+MODEL_DID_NOT_LOAD = 3
+BACKLOG = 2048
+SECONDS_TO_ANSWER = 15  # for a worker that its supervisor asks whether it lives
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or Ctrl-C; return the exit code."""
+    for name in (signal.SIGTERM, signal.SIGINT):  # while the model loads, too: a container's process 1 has no handlers of its own
+        signal.signal(name, _leave)
+    if settings.workers > 1:
+        return _run_workers(settings)
+    config = _config(settings, None)
+    config.load()  # the model too: before the port is open, and while a signal still ends the process at once
+    uvicorn.Server(config).run()
+    return 0
+
+
+def _run_workers(settings: Settings) -> int:
+    with tempfile.NamedTemporaryFile(prefix="scoring-") as shared:
+        config = _config(settings, Path(shared.name))
+        supervisor = _Supervisor(config, [config.bind_socket()])
+        supervisor.run()
+    return MODEL_DID_NOT_LOAD if any(process.exitcode == MODEL_DID_NOT_LOAD for process in supervisor.processes) else 0
+
+
+def _config(settings: Settings, shared: Path | None) -> uvicorn.Config:
+    return uvicorn.Config(
+        functools.partial(_make, settings, shared),
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        http="httptools" if settings.cors_origins else DirectProtocol,  # CORS is a matter of the ASGI way
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        access_log=False,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=max(1, round(settings.drain)),
+        timeout_worker_healthcheck=SECONDS_TO_ANSWER,
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
+    )
+
+
+def _make(settings: Settings, shared: Path | None) -> Application:
+    """Load the model and make the application of one process; end it with one line and code 3 when the model does not load."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        application = Application(settings, loading.load(settings), Metrics(shared))
+    except ModelError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(MODEL_DID_NOT_LOAD)
+    identity, seconds = application.scorer.model.identity, application.scorer.model.load_seconds
+    logging.getLogger("scoring").info("loaded %s %s in %.1f s, process %d", identity.name, identity.version, seconds, os.getpid())
+    return application
+
+
+class _Supervisor(Multiprocess):
+    """uvicorn's supervisor; a change of model is each worker's own affair."""
+
+    def handle_hup(self) -> None:
+        """Pass the signal on."""
+        for process in self.processes:
+            if process.pid:
+                os.kill(process.pid, signal.SIGHUP)
+
+
+def _leave(*_: object) -> None:
+    """End at once; uvicorn has drained before it raises a signal again, and a predict that hangs must not hold the process."""
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,0 +1,76 @@
+"""The server's settings: each is a flag and an environment variable, SCORING_ and its name; the flag wins."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+SWITCH = ("on", "off")
+MIB = 1024 * 1024
+
+
+def _setting(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:  # noqa: ANN401 -- as dataclasses.field
+    return field(default=default, metadata={"help": text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one server runs; the help of `python -m scoring` is made from this table."""
+
+    model: Path
+    host: str = _setting("127.0.0.1", "the address to listen on")
+    port: int = _setting(8001, "the port to listen on")
+    workers: int = _setting(1, "processes that share the port, each with the model in its memory")
+    identity: str = _setting("", "which model it is, as JSON or the path of a JSON file: name, version, run, metrics, checksum")
+    check_libraries: str = _setting("on", "refuse a model that was trained with other versions of its libraries", SWITCH)
+    batching: str = _setting("auto", "have requests that wait together share a predict; auto: when the model's rows prove independent",
+                             ("auto", *SWITCH))  # fmt: skip
+    max_batch: int = _setting(1024, "rows in one shared predict")
+    threads: int = _setting(0, "predicts at a time for a model without batching; 0: eight")
+    max_body: int = _setting(64 * MIB, "bytes of one request; more is answered with 413")
+    max_rows: int = _setting(1_000_000, "rows of one request; more is answered with 413")
+    max_depth: int = _setting(32, "levels of nested JSON; more is answered with 400")
+    max_waiting: int = _setting(1024, "requests that may wait; one more is answered with 503")
+    max_wait: float = _setting(2.0, "seconds; a request that would have to wait longer is answered with 503 at once")
+    request_timeout: float = _setting(60.0, "seconds for one request, body and all; more is answered with 504")
+    grace: float = _setting(0.0, "seconds between SIGTERM, when readiness fails, and the end of accepting requests")
+    drain: float = _setting(30.0, "seconds that requests under way get to finish after that")
+    api_keys_file: str = _setting("", "a file with one API key a line; without it anybody may call")
+    cors_origins: str = _setting("", "origins, parted by commas, whose pages may call this API; empty: none")
+    tls_cert: str = _setting("", "PEM file of the certificate chain; with it the server speaks https")
+    tls_key: str = _setting("", "PEM file of the certificate's key")
+    docs: str = _setting("on", "the try-it page, /docs and /openapi.json", SWITCH)
+    access_log: str = _setting("on", "a JSON line on stdout for each request", SWITCH)
+
+
+def load(arguments: list[str] | None = None) -> Settings:
+    """Read the settings from the command line and the environment; a value that cannot be used ends the program with code 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scoring",
+        description="Serve a model folder. Exit code 3 when the model does not load.",
+        epilog="Each option is an environment variable too: --max-rows is SCORING_MAX_ROWS.",
+    )
+    parser.add_argument("model", type=Path, help="an MLflow model folder")
+    for setting in fields(Settings)[1:]:
+        kind = type(setting.default)
+        given = os.environ.get(f"SCORING_{setting.name.upper()}", "").strip()
+        flag = f"--{setting.name.replace('_', '-')}"
+        text = f"{setting.metadata['help']} (default: {str(setting.default).replace('%', '%%') or 'none'})"
+        # A default that is text goes through `type` like a flag, so that a wrong variable is refused in the same words.
+        parser.add_argument(flag, type=kind, default=given or setting.default, choices=setting.metadata["choices"], help=text)
+    settings = Settings(**vars(parser.parse_args(arguments)))
+    for setting in fields(Settings)[1:]:
+        value, choices = getattr(settings, setting.name), setting.metadata["choices"]
+        if isinstance(value, int | float) and value < 0:
+            parser.error(f"--{setting.name.replace('_', '-')} is {value}: it is not below 0")
+        if choices and value not in choices:
+            parser.error(f"SCORING_{setting.name.upper()} is {value!r}: it is {' or '.join(choices)}")
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        parser.error("--tls-cert and --tls-key go together")
+    for name in ("api_keys_file", "tls_cert", "tls_key"):
+        if (path := getattr(settings, name)) and not Path(path).is_file():
+            parser.error(f"--{name.replace('_', '-')} names no file: {path}")
+    return settings

@@ -1,0 +1,57 @@
+"""What a model takes and gives, as its MLmodel file says; the format is MLflow's (mlflow.types.Schema as JSON)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+SCALARS = {  # MLflow's types of a column, and the numpy type that a column of it has
+    "double": "float64",
+    "float": "float32",
+    "long": "int64",
+    "integer": "int32",
+    "boolean": "bool",
+    "string": "object",
+    "datetime": "datetime64[ns]",
+    "binary": "object",
+}
+NUMBERS = ("double", "float", "long", "integer")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table that a model takes: `type` is a key of SCALARS."""
+
+    name: str
+    type: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a model takes. `columns` is None for a model without columns (tensors, nested types) or without a signature."""
+
+    columns: tuple[Column, ...] | None = None
+    params: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names, in the order that the model wants."""
+        return [column.name for column in self.columns or ()]
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether a row is a row of a matrix: every column is a number and must be there."""
+        return bool(self.columns) and all(column.type in NUMBERS and column.required for column in self.columns or ())
+
+
+def parse(mlmodel: dict[str, Any]) -> Signature:
+    """Read the signature from a parsed MLmodel file."""
+    given = mlmodel.get("signature") or {}
+    inputs = json.loads(given.get("inputs") or "[]")
+    params = tuple(json.loads(given.get("params") or "[]") or ())
+    plain = inputs and all(column.get("type") in SCALARS and column.get("name") is not None for column in inputs)
+    if not plain or len({column["name"] for column in inputs}) != len(inputs):
+        return Signature(None, params)
+    return Signature(tuple(Column(column["name"], column["type"], column.get("required", True)) for column in inputs), params)
