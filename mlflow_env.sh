@@ -4,6 +4,7 @@ export RUNTIME="${RUNTIME:-docker}"  # docker: containers of our own images; hos
 export MODEL_DIR="${MODEL_DIR:-model}"  # the model folder to work on
 export TRAIN_ARGS="${TRAIN_ARGS:-}"  # arguments for train.py, such as --alpha 0.3
 export PORT="${PORT:-8001}"  # where serve_model listens, on 127.0.0.1
+export WORKERS="${WORKERS:-1}"  # processes of the model server; its other settings, SCORING_…, stand in docs/api.md
 export URL="${URL:-}"  # the API that test_api calls; empty: the one on PORT
 export MLFLOW_PORT="${MLFLOW_PORT:-5000}"  # where the tracking server listens, on 127.0.0.1
 export MLFLOW_TRACKING_URI="${MLFLOW_TRACKING_URI:-}"  # a tracking server of your own; empty: the one Slipway starts

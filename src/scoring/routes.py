@@ -57,7 +57,8 @@ def build(app: Application) -> Starlette:
             Route(f"{base}/ready", handlers.model_ready, methods=["GET"]),
             Route(f"{base}/infer", handlers.no_such_model, methods=["POST"]),
         ]
-    if app.settings.docs == "on":
+    import importlib.util
+    if app.settings.docs == "on" and importlib.util.find_spec("scoring.pages"):
         from scoring import pages  # noqa: PLC0415 -- may be off
 
         routes += pages.routes(handlers.describe, api_keys=app.keys.needed)

@@ -52,11 +52,11 @@ def build_model(settings: Settings, model: folder.ModelFolder) -> None:
             _build(settings, model.path / "Dockerfile", target, tag, options)
 
 
-def build_served(settings: Settings, model: folder.ModelFolder, served: models.Model, files: Path) -> str:
+def build_served(settings: Settings, model: folder.ModelFolder, served: models.Model, files: Path, identity: str = "") -> str:
     """Build layer 3, the image of one model version, unless it is there; return its tag."""
     build_model(settings, model)
     name = served.name or model.name
-    content = folder.digest(sorted(files.iterdir()), runtime_tag(model), name)
+    content = folder.digest(sorted(files.iterdir()), runtime_tag(model), name, identity)
     tag = f"slipway/{name}:{f'v{served.version}-' if served.version else ''}{content[:DIGITS]}"
     if exists(tag):
         return tag
@@ -69,7 +69,7 @@ def build_served(settings: Settings, model: folder.ModelFolder, served: models.M
         "io.slipway.model.version": served.version or "",
         "io.slipway.model.run": served.run_id or "",
     }
-    options = _options("--build-arg", {"RUNTIME_IMAGE": runtime_tag(model)}) + _options("--label", labels)
+    options = _options("--build-arg", {"RUNTIME_IMAGE": runtime_tag(model), "IDENTITY": identity}) + _options("--label", labels)
     _build(settings, model.path / "Dockerfile", "serve", tag, [*options, "--build-context", f"version={files}"])
     return tag
 

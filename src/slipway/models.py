@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 import tempfile
@@ -80,9 +81,28 @@ def fetch(model: Model) -> Path:
         found = next(Path(scratch).rglob("MLmodel"), None)
         if found is None:
             raise SlipwayError(f"the files of {model.uri} are gone: there is no MLmodel at {model.location}", OTHERS)
+        _checksum_file(target).write_text(compute_checksum(found.parent), encoding="utf-8")
         with contextlib.suppress(OSError):  # another command was quicker; the files are the same
             found.parent.rename(target)
     return target
+
+
+def checksum(files: Path) -> str:
+    """Return the checksum that a model's files had when they were downloaded; for a folder of the user's own, the present one."""
+    noted = _checksum_file(files)
+    return noted.read_text(encoding="utf-8") if files.parent == BUILD / "models" and noted.exists() else compute_checksum(files)
+
+
+def compute_checksum(files: Path) -> str:
+    """Return sha256 over `find . -type f | LC_ALL=C sort | xargs sha256sum`, which the server computes again before it loads them."""
+    total = hashlib.sha256()
+    for name in sorted(f"./{path.relative_to(files)}" for path in files.rglob("*") if path.is_file()):
+        total.update(f"{hashlib.sha256((files / name).read_bytes()).hexdigest()}  {name}\n".encode())
+    return f"sha256:{total.hexdigest()}"
+
+
+def _checksum_file(files: Path) -> Path:
+    return files.with_name(f"{files.name}.sha256")
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

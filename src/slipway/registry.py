@@ -135,6 +135,12 @@ def read_sample(client: MlflowClient, run_id: str) -> str | None:
     return str(mlflow.artifacts.load_text(f"runs:/{run_id}/sample.csv"))
 
 
+def read_metrics(client: MlflowClient, run_id: str) -> dict[str, float]:
+    """Return the metrics of a run, less those of single folds."""
+    run = find(client.get_run, run_id)
+    return {name: value for name, value in run.data.metrics.items() if not name.startswith("fold_")} if run else {}
+
+
 def predict(path: Path, rows: dict[str, Any]) -> list[Any]:
     """Load a model folder here and predict; `rows` is a dataframe_split (columns, data) of n rows, the result n predictions."""
     import mlflow.pyfunc  # noqa: PLC0415 -- see connect

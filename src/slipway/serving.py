@@ -8,19 +8,20 @@ import signal
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway import folder, image, models, ports, registry, shell
-from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError
+from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
 from slipway.settings import STATE
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
-    from pathlib import Path
 
     from slipway.settings import Settings
 
+FILES = {"SCORING_API_KEYS_FILE", "SCORING_TLS_CERT", "SCORING_TLS_KEY"}  # settings of the server that a container has mounted
 RECORDS = STATE / "serving"  # which model listens on which port, for test_api
 
 
@@ -30,6 +31,7 @@ class Prepared:
 
     model: models.Model
     files: Path
+    identity: str  # JSON: what the server says of itself, and the checksum that it compares
 
 
 def serve(settings: Settings, uri: str) -> None:
@@ -64,23 +66,34 @@ def serve(settings: Settings, uri: str) -> None:
 
 def prepare(settings: Settings, uri: str) -> Prepared:
     """Find a model and bring its files here; check that the libraries that would serve it are those it was trained with."""
-    needs_registry = uri.strip().startswith(("models:", "runs:"))
-    model = models.resolve(registry.connect(settings) if needs_registry else None, uri)
+    client = registry.connect(settings) if uri.strip().startswith(("models:", "runs:")) else None
+    model = models.resolve(client, uri)
     files = models.fetch(model)
     models.read_metadata(files)
     image.check_libraries(files, model)
-    return Prepared(model, files)
+    metrics = registry.read_metrics(client, model.run_id) if client and model.run_id else {}
+    known = {"name": model.name, "version": model.version, "run": model.run_id, "metrics": metrics, "checksum": models.checksum(files)}
+    return Prepared(model, files, json.dumps({name: value for name, value in known.items() if value}))
 
 
 def command_for(settings: Settings, prepared: Prepared) -> tuple[list[str], dict[str, str]]:
     """Return the command that serves a model in the foreground, and what to add to its environment; build its image."""
     if not settings.in_docker:
         command = [sys.executable, "-m", "scoring", str(prepared.files), "--port", str(settings.port)]
-        return command, {"PYTHONWARNINGS": "ignore"}
-    tag = image.build_served(settings, folder.load(settings.model_dir), prepared.model, prepared.files)
-    return [
-        "docker", "run", "--rm", "--name", _container(settings), *image.HARDENING, "--publish", f"127.0.0.1:{settings.port}:8080", tag,
-    ], {}  # fmt: skip
+        return command, settings.scoring | {"SCORING_IDENTITY": prepared.identity}
+    tag = image.build_served(settings, folder.load(settings.model_dir), prepared.model, prepared.files, prepared.identity)
+    variables, options = dict(settings.scoring), []
+    for name in settings.scoring.keys() & FILES:
+        file, inside = Path(settings.scoring[name]).resolve(), f"/run/secrets/{name.lower()}"
+        if not file.is_file():
+            raise SlipwayError(f"{name} names no file: {file}", f"unset {name}, or the path of a file", USAGE)
+        options += ["--volume", f"{file}:{inside}:ro"]
+        variables[name] = inside
+        if os.getuid():  # a file that only its owner may read is read by its owner
+            options += ["--user", f"{file.stat().st_uid}:{file.stat().st_gid}"]
+    options += [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
+    published = ["--publish", f"127.0.0.1:{settings.port}:8080"]
+    return ["docker", "run", "--rm", "--name", _container(settings), *image.HARDENING, *published, *options, tag], {}
 
 
 def start(settings: Settings, prepared: Prepared, log: Path) -> subprocess.Popen[bytes]:

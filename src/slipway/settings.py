@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 STATE = ROOT / ".slipway"  # what the embedded mode keeps, and this machine's secrets
 BUILD = ROOT / "build"  # everything generated
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+SCORING = "SCORING_"  # begins the names of the model server's own settings, which it reads itself
 LOCAL = ("localhost", "127.0.0.1")
 PAST_THE_PROXY = ("localhost", "127.0.0.1", "mlflow")  # names of our own, which a proxy does not know
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
@@ -38,6 +39,7 @@ class Settings:
     python_image: str
     postgres_image: str
     ca_bundle: Path | None
+    scoring: dict[str, str]  # the model server's own settings, by the names of their variables
 
     @property
     def in_docker(self) -> bool:
@@ -90,6 +92,9 @@ def load() -> Settings:
     ca_bundle = env.get("CA_BUNDLE", "")
     if ca_bundle and not Path(ca_bundle).is_file():
         raise SlipwayError(f"CA_BUNDLE names no file: {ca_bundle}", "the path of a PEM file, or unset it", USAGE)
+    workers = env.get("WORKERS") or "1"
+    if not workers.isdigit() or workers == "0":
+        raise SlipwayError(f"WORKERS is {workers!r}: it is a number of processes", "WORKERS=2", USAGE)
     return Settings(
         runtime=runtime,
         model_dir=(ROOT / env.get("MODEL_DIR", "model")).resolve(),
@@ -104,6 +109,7 @@ def load() -> Settings:
         python_image=env.get("PYTHON_IMAGE", "python:3.13-slim-trixie"),
         postgres_image=env.get("POSTGRES_IMAGE", "postgres:17"),
         ca_bundle=Path(ca_bundle) if ca_bundle else None,
+        scoring={f"{SCORING}WORKERS": workers} | {name: value for name, value in env.items() if name.startswith(SCORING) and value},
     )
 
 
