@@ -83,7 +83,7 @@ test_api: .venv/host ## Test the served model's API: PORT=8001 or URL=http://…
 
 .PHONY: test
 test: .venv/dev ## Run the tests that need no Docker: ARGS="-k registry"
-	@$(ENV) $(PYTHON) -m pytest tests/unit tests/repo tests/services $(ARGS)
+	@$(ENV) $(PYTHON) -m pytest tests/unit tests/repo tests/services tests/contract tests/protocols tests/scoring tests/browser $(ARGS)
 
 .PHONY: test_e2e
 test_e2e: .venv/dev ## Run the tests with real images and services (needs Docker): ARGS="-k backup"
@@ -96,6 +96,14 @@ check: .venv/dev ## Lint and type-check everything
 .PHONY: bench_local
 bench_local: .venv/host ## Measure the local loop: start, train, rebuild, memory (needs Docker)
 	@$(ENV) $(PYTHON) benchmarks/local_loop.py
+
+.PHONY: bench_serving
+bench_serving: .venv/host ## Measure the model server beside its peers, with wrk: QUICK=1, CASES=…, SERVERS=…
+	@$(ENV) $(PYTHON) benchmarks/serving/run.py
+
+.PHONY: fuzz
+fuzz: .venv/host ## Fuzz the model server's decoders on Linux: SECONDS=600
+	@$(ENV) $(PYTHON) scripts/fuzz.py
 
 .PHONY: lock
 lock: ## Lock the dependencies of pyproject.toml again and export them to requirements/

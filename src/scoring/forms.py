@@ -186,7 +186,7 @@ def _frame_of(data: Any) -> pd.DataFrame:  # noqa: ANN401 -- rows or columns
     try:
         return pd.DataFrame(data)
     except Exception:  # noqa: BLE001 -- pandas raises many
-        raise bad("the columns make no table: they need the same lengths") from None
+        raise bad("the columns are no table: they need the same lengths") from None
 
 
 def _array(value: Any, column: Column | None) -> Any:  # noqa: ANN401 -- any JSON

@@ -145,12 +145,8 @@ def _unpickle(folder: Path, flavor: dict[str, Any]) -> Any:  # noqa: ANN401 -- a
     if not file.is_file() or not file.resolve().is_relative_to(folder):
         raise ModelError(f"the model's file {flavor['pickled_model']} is missing")
     if flavor.get("serialization_format") == "skops":
-        from skops.io import get_untrusted_types  # noqa: PLC0415 -- a second, for those who need it
-        from skops.io import load as load_skops  # noqa: PLC0415
+        from scoring import skops_file  # noqa: PLC0415 -- for those who need it
 
-        trusted = flavor.get("skops_trusted_types") or []
-        if untrusted := sorted(set(get_untrusted_types(file=file)) - set(trusted)):
-            raise ModelError(f"the model holds types that its log_model call did not list in skops_trusted_types: {', '.join(untrusted)}")
-        return load_skops(file, trusted=trusted)
+        return skops_file.load(file, flavor.get("skops_trusted_types") or [])
     with file.open("rb") as opened:
         return pickle.load(opened)  # noqa: S301 -- the folder is the operator's own, and its checksum was compared

@@ -23,6 +23,8 @@ CALLER = {
     "PYTHON_IMAGE": "registry.example/python:3.12",
     "POSTGRES_IMAGE": "registry.example:5000/postgres:16-alpine",
     "CA_BUNDLE": str(ROOT / "Makefile"),
+    "WORKERS": "3",
+    "SCORING_MAX_ROWS": "10",
 }
 
 
@@ -64,6 +66,7 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         python_image="registry.example/python:3.12",
         postgres_image="registry.example:5000/postgres:16-alpine",
         ca_bundle=ROOT / "Makefile",
+        scoring={"SCORING_WORKERS": "3", "SCORING_MAX_ROWS": "10"},
     )
     assert settings.load().api_url == "http://cluster:80"
 
@@ -73,12 +76,14 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("RUNTIME", "podman", "RUNTIME is 'podman'"),
         ("PORT", "http", "PORT is 'http'"),
+        ("WORKERS", "two", "WORKERS is 'two'"),
+        ("WORKERS", "0", "WORKERS is '0'"),
         ("PORT", "0", "PORT is '0'"),
         ("MLFLOW_PORT", "65536", "MLFLOW_PORT is '65536'"),
         ("MLFLOW_PORT", "-1", "MLFLOW_PORT is '-1'"),
         ("CA_BUNDLE", "/no/such.pem", "CA_BUNDLE names no file: /no/such.pem"),
     ],
-    ids=["runtime", "word as a port", "port 0", "port too high", "negative port", "no bundle"],
+    ids=["runtime", "word as a port", "word as a number", "no workers", "port 0", "port too high", "negative port", "no bundle"],
 )
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
     """A value that cannot be used is a usage error, which names setting and value and says what to set."""

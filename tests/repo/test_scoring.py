@@ -1,0 +1,40 @@
+"""The model server as data: who imports whom, where MLflow is, and that docs/api.md lists every setting."""
+
+from dataclasses import fields
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from scoring.settings import Settings
+from tests.repo import tree
+
+MODULES = {path.stem: path for path in tree.find("src/scoring/*.py")}
+BY_HAND = {"model", "host", "port", "identity"}  # what slipway sets itself
+
+
+def imports(path: Path) -> set[str]:
+    """Return the modules of scoring that a file imports."""
+    return {name.split(".")[1] for name in tree.imports(path, types=False) if name.startswith("scoring.")} & MODULES.keys()
+
+
+def test_it_has_no_circles() -> None:
+    """No module of the server needs, by way of others, itself."""
+    order = list(TopologicalSorter({name: imports(path) for name, path in MODULES.items()}).static_order())
+
+    assert set(order) == MODULES.keys()
+
+
+def test_mlflow_is_for_other_flavours() -> None:
+    """Only the loader of other flavours and custom models brings MLflow."""
+    assert [name for name, path in MODULES.items() if any(each.split(".")[0] == "mlflow" for each in tree.imports(path, types=False))] == [
+        "generic"
+    ]
+
+
+@pytest.mark.parametrize("setting", [each for each in fields(Settings) if each.name not in BY_HAND], ids=lambda each: each.name)
+def test_settings_are_listed(setting: object) -> None:
+    """docs/api.md has a line for each setting, with the default and the words of --help."""
+    name, default, text = setting.name, setting.default, setting.metadata["help"]  # type: ignore[attr-defined]
+
+    assert f"| `SCORING_{name.upper()}` | {default if default != '' else 'none'} | {text} |" in tree.read("docs/api.md")
