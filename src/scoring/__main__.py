@@ -1,15 +1,25 @@
 """Serve a model folder: python -m scoring FOLDER --port 8001."""
 
+import os
+import signal
 import sys
 import warnings
 
-from scoring import settings
+
+def leave(*_: object) -> None:
+    """End at once, well: uvicorn has drained before it raises a signal again, and a predict that hangs must not hold the process."""
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def main() -> None:
     """Read the settings, then answer until SIGTERM or Ctrl-C."""
-    given = settings.load()
+    for name in (signal.SIGTERM, signal.SIGINT):  # a container's process 1 has no handlers of its own
+        signal.signal(name, leave)
     warnings.simplefilter("ignore")  # libraries' advice is for those who train models
+    from scoring import settings  # noqa: PLC0415 -- a signal may come meanwhile
+
+    given = settings.load()
     from scoring import server  # noqa: PLC0415 -- takes a second, which a wrong call need not wait for
 
     sys.exit(server.run(given))

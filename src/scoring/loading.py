@@ -89,7 +89,7 @@ def check_libraries(folder: Path) -> None:
     """Raise ModelError when a library that the model pins is missing here, or another version."""
     file = folder / "requirements.txt"
     for name, wanted in re.findall(
-        r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)", file.read_text(encoding="utf-8") if file.exists() else "", re.M
+        r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)", file.read_text(encoding="utf-8") if file.exists() else "", re.MULTILINE
     ):
         here = next(filter(None, map(_installed, {"mlflow": ("mlflow", "mlflow-skinny")}.get(name, (name,)))), None)
         if here != wanted.split("+")[0]:

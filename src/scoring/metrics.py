@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import tempfile
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
@@ -42,10 +41,14 @@ class Metrics:
 
     def __init__(self, file: Path | None = None) -> None:
         """Open the file that all workers share (None: one worker), and claim a row of it."""
-        self._file = tempfile.TemporaryFile() if file is None else file.open("r+b")  # noqa: SIM115 -- open as long as the process
-        self._file.truncate(ROOM * WIDTH * 8)
-        self._all = memoryview(mmap.mmap(self._file.fileno(), ROOM * WIDTH * 8)).cast("d")
-        start = self._claim() * WIDTH
+        size, start = ROOM * WIDTH * 8, 0
+        if file is None:
+            shared = mmap.mmap(-1, size)
+        else:
+            self._file = file.open("r+b")  # open as long as the process, whose lock ends with it
+            self._file.truncate(size)
+            shared, start = mmap.mmap(self._file.fileno(), size), self._claim() * WIDTH
+        self._all = memoryview(shared).cast("d")
         self._row = self._all[start : start + WIDTH]
         self._row[PID] = os.getpid()
         self._row[IN_FLIGHT] = self._row[WAITING] = 0

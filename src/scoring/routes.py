@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from scoring import v2
 from scoring.errors import CODES, Refusal
@@ -39,7 +39,7 @@ OPEN = (
 def build(app: Application) -> Starlette:
     """Return the application for all requests but predictions."""
     handlers = _Routes(app)
-    routes = [
+    routes: list[BaseRoute] = [
         Route("/invocations", handlers.only_post, methods=["POST"]),
         Route("/ping", handlers.ping, methods=["GET"]),
         Route("/health", handlers.ping, methods=["GET"]),
@@ -57,8 +57,7 @@ def build(app: Application) -> Starlette:
             Route(f"{base}/ready", handlers.model_ready, methods=["GET"]),
             Route(f"{base}/infer", handlers.no_such_model, methods=["POST"]),
         ]
-    import importlib.util
-    if app.settings.docs == "on" and importlib.util.find_spec("scoring.pages"):
+    if app.settings.docs == "on":
         from scoring import pages  # noqa: PLC0415 -- may be off
 
         routes += pages.routes(handlers.describe, api_keys=app.keys.needed)

@@ -25,13 +25,12 @@ if TYPE_CHECKING:
 
 MODEL_DID_NOT_LOAD = 3
 BACKLOG = 2048
+SHARED = "/dev/shm"  # noqa: S108 -- memory, and there where the file system cannot be written to
 SECONDS_TO_ANSWER = 15  # for a worker that its supervisor asks whether it lives
 
 
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; return the exit code."""
-    for name in (signal.SIGTERM, signal.SIGINT):  # while the model loads, too: a container's process 1 has no handlers of its own
-        signal.signal(name, _leave)
     if settings.workers > 1:
         return _run_workers(settings)
     config = _config(settings, None)
@@ -41,7 +40,7 @@ def run(settings: Settings) -> int:
 
 
 def _run_workers(settings: Settings) -> int:
-    with tempfile.NamedTemporaryFile(prefix="scoring-") as shared:
+    with tempfile.NamedTemporaryFile(prefix="scoring-", dir=SHARED if Path(SHARED).is_dir() else None) as shared:
         config = _config(settings, Path(shared.name))
         supervisor = _Supervisor(config, [config.bind_socket()])
         supervisor.run()
@@ -93,9 +92,3 @@ class _Supervisor(Multiprocess):
         for process in self.processes:
             if process.pid:
                 os.kill(process.pid, signal.SIGHUP)
-
-
-def _leave(*_: object) -> None:
-    """End at once; uvicorn has drained before it raises a signal again, and a predict that hangs must not hold the process."""
-    sys.stdout.flush()
-    os._exit(0)

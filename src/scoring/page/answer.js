@@ -1,0 +1,85 @@
+// The answer beside the rows sent; bars for a classifier's probabilities.
+
+import { make, short } from "./dom.js";
+import { write } from "./csv.js";
+
+const SHOWN = 100; // rows in the table
+const CHARTS = 8; // rows that get bars
+const CLASSES = 12; // bars of a row: the likeliest
+
+// The titles and rows of predictions: a number or word a row, a list a row, or an object a row. Null for anything else.
+function tableOf(predictions) {
+  if (!Array.isArray(predictions) || !predictions.length) return null;
+  const isObject = (value) => value !== null && typeof value === "object";
+  if (predictions.every(Array.isArray)) {
+    const width = Math.max(...predictions.map((row) => row.length));
+    return { titles: Array.from({ length: width }, (_, at) => `prediction ${at + 1}`), rows: predictions };
+  }
+  if (predictions.every(isObject)) {
+    const titles = [...new Set(predictions.flatMap((row) => Object.keys(row)))];
+    return { titles, rows: predictions.map((row) => titles.map((title) => row[title])) };
+  }
+  return { titles: ["prediction"], rows: predictions.map((value) => [value]) };
+}
+
+const text = (value) => (value === null || value === undefined ? "none" : typeof value === "object" ? JSON.stringify(value) : String(value));
+
+// Fill `element`; `sent` is {columns, rows}, empty for a body that is no table. Returns words on what was answered.
+export function show(element, { predictions, probabilities, classes, sent, name }) {
+  const table = tableOf(predictions);
+  if (!table) {
+    element.replaceChildren(make("pre", { tabindex: "0", role: "region", "aria-label": "Answer as JSON" }, JSON.stringify(predictions, null, 2)));
+    return "Answered";
+  }
+  const parts = [];
+  if (table.rows.length === 1 && table.titles.length === 1) {
+    parts.push(make("p", { class: "figure", title: text(table.rows[0][0]) }, short(table.rows[0][0] ?? "none")));
+  }
+  if (Array.isArray(probabilities) && classes) parts.push(...charts(probabilities, classes, table.rows));
+  parts.push(drawTable(table, sent));
+  if (table.rows.length > 1) parts.push(download(table, sent, name));
+  element.replaceChildren(...parts);
+  const only = table.rows.length === 1 && table.titles.length === 1;
+  return only ? `Prediction: ${short(table.rows[0][0] ?? "none")}` : `${table.rows.length} predictions`;
+}
+
+function charts(probabilities, classes, rows) {
+  const drawn = probabilities.slice(0, CHARTS).map((shares, at) => {
+    const sorted = shares.map((share, each) => ({ share, label: String(classes[each]) }));
+    if (sorted.length > CLASSES) sorted.sort((one, other) => other.share - one.share);
+    const bars = sorted.slice(0, CLASSES).map(({ share, label }) => {
+      const bar = make("span", { class: "bar", "aria-hidden": "true" }, make("span"));
+      bar.firstChild.style.width = `${100 * Math.min(1, Math.max(0, share))}%`;
+      const isChosen = label === String(rows[at]?.[0]);
+      return make("li", { class: isChosen ? "chosen" : null }, make("span", { class: "label" }, label), bar, make("span", { class: "share" }, `${(100 * share).toFixed(1)} %`));
+    });
+    const title = probabilities.length > 1 ? `Row ${at + 1}: ${text(rows[at]?.[0])}` : "Probabilities";
+    return make("div", { class: "chart" }, make("h3", {}, title), make("ul", { role: "list" }, ...bars));
+  });
+  const more = probabilities.length > CHARTS ? [make("p", { class: "hint" }, `Bars for the first ${CHARTS} of ${probabilities.length} rows.`)] : [];
+  return [make("div", { class: "charts" }, ...drawn), ...more];
+}
+
+function drawTable({ titles, rows }, sent) {
+  const numeric = (value) => (value !== "" && value !== null && Number.isFinite(Number(value)) && typeof value !== "boolean" ? "number" : null);
+  const head = make("tr", {}, make("th", { scope: "col" }, "Row"),
+    ...titles.map((title) => make("th", { scope: "col", class: "predicted" }, title)), ...sent.columns.map((column) => make("th", { scope: "col" }, column)));
+  const body = rows.slice(0, SHOWN).map((row, at) => make("tr", {}, make("th", { scope: "row" }, String(at + 1)),
+    ...titles.map((_, each) => make("td", { class: `predicted ${numeric(row[each]) || ""}` }, text(row[each]))),
+    ...sent.columns.map((_, each) => make("td", { class: numeric(sent.rows[at]?.[each]) }, sent.rows[at]?.[each] ?? ""))));
+  const caption = make("caption", { class: "unseen" }, "Predictions beside the rows that were sent");
+  const table = make("table", {}, caption, make("thead", {}, head), make("tbody", {}, ...body));
+  const scroll = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Predictions and rows" }, table);
+  if (rows.length <= SHOWN) return scroll;
+  return make("div", {}, scroll, make("p", { class: "hint" }, `The first ${SHOWN} of ${rows.length} rows; the file below has all.`));
+}
+
+function download({ titles, rows }, sent, name) {
+  const link = make("a", { class: "button", href: "#", download: `${name}-predictions.csv` }, "Download as CSV");
+  link.addEventListener("click", () => {
+    const all = rows.map((row, at) => [...titles.map((_, each) => row[each]), ...sent.columns.map((_, each) => sent.rows[at]?.[each])]);
+    link.href = URL.createObjectURL(new Blob([write([...titles, ...sent.columns], all)], { type: "text/csv" }));
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  });
+  return make("p", {}, link);
+}

@@ -1,0 +1,210 @@
+// The try-it page: reads what the model is, makes its form, sends requests and shows their answers.
+
+import { call, key, predict } from "./api.js";
+import { show } from "./answer.js";
+import { parse, write } from "./csv.js";
+import { find, make, say, short } from "./dom.js";
+import { Rows } from "./rows.js";
+import * as snippets from "./snippets.js";
+import { rowsOf } from "./values.js";
+
+const CSV = "text/csv", JSON_TYPE = "application/json";
+const PROBABILITIES = "predict_proba";
+const LONG = 20_000; // characters; the snippets read a longer CSV from a file
+let model, rows, example, file;
+
+const mode = () => (model.columns ? document.querySelector("[name=mode]:checked").value : "json");
+
+async function start() {
+  try {
+    model = await call("model.json");
+  } catch (error) {
+    askForKey(error);
+    return;
+  }
+  find("key-form").hidden = true;
+  find("key-used").hidden = !model.api_keys;
+  say(find("failed"), "");
+  describe();
+  fill();
+  find("workbench").hidden = false;
+}
+
+function askForKey(error) {
+  find("workbench").hidden = true;
+  find("key-used").hidden = true;
+  find("key-form").hidden = error.status !== 401;
+  say(find("failed"), error.status === 401 ? "" : error.message);
+  find("key-error").textContent = error.status === 401 && key.get() ? "This key is not right." : "";
+  if (error.status === 401) find("key").focus();
+}
+
+function describe() {
+  document.title = `${model.name} ${model.version}`;
+  find("name").textContent = model.name;
+  say(find("version"), /^\d/.test(model.version) ? `version ${model.version}` : model.version);
+  say(find("run"), model.run ? `from run ${model.run}` : "");
+  const metrics = Object.entries(model.metrics || {});
+  find("metrics").replaceChildren(...metrics.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", { title: value }, short(value)))));
+  find("metrics").hidden = !metrics.length;
+  find("served").textContent = `Served by Slipway, which speaks MLflow ${model.mlflow_version}'s protocol and the Open Inference Protocol v2.`;
+}
+
+function fill() {
+  if (model.columns) {
+    example = rowsOf(model.example, model.columns);
+    rows = new Rows(find("rows"), model.columns, tell);
+    find("csv-help").textContent = `Columns: ${model.columns.map((column) => column.name).join(", ")}. Others may stand among them.`;
+  }
+  const methods = model.params.length ? [] : model.methods;
+  find("method").replaceChildren(...methods.map((name) => make("option", { value: name }, name)));
+  find("modes").hidden = !model.columns;
+  reset();
+}
+
+function reset() {
+  dropFile();
+  if (model.columns) {
+    find("csv-text").value = write(model.columns.map((column) => column.name), example.slice(0, 3));
+    rows.set([example[0]]);
+  } else {
+    find("json-text").value = JSON.stringify(model.example ?? { inputs: [] }, null, 2);
+  }
+  change();
+}
+
+function change() {
+  for (const name of ["form", "csv", "json"]) find(name === "form" ? "rows" : name).hidden = mode() !== name;
+  find("add-row").hidden = mode() !== "form";
+  find("method-choice").hidden = mode() === "csv" || find("method").options.length < 2;
+  say(find("problem"), "");
+  tell();
+}
+
+function dropFile() {
+  file = null;
+  find("csv-file").value = "";
+  find("csv-chosen").hidden = true;
+  find("csv-text").disabled = false;
+}
+
+function chooseFile() {
+  file = find("csv-file").files[0] || null;
+  find("csv-chosen").hidden = !file;
+  find("csv-text").disabled = Boolean(file);
+  if (file) find("csv-chosen").firstElementChild.textContent = `${file.name} (${short(Number((file.size / 1024).toFixed(1)))} KiB) will be sent as it is.`;
+  tell();
+}
+
+// The request of the present input, asking for a method where it is not the model's first.
+function request(method) {
+  if (mode() === "csv") {
+    const text = find("csv-text").value;
+    return { type: CSV, body: file || text, file: file?.name ?? (text.length > LONG ? "rows.csv" : null) };
+  }
+  const { body, problems = [] } = mode() === "form" ? rows.read() : { body: find("json-text").value.trim() };
+  const wanted = method && method !== model.methods[0] && body.endsWith("}");
+  return { type: JSON_TYPE, problems, body: wanted ? `${body.slice(0, -1)}, "params": {"method": ${JSON.stringify(method)}}}` : body };
+}
+
+function tell() {
+  const present = request(find("method").value);
+  const hasKey = model.api_keys;
+  find("curl").textContent = snippets.curl(present, hasKey);
+  find("python").textContent = snippets.python(present, hasKey);
+  const notes = [hasKey ? "Both read the key from the environment variable API_KEY." : "", present.file ? `Both send the file ${present.file} of the folder that they run in.` : ""];
+  say(find("snippet-help"), notes.join(" ").trim());
+  document.body.classList.toggle("many", mode() === "csv" || (mode() === "form" && rows.texts.length > 1));
+}
+
+async function send() {
+  const first = request();
+  say(find("problem"), "");
+  rows?.show([]);
+  if (first.problems?.length) {
+    rows.show(first.problems);
+    find("status").textContent = `${first.problems.length === 1 ? "One field needs" : `${first.problems.length} fields need`} a look.`;
+    return;
+  }
+  find("predict").setAttribute("aria-disabled", "true");
+  find("status").textContent = "Asking the model …";
+  try {
+    await ask(first);
+  } catch (error) {
+    refuse(error);
+  } finally {
+    find("predict").removeAttribute("aria-disabled");
+  }
+}
+
+async function ask(first) {
+  const classes = mode() === "csv" || !model.methods.includes(PROBABILITIES) || !find("method").options.length ? null : model.classes;
+  const sent = await sentRows(first);
+  const began = performance.now();
+  const [answer, shares] = await Promise.all([predict(first), classes ? predict(request(PROBABILITIES)) : null]);
+  const took = performance.now() - began;
+  const words = show(find("result"), { predictions: answer.predictions ?? answer, probabilities: shares?.predictions, classes, sent, name: model.name });
+  find("status").textContent = `${words}, in ${took < 10 ? took.toFixed(1) : Math.round(took)} ms`;
+}
+
+async function sentRows(first) {
+  if (mode() === "csv") return parse(file ? await file.text() : first.body);
+  return mode() === "form" ? { columns: model.columns.map((column) => column.name), rows: rows.texts.map((row) => [...row]) } : { columns: [], rows: [] };
+}
+
+function refuse(error) {
+  find("status").textContent = "No answer.";
+  find("result").replaceChildren(make("p", { class: "empty" }, "The request was not answered with predictions."));
+  if (error.status === 401) {
+    askForKey(error);
+    return;
+  }
+  const problems = mode() === "form" && error.status === 400 ? rows.locate(error.said) : [];
+  if (problems.length) rows.show(problems);
+  else say(find("problem"), error.message || "This page could not read the answer.");
+}
+
+async function copy(button) {
+  const code = find(button.dataset.copies);
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+  } catch { // without https a browser has no clipboard of this kind
+    getSelection().selectAllChildren(code);
+    document.execCommand("copy");
+    getSelection().removeAllRanges();
+  }
+  find("copied").textContent = `Copied: ${button.dataset.copies}`;
+}
+
+find("input").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (find("predict").getAttribute("aria-disabled") !== "true") send();
+});
+find("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  key.set(find("key").value.trim());
+  find("key").value = "";
+  start();
+});
+find("key-forget").addEventListener("click", () => {
+  key.forget();
+  start();
+});
+for (const field of document.querySelectorAll("[name=mode], #method")) field.addEventListener("change", change);
+for (const name of ["csv-text", "json-text"]) {
+  find(name).addEventListener("input", tell);
+  find(name).addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) find("input").requestSubmit();
+  });
+}
+find("csv-file").addEventListener("change", chooseFile);
+find("csv-drop").addEventListener("click", () => {
+  dropFile();
+  tell();
+  find("csv-text").focus();
+});
+find("add-row").addEventListener("click", () => rows.add());
+find("reset").addEventListener("click", reset);
+for (const button of document.querySelectorAll("[data-copies]")) button.addEventListener("click", () => copy(button));
+
+start();

@@ -1,0 +1,36 @@
+// The present request as a command and as a program: what they send is what this page sends.
+
+const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
+const url = () => new URL("invocations", document.baseURI).href;
+
+export function curl({ type, body, file }, hasKey) {
+  const lines = [`curl ${quote(url())}`, `-H 'Content-Type: ${type}'`];
+  if (hasKey) lines.push('-H "Authorization: Bearer $API_KEY"');
+  lines.push(file ? `--data-binary @${quote(file)}` : `--data-raw ${quote(body)}`);
+  return lines.join(" \\\n  ");
+}
+
+export function python({ type, body, file }, hasKey) {
+  const imports = hasKey ? "import os\n\nimport requests\n" : "import requests\n";
+  const isJson = type === "application/json";
+  const headers = [
+    ...(isJson ? [] : [`"Content-Type": ${JSON.stringify(type)}`]),
+    ...(hasKey ? [`"Authorization": "Bearer " + os.environ["API_KEY"]`] : []),
+  ];
+  const data = isJson ? `json=${literal(body)}` : file ? `data=open(${JSON.stringify(file)}, "rb")` : `data=${bytes(body)}`;
+  const lines = [`    ${JSON.stringify(url())},`, ...`${data},`.split("\n").map((line) => `    ${line}`)];
+  if (headers.length) lines.push(`    headers={${headers.join(", ")}},`);
+  return `${imports}\nanswer = requests.post(\n${lines.join("\n")}\n    timeout=60,\n)\nanswer.raise_for_status()\nprint(answer.json()["predictions"])`;
+}
+
+// JSON as Python: only three words differ, outside of strings.
+function literal(json) {
+  const words = { true: "True", false: "False", null: "None" };
+  return json.replace(/"(?:[^"\\]|\\.)*"|\b(?:true|false|null)\b/g, (found) => words[found] ?? found.replaceAll("\\/", "/"));
+}
+
+// Text as the lines of a Python expression of bytes.
+function bytes(text) {
+  const lines = text.split(/(?<=\n)/).map((line) => `    ${JSON.stringify(line)}`);
+  return `(\n${lines.join("\n") || '    ""'}\n).encode()`;
+}
