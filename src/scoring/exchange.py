@@ -13,12 +13,22 @@ import msgspec
 from scoring.errors import CODES, Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from scoring.app import Application
 
 JSON = b"application/json"
-GIVEN_ID = re.compile(rb"[\w.:/+=@-]{1,128}")
+GIVEN_ID = re.compile(rb"[\w.:/+=@-]{1,128}")  # what needs no quoting, in a header or in JSON
 _ids = itertools.count(1)
-_prefix = os.urandom(6).hex()
+_prefix = os.urandom(6).hex().encode()
+
+
+def request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return the caller's X-Request-Id where it is a plain one, or else a new one."""
+    for name, value in headers:
+        if name == b"x-request-id" and GIVEN_ID.fullmatch(value):
+            return value
+    return b"%s-%x" % (_prefix, next(_ids))
 
 
 class Exchange:
@@ -45,11 +55,6 @@ class Exchange:
             if given == name:
                 return value
         return None
-
-    def request_id(self) -> bytes:
-        """Return the caller's X-Request-Id where it is a plain one, or else a new one."""
-        given = self.header(b"x-request-id")
-        return given if given and GIVEN_ID.fullmatch(given) else b"%s-%x" % (_prefix.encode(), next(_ids))
 
     def answer(self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         """Send the answer; without effect when `is_over`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from scoring import output, v2
+from scoring import access, output, v2
 from scoring.decoding import Decoder
 from scoring.errors import Refusal
 from scoring.exchange import JSON
@@ -41,6 +41,7 @@ class Scorer:
         name, version = _header(model.identity.name), _header(model.identity.version)
         self.headers = b"x-model-name: %s\r\nx-model-version: %s\r\n" % (name, version)
         self.header_list = [(b"x-model-name", name), (b"x-model-version", version)]
+        self.log_fields = b'"model":%s,"version":%s' % (access.quote(name), access.quote(version))
 
     @property
     def is_idle(self) -> bool:

@@ -61,14 +61,13 @@ function charts(probabilities, classes, rows) {
 }
 
 function drawTable({ titles, rows }, sent) {
-  const numeric = (value) => (value !== "" && value !== null && Number.isFinite(Number(value)) && typeof value !== "boolean" ? "number" : null);
-  const head = make("tr", {}, make("th", { scope: "col" }, "Row"),
-    ...titles.map((title) => make("th", { scope: "col", class: "predicted" }, title)), ...sent.columns.map((column) => make("th", { scope: "col" }, column)));
-  const body = rows.slice(0, SHOWN).map((row, at) => make("tr", {}, make("th", { scope: "row" }, String(at + 1)),
-    ...titles.map((_, each) => make("td", { class: `predicted ${numeric(row[each]) || ""}` }, text(row[each]))),
-    ...sent.columns.map((_, each) => make("td", { class: numeric(sent.rows[at]?.[each]) }, sent.rows[at]?.[each] ?? ""))));
+  const shown = rows.slice(0, SHOWN).map((row, at) => [...titles.map((_, each) => row[each]), ...sent.columns.map((_, each) => sent.rows[at]?.[each] ?? "")]);
+  const isNumber = (value) => value === "" || (value !== null && typeof value !== "boolean" && Number.isFinite(Number(value)));
+  const kinds = [...titles, ...sent.columns].map((_, each) => [each < titles.length ? "predicted" : "", shown.every((row) => isNumber(row[each])) ? "number" : ""].join(" ").trim() || null);
+  const head = [...titles, ...sent.columns].map((title, each) => make("th", { scope: "col", class: kinds[each] }, title));
+  const body = shown.map((row, at) => make("tr", {}, make("th", { scope: "row" }, String(at + 1)), ...row.map((value, each) => make("td", { class: kinds[each] }, text(value)))));
   const caption = make("caption", { class: "unseen" }, "Predictions beside the rows that were sent");
-  const table = make("table", {}, caption, make("thead", {}, head), make("tbody", {}, ...body));
+  const table = make("table", {}, caption, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Row"), ...head)), make("tbody", {}, ...body));
   const scroll = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Predictions and rows" }, table);
   if (rows.length <= SHOWN) return scroll;
   return make("div", {}, scroll, make("p", { class: "hint" }, `The first ${SHOWN} of ${rows.length} rows; the file below has all.`));

@@ -9,7 +9,7 @@ async function start() {
     find("key-form").hidden = true;
     find("failed").textContent = "";
     document.title = `${spec.info.title} ${spec.info.version}: API docs`;
-    window.SwaggerUIBundle({ spec, dom_id: "#docs", deepLinking: true, validatorUrl: null, requestInterceptor: authorize });
+    window.SwaggerUIBundle({ spec, dom_id: "#docs", deepLinking: true, defaultModelsExpandDepth: 0, validatorUrl: null, requestInterceptor: authorize });
   } catch (error) {
     find("key-form").hidden = error.status !== 401;
     find("failed").textContent = error.status === 401 && !key.get() ? "" : error.message;

@@ -53,7 +53,7 @@ function describe() {
 function fill() {
   if (model.columns) {
     example = rowsOf(model.example, model.columns);
-    rows = new Rows(find("rows"), model.columns, tell);
+    rows = new Rows(find("rows"), model.columns, example, tell);
     find("csv-help").textContent = `Columns: ${model.columns.map((column) => column.name).join(", ")}. Others may stand among them.`;
   }
   const methods = model.params.length ? [] : model.methods;
@@ -66,7 +66,7 @@ function reset() {
   dropFile();
   if (model.columns) {
     find("csv-text").value = write(model.columns.map((column) => column.name), example.slice(0, 3));
-    rows.set([example[0]]);
+    rows.reset();
   } else {
     find("json-text").value = JSON.stringify(model.example ?? { inputs: [] }, null, 2);
   }

@@ -4,20 +4,21 @@ import { make } from "./dom.js";
 import { fieldOf, kindOf, toJson } from "./values.js";
 
 export class Rows {
-  constructor(element, columns, changed) {
+  constructor(element, columns, example, changed) {
     this.element = element;
     this.columns = columns;
+    this.example = example;
     this.changed = changed;
     this.texts = [];
   }
 
-  set(texts) {
-    this.texts = texts.map((row) => [...row]);
+  reset() {
+    this.texts = [[...this.example[0]]];
     this.draw();
   }
 
   add() {
-    this.texts.push([...this.texts.at(-1)]);
+    this.texts.push([...(this.example[this.texts.length] ?? this.texts.at(-1))]);
     this.draw();
     this.field(this.texts.length - 1, 0).focus();
   }
@@ -40,14 +41,14 @@ export class Rows {
   drawForm() {
     const fields = this.columns.map((column, at) => {
       const field = this.make(0, at);
-      const label = make("label", { for: field.id }, make("span", {}, column.name), make("small", {}, kindOf(column)));
+      const label = make("label", { for: field.id }, make("span", {}, column.name), kindOf(column) && make("small", {}, kindOf(column)));
       return make("div", { class: field.type === "checkbox" ? "field check" : "field" }, label, field, this.problemOf(field));
     });
     return make("div", { class: "fields" }, ...fields);
   }
 
   drawTable() {
-    const titles = this.columns.map((column) => make("th", { scope: "col" }, make("span", {}, column.name), make("small", {}, kindOf(column))));
+    const titles = this.columns.map((column) => make("th", { scope: "col" }, column.name, make("small", {}, kindOf(column))));
     const body = this.texts.map((_, row) => {
       const remove = make("button", { type: "button", class: "remove", "aria-label": `Remove row ${row + 1}` }, "×");
       remove.addEventListener("click", () => this.remove(row));

@@ -7,7 +7,12 @@ const LOCAL_DATE = /^(\d{4}-\d{2}-\d{2})[T ]?(\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?)?
 const KINDS = { double: "number", float: "number", long: "whole number", integer: "whole number", boolean: "yes or no", string: "text", datetime: "date and time", binary: "base64" };
 
 export const isNumber = (column) => NUMBERS.has(column.type);
-export const kindOf = (column) => `${KINDS[column.type] || column.type}${column.required ? "" : ", optional"}`;
+
+// What a field's looks do not tell.
+export function kindOf(column) {
+  const plain = ["double", "float", "string", "boolean"].includes(column.type);
+  return [plain ? "" : KINDS[column.type], column.required ? "" : "optional"].filter(Boolean).join(", ");
+}
 
 // The attributes of a column's field; an optional yes or no has a third state, so it is a list.
 export function fieldOf(column) {
