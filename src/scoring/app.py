@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from scoring.access import AccessLog
-from scoring.errors import Refusal
+from scoring.errors import Refusal, full
 from scoring.exchange import JSON, Exchange, request_id
 from scoring.keys import Keys
 from scoring.lifespan import Lifespan
@@ -39,6 +39,7 @@ class Application:
         self.access = AccessLog(on=settings.access_log == "on")
         self.draining = False
         self.held = 0  # bytes of bodies in memory
+        self.most = settings.max_body * SHARE
         self.reload_error = ""
         self.direct: dict[bytes, Callable[[Exchange], None]] = {}
         self.scorer = Scorer(model, settings, metrics)
@@ -61,11 +62,10 @@ class Application:
 
     def handle(self, exchange: Exchange, handler: Callable[[Exchange], None]) -> None:
         """Hand a whole request to its handler; whatever goes wrong becomes an answer."""
-        self.metrics.began(1)
         try:
             self.keys.check(exchange.headers)
-            if self.held > self.settings.max_body * SHARE:
-                raise Refusal(503, "the server holds too much already", (("Retry-After", "1"),))  # noqa: TRY301 -- answered in one place
+            if self.held > self.most:
+                raise full()  # noqa: TRY301 -- answered in one place
             handler(exchange)
         except Refusal as refusal:
             exchange.refuse(refusal)
@@ -108,11 +108,14 @@ class Application:
             async with asyncio.timeout(self.settings.request_timeout):
                 if await exchange.read(receive):
                     self.handle(exchange, handler)
-                await exchange.answered
+                await asyncio.wait([exchange.answered])
         except TimeoutError:
             exchange.refuse(Refusal(504, "the time for one request is over"))
         finally:
             self.held -= len(exchange.body)
+        if exchange.answered.cancelled():
+            self.metrics.began(-1)
+            return
         status, body, headers = exchange.answered.result()
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

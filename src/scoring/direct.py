@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from scoring.errors import Refusal
+from scoring.errors import Refusal, full
 from scoring.exchange import JSON, Exchange, request_id
 
 if TYPE_CHECKING:
@@ -57,12 +57,15 @@ class DirectExchange(Exchange):
         """Take a part of the body; keep none of one that is too large."""
         self._size += len(part)
         limit = self.app.settings.max_body
-        if self._size <= limit:
+        if self._size <= limit and self.app.held <= self.app.most:
             self._parts.append(part)
             self.app.held += len(part)
             return
         self.drop()
-        if self._size > limit * HOPELESS:
+        if self._size <= limit:
+            self.keep_alive = False
+            self.refuse(full())
+        elif self._size > limit * HOPELESS:
             self.keep_alive = False
             self.refuse(Refusal(413, TOO_LARGE.format(limit)))
 
@@ -173,8 +176,9 @@ class DirectProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a request whose client has gone."""
         super().connection_lost(exc)
-        if isinstance(self.cycle, DirectExchange):
+        if isinstance(self.cycle, DirectExchange) and not self.cycle.response_complete:
             self.cycle.drop()
+            self.application.metrics.began(-1)
 
 
 def expire(connections: Any, seconds: float, now: float) -> None:  # noqa: ANN401 -- uvicorn's set of protocols

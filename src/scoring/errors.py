@@ -42,3 +42,8 @@ class ModelError(Exception):
 def bad(message: str) -> Refusal:
     """Return a refusal with status 400."""
     return Refusal(400, message)
+
+
+def full() -> Refusal:
+    """Return the refusal of a server that holds as many bytes of requests as it may."""
+    return Refusal(503, "the server holds as much as it may already", (("Retry-After", "1"),))

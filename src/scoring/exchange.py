@@ -40,6 +40,7 @@ class Exchange:
         self.headers = headers
         self.body = b""
         self.started = time.perf_counter()
+        app.metrics.began(1)  # until it is answered, or its client has gone
         self.rows = 0
         self.is_v2 = path.startswith(b"/v2")
         self.scorer = app.scorer  # it answers, also when another takes its place meanwhile
