@@ -20,7 +20,7 @@ from scoring.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from scoring.signature import Column
+    from scoring.signature import Column, Signature
 
 LARGE = 4096  # bytes; from here on simdjson's way into a matrix is the shorter one
 PLANS = 64  # orders of columns that are remembered
@@ -144,3 +144,55 @@ class Decoder:
             if np.abs(whole).max() >= self._bound or (whole != np.trunc(whole)).any():
                 return None
         return Table(n, block=block)
+
+
+def decoder_for(signature: Signature) -> Decoder | MatrixDecoder | None:
+    """Return the decoder for a signature, if it has a short way."""
+    if signature.columns:
+        return Decoder(signature.columns)
+    return MatrixDecoder(*signature.tensor) if signature.tensor else None
+
+
+class _Matrix(msgspec.Struct):
+    inputs: Raw | UnsetType = UNSET
+    instances: Raw | UnsetType = UNSET
+    dataframe_split: Raw | UnsetType = UNSET
+    dataframe_records: Raw | UnsetType = UNSET
+    params: Raw | UnsetType = UNSET
+    messages: Raw | UnsetType = UNSET
+    prompt: Raw | UnsetType = UNSET
+    input: Raw | UnsetType = UNSET
+
+
+class MatrixDecoder:
+    """Reads plain JSON bodies for a signature that is one matrix: `inputs` or `instances` with n rows of numbers."""
+
+    def __init__(self, kind: str, width: int) -> None:
+        self._kind = kind
+        self._width = width
+        value = {"int64": TYPES["long"], "int32": TYPES["integer"]}.get(kind, float)
+        self._rows = msgspec.json.Decoder(list[tuple[(value,) * width]])  # type: ignore[misc]
+        self._body = msgspec.json.Decoder(_Matrix)
+
+    def decode(self, body: bytes) -> Table | None:
+        """Return the rows of a plain body; None for any other, right or wrong."""
+        try:
+            if not body.isascii():
+                body.decode()  # msgspec does not look at text that it skips
+            given = self._body.decode(body)
+            forms = [form for form in msgspec.structs.astuple(given) if form is not UNSET]
+            if len(forms) != 1 or (given.inputs is UNSET and given.instances is UNSET):
+                return None
+            if len(body) > LARGE and self._kind.startswith("float"):
+                return self._decode_large(bytes(forms[0]))
+            rows = self._rows.decode(forms[0])
+        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError, OverflowError):
+            return None
+        return Table(len(rows), rows) if rows else None
+
+    def _decode_large(self, data: bytes) -> Table | None:
+        rows: Any = simdjson.Parser().parse(data)
+        n = len(rows)
+        if n == 0 or any(len(row) != self._width for row in rows) or data.count(b"[") != n + 1:
+            return None
+        return Table(n, block=np.frombuffer(rows.as_buffer(of_type="d"), dtype=np.float64).reshape(n, self._width))

@@ -34,12 +34,12 @@ class GenericModel(Model):
         warnings.simplefilter("ignore")
         self._model = mlflow.pyfunc.load_model(str(folder))
         if self._model.metadata._is_signature_from_type_hint() or self._model.metadata._is_type_hint_from_example():  # noqa: SLF001 -- no public way
-            self.signature = type(signature)(None, signature.params)
+            self.signature = type(signature)(None, None, signature.params)
         self._schema = self._model.metadata.get_input_schema()
 
-    def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401, ARG002 -- it has but one
+    def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401 -- as any model
         """Predict the joined rows."""
-        return self.predict_data(table.frame(tables, self.signature.columns or ()), params)
+        return self.predict_data(table.frame(tables, self.signature.columns or ()), method, params)
 
     def params_of(self, given: Any) -> tuple[str, dict[str, Any] | None]:  # noqa: ANN401 -- any JSON
         """Check the params by the model's schema, in MLflow's way; raise Refusal."""
@@ -63,7 +63,7 @@ class GenericModel(Model):
         except Exception:  # noqa: BLE001 -- its words hold the caller's values
             raise bad(NOT_TAKEN) from None
 
-    def predict_data(self, data: Any, params: dict[str, Any] | None) -> Any:  # noqa: ANN401 -- what parse gives
+    def predict_data(self, data: Any, method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401, ARG002 -- it has but one
         """Predict what `parse` gave, or a DataFrame."""
         try:
             return self._model.predict(data, params=params)

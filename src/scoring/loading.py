@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from scoring import signature
-from scoring.decoding import Decoder
+from scoring.decoding import decoder_for
 from scoring.errors import ModelError
 from scoring.model import EstimatorModel, Identity, Model
 
@@ -110,8 +110,8 @@ def _load(folder: Path, identity: Identity, mlmodel: dict[str, Any], batching: s
     example = folder / ((mlmodel.get("saved_input_example_info") or {}).get("serving_input_path") or "none")
     body = example.read_bytes() if example.is_file() else None
     python, sklearn = mlmodel["flavors"]["python_function"], mlmodel["flavors"].get("sklearn")
-    if sklearn and given.columns and python.get("loader_module") == "mlflow.sklearn" and not python.get("code"):
-        model: Model = EstimatorModel(identity, given, body, _unpickle(folder, sklearn), python.get("predict_fn") or "predict")
+    if sklearn and (given.columns or given.tensor) and python.get("loader_module") == "mlflow.sklearn" and not python.get("code"):
+        model: Model = EstimatorModel(identity, given, body, _unpickle(folder, sklearn), python.get("predict_fn") or "predict", folder)
     else:
         from scoring.generic import GenericModel  # noqa: PLC0415 -- brings all of mlflow
 
@@ -122,14 +122,15 @@ def _load(folder: Path, identity: Identity, mlmodel: dict[str, Any], batching: s
 
 def _answer_example(model: Model, given: Signature, batching: str) -> None:
     """Have the model answer its own example; learn from it which short ways are right."""
-    if not model.example or not given.columns:
-        model.joins = batching == "on"
-        return
-    example = Decoder(given.columns).decode(model.example)
-    if example is None:
+    decoder = decoder_for(given)
+    example = decoder.decode(model.example) if decoder and model.example else None
+    if example is None and model.example and given.columns:
         from scoring import forms  # noqa: PLC0415 -- most examples are plain
 
         example = forms.to_table(forms.parse(model.example, 32), given.columns)
+    if example is None:
+        model.joins = batching == "on" and decoder is not None
+        return
     if isinstance(model, EstimatorModel):
         model.choose_way(example)
     model.predict([example], *model.default)  # the first time costs more

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sklearn
 
-from scoring import shortcuts, table
+from scoring import independence, shortcuts, table
 from scoring.errors import bad
 from scoring.signature import SCALARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from scoring.signature import Signature
     from scoring.table import Table
 
 METHODS = ("predict", "predict_proba")  # what `params: {"method": …}` may name
 LARGEST = 1e15  # below this no float overflows on its way through an estimator, and a double holds every whole number
-SINGLE = 1e-6  # how much a row's prediction may differ (relative) when it is predicted among others: BLAS adds in another order
 
 
 @dataclass(frozen=True)
@@ -80,36 +81,46 @@ class Model:
         """Return v2 tensors by name as data for a model without plain columns."""
         raise NotImplementedError
 
-    def predict_data(self, data: Any, params: dict[str, Any] | None) -> Any:  # noqa: ANN401 -- what `parse` or `from_arrays` gives
+    def predict_data(self, data: Any, method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401 -- what `parse` or `from_arrays` gives
         """Predict for a model without plain columns."""
         raise NotImplementedError
 
     def prove_rows_independent(self, example: Table, mode: str) -> None:
         """Set `joins`: whether each row of the example gets the same prediction alone, among others, and in another order."""
-        self.joins = mode == "on" or (mode == "auto" and _rows_are_independent(self, example))
+        self.joins = mode == "on" or (mode == "auto" and independence.prove(self, example))
 
 
 class EstimatorModel(Model):
     """A scikit-learn estimator, called without MLflow and, where it predicts the same, without a DataFrame."""
 
-    def __init__(self, identity: Identity, signature: Signature, example: bytes | None, estimator: Any, method: str) -> None:  # noqa: ANN401
+    def __init__(  # noqa: PLR0913, PLR0917 -- each a fact of the model
+        self,
+        identity: Identity,
+        signature: Signature,
+        example: bytes | None,
+        estimator: Any,  # noqa: ANN401 -- scikit-learn's estimators share no type
+        method: str,
+        folder: Path,
+    ) -> None:
         super().__init__(identity, signature, example)
         self._estimator = estimator
+        self._folder = folder
         self._default = method  # what `pyfunc_predict_fn` named when the model was logged
         self.methods = tuple(dict.fromkeys(name for name in ("predict", method, *METHODS) if hasattr(estimator, name)))
         classes = getattr(estimator, "classes_", None)
         self.classes = classes.tolist() if isinstance(classes, np.ndarray) and hasattr(estimator, "predict_proba") else None
-        self._dtype = np.result_type(*(SCALARS[column.type] for column in signature.columns)) if signature.is_numeric else None  # type: ignore[union-attr]
-        self._as_matrix = self._dtype is not None
+        kinds = [signature.tensor[0]] if signature.tensor else [SCALARS[column.type] for column in signature.columns or ()]
+        self._as_matrix = signature.tensor is not None or signature.is_numeric
+        self._dtype = np.result_type(*kinds) if self._as_matrix else np.dtype(object)
         self._short: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
 
     def choose_way(self, example: Table) -> None:
         """Take the short ways that give what the long one gives on the example, bit for bit."""
         columns = self.signature.columns or ()
         for method in self.methods if self._as_matrix else ():
-            given = table.matrix([example], self._dtype)  # type: ignore[arg-type]
+            given = table.matrix([example], self._dtype)
             call = getattr(self._estimator, method)
-            expected = call(table.frame([example], columns))
+            expected = call(table.frame([example], columns) if columns else given)
             try:
                 self._as_matrix = self._as_matrix and _same(expected, call(given))
             except Exception:  # noqa: BLE001 -- an estimator that wants names may raise anything
@@ -127,7 +138,7 @@ class EstimatorModel(Model):
         """Predict; values that scikit-learn might refuse go through its own checks, all others have been checked already."""
         if not self._as_matrix:
             return getattr(self._estimator, method)(table.frame(tables, self.signature.columns or ()))
-        rows = table.matrix(tables, self._dtype)  # type: ignore[arg-type]
+        rows = table.matrix(tables, self._dtype)
         if not np.abs(rows).max(initial=0) < LARGEST or not len(rows):  # NaN is not less either
             return getattr(self._estimator, method)(rows)
         if short := self._short.get(method):
@@ -135,36 +146,27 @@ class EstimatorModel(Model):
         with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
             return getattr(self._estimator, method)(rows)
 
+    @cached_property
+    def _generic(self) -> Model:
+        """The same model behind mlflow.pyfunc, for the bodies of a matrix model that are not plain. The first one waits for it."""
+        from scoring.generic import GenericModel  # noqa: PLC0415 -- brings all of mlflow
+
+        return GenericModel(self.identity, self.signature, None, self._folder)
+
+    def parse(self, body: bytes, mime: str) -> tuple[Any, Any, bool]:
+        """Read a body by MLflow's own parser."""
+        return self._generic.parse(body, mime)
+
+    def from_arrays(self, arrays: dict[str, np.ndarray]) -> Any:  # noqa: ANN401 -- what the model takes
+        """Return the matrix."""
+        return self._generic.from_arrays(arrays)
+
+    def predict_data(self, data: Any, method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401 -- as any model
+        """Predict by way of MLflow, which checks what `parse` gave; another method than its own takes the matrix as it is."""
+        if method == self._default:
+            return self._generic.predict_data(data, method, params)
+        return getattr(self._estimator, method)(data)
+
 
 def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 -- predictions
     return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and one.dtype == other.dtype and np.array_equal(one, other)
-
-
-def _rows_are_independent(model: Model, example: Table) -> bool:
-    columns = model.signature.columns or ()
-    frame = table.frame([example], columns).head(8)
-    other = frame.copy()  # so that rows differ even where the example has but one
-    for column in columns:
-        if column.type in {"double", "float"} and column.name in other:
-            other[column.name] = (other[column.name] * 1.25 + 0.5).astype(other[column.name].dtype)
-    rows = [table.Table(1, frame=each.iloc[[at]]) for each in (frame, other) for at in range(len(each))]
-    if frame.equals(other) and len(frame.drop_duplicates()) == 1:
-        return False  # nothing can be told from equal rows
-    try:
-        together, backwards = (model.predict(order, "predict", None) for order in (rows, rows[::-1]))
-        singly = [model.predict([row], "predict", None) for row in rows]
-        return all(
-            _close(together[at : at + 1], single) and _close(backwards[len(rows) - 1 - at :][:1], single)
-            for at, single in enumerate(singly)
-        )
-    except Exception:  # noqa: BLE001 -- a model may do anything
-        return False
-
-
-def _close(one: Any, other: Any) -> bool:  # noqa: ANN401 -- predictions for one row
-    if type(one) is not type(other) or len(one) != 1 or len(other) != 1:
-        return False
-    one, other = np.asarray(one), np.asarray(other)
-    if one.dtype.kind == "f" and other.dtype.kind == "f":
-        return bool(np.allclose(one, other, rtol=SINGLE, atol=0, equal_nan=True))
-    return bool(np.array_equal(one, other))

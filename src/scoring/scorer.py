@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from scoring import access, output, v2
-from scoring.decoding import Decoder
+from scoring.decoding import decoder_for
 from scoring.errors import Refusal
 from scoring.exchange import JSON
 from scoring.lanes import Encoded, Job, Lane
@@ -32,7 +32,7 @@ class Scorer:
         self.model = model
         self._settings = settings
         self._columns = model.signature.columns
-        self._decoder = Decoder(self._columns) if self._columns else None
+        self._decoder = decoder_for(model.signature)
         limits = (settings.max_waiting, settings.max_wait)
         joins = settings.max_batch if model.joins else 0
         threads = 1 if model.joins else settings.threads or THREADS
@@ -58,11 +58,10 @@ class Scorer:
         content_type = exchange.header(b"content-type") or b""
         mime = JSON if content_type == JSON else media_type(content_type)
         body = exchange.body
-        if self._columns is None:
-            self._queue_by_itself(exchange, mime)
-            return
-        if mime is JSON and len(body) <= HEAVY and (table := self._decoder.decode(body)):  # type: ignore[union-attr]
+        if self._decoder and mime is JSON and len(body) <= HEAVY and (table := self._decoder.decode(body)):
             self._queue(exchange, table, *self.model.default)
+        elif self._columns is None:
+            self._queue_by_itself(exchange, mime)
         elif len(body) > ODD:
             self._heavy.submit(Job(exchange, _encode, run=lambda: self._read_and_predict(exchange, mime)))
         else:
@@ -82,7 +81,7 @@ class Scorer:
             request, data = read()
             method, params = self.model.params_of(request.params())
             if self._columns is None:
-                return request, self.model.predict_data(self.model.from_arrays(data), params), method
+                return request, self.model.predict_data(self.model.from_arrays(data), method, params), method
             self._check_rows(exchange, data)
             return request, self.model.predict([data], method, params), method
 
@@ -104,14 +103,20 @@ class Scorer:
         self._light.submit(Job(exchange, _encode, table, method, params))
 
     def _queue_by_itself(self, exchange: Exchange, mime: bytes) -> None:
-        """Queue a request for a model without plain columns: MLflow's own parser reads it."""
-        data, given, unwrapped = self.model.parse(exchange.body, mime.decode())
-        params = self.model.params_of(given)[1]
-        encode = _encode_bare if unwrapped else _encode
-        self._light.submit(Job(exchange, encode, run=lambda: self.model.predict_data(data, params)))
+        """Queue a request for a model without plain columns: MLflow's own parser reads what the decoder did not."""
+
+        def run() -> tuple[Any, bool]:
+            if self._decoder and mime is JSON and len(exchange.body) > HEAVY and (table := self._decoder.decode(exchange.body)):
+                self._check_rows(exchange, table)
+                return self.model.predict([table], *self.model.default), False
+            data, given, bare = self.model.parse(exchange.body, mime.decode())
+            return self.model.predict_data(data, *self.model.params_of(given)), bare
+
+        lane = self._heavy if self._decoder else self._light
+        lane.submit(Job(exchange, lambda done: _encode_bare(done[0]) if done[1] else _encode(done[0]), run=run))
 
     def _read_and_predict(self, exchange: Exchange, mime: bytes) -> Any:  # noqa: ANN401 -- predictions
-        table = self._decoder.decode(exchange.body) if mime is JSON else None  # type: ignore[union-attr]
+        table = self._decoder.decode(exchange.body) if self._decoder and mime is JSON else None
         method, params = self.model.default
         if table is None:
             table, given = self._read(exchange.body, mime)

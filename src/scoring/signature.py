@@ -30,9 +30,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a model takes. `columns` is None for a model without columns (tensors, nested types) or without a signature."""
+    """What a model takes. `columns` is None for a model without plain columns (tensors, nested types) or without a signature."""
 
     columns: tuple[Column, ...] | None = None
+    tensor: tuple[str, int] | None = None  # instead of columns: a matrix [rows, n], by its numpy type and n
     params: tuple[dict[str, Any], ...] = ()
 
     @property
@@ -53,5 +54,14 @@ def parse(mlmodel: dict[str, Any]) -> Signature:
     params = tuple(json.loads(given.get("params") or "[]") or ())
     plain = inputs and all(column.get("type") in SCALARS and column.get("name") is not None for column in inputs)
     if not plain or len({column["name"] for column in inputs}) != len(inputs):
-        return Signature(None, params)
-    return Signature(tuple(Column(column["name"], column["type"], column.get("required", True)) for column in inputs), params)
+        return Signature(None, _matrix(inputs), params)
+    return Signature(tuple(Column(column["name"], column["type"], column.get("required", True)) for column in inputs), None, params)
+
+
+def _matrix(inputs: list[dict[str, Any]]) -> tuple[str, int] | None:
+    """Return type and width of the only input, when that is a nameless matrix of numbers with any number of rows."""
+    spec = inputs[0].get("tensor-spec", {}) if len(inputs) == 1 and "name" not in inputs[0] else {}
+    match spec.get("shape"):
+        case [-1, int(width)] if width > 0 and spec["dtype"] in {"float64", "float32", "int64", "int32"}:
+            return spec["dtype"], width
+    return None

@@ -40,7 +40,8 @@ export function show(element, { predictions, probabilities, classes, sent, name 
   if (table.rows.length > 1) parts.push(download(table, sent, name));
   element.replaceChildren(...parts);
   const only = table.rows.length === 1 && table.titles.length === 1;
-  return only ? `Prediction: ${short(table.rows[0][0] ?? "none")}` : `${table.rows.length} predictions`;
+  if (only) return `Prediction: ${short(table.rows[0][0] ?? "none")}`;
+  return table.rows.length === 1 ? "1 prediction" : `${table.rows.length} predictions`;
 }
 
 function charts(probabilities, classes, rows) {

@@ -62,13 +62,16 @@ function fill() {
   reset();
 }
 
+// JSON with a line a list of plain values.
+const pretty = (value) => JSON.stringify(value, null, 2).replace(/\[\s+([^[\]{}]*?)\s+\]/g, (_, inner) => `[${inner.replace(/\s*\n\s*/g, " ")}]`);
+
 function reset() {
   dropFile();
   if (model.columns) {
     find("csv-text").value = write(model.columns.map((column) => column.name), example.slice(0, 3));
     rows.reset();
   } else {
-    find("json-text").value = JSON.stringify(model.example ?? { inputs: [] }, null, 2);
+    find("json-text").value = pretty(model.example ?? { inputs: [] });
   }
   change();
 }

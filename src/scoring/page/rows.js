@@ -41,8 +41,10 @@ export class Rows {
   drawForm() {
     const fields = this.columns.map((column, at) => {
       const field = this.make(0, at);
-      const label = make("label", { for: field.id }, make("span", {}, column.name), kindOf(column) && make("small", {}, kindOf(column)));
-      return make("div", { class: field.type === "checkbox" ? "field check" : "field" }, label, field, this.problemOf(field));
+      const kind = kindOf(column) && make("small", { id: `${field.id}-kind` }, kindOf(column));
+      if (kind) field.setAttribute("aria-describedby", `${kind.id} ${field.id}-problem`);
+      const top = make("div", { class: "top" }, make("label", { for: field.id }, column.name), kind);
+      return make("div", { class: "field" }, top, field, this.problemOf(field));
     });
     return make("div", { class: "fields" }, ...fields);
   }
