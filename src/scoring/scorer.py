@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from scoring import access, output, v2
+from scoring import access, output, tensors, v2
 from scoring.decoding import decoder_for
 from scoring.errors import Refusal
 from scoring.exchange import JSON
@@ -71,32 +71,34 @@ class Scorer:
 
     def infer(self, exchange: Exchange) -> None:
         """Take a request of the Open Inference Protocol; raise Refusal for what is none."""
-
-        def read() -> tuple[v2.Request, Any]:
-            request = v2.parse(exchange.body, exchange.header(b"inference-header-content-length"))
-            data = v2.to_table(request, self._columns) if self._columns else request.arrays()
-            return request, data
-
-        def predict() -> tuple[v2.Request, Any, str]:
-            request, data = read()
-            method, params = self.model.params_of(request.params())
-            if self._columns is None:
-                return request, self.model.predict_data(self.model.from_arrays(data), method, params), method
-            self._check_rows(exchange, data)
-            return request, self.model.predict([data], method, params), method
-
-        def encode(done: tuple[v2.Request, Any, str]) -> Encoded:
-            request, predictions, method = done
-            return v2.encode(request, predictions, self.model.identity, method)
-
-        if len(exchange.body) > HEAVY or self._columns is None:
-            (self._heavy if self._columns else self._light).submit(Job(exchange, encode, run=predict))
-            return
-        request, table = read()
-        method, params = self.model.params_of(request.params())
-        self._check_rows(exchange, table)
         identity = self.model.identity
-        self._light.submit(Job(exchange, lambda predictions: v2.encode(request, predictions, identity, method), table, method, params))
+        if len(exchange.body) <= HEAVY and self._decoder:
+            request, table, _ = self._read_tensors(exchange)
+            if table:
+                method, params = self.model.params_of(request.params())
+                encode = partial(v2.encode, request, identity, method)
+                self._light.submit(Job(exchange, encode, table, method, params))
+                return
+
+        def run() -> tuple[v2.Request, str, Any]:
+            request, table, arrays = self._read_tensors(exchange)
+            method, params = self.model.params_of(request.params())
+            if table:
+                return request, method, self.model.predict([table], method, params)
+            return request, method, self.model.predict_data(self.model.from_arrays(arrays), method, params)
+
+        lane = self._heavy if self._decoder else self._light
+        lane.submit(Job(exchange, lambda done: v2.encode(done[0], identity, *done[1:]), run=run))
+
+    def _read_tensors(self, exchange: Exchange) -> tuple[v2.Request, Table | None, dict[str, Any]]:
+        """Read a request: its rows where the model takes rows, or else its arrays."""
+        request = v2.parse(exchange.body, exchange.header(b"inference-header-content-length"))
+        arrays = request.arrays()
+        tensor = self.model.signature.tensor
+        table = tensors.to_table(arrays, self._columns) if self._columns else tensors.to_matrix(arrays, *tensor) if tensor else None
+        if table:
+            self._check_rows(exchange, table)
+        return request, table, arrays
 
     def _queue(self, exchange: Exchange, table: Table, method: str, params: dict[str, Any] | None) -> None:
         self._check_rows(exchange, table)

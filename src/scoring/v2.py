@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,8 +16,6 @@ import simdjson
 from scoring import output
 from scoring.errors import bad
 from scoring.exchange import JSON
-from scoring.signature import NUMBERS, SCALARS
-from scoring.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +38,7 @@ class _Tensor(msgspec.Struct):
     name: str
     shape: list[int]
     datatype: str
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw(b"")
     parameters: dict[str, Any] | None = None
 
 
@@ -111,41 +108,7 @@ def parse(body: bytes, header_length: bytes | None) -> Request:
     return Request(infer, memoryview(body)[end:])
 
 
-def to_table(request: Request, columns: Sequence[Column]) -> Table:
-    """Return the rows: one tensor a column ([n] or [n, 1]), or one tensor [n, columns] for columns of numbers. Raises Refusal."""
-    arrays = request.arrays()
-    if len(arrays) == 1 and [column.name for column in columns] != list(arrays):
-        return _of_matrix(next(iter(arrays.values())), columns)
-    present = [column for column in columns if column.required or column.name in arrays]
-    if missing := [column.name for column in present if column.name not in arrays]:
-        raise bad(f"inputs that the model needs are missing: {', '.join(missing)}")
-    for column in present:
-        shape = arrays[column.name].shape
-        if not shape or prod(shape[1:]) != 1:
-            raise bad(f"input {column.name} is one column: its shape is [rows] or [rows, 1]")
-    if len({len(arrays[column.name]) for column in present}) != 1:
-        raise bad("the inputs have different numbers of rows")
-    typed = {column.name: _as_type(arrays[column.name].reshape(-1), column) for column in present}
-    n = len(next(iter(typed.values())))
-    if len(present) == len(columns) and all(column.type in NUMBERS for column in columns):
-        return Table(n, block=np.column_stack(list(typed.values())))
-    import pandas as pd  # noqa: PLC0415 -- numbers do without
-
-    return Table(n, frame=pd.DataFrame(typed))
-
-
-def _of_matrix(array: np.ndarray, columns: Sequence[Column]) -> Table:
-    if array.ndim != 2 or array.shape[1] != len(columns) or array.dtype.kind not in "biuf":  # noqa: PLR2004 -- a matrix
-        raise bad(f"the input is one tensor of numbers [rows, {len(columns)}], or one tensor a column")
-    if any(column.type not in NUMBERS for column in columns):
-        raise bad("not all columns are numbers: send one tensor a column")
-    for at, column in enumerate(columns):
-        if column.type in {"long", "integer"}:
-            _as_type(array[:, at], column)
-    return Table(len(array), block=array)
-
-
-def encode(request: Request, predictions: Any, identity: Identity, method: str) -> Encoded:  # noqa: ANN401 -- whatever a model gives
+def encode(request: Request, identity: Identity, method: str, predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives
     """Return the answer: one output named as the method, or one a column of a DataFrame."""
     by_column = hasattr(predictions, "columns") and hasattr(predictions, "iloc")
     if isinstance(predictions, dict) or by_column:
@@ -186,7 +149,7 @@ def metadata(identity: Identity, columns: Sequence[Column] | None, methods: Sequ
 def _from_json(tensor: _Tensor) -> np.ndarray:
     words = bad(f"input {tensor.name}: the data are not what its datatype and shape say")
     kind = TYPES.get(tensor.datatype)
-    if tensor.data is None or (kind is None and tensor.datatype != "BYTES") or any(length < 0 for length in tensor.shape):
+    if (kind is None and tensor.datatype != "BYTES") or any(length < 0 for length in tensor.shape):
         raise words
     raw = bytes(tensor.data)
     try:
@@ -219,26 +182,6 @@ def _from_binary(tensor: _Tensor, data: memoryview) -> np.ndarray:
         return np.array(values, dtype=object).reshape(tensor.shape)
     except (ValueError, KeyError, struct.error):
         raise words from None
-
-
-def _as_type(array: np.ndarray, column: Column) -> Any:  # noqa: ANN401 -- an array, or what pandas makes of text
-    """Return a column's values as the signature's type; raise Refusal where that would lose something."""
-    words = bad(f"input {column.name} holds a value that is no {column.type}")
-    try:
-        if column.type in {"string", "datetime"}:
-            text = [value.decode() if isinstance(value, bytes) else str(value) for value in array.tolist()]
-            return text if column.type == "string" else np.array(text, dtype="datetime64[ns]")
-        if column.type == "binary":
-            return [value.encode() if isinstance(value, str) else bytes(value) for value in array.tolist()]
-        if array.dtype.kind not in "biuf" or (column.type == "boolean" and array.dtype.kind != "b"):
-            raise words
-        with np.errstate(all="ignore"):
-            typed = array.astype(SCALARS[column.type])
-        if column.type in {"long", "integer"} and not np.array_equal(typed, array):
-            raise words
-    except (ValueError, TypeError, OverflowError, UnicodeDecodeError):
-        raise words from None
-    return typed
 
 
 def _prefixed(value: Any) -> bytes:  # noqa: ANN401 -- a prediction

@@ -32,14 +32,14 @@ export function show(element, { predictions, probabilities, classes, sent, name 
     return "Answered";
   }
   const parts = [];
-  if (table.rows.length === 1 && table.titles.length === 1) {
+  const only = table.rows.length === 1 && table.titles.length === 1;
+  if (only) {
     parts.push(make("p", { class: "figure", title: text(table.rows[0][0]) }, short(table.rows[0][0] ?? "none")));
   }
   if (Array.isArray(probabilities) && classes) parts.push(...charts(probabilities, classes, table.rows));
   parts.push(drawTable(table, sent));
   if (table.rows.length > 1) parts.push(download(table, sent, name));
   element.replaceChildren(...parts);
-  const only = table.rows.length === 1 && table.titles.length === 1;
   if (only) return `Prediction: ${short(table.rows[0][0] ?? "none")}`;
   return table.rows.length === 1 ? "1 prediction" : `${table.rows.length} predictions`;
 }
