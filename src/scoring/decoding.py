@@ -134,7 +134,7 @@ class Decoder:
         rows = split["data"]
         n, width = len(rows), len(given)
         # simdjson flattens whatever is nested: so every row has the right length, and there are no further brackets in the body.
-        if n == 0 or any(len(row) != width for row in rows) or body.count(b"[") != n + 2:
+        if n == 0 or set(map(len, rows)) != {width} or _count_brackets(body) != n + 2:
             return None
         block = np.frombuffer(rows.as_buffer(of_type="d"), dtype=np.float64).reshape(n, width)
         if given != self._names:
@@ -144,6 +144,10 @@ class Decoder:
             if np.abs(whole).max() >= self._bound or (whole != np.trunc(whole)).any():
                 return None
         return Table(n, block=block)
+
+
+def _count_brackets(body: bytes) -> int:
+    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord("[")))
 
 
 def decoder_for(signature: Signature) -> Decoder | MatrixDecoder | None:
@@ -193,6 +197,6 @@ class MatrixDecoder:
     def _decode_large(self, data: bytes) -> Table | None:
         rows: Any = simdjson.Parser().parse(data)
         n = len(rows)
-        if n == 0 or any(len(row) != self._width for row in rows) or data.count(b"[") != n + 1:
+        if n == 0 or set(map(len, rows)) != {self._width} or _count_brackets(data) != n + 1:
             return None
         return Table(n, block=np.frombuffer(rows.as_buffer(of_type="d"), dtype=np.float64).reshape(n, self._width))

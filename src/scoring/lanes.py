@@ -50,13 +50,20 @@ class Lane:
     """A queue of jobs before a model. All its methods but `_work` belong to the event loop."""
 
     def __init__(  # noqa: PLR0913 -- each a fact of the lane
-        self, predict: Callable[..., Any], metrics: Metrics, *, threads: int, max_rows: int, seconds: float, limits: tuple[int, float]
+        self,
+        predict: Callable[..., Any],
+        metrics: Metrics,
+        *,
+        threads: int,
+        max_rows: int,
+        seconds: tuple[float, float],
+        limits: tuple[int, float],
     ) -> None:
         self._predict = predict
         self._metrics = metrics
         self._threads = threads
         self._max_rows = max_rows  # in a shared predict; 0: none is shared
-        self._seconds = seconds  # a predict takes, as a running mean
+        self._seconds, self._row_seconds = seconds  # a predict takes, as a running mean; a row among many
         self._max_waiting, self._max_wait = limits
         self._waiting: deque[Job] = deque()
         self._rows = 0
@@ -89,6 +96,9 @@ class Lane:
         predicts = -(-self._rows // self._max_rows) if self._max_rows else len(self._waiting)
         return (predicts + self._running) * self._seconds / self._threads
 
+    def _expected(self, jobs: list[Job]) -> float:
+        return max(self._seconds, self._row_seconds * sum(job.exchange.rows for job in jobs))
+
     def _schedule(self) -> None:
         if self._waiting and not self._scheduled and self._running < self._threads:
             self._scheduled = True
@@ -98,7 +108,7 @@ class Lane:
         """Start one predict: here when it will be short, else in a thread."""
         self._scheduled = False
         jobs = self._take()
-        if jobs and self._seconds < INLINE and jobs[0].run is None:
+        if jobs and jobs[0].run is None and self._expected(jobs) < INLINE:
             self._deliver(*self._work(jobs))
         elif jobs:
             self._running += 1

@@ -25,6 +25,9 @@ from scoring.model import EstimatorModel, Identity, Model
 if TYPE_CHECKING:
     from scoring.settings import Settings
     from scoring.signature import Signature
+    from scoring.table import Table
+
+MANY = 256  # rows, to learn what a row costs
 
 
 def load(settings: Settings) -> Model:
@@ -134,10 +137,16 @@ def _answer_example(model: Model, given: Signature, batching: str) -> None:
     if isinstance(model, EstimatorModel):
         model.choose_way(example)
     model.predict([example], *model.default)  # the first time costs more
-    started = time.perf_counter()
-    model.predict([example], *model.default)
-    model.predict_seconds = time.perf_counter() - started
+    model.predict_seconds = _time_predict(model, [example])
+    many = [example] * (MANY // example.n + 1)
+    model.row_seconds = _time_predict(model, many) / (len(many) * example.n)
     model.prove_rows_independent(example, batching)
+
+
+def _time_predict(model: Model, tables: list[Table]) -> float:
+    started = time.perf_counter()
+    model.predict(tables, *model.default)
+    return time.perf_counter() - started
 
 
 def _unpickle(folder: Path, flavor: dict[str, Any]) -> Any:  # noqa: ANN401 -- any estimator

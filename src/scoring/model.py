@@ -48,6 +48,7 @@ class Model:
         self.joins = False  # whether requests may share a predict
         self.load_seconds = 0.0
         self.predict_seconds = 0.0  # what predicting its example took
+        self.row_seconds = 0.0  # what a row costs among many
 
     @property
     def default(self) -> tuple[str, dict[str, Any] | None]:

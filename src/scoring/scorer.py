@@ -9,9 +9,11 @@ from scoring import access, output, tensors, v2
 from scoring.decoding import decoder_for
 from scoring.errors import Refusal
 from scoring.exchange import JSON
-from scoring.lanes import Encoded, Job, Lane
+from scoring.lanes import INLINE, Encoded, Job, Lane
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scoring.exchange import Exchange
     from scoring.metrics import Metrics
     from scoring.model import Model
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from scoring.table import Table
 
 CSV, PARQUET = b"text/csv", b"application/vnd.apache.parquet"
-HEAVY = 256 * 1024  # bytes; reading a larger body would hold up the event loop
+SWIFT = 2560 * 1024  # bytes of numbers that are read in INLINE; reading more would hold up the event loop
+HEAVY = 256 * 1024  # the same for other bodies
 ODD = 8 * 1024  # the same for a body that pandas must read
 HEAVY_THREADS = 2
 THREADS = 8  # predicts at a time for a model whose requests cannot be joined: it may wait for something
@@ -33,11 +36,13 @@ class Scorer:
         self._settings = settings
         self._columns = model.signature.columns
         self._decoder = decoder_for(model.signature)
+        self._quick = SWIFT if model.signature.is_numeric or model.signature.tensor else HEAVY
+        seconds = (model.predict_seconds, model.row_seconds)
         limits = (settings.max_waiting, settings.max_wait)
         joins = settings.max_batch if model.joins else 0
         threads = 1 if model.joins else settings.threads or THREADS
-        self._light = Lane(model.predict, metrics, threads=threads, max_rows=joins, seconds=model.predict_seconds, limits=limits)
-        self._heavy = Lane(model.predict, metrics, threads=HEAVY_THREADS, max_rows=0, seconds=model.predict_seconds, limits=limits)
+        self._light = Lane(model.predict, metrics, threads=threads, max_rows=joins, seconds=seconds, limits=limits)
+        self._heavy = Lane(model.predict, metrics, threads=HEAVY_THREADS, max_rows=0, seconds=seconds, limits=limits)
         name, version = _header(model.identity.name), _header(model.identity.version)
         self.headers = b"x-model-name: %s\r\nx-model-version: %s\r\n" % (name, version)
         self.header_list = [(b"x-model-name", name), (b"x-model-version", version)]
@@ -58,26 +63,25 @@ class Scorer:
         content_type = exchange.header(b"content-type") or b""
         mime = JSON if content_type == JSON else media_type(content_type)
         body = exchange.body
-        if self._decoder and mime is JSON and len(body) <= HEAVY and (table := self._decoder.decode(body)):
-            self._queue(exchange, table, *self.model.default)
+        if self._decoder and mime is JSON and len(body) <= self._quick and (table := self._decoder.decode(body)):
+            self._submit(exchange, table, _encode, *self.model.default)
         elif self._columns is None:
             self._queue_by_itself(exchange, mime)
         elif len(body) > ODD:
             self._heavy.submit(Job(exchange, _encode, run=lambda: self._read_and_predict(exchange, mime)))
         else:
             table, given = self._read(body, mime)
-            method, params = self.model.params_of(given)
-            self._queue(exchange, table, method, params)
+            self._submit(exchange, table, _encode, *self.model.params_of(given))
 
     def infer(self, exchange: Exchange) -> None:
         """Take a request of the Open Inference Protocol; raise Refusal for what is none."""
         identity = self.model.identity
-        if len(exchange.body) <= HEAVY and self._decoder:
+        if len(exchange.body) <= self._quick and self._decoder:
             request, table, _ = self._read_tensors(exchange)
             if table:
                 method, params = self.model.params_of(request.params())
                 encode = partial(v2.encode, request, identity, method)
-                self._light.submit(Job(exchange, encode, table, method, params))
+                self._submit(exchange, table, encode, method, params)
                 return
 
         def run() -> tuple[v2.Request, str, Any]:
@@ -100,15 +104,19 @@ class Scorer:
             self._check_rows(exchange, table)
         return request, table, arrays
 
-    def _queue(self, exchange: Exchange, table: Table, method: str, params: dict[str, Any] | None) -> None:
+    def _submit(
+        self, exchange: Exchange, table: Table, encode: Callable[[Any], Encoded], method: str, params: dict[str, Any] | None
+    ) -> None:
+        """Queue rows: many that take long go where they hold up no others."""
         self._check_rows(exchange, table)
-        self._light.submit(Job(exchange, _encode, table, method, params))
+        lane = self._heavy if table.n * self.model.row_seconds > INLINE else self._light
+        lane.submit(Job(exchange, encode, table, method, params))
 
     def _queue_by_itself(self, exchange: Exchange, mime: bytes) -> None:
         """Queue a request for a model without plain columns: MLflow's own parser reads what the decoder did not."""
 
         def run() -> tuple[Any, bool]:
-            if self._decoder and mime is JSON and len(exchange.body) > HEAVY and (table := self._decoder.decode(exchange.body)):
+            if self._decoder and mime is JSON and len(exchange.body) > self._quick and (table := self._decoder.decode(exchange.body)):
                 self._check_rows(exchange, table)
                 return self.model.predict([table], *self.model.default), False
             data, given, bare = self.model.parse(exchange.body, mime.decode())
