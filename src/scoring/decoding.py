@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
 LARGE = 4096  # bytes; from here on simdjson's way into a matrix is the shorter one
 PLANS = 64  # orders of columns that are remembered
-NOT_PLAIN = {"dataframe_records", "inputs", "instances", "params", "messages", "input"}
+NOT_PLAIN = {"dataframe_records", "inputs", "instances", "params", "messages", "prompt", "input"}
+FAILURES = (
+    msgspec.MsgspecError,
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    RuntimeError,
+)  # simdjson's are RuntimeErrors, some of them
 EXACT = 2.0**53  # below this a double holds every whole number
 TYPES: dict[str, Any] = {
     "double": float,
@@ -48,6 +56,7 @@ class _Body(msgspec.Struct):
     instances: Raw | UnsetType = UNSET
     params: Raw | UnsetType = UNSET
     messages: Raw | UnsetType = UNSET
+    prompt: Raw | UnsetType = UNSET
     input: Raw | UnsetType = UNSET
 
 
@@ -70,7 +79,7 @@ class Decoder:
             rename = {f"f{at}": name for at, name in enumerate(self._names)}
             self._records = msgspec.json.Decoder(list[msgspec.defstruct("Record", fields, rename=rename)])  # type: ignore[misc]
             fields = [(f"f{at}", list[kind]) for at, kind in enumerate(self._kinds)]  # type: ignore[valid-type]
-            self._by_column = msgspec.json.Decoder(msgspec.defstruct("Inputs", fields, rename=rename))
+            self._by_column = msgspec.json.Decoder(msgspec.defstruct("Inputs", fields, rename=rename, forbid_unknown_fields=True))
 
     def decode(self, body: bytes) -> Table | None:
         """Return the rows of a plain body; None for any other, right or wrong."""
@@ -82,11 +91,11 @@ class Decoder:
             if not body.isascii():
                 body.decode()  # msgspec does not look at text that it skips
             return self._decode_small(self._body.decode(body))
-        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError, OverflowError, KeyError):
+        except FAILURES:
             return None
 
     def _decode_small(self, body: _Body) -> Table | None:
-        if body.params is not UNSET or body.messages is not UNSET or body.input is not UNSET or body.instances is not UNSET:
+        if any(form is not UNSET for form in (body.params, body.instances, body.messages, body.prompt, body.input)):
             return None
         given = [form is not UNSET for form in (body.dataframe_split, body.dataframe_records, body.inputs)]
         if sum(given) != 1:
@@ -190,7 +199,7 @@ class MatrixDecoder:
             if len(body) > LARGE and self._kind.startswith("float"):
                 return self._decode_large(bytes(forms[0]))
             rows = self._rows.decode(forms[0])
-        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError, OverflowError):
+        except FAILURES:
             return None
         return Table(len(rows), rows) if rows else None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from scoring.errors import Refusal, full
+from scoring.errors import Refusal, bad, full
 from scoring.exchange import JSON, Exchange, request_id
 
 if TYPE_CHECKING:
@@ -132,6 +132,15 @@ class DirectProtocol(HttpToolsProtocol):
         if self._dated[0] is not given:
             DirectProtocol._dated = (given, b"".join(b"%s: %s\r\n" % header for header in given))
         return self._dated[1]
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- uvicorn's words, in its plain text
+        """Answer what is no HTTP, in the form of all other errors."""
+        body = bad("this is no HTTP request").body()
+        self.transport.write(
+            b"%s%scontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
+            % (STATUS_LINE[400], self.date(), JSON, len(body), body)
+        )
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         """Begin a message; its ASGI scope is made only when it is needed."""

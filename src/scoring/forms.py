@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from scoring.signature import Column
 
+MESSAGES = ("messages", "prompt", "input")
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 WANTED = f"the body is a JSON object with exactly one of {', '.join(FORMS)}"
 BITS = {"integer": 32, "long": 64}
@@ -49,8 +50,6 @@ def parse(body: bytes, max_depth: int) -> dict[str, Any]:
 
 def to_table(value: dict[str, Any], columns: Sequence[Column]) -> Table:
     """Return the rows of a parsed JSON body, or raise Refusal."""
-    if "messages" in value or "input" in value:
-        raise bad("this model takes rows, not messages; " + WANTED)
     given = [form for form in FORMS if form in value]
     if len(given) != 1:
         raise bad(WANTED)
@@ -62,6 +61,21 @@ def to_table(value: dict[str, Any], columns: Sequence[Column]) -> Table:
     else:
         frame = _tensors(data, columns, of_rows=given[0] == "instances")
     return from_frame(frame, columns)
+
+
+def is_message(value: dict[str, Any]) -> bool:
+    """Whether a parsed JSON body has one of the keys by which MLflow takes it for a request to a language model."""
+    return any(key in value for key in MESSAGES)
+
+
+def from_message(value: dict[str, Any], columns: Sequence[Column]) -> Table:
+    """Return what such a body is for a model with columns of these names, mostly one row, or raise Refusal."""
+    texts = all(np.isscalar(each) or each is None or _is_texts(each) for each in value.values())
+    return from_frame(_frame_of([value] if texts else value), columns)
+
+
+def _is_texts(value: Any) -> bool:  # noqa: ANN401 -- any JSON
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def from_csv(body: bytes, columns: Sequence[Column]) -> Table:
@@ -172,17 +186,17 @@ def _tensors(data: Any, columns: Sequence[Column], *, of_rows: bool) -> pd.DataF
         lengths = {len(values) for name, values in gathered.items() if name in by_name and by_name[name].required}
         if len(lengths) > 1:
             raise bad("the columns have different lengths")
-        return _frame_of({name: np.array(values) for name, values in gathered.items()})
+        return _frame_of({name: _array(values, None) for name, values in gathered.items()})
     if not isinstance(data, dict):
         raise bad("the rows name no columns: send them as objects, or by column")
     arrays = {name: _array(value, by_name.get(name)) for name, value in data.items()}
-    if any(isinstance(array, np.ndarray) and array.ndim > 1 for name, array in arrays.items() if name in by_name):
-        raise bad("a column holds lists where the model takes plain values")
     scalars = all(np.isscalar(array) for array in arrays.values())
     return _frame_of([arrays] if scalars else arrays)
 
 
 def _frame_of(data: Any) -> pd.DataFrame:  # noqa: ANN401 -- rows or columns
+    if isinstance(data, dict):  # pandas takes columns of plain values only
+        data = {name: each.tolist() if isinstance(each, np.ndarray) and each.ndim > 1 else each for name, each in data.items()}
     try:
         return pd.DataFrame(data)
     except Exception:  # noqa: BLE001 -- pandas raises many
@@ -197,7 +211,7 @@ def _array(value: Any, column: Column | None) -> Any:  # noqa: ANN401 -- any JSO
             _check_whole(value if isinstance(value, list) else [value], column)
         return np.array(value, kind) if isinstance(value, list) or column is None else np.array([value], kind)[0]
     except Exception:  # noqa: BLE001 -- numpy raises many
-        raise _wrong(column) if column else bad("a value that the model does not take cannot be read") from None
+        raise (_wrong(column) if column else bad("a column that the model does not take holds values of different kinds")) from None
 
 
 def _enforce(values: pd.Series[Any], column: Column) -> Any:  # noqa: ANN401 -- a Series
@@ -211,19 +225,24 @@ def _enforce(values: pd.Series[Any], column: Column) -> Any:  # noqa: ANN401 -- 
     try:
         if column.type == "datetime" and (kind == "M" or values.dtype == object):
             return values.astype(wanted)
+        if column.type == "double" and values.dtype == object:
+            return pd.to_numeric(values)
+        if column.type not in {"string", "binary", "datetime"} and _widens(values, kind, wanted):
+            return values.astype(wanted)
     except (TypeError, ValueError):
-        raise _wrong(column) from None
-    if not isinstance(values.dtype, np.dtype) or column.type in {"string", "binary", "datetime"}:
-        raise _wrong(column)
-    size = values.dtype.itemsize
-    widens = (
+        pass
+    raise _wrong(column)
+
+
+def _widens(values: pd.Series[Any], kind: str, wanted: np.dtype[Any]) -> bool:
+    """Whether every value of a column of numbers is one of the wanted type."""
+    size = getattr(values.dtype, "itemsize", 0)
+    return bool(
         (kind == wanted.kind and size <= wanted.itemsize)
         or (kind == "u" and wanted.kind == "i" and size < wanted.itemsize)
         or (kind in "iu" and wanted == np.float64 and size <= 4)  # noqa: PLR2004 -- bytes: a double holds every 32-bit integer
+        or (values.dtype == np.int64 and wanted.kind == "f" and values.isin([0, 1]).all())
     )
-    if widens or (values.dtype == np.int64 and wanted.kind == "f" and values.isin([0, 1]).all()):
-        return values.astype(wanted)
-    raise _wrong(column)
 
 
 def _wrong(column: Column) -> Exception:

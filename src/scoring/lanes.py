@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from scoring.exchange import Exchange
     from scoring.metrics import Metrics
+    from scoring.model import Model
+    from scoring.settings import Settings
     from scoring.table import Table
 
 Encoded = tuple[bytes, bytes, tuple[tuple[bytes, bytes], ...]]  # body, content type, further headers
@@ -49,22 +51,15 @@ class Job:
 class Lane:
     """A queue of jobs before a model. All its methods but `_work` belong to the event loop."""
 
-    def __init__(  # noqa: PLR0913 -- each a fact of the lane
-        self,
-        predict: Callable[..., Any],
-        metrics: Metrics,
-        *,
-        threads: int,
-        max_rows: int,
-        seconds: tuple[float, float],
-        limits: tuple[int, float],
-    ) -> None:
-        self._predict = predict
+    def __init__(self, model: Model, metrics: Metrics, settings: Settings, *, threads: int, max_rows: int) -> None:
+        self._predict = model.predict
         self._metrics = metrics
         self._threads = threads
         self._max_rows = max_rows  # in a shared predict; 0: none is shared
-        self._seconds, self._row_seconds = seconds  # a predict takes, as a running mean; a row among many
-        self._max_waiting, self._max_wait = limits
+        self._may_be_inline = model.is_steady
+        self._seconds = model.predict_seconds  # a predict takes, as a running mean
+        self._row_seconds = model.row_seconds
+        self._max_waiting, self._max_wait = settings.max_waiting, settings.max_wait
         self._waiting: deque[Job] = deque()
         self._rows = 0
         self._running = 0
@@ -108,7 +103,7 @@ class Lane:
         """Start one predict: here when it will be short, else in a thread."""
         self._scheduled = False
         jobs = self._take()
-        if jobs and jobs[0].run is None and self._expected(jobs) < INLINE:
+        if jobs and jobs[0].run is None and self._may_be_inline and self._expected(jobs) < INLINE:
             self._deliver(*self._work(jobs))
         elif jobs:
             self._running += 1
@@ -154,7 +149,7 @@ class Lane:
         try:
             if first.run:
                 return [(first, first.encode(first.run()))], first.exchange.rows
-            tables = [job.table for job in jobs]
+            tables = [job.table for job in jobs if job.table]
             predictions = self._predict(tables, first.method, first.params)
             if len(jobs) == 1:
                 return [(first, first.encode(predictions))], first.table.n  # type: ignore[union-attr]

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 
 from scoring import signature
@@ -123,20 +124,22 @@ def _load(folder: Path, identity: Identity, mlmodel: dict[str, Any], batching: s
     return model
 
 
-def _answer_example(model: Model, given: Signature, batching: str) -> None:
+def _answer_example(model: Model, takes: Signature, batching: str) -> None:
     """Have the model answer its own example; learn from it which short ways are right."""
-    decoder = decoder_for(given)
+    decoder = decoder_for(takes)
     example = decoder.decode(model.example) if decoder and model.example else None
-    if example is None and model.example and given.columns:
+    if example is None and model.example and takes.columns:
         from scoring import forms  # noqa: PLC0415 -- most examples are plain
 
-        example = forms.to_table(forms.parse(model.example, 32), given.columns)
+        example = forms.to_table(forms.parse(model.example, 32), takes.columns)
     if example is None:
         model.joins = batching == "on" and decoder is not None
         return
     if isinstance(model, EstimatorModel):
         model.choose_way(example)
-    model.predict([example], *model.default)  # the first time costs more
+    for method in model.methods:  # the first time costs more than others
+        if isinstance(given := model.predict([example], method, model.default[1]), np.ndarray):
+            model.gives[method] = given.dtype
     model.predict_seconds = _time_predict(model, [example])
     many = [example] * (MANY // example.n + 1)
     model.row_seconds = _time_predict(model, many) / (len(many) * example.n)

@@ -45,9 +45,11 @@ class Model:
         self.example = example  # a body for /invocations, as the model was logged with
         self.methods: tuple[str, ...] = ("predict",)
         self.classes: list[Any] | None = None
+        self.gives: dict[str, np.dtype[Any]] = {}  # the type of each method's predictions, where they are an array
         self.joins = False  # whether requests may share a predict
         self.load_seconds = 0.0
-        self.predict_seconds = 0.0  # what predicting its example took
+        self.is_steady = True  # whether a predict takes as long as the one before
+        self.predict_seconds = 1.0  # what predicting its example took, or a guess
         self.row_seconds = 0.0  # what a row costs among many
 
     @property

@@ -115,7 +115,7 @@ def schemas() -> Object:
 
 def health() -> Object:
     """Return the paths that tell how the server is."""
-    line = {JSON: {}}  # MLflow calls it JSON, and it is none
+    line: Object = {JSON: {}}  # MLflow calls it JSON, and it is none
     return {
         "/ping": _get("ping", "MLflow's health check: an empty line", line, "health"),
         "/health": _get("health", "The same as /ping", line, "health"),

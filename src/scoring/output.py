@@ -45,8 +45,6 @@ def _dump(value: Any) -> str:  # noqa: ANN401 -- any JSON
 def _default(value: Any) -> Any:  # noqa: ANN401 -- whatever JSON does not know
     if isinstance(value, np.ndarray):
         return value.tolist()
-    if isinstance(value, np.datetime64):
-        return str(np.datetime_as_string(value))
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, bytes | bytearray):

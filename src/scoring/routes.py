@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,9 @@ class _Routes:
         """Say what the model takes and gives."""
         self._check(request)
         model = self._app.scorer.model
-        return JSONResponse(v2.metadata(model.identity, model.signature.columns, model.methods, "mlflow"))
+        return JSONResponse(
+            v2.metadata(model.identity, model.signature.columns, {name: v2.datatype(kind) for name, kind in model.gives.items()})
+        )
 
     async def model_ready(self, request: Request) -> Response:
         """Answer whether the model can be called."""
@@ -126,9 +129,11 @@ class _Routes:
         """Return what a page or a client needs to know of the model."""
         model = self._app.scorer.model
         identity, columns = model.identity, model.signature.columns
-        output = "class" if model.classes else "number" if columns and type(model).__name__ == "EstimatorModel" else "object"
+        kind = model.gives["predict"].kind if "predict" in model.gives else ""
+        output = "class" if model.classes else "number" if kind and kind in "biuf" else "text" if kind == "U" else "object"
+        metrics = {name: value for name, value in identity.metrics.items() if math.isfinite(value)}  # JSON knows no other
         return {
-            "name": identity.name, "version": identity.version, "run": identity.run, "metrics": identity.metrics,
+            "name": identity.name, "version": identity.version, "run": identity.run, "metrics": metrics,
             "methods": list(model.methods), "classes": model.classes, "params": list(model.signature.params),
             "columns": None if columns is None else [{"name": each.name, "type": each.type, "required": each.required} for each in columns],
             "example": model.example_json(), "output": output, "mlflow_version": MLFLOW, "api_keys": self._app.keys.needed,

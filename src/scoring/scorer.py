@@ -37,12 +37,11 @@ class Scorer:
         self._columns = model.signature.columns
         self._decoder = decoder_for(model.signature)
         self._quick = SWIFT if model.signature.is_numeric or model.signature.tensor else HEAVY
-        seconds = (model.predict_seconds, model.row_seconds)
-        limits = (settings.max_waiting, settings.max_wait)
-        joins = settings.max_batch if model.joins else 0
-        threads = 1 if model.joins else settings.threads or THREADS
-        self._light = Lane(model.predict, metrics, threads=threads, max_rows=joins, seconds=seconds, limits=limits)
-        self._heavy = Lane(model.predict, metrics, threads=HEAVY_THREADS, max_rows=0, seconds=seconds, limits=limits)
+        self._light = Lane(
+            model, metrics, settings,
+            threads=1 if model.joins else settings.threads or THREADS, max_rows=settings.max_batch if model.joins else 0,
+        )  # fmt: skip
+        self._heavy = Lane(model, metrics, settings, threads=HEAVY_THREADS, max_rows=0)
         name, version = _header(model.identity.name), _header(model.identity.version)
         self.headers = b"x-model-name: %s\r\nx-model-version: %s\r\n" % (name, version)
         self.header_list = [(b"x-model-name", name), (b"x-model-version", version)]
@@ -68,10 +67,10 @@ class Scorer:
         elif self._columns is None:
             self._queue_by_itself(exchange, mime)
         elif len(body) > ODD:
-            self._heavy.submit(Job(exchange, _encode, run=lambda: self._read_and_predict(exchange, mime)))
+            self._heavy.submit(Job(exchange, _as_it_is, run=lambda: self._read_and_answer(exchange, mime)))
         else:
-            table, given = self._read(body, mime)
-            self._submit(exchange, table, _encode, *self.model.params_of(given))
+            table, given, encode = self._read(body, mime)
+            self._submit(exchange, table, encode, *self.model.params_of(given))
 
     def infer(self, exchange: Exchange) -> None:
         """Take a request of the Open Inference Protocol; raise Refusal for what is none."""
@@ -125,25 +124,30 @@ class Scorer:
         lane = self._heavy if self._decoder else self._light
         lane.submit(Job(exchange, lambda done: _encode_bare(done[0]) if done[1] else _encode(done[0]), run=run))
 
-    def _read_and_predict(self, exchange: Exchange, mime: bytes) -> Any:  # noqa: ANN401 -- predictions
-        table = self._decoder.decode(exchange.body) if self._decoder and mime is JSON else None
+    def _read_and_answer(self, exchange: Exchange, mime: bytes) -> Encoded:
+        encode: Callable[[Any], Encoded] = _encode
         method, params = self.model.default
+        table = self._decoder.decode(exchange.body) if self._decoder and mime is JSON else None
         if table is None:
-            table, given = self._read(exchange.body, mime)
+            table, given, encode = self._read(exchange.body, mime)
             method, params = self.model.params_of(given)
         self._check_rows(exchange, table)
-        return self.model.predict([table], method, params)
+        return encode(self.model.predict([table], method, params))
 
-    def _read(self, body: bytes, mime: bytes) -> tuple[Table, Any]:
-        """Read any form of input; return the rows and the params."""
+    def _read(self, body: bytes, mime: bytes) -> tuple[Table, Any, Callable[[Any], Encoded]]:
+        """Read any form of input; return the rows, the params, and what makes the answer."""
         from scoring import forms  # noqa: PLC0415 -- brings pandas
 
+        columns = self._columns or ()
         if mime == CSV:
-            return forms.from_csv(body, self._columns or ()), None
+            return forms.from_csv(body, columns), None, _encode
         if mime == PARQUET:
-            return forms.from_parquet(body, self._columns or ()), None
+            return forms.from_parquet(body, columns), None, _encode
         value = forms.parse(body, self._settings.max_depth)
-        return forms.to_table(value, self._columns or ()), value.get("params")
+        if forms.is_message(value):
+            params = {each["name"]: value.pop(each["name"]) for each in self.model.signature.params if each["name"] in value}
+            return forms.from_message(value, columns), params or None, _encode_bare
+        return forms.to_table(value, columns), value.get("params"), _encode
 
     def _check_rows(self, exchange: Exchange, table: Table) -> None:
         if table.n > self._settings.max_rows:
@@ -155,6 +159,10 @@ def _encode(predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gi
     return output.encode(predictions), JSON, ()
 
 
+def _as_it_is(answer: Encoded) -> Encoded:
+    return answer
+
+
 def _encode_bare(predictions: Any) -> Encoded:  # noqa: ANN401 -- as above
     return output.encode_bare(predictions), JSON, ()
 
@@ -163,7 +171,7 @@ def _encode_bare(predictions: Any) -> Encoded:  # noqa: ANN401 -- as above
 def media_type(content_type: bytes) -> bytes:
     """Return the media type of a request, one of the three; raise Refusal (415) for others, as MLflow does."""
     kind, *parameters = [part.strip() for part in content_type.split(b";")]
-    given = {name.strip(): value.strip() for name, _, value in (each.partition(b"=") for each in parameters)}
+    given = {name: value for name, _, value in (each.partition(b"=") for each in parameters)}
     if given.pop(b"charset", b"utf-8").lower() != b"utf-8":
         raise Refusal(415, "the server takes UTF-8 only")
     if given:

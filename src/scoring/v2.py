@@ -121,14 +121,14 @@ def encode(request: Request, identity: Identity, method: str, predictions: Any) 
         outputs = {name: array for name, array in outputs.items() if name in wanted}
     described, parts = [], []
     for name, array in outputs.items():
-        datatype = NAMES.get(array.dtype, "BYTES")
-        tensor: dict[str, Any] = {"name": name, "datatype": datatype, "shape": list(array.shape)}
+        kind = datatype(array.dtype)
+        tensor: dict[str, Any] = {"name": name, "datatype": kind, "shape": list(array.shape)}
         if request.wants_binary(name):
-            part = array.tobytes() if datatype != "BYTES" else b"".join(_prefixed(value) for value in array.reshape(-1))
+            part = array.tobytes() if kind != "BYTES" else b"".join(_prefixed(value) for value in array.reshape(-1))
             tensor["parameters"] = {"binary_data_size": len(part)}
             parts.append(part)
         else:
-            tensor["data"] = array.reshape(-1).tolist() if datatype != "BYTES" else [_text(value) for value in array.reshape(-1)]
+            tensor["data"] = array.reshape(-1).tolist() if kind != "BYTES" else [_text(value) for value in array.reshape(-1)]
         described.append(tensor)
     answer: dict[str, Any] = {"model_name": identity.name, "model_version": identity.version, "outputs": described}
     if request.infer.id is not None:
@@ -139,11 +139,16 @@ def encode(request: Request, identity: Identity, method: str, predictions: Any) 
     return b"".join([head, *parts]), BINARY, ((b"inference-header-content-length", str(len(head)).encode()),)
 
 
-def metadata(identity: Identity, columns: Sequence[Column] | None, methods: Sequence[str], platform: str) -> dict[str, Any]:
+def datatype(kind: np.dtype[Any]) -> str:
+    """Return the protocol's name of a numpy type."""
+    return NAMES.get(kind, "BYTES")
+
+
+def metadata(identity: Identity, columns: Sequence[Column] | None, outputs: dict[str, str]) -> dict[str, Any]:
     """Return what `GET /v2/models/{name}` answers; -1 is any number of rows."""
     inputs = [{"name": column.name, "datatype": OF_COLUMNS.get(column.type, "BYTES"), "shape": [-1]} for column in columns or ()]
-    outputs = [{"name": name, "datatype": "FP64", "shape": [-1] if name == "predict" else [-1, -1]} for name in methods]
-    return {"name": identity.name, "versions": [identity.version], "platform": platform, "inputs": inputs, "outputs": outputs}
+    given = [{"name": name, "datatype": kind, "shape": [-1] if name == "predict" else [-1, -1]} for name, kind in outputs.items()]
+    return {"name": identity.name, "versions": [identity.version], "platform": "mlflow", "inputs": inputs, "outputs": given}
 
 
 def _from_json(tensor: _Tensor) -> np.ndarray:
@@ -163,7 +168,7 @@ def _from_json(tensor: _Tensor) -> np.ndarray:
                 raise words
             array = given
         return array.astype(kind or object).reshape(tensor.shape)
-    except (ValueError, TypeError, OverflowError, RecursionError, msgspec.MsgspecError):
+    except (ValueError, TypeError, OverflowError, RuntimeError, msgspec.MsgspecError):  # simdjson's are RuntimeErrors, some of them
         raise words from None
 
 
@@ -190,4 +195,4 @@ def _prefixed(value: Any) -> bytes:  # noqa: ANN401 -- a prediction
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 -- a prediction
-    return value if isinstance(value, str) else output.encode_bare(value).decode()
+    return str(value) if isinstance(value, str) else output.encode_bare(value).decode()  # numpy's strings are no plain ones

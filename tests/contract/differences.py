@@ -1,0 +1,43 @@
+"""Where our server answers otherwise than MLflow's, on purpose: why, MLflow's status, ours, and the cases (`*` stands for anything)."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+LONGS, INTEGERS = ("C long", "C opt_long", "A b", "I l"), ("C integer", "I i")
+BEYOND_LONG = ("1e40", "1e300", "int64 max as double", "over int64")
+BEYOND_INTEGER = ("int32 max as double", "over int32", "under int32", "int64 max", "int64 min", "over exact double")
+BEYOND = [f"{column} = {value}" for column in (*LONGS, *INTEGERS) for value in BEYOND_LONG]
+BEYOND += [f"{column} = {value}" for column in INTEGERS for value in BEYOND_INTEGER]
+NO_JSON = ("set", "complex", "pairs as keys", "decimal", "duration", "NA", "frame in a dict")
+
+DIFFERENCES: dict[str, tuple[int, int, tuple[str, ...]]] = {
+    "a fraction for a long or an integer is an error; MLflow cuts it": (
+        200, 400, tuple(f"{column} = {value}: *" for column in (*LONGS, *INTEGERS) for value in ("fraction", "long decimal")),
+    ),
+    "a number beyond the type is an error in every form; MLflow wraps it in some": (
+        200, 400, tuple(f"{each}: *{form}" for each in BEYOND for form in ("split", "split, second row", "records")),
+    ),
+    "without a content type nobody knows what the body is; MLflow fails": (500, 415, ("A type none", "A type none, *")),
+    "deep nesting is a wrong request; MLflow fails": (500, 400, ("? deep*", "* inputs deep", "* instances deep")),
+    "a number of thousands of digits is a wrong request; MLflow fails": (500, 400, ("* = 5000 digits: *", "B a number of 5000 digits, *")),
+    "the same where nobody reads it does no harm; MLflow fails": (500, 200, ("A a number of 5000 digits, ignored",)),
+    "a column's name that is no text is a wrong request; MLflow fails": (500, 400, ("A split, a name that is *",)),
+    "what no JSON can hold is the model's error, in our form; MLflow fails": (500, 400, tuple(f"J output, {kind}" for kind in NO_JSON)),
+    "a trailing slash is another path; MLflow sends the caller to the one without": (307, 404, ("A trailing slash*",)),
+    "who asks for health by HEAD gets it": (405, 200, ("A HEAD ping",)),
+    "the page at / is ours": (404, 405, ("A POST root",)),
+}  # fmt: skip
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a case is meant by a pattern."""
+    return fnmatchcase(name, pattern.replace("[", "[[]"))
+
+
+def expected(name: str) -> tuple[int, int] | None:
+    """Return both statuses of a case that differs on purpose."""
+    for theirs, ours, patterns in DIFFERENCES.values():
+        if any(matches(name, pattern) for pattern in patterns):
+            return theirs, ours
+    return None
