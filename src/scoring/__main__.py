@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import warnings
 
 
 def leave(*_: object) -> None:
@@ -16,7 +15,6 @@ def main() -> None:
     """Read the settings, then answer until SIGTERM or Ctrl-C."""
     for name in (signal.SIGTERM, signal.SIGINT):  # a container's process 1 has no handlers of its own
         signal.signal(name, leave)
-    warnings.simplefilter("ignore")  # libraries' advice is for those who train models
     from scoring import settings  # noqa: PLC0415 -- a signal may come meanwhile
 
     given = settings.load()

@@ -1,58 +1,55 @@
-"""The processes: one that answers, or several behind one port. uvicorn runs and supervises them."""
+"""The process that answers, or the one above several that do. uvicorn runs and supervises them."""
 
 from __future__ import annotations
 
 import functools
 import logging
 import os
-import signal
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
 from scoring import loading
 from scoring.app import Application
 from scoring.direct import DirectProtocol
 from scoring.errors import ModelError
 from scoring.metrics import Metrics
+from scoring.supervisor import MODEL_DID_NOT_LOAD, SECONDS_TO_ANSWER, Supervisor, bind
 
 if TYPE_CHECKING:
     from scoring.settings import Settings
 
-MODEL_DID_NOT_LOAD = 3
 BACKLOG = 2048
 SHARED = "/dev/shm"  # noqa: S108 -- memory, and there where the file system cannot be written to
-SECONDS_TO_ANSWER = 15  # for a worker that its supervisor asks whether it lives
+CANNOT_LISTEN = 1
 
 
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C; return the exit code."""
-    if settings.workers > 1:
-        return _run_workers(settings)
-    config = _config(settings, None)
-    config.load()  # the model too: before the port is open, and while a signal still ends the process at once
-    uvicorn.Server(config).run()
-    return 0
-
-
-def _run_workers(settings: Settings) -> int:
+    try:
+        sockets = bind(settings.host, settings.port, settings.workers)
+    except OSError as error:
+        sys.stderr.write(f"error: cannot listen on {settings.host}:{settings.port}: {error.strerror}\n")
+        return CANNOT_LISTEN
+    if settings.workers == 1:
+        config = _config(settings, None)
+        config.load()  # the model too: before the port is open, and while a signal still ends the process at once
+        uvicorn.Server(config).run(sockets)
+        return 0
     with tempfile.NamedTemporaryFile(prefix="scoring-", dir=SHARED if Path(SHARED).is_dir() else None) as shared:
-        config = _config(settings, Path(shared.name))
-        supervisor = _Supervisor(config, [config.bind_socket()])
+        supervisor = Supervisor(_config(settings, Path(shared.name)), sockets)
         supervisor.run()
-    return MODEL_DID_NOT_LOAD if any(process.exitcode == MODEL_DID_NOT_LOAD for process in supervisor.processes) else 0
+    return supervisor.exit_code
 
 
 def _config(settings: Settings, shared: Path | None) -> uvicorn.Config:
     return uvicorn.Config(
         functools.partial(_make, settings, shared),
         factory=True,
-        host=settings.host,
-        port=settings.port,
         workers=settings.workers,
         http="httptools" if settings.cors_origins else DirectProtocol,  # CORS is a matter of the ASGI way
         loop="uvloop",
@@ -73,6 +70,7 @@ def _config(settings: Settings, shared: Path | None) -> uvicorn.Config:
 
 def _make(settings: Settings, shared: Path | None) -> Application:
     """Load the model and make the application of one process; end it with one line and code 3 when the model does not load."""
+    warnings.simplefilter("ignore")  # libraries' advice is for those who train models
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
         application = Application(settings, loading.load(settings), Metrics(shared))
@@ -82,13 +80,3 @@ def _make(settings: Settings, shared: Path | None) -> Application:
     identity, seconds = application.scorer.model.identity, application.scorer.model.load_seconds
     logging.getLogger("scoring").info("loaded %s %s in %.1f s, process %d", identity.name, identity.version, seconds, os.getpid())
     return application
-
-
-class _Supervisor(Multiprocess):
-    """uvicorn's supervisor; a change of model is each worker's own affair."""
-
-    def handle_hup(self) -> None:
-        """Pass the signal on."""
-        for process in self.processes:
-            if process.pid:
-                os.kill(process.pid, signal.SIGHUP)

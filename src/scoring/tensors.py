@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 
     from scoring.signature import Column
 
+EXACT = 2.0**53  # below this a double holds every whole number
+
 
 def to_table(arrays: dict[str, np.ndarray], columns: Sequence[Column]) -> Table:
     """Return the rows: one tensor a column ([n] or [n, 1]), or one tensor [n, columns] for columns of numbers. Raises Refusal."""
-    if len(arrays) == 1 and [column.name for column in columns] != list(arrays):
-        return _of_matrix(next(iter(arrays.values())), columns)
+    if len(arrays) == 1:
+        name, array = next(iter(arrays.items()))
+        if all(column.name != name for column in columns) or (len(columns) > 1 and array.shape[1:] == (len(columns),)):
+            return _of_matrix(array, columns)
     present = [column for column in columns if column.required or column.name in arrays]
     if missing := [column.name for column in present if column.name not in arrays]:
         raise bad(f"inputs that the model needs are missing: {', '.join(missing)}")
@@ -32,7 +37,7 @@ def to_table(arrays: dict[str, np.ndarray], columns: Sequence[Column]) -> Table:
         raise bad("the inputs have different numbers of rows")
     typed = {column.name: _as_type(arrays[column.name].reshape(-1), column) for column in present}
     n = len(next(iter(typed.values())))
-    if len(present) == len(columns) and all(column.type in NUMBERS for column in columns):
+    if len(present) == len(columns) and all(column.type in NUMBERS for column in columns) and _may_be_block(list(typed.values())):
         return Table(n, block=np.column_stack(list(typed.values())))
     import pandas as pd  # noqa: PLC0415 -- numbers do without
 
@@ -44,7 +49,23 @@ def to_matrix(arrays: dict[str, np.ndarray], kind: str, width: int) -> Table | N
     array = next(iter(arrays.values())) if len(arrays) == 1 else np.array(0)
     if array.ndim != 2 or array.shape[1] != width or not np.can_cast(array.dtype, kind, "same_kind"):  # noqa: PLR2004 -- a matrix
         return None
-    return Table(len(array), block=array.astype(kind, copy=False))
+    with np.errstate(over="ignore"):
+        typed = array.astype(kind, copy=False)
+    return None if _overflows(array, typed) else Table(len(array), block=typed)
+
+
+def _may_be_block(typed: list[np.ndarray]) -> bool:
+    """Whether columns keep their values in a matrix: among floats, large integers would not."""
+    if np.result_type(*typed).kind == "i":
+        return True
+    return all(np.abs(each, dtype=np.float64).max(initial=0) < EXACT for each in typed if each.dtype == np.int64)
+
+
+def _overflows(array: np.ndarray, typed: np.ndarray) -> bool:
+    """Whether an array lost a value, more than the last digits of a fraction, when it became another type."""
+    if typed.dtype.kind == "i":
+        return not np.array_equal(typed, array)
+    return typed.itemsize < array.itemsize and bool((np.isinf(typed) & ~np.isinf(array)).any())
 
 
 def _of_matrix(array: np.ndarray, columns: Sequence[Column]) -> Table:
@@ -53,7 +74,7 @@ def _of_matrix(array: np.ndarray, columns: Sequence[Column]) -> Table:
     if any(column.type not in NUMBERS for column in columns):
         raise bad("not all columns are numbers: send one tensor a column")
     for at, column in enumerate(columns):
-        if column.type in {"long", "integer"}:
+        if column.type != "double":
             _as_type(array[:, at], column)
     return Table(len(array), block=array)
 
@@ -62,17 +83,30 @@ def _as_type(array: np.ndarray, column: Column) -> Any:  # noqa: ANN401 -- an ar
     """Return a column's values as the signature's type; raise Refusal where that would lose something."""
     words = bad(f"input {column.name} holds a value that is no {column.type}")
     try:
-        if column.type in {"string", "datetime"}:
-            text = [value.decode() if isinstance(value, bytes) else str(value) for value in array.tolist()]
-            return text if column.type == "string" else np.array(text, dtype="datetime64[ns]")
-        if column.type == "binary":
-            return [value.encode() if isinstance(value, str) else bytes(value) for value in array.tolist()]
+        if column.type in {"string", "binary", "datetime"}:
+            if array.dtype != object:
+                raise words
+            return _from_bytes(array.tolist(), column.type)
         if array.dtype.kind not in "biuf" or (column.type == "boolean" and array.dtype.kind != "b"):
             raise words
         with np.errstate(all="ignore"):
             typed = array.astype(SCALARS[column.type])
-        if column.type in {"long", "integer"} and not np.array_equal(typed, array):
+        if _overflows(array, typed):
             raise words
-    except (ValueError, TypeError, OverflowError, UnicodeDecodeError):
+    except (ValueError, TypeError, OverflowError):  # UnicodeDecodeError is one
         raise words from None
     return typed
+
+
+def _from_bytes(values: list[Any], kind: str) -> Any:  # noqa: ANN401 -- an array, or what pandas makes of text
+    """Return BYTES (text, where they came in JSON) as a column."""
+    if kind == "binary":
+        return [value if isinstance(value, bytes) else value.encode() for value in values]
+    text = [value.decode() if isinstance(value, bytes) else value for value in values]
+    if kind == "string":
+        return text
+    import pandas as pd  # noqa: PLC0415 -- numbers do without
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pd.to_datetime(pd.Series(text, dtype=object)).astype(SCALARS[kind])

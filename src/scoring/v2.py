@@ -5,8 +5,11 @@ Sources: kserve/open-inference-protocol specification/protocol/inference_rest.md
 
 from __future__ import annotations
 
+import json
+import re
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,11 +28,18 @@ if TYPE_CHECKING:
     from scoring.signature import Column
 
 LARGE = 4096  # bytes; from here on simdjson reads numbers straight into an array
+LONGEST = 18  # digits of a length
+BRACKETS = re.compile(rb"[\[\s]*")
+DEEPEST = 32  # dimensions that nested data may have
 BINARY = b"application/octet-stream"
 TYPES = {
     "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
     "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64", "FP16": "float16", "FP32": "float32", "FP64": "float64",
+    "BYTES": "object",
 }  # fmt: skip
+ITEMS: dict[str, Any] = {"b": bool, "i": int, "u": int, "f": float, "O": str}  # by numpy's kind, what stands in JSON
+METHODS = {"predict_proba", "predict"}
+FAILURES = (ValueError, TypeError, KeyError, OverflowError, RuntimeError, msgspec.MsgspecError, struct.error)  # of numpy, simdjson, …
 NAMES = {np.dtype(kind): name for name, kind in TYPES.items()}
 OF_COLUMNS = {"double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL"}  # all others: BYTES
 
@@ -65,25 +75,31 @@ class Request:
     binary: memoryview
 
     def params(self) -> dict[str, Any] | None:
-        """Return the parameters that are meant for the model."""
+        """Return the parameters that are meant for the model; an output that is named as a method asks for that method."""
         given = {name: value for name, value in (self.infer.parameters or {}).items() if name != "binary_data_output"}
+        if len(wanted := {each.name for each in self.infer.outputs or ()} & METHODS) == 1:
+            given.setdefault("method", wanted.pop())
         return given or None
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the input tensors by name; raise Refusal for one that is none."""
         found: dict[str, np.ndarray] = {}
         at = 0
-        for tensor in self.infer.inputs:
+        for number, tensor in enumerate(self.infer.inputs, 1):
             size = (tensor.parameters or {}).get("binary_data_size")
-            if size is not None:
-                if not isinstance(size, int) or not 0 <= size <= len(self.binary) - at:
-                    raise bad(f"input {tensor.name}: binary_data_size is more than there is")
-                found[tensor.name] = _from_binary(tensor, self.binary[at : at + size])
-                at += size
-            else:
-                found[tensor.name] = _from_json(tensor)
-        if at != len(self.binary) or len(found) != len(self.infer.inputs):
-            raise bad("the binary data, or the names of the inputs, do not fit the request")
+            if size is not None and (type(size) is not int or not 0 <= size <= len(self.binary) - at):
+                raise bad(f"input {number}: binary_data_size is not the size of its data")
+            try:
+                if any(length < 0 for length in tensor.shape):
+                    raise ValueError(tensor.shape)
+                found[tensor.name] = _from_json(tensor) if size is None else _from_binary(tensor, self.binary[at : at + size])
+            except FAILURES:
+                raise bad(f"input {number}: the data are not what its datatype and shape say") from None
+            at += size or 0
+        if at != len(self.binary):
+            raise bad("there are more binary data than the inputs say")
+        if len(found) != len(self.infer.inputs):
+            raise bad("two inputs have the same name")
         return found
 
     def wants_binary(self, name: str) -> bool:
@@ -98,7 +114,7 @@ def parse(body: bytes, header_length: bytes | None) -> Request:
     """Parse a request; `header_length` says where its JSON ends and binary data begins. Raises Refusal."""
     end = len(body)
     if header_length is not None:
-        if not header_length.isdigit() or int(header_length) > len(body):
+        if not header_length.isdigit() or len(header_length) > LONGEST or int(header_length) > len(body):
             raise bad("Inference-Header-Content-Length is not the length of the JSON")
         end = int(header_length)
     try:
@@ -112,12 +128,12 @@ def encode(request: Request, identity: Identity, method: str, predictions: Any) 
     """Return the answer: one output named as the method, or one a column of a DataFrame."""
     by_column = hasattr(predictions, "columns") and hasattr(predictions, "iloc")
     if isinstance(predictions, dict) or by_column:
-        outputs = {str(name): np.asarray(predictions[name]) for name in predictions}
+        outputs = {str(name): _array(predictions[name]) for name in predictions}
     else:
-        outputs = {method: np.asarray(predictions)}
+        outputs = {method: _array(predictions)}
     if wanted := {each.name for each in request.infer.outputs or ()}:
-        if unknown := wanted - outputs.keys():
-            raise bad(f"there is no such output: {', '.join(sorted(unknown))}")
+        if wanted - outputs.keys():
+            raise bad(f"there is no such output here; there is {', '.join(outputs)}")
         outputs = {name: array for name, array in outputs.items() if name in wanted}
     described, parts = [], []
     for name, array in outputs.items():
@@ -152,41 +168,69 @@ def metadata(identity: Identity, columns: Sequence[Column] | None, outputs: dict
 
 
 def _from_json(tensor: _Tensor) -> np.ndarray:
-    words = bad(f"input {tensor.name}: the data are not what its datatype and shape say")
-    kind = TYPES.get(tensor.datatype)
-    if (kind is None and tensor.datatype != "BYTES") or any(length < 0 for length in tensor.shape):
-        raise words
-    raw = bytes(tensor.data)
+    """Return a tensor whose data are JSON, flat or nested as its shape; raise one of FAILURES."""
+    kind, raw, shape = np.dtype(TYPES[tensor.datatype]), bytes(tensor.data), tuple(tensor.shape)
+    depth = BRACKETS.match(raw)[0].count(b"[")  # type: ignore[index]
+    if depth not in {1, len(shape)} or not 1 <= depth <= DEEPEST:
+        raise ValueError(shape)
+    array = _from_large(raw, shape) if len(raw) > LARGE and kind.kind == "f" else None
+    if array is None:
+        array = np.array(_reader(ITEMS[kind.kind], depth).decode(raw), "float64" if kind.kind == "f" else kind)
+        if depth > 1 and array.shape != shape:
+            raise ValueError(shape)
+    if array.dtype != kind:
+        with np.errstate(over="ignore"):
+            array = array.astype(kind)
+        if not np.isfinite(array).all():  # JSON has numbers only: this one is too large for the type
+            raise OverflowError
+    return array.reshape(shape)
+
+
+def _from_large(raw: bytes, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return many numbers, read straight into an array; None unless they are plainly flat, or rows."""
     try:
-        if len(raw) > LARGE and tensor.datatype in {"FP64", "FP32"}:
-            parsed: Any = simdjson.Parser().parse(raw)
-            array = np.frombuffer(parsed.as_buffer(of_type="d"), np.float64)
-        else:
-            given = np.array(msgspec.json.decode(raw), dtype=object).reshape(-1)
-            fits = {"b": bool, "i": int, "u": int, "f": int | float}[np.dtype(kind).kind] if kind else str
-            if any(not isinstance(value, fits) or (isinstance(value, bool) and kind != "bool") for value in given):
-                raise words
-            array = given
-        return array.astype(kind or object).reshape(tensor.shape)
-    except (ValueError, TypeError, OverflowError, RuntimeError, msgspec.MsgspecError):  # simdjson's are RuntimeErrors, some of them
-        raise words from None
+        parsed: Any = simdjson.Parser().parse(raw)
+        rows = raw.count(b"[") - 1  # simdjson flattens whatever is nested
+        if rows and (rows, *set(map(len, parsed))) != shape:
+            return None
+        return np.frombuffer(parsed.as_buffer(of_type="d"), np.float64)
+    except FAILURES:
+        return None
+
+
+@lru_cache(256)
+def _reader(item: Any, depth: int) -> msgspec.json.Decoder[Any]:  # noqa: ANN401 -- a type
+    for _ in range(depth):
+        item = list[item]
+    return msgspec.json.Decoder(item)
 
 
 def _from_binary(tensor: _Tensor, data: memoryview) -> np.ndarray:
-    words = bad(f"input {tensor.name}: the binary data are not what its datatype and shape say")
-    try:
-        if tensor.datatype != "BYTES":
-            return np.frombuffer(data, np.dtype(TYPES[tensor.datatype]).newbyteorder("<")).reshape(tensor.shape)
+    """Return a tensor whose data are binary; raise one of FAILURES."""
+    kind = np.dtype(TYPES[tensor.datatype])
+    if tensor.datatype == "BYTES":
         values, at = [], 0
         while at < len(data):
             (length,) = struct.unpack_from("<I", data, at)
-            if at + 4 + length > len(data):
-                raise words
-            values.append(bytes(data[at + 4 : at + 4 + length]))
             at += 4 + length
-        return np.array(values, dtype=object).reshape(tensor.shape)
-    except (ValueError, KeyError, struct.error):
-        raise words from None
+            if at > len(data):
+                raise ValueError(length)
+            values.append(bytes(data[at - length : at]))
+        array = np.empty(len(values), object)
+        array[:] = values
+    elif tensor.datatype == "BOOL" and np.frombuffer(data, np.uint8).max(initial=0) > 1:
+        raise ValueError(kind)
+    else:  # a copy: the model may want to write, and the numbers to be aligned
+        array = np.frombuffer(data, kind.newbyteorder("<")).astype(kind)
+    return array.reshape(tensor.shape)
+
+
+def _array(predictions: Any) -> np.ndarray:  # noqa: ANN401 -- whatever a model gives
+    try:
+        array = np.atleast_1d(np.asarray(predictions))
+    except ValueError:  # rows of different lengths
+        array = np.array(predictions, dtype=object)
+    return np.datetime_as_string(array) if array.dtype.kind == "M" else array
 
 
 def _prefixed(value: Any) -> bytes:  # noqa: ANN401 -- a prediction
@@ -195,4 +239,8 @@ def _prefixed(value: Any) -> bytes:  # noqa: ANN401 -- a prediction
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 -- a prediction
-    return str(value) if isinstance(value, str) else output.encode_bare(value).decode()  # numpy's strings are no plain ones
+    """Return text as it is, what JSON writes as text without its quotes, and all else as JSON."""
+    if isinstance(value, str):
+        return str(value)  # numpy's strings are no plain ones
+    text = output.encode_bare(value).decode()
+    return json.loads(text) if text.startswith('"') else text

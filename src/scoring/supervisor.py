@@ -1,0 +1,92 @@
+"""Several worker processes behind one port: uvicorn's supervisor, with a socket for each worker."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from socket import AI_PASSIVE, SO_REUSEADDR, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET, getaddrinfo, socket
+from typing import TYPE_CHECKING
+
+from uvicorn.supervisors import multiprocess
+
+if TYPE_CHECKING:
+    from uvicorn import Config
+
+MODEL_DID_NOT_LOAD = 3
+SECONDS_TO_ANSWER = 15  # for a worker that is asked whether it lives
+logger = logging.getLogger("scoring")
+
+
+def bind(host: str, port: int, workers: int) -> list[socket]:
+    """Bind the port, for each worker; raise OSError when it is taken.
+
+    Linux spreads connections over sockets that share a port, where workers on one socket leave it to chance who takes how many. The sockets
+    stay open in this process, so that no connection is lost that comes while a worker is replaced.
+    """
+    family, _, _, _, address = getaddrinfo(host or None, port, type=SOCK_STREAM, flags=AI_PASSIVE)[0]
+    sockets = [_bind(family, address, shared=False)]
+    if workers > 1 and sys.platform == "linux":
+        sockets.pop().close()  # it was free: nobody else has it
+        sockets = [_bind(family, address, shared=True) for _ in range(workers)]
+    return sockets
+
+
+def _bind(family: int, address: tuple[object, ...], *, shared: bool) -> socket:
+    bound = socket(family, SOCK_STREAM)
+    bound.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+    if shared:
+        bound.setsockopt(SOL_SOCKET, SO_REUSEPORT, 1)
+    bound.bind(address)
+    bound.set_inheritable(True)
+    return bound
+
+
+class Supervisor(multiprocess.Multiprocess):
+    """Starts the workers, replaces those that die, and ends them."""
+
+    def __init__(self, config: Config, sockets: list[socket]) -> None:
+        super().__init__(config, sockets)
+        self._has_answered = False
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what there is to say is said here
+
+    @property
+    def exit_code(self) -> int:
+        """What the workers' end means."""
+        return MODEL_DID_NOT_LOAD if any(process.exitcode == MODEL_DID_NOT_LOAD for process in self.processes) else 0
+
+    def init_processes(self) -> None:
+        """Start the workers: the first alone, since a model that does not load need say so only once."""
+        for at in range(self.processes_num):
+            self.processes.append(self._start(at))
+            while not self._has_answered and not self.should_exit.is_set():
+                self.handle_signals()
+                self._has_answered = self.processes[0].is_ready(SECONDS_TO_ANSWER)
+                if not self.processes[0].process.is_alive():
+                    self.should_exit.set()
+                time.sleep(0.02)
+            if self.should_exit.is_set():
+                return
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace workers that have died, or hang."""
+        for at, process in enumerate(self.processes):
+            if self.should_exit.is_set() or process.is_alive(SECONDS_TO_ANSWER):
+                continue
+            process.kill()
+            process.join()
+            logger.warning("worker %s ended with code %s, and is replaced", process.pid, process.exitcode)
+            self.processes[at] = self._start(at)
+
+    def handle_hup(self) -> None:
+        """Pass the signal on: a change of model is each worker's own affair."""
+        for process in self.processes:
+            if process.pid:
+                os.kill(process.pid, signal.SIGHUP)
+
+    def _start(self, at: int) -> multiprocess.Process:
+        process = multiprocess.Process(self.config, [self.sockets[at % len(self.sockets)]])
+        process.start()
+        return process
