@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from functools import lru_cache
@@ -34,10 +35,10 @@ class AccessLog:
 
     def flush(self) -> None:
         """Write what has been gathered."""
-        if self._lines:
-            sys.stdout.buffer.write(b"\n".join(self._lines) + b"\n")
+        lines, self._lines = self._lines, []
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            sys.stdout.buffer.write(b"".join(line + b"\n" for line in lines))
             sys.stdout.buffer.flush()
-            self._lines.clear()
 
 
 @lru_cache(64)

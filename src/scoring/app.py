@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from scoring.access import AccessLog
+from scoring.direct import HOPELESS, LATE, TOO_LARGE
 from scoring.errors import Refusal, full
 from scoring.exchange import JSON, Exchange, request_id
 from scoring.keys import Keys
@@ -104,15 +105,20 @@ class Application:
 
     async def _exchange(self, handler: Callable[[Exchange], None], path: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = AsgiExchange(self, path, scope["headers"])
+        gone: asyncio.Future[None] | None = None
         try:
             async with asyncio.timeout(self.settings.request_timeout):
                 if await exchange.read(receive):
+                    gone = asyncio.ensure_future(_wait_until_gone(receive))
                     self.handle(exchange, handler)
-                await asyncio.wait([exchange.answered])
+                    await asyncio.wait([exchange.answered, gone], return_when=asyncio.FIRST_COMPLETED)
+                    exchange.answered.cancel()  # without effect when there is an answer
         except TimeoutError:
-            exchange.refuse(Refusal(504, "the time for one request is over"))
+            exchange.refuse(Refusal(504, "the time for one request is over") if exchange.body else Refusal(408, LATE))
         finally:
-            self.held -= len(exchange.body)
+            if gone:
+                gone.cancel()
+            exchange.drop()
         if exchange.answered.cancelled():
             self.metrics.began(-1)
             return
@@ -134,10 +140,16 @@ class Application:
                     *message.get("headers", ()),
                     *self.scorer.header_list,
                     (b"x-request-id", request_id(scope["headers"])),
+                    *(((b"connection", b"close"),) if self.draining else ()),
                 ]
             await send(message)
 
         return wrapped
+
+
+async def _wait_until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class AsgiExchange(Exchange):
@@ -146,6 +158,8 @@ class AsgiExchange(Exchange):
     def __init__(self, app: Application, path: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         super().__init__(app, path, headers)
         self.answered: asyncio.Future[tuple[int, bytes, list[tuple[bytes, bytes]]]] = asyncio.get_running_loop().create_future()
+        self.is_cut = False  # the rest of the body is not read
+        self._held = 0
 
     @property
     def is_over(self) -> bool:
@@ -155,22 +169,37 @@ class AsgiExchange(Exchange):
     async def read(self, receive: Receive) -> bool:
         """Read the body; one that is too large is refused, and False returned."""
         parts: list[bytes] = []
+        limit = self.app.settings.max_body
         size, more = 0, True
-        while more:
+        while more and size <= limit * HOPELESS:
             message = await receive()
             if message["type"] == "http.disconnect":
                 self.answered.cancel()
                 return False
             more = message.get("more_body", False)
             size += len(message["body"])
-            if size <= self.app.settings.max_body:
+            if size > limit:
+                parts.clear()
+                self.drop()
+            elif self.app.held > self.app.most:
+                self.is_cut = more
+                self.refuse(full())
+                return False
+            else:
                 parts.append(message["body"])
-        if size > self.app.settings.max_body:
-            self.refuse(Refusal(413, f"the body is larger than {self.app.settings.max_body} bytes"))
+                self._held += len(message["body"])
+                self.app.held += len(message["body"])
+        if size > limit:
+            self.is_cut = more
+            self.refuse(Refusal(413, TOO_LARGE.format(limit)))
             return False
         self.body = b"".join(parts)
-        self.app.held += len(self.body)
         return True
+
+    def drop(self) -> None:
+        """Let go of the body's share of the memory that requests may hold."""
+        self.app.held -= self._held
+        self._held = 0
 
     def answer(self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         """Keep the answer for who waits for it."""
@@ -178,7 +207,7 @@ class AsgiExchange(Exchange):
             return
         given_id = request_id(self.headers)
         ours = [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), (b"x-request-id", given_id), *headers]
-        if self.app.draining:
+        if self.app.draining or self.is_cut or status == 408:  # noqa: PLR2004 -- whose body is still to come
             ours.append((b"connection", b"close"))
         self.answered.set_result((status, body, [*ours, *self.scorer.header_list]))
         self.app.observe(self, status, given_id)

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from scoring.app import Application
 
 IDLE = 0.5  # s without a request, after which a connection is closed when the server ends
+LARGEST_HEAD = 64 * 1024  # bytes of a request's line and headers
 HOPELESS = 4  # times the largest body: so much is read and thrown away, that the client may read the answer; then the line is cut
+NO_HTTP = "this is no HTTP request, or one with too large a head"
+LATE = "the request did not arrive in time"
 TOO_LARGE = "the body is larger than {} bytes"
 
 
@@ -109,6 +112,12 @@ class DirectProtocol(HttpToolsProtocol):
     """uvicorn's protocol around the application, whose own handlers it calls."""
 
     cycle: Any  # uvicorn's, or a DirectExchange
+    exchange: DirectExchange | None = None  # the newest; requests of uvicorn's may be queued behind it
+    since = 0.0  # when the connection, or its newest request, began
+    head = 0  # bytes of the head that is arriving
+    in_head = False
+    is_whole = True  # the newest request has arrived
+    is_broken = False  # what arrived last is no HTTP
     _dated: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -116,12 +125,24 @@ class DirectProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.application: Application = self.app  # it is not wrapped: see server.py
         self.application.connections = self.connections
+        self.by_asgi = bool(self.application.settings.cors_origins)  # CORS is a matter of the ASGI way
+        self.since = time.perf_counter()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what arrived; a head without end is refused."""
+        if self.is_broken:
+            return
+        super().data_received(data)
+        if self.in_head:
+            self.head += len(data)
+            if self.head > LARGEST_HEAD:
+                self.send_400_response("")
 
     def shutdown(self) -> None:
         """End an idle connection once it has been idle for a while: a request may be on its way to it."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
-        elif self.application.draining and time.perf_counter() - getattr(self.cycle, "started", 0) < IDLE:
+        elif self.application.draining and time.perf_counter() - self.since < IDLE:
             self.loop.call_later(IDLE, self.shutdown)
         else:
             self.transport.close()
@@ -134,11 +155,29 @@ class DirectProtocol(HttpToolsProtocol):
         return self._dated[1]
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- uvicorn's words, in its plain text
-        """Answer what is no HTTP, in the form of all other errors."""
-        body = bad("this is no HTTP request").body()
+        """Answer what is no HTTP, in the form of all other errors; after the answers to what came before it."""
+        self.is_broken = True
+        is_body = not self.in_head and not self.is_whole  # of the newest cycle, which will never be whole
+        if self.cycle is None or self.cycle.response_complete or (is_body and not self.pipeline):
+            self.cut(bad(NO_HTTP))
+        elif is_body:
+            self.pipeline.popleft()
+
+    def on_response_complete(self) -> None:
+        """Go on with what is queued; what is no HTTP comes last."""
+        is_last = not self.pipeline
+        super().on_response_complete()
+        if self.is_broken and is_last:
+            self.cut(bad(NO_HTTP))
+
+    def cut(self, refusal: Refusal) -> None:
+        """Answer what never became a request, and close the connection."""
+        if self.transport.is_closing():
+            return
+        body = refusal.body()
         self.transport.write(
             b"%s%scontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
-            % (STATUS_LINE[400], self.date(), JSON, len(body), body)
+            % (STATUS_LINE[refusal.status], self.date(), JSON, len(body), body)
         )
         self.transport.close()
 
@@ -147,10 +186,13 @@ class DirectProtocol(HttpToolsProtocol):
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
+        self.since = time.perf_counter()
+        self.in_head, self.is_whole, self.head = True, False, 0
 
     def on_headers_complete(self) -> None:
         """Take the short way with a request for a prediction, if nothing about it is unusual."""
-        handler = self.application.direct.get(self.url)
+        self.in_head = False
+        handler = None if self.by_asgi else self.application.direct.get(self.url)
         parser = self.parser
         if (
             handler is not None
@@ -160,7 +202,7 @@ class DirectProtocol(HttpToolsProtocol):
             and parser.get_http_version() == "1.1"
             and not parser.should_upgrade()
         ):
-            self.cycle = DirectExchange(self, handler, self.headers)
+            self.exchange = self.cycle = DirectExchange(self, handler, self.headers)
             return
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
@@ -177,6 +219,7 @@ class DirectProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Take the end of a message."""
+        self.is_whole = True
         if not isinstance(self.cycle, DirectExchange):
             super().on_message_complete()
         elif not self.cycle.is_over:
@@ -185,16 +228,23 @@ class DirectProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a request whose client has gone."""
         super().connection_lost(exc)
-        if isinstance(self.cycle, DirectExchange) and not self.cycle.response_complete:
-            self.cycle.drop()
+        self.pipeline.clear()
+        if self.exchange and not self.exchange.response_complete:
+            self.exchange.disconnected = True
+            self.exchange.drop()
             self.application.metrics.began(-1)
 
 
 def expire(connections: Any, seconds: float, now: float) -> None:  # noqa: ANN401 -- uvicorn's set of protocols
-    """Answer requests that have taken too long; whoever has not sent its body by then is cut off."""
+    """Answer requests that have taken too long; whoever has not sent all of its request by then is cut off."""
     for connection in list(connections):
-        exchange = connection.cycle
-        if isinstance(exchange, DirectExchange) and not exchange.is_over and now - exchange.started > seconds:
+        exchange = connection.exchange
+        if exchange and not exchange.is_over and now - exchange.started > seconds:
             waits = bool(exchange.body)
             exchange.keep_alive = exchange.keep_alive and waits
-            exchange.refuse(Refusal(504, "the time for one request is over") if waits else Refusal(408, "the body did not arrive in time"))
+            exchange.refuse(Refusal(504, "the time for one request is over") if waits else Refusal(408, LATE))
+        elif now - connection.since > seconds and (connection.cycle is None or connection.cycle.response_complete):
+            if connection.in_head:
+                connection.cut(Refusal(408, LATE))
+            elif connection.cycle is None:  # it has never asked for anything; uvicorn closes those that did
+                connection.transport.close()

@@ -65,6 +65,7 @@ class Lane:
         self._running = 0
         self._scheduled = False
         self._pool: ThreadPoolExecutor | None = None
+        self._closed = False
 
     def submit(self, job: Job) -> None:
         """Queue a job; raise Refusal (503) when it would have to wait too long."""
@@ -83,9 +84,11 @@ class Lane:
         return not self._waiting and not self._running
 
     def close(self) -> None:
-        """Let the threads end when they have nothing left to do."""
-        if self._pool:
+        """Let the threads end when they have nothing left to do; what waits is still predicted."""
+        self._closed = True
+        if self._pool and self.is_idle:
             self._pool.shutdown(wait=False)
+            self._pool = None
 
     def _expected_wait(self) -> float:
         predicts = -(-self._rows // self._max_rows) if self._max_rows else len(self._waiting)
@@ -117,6 +120,8 @@ class Lane:
         self._running -= 1
         self._deliver(*worked)
         self._schedule()
+        if self._closed:
+            self.close()
 
     def _take(self) -> list[Job]:
         """Take the first job that somebody still waits for, and those behind it that may share its predict."""
@@ -158,7 +163,7 @@ class Lane:
                 end = at + job.table.n  # type: ignore[union-attr]
                 answers.append((job, job.encode(predictions[at:end])))
                 at = end
-        except Exception as error:  # noqa: BLE001 -- a model may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything
             if len(jobs) > 1:  # one of them spoils it for all: each alone, then
                 return [answer for job in jobs for answer in self._answers([job])[0]], sum(job.exchange.rows for job in jobs)
             if isinstance(error, Refusal):

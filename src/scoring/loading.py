@@ -37,18 +37,20 @@ def load(settings: Settings) -> Model:
     Raises ModelError, in one line, for a folder that is none, a wrong checksum, other libraries, and whatever loading raises.
     """
     started = time.perf_counter()
-    folder = settings.model.resolve()
-    identity = read_identity(settings.identity)
-    mlmodel = read_mlmodel(folder)
-    if identity.checksum and checksum(folder) != identity.checksum:
-        raise ModelError(f"the files in {settings.model} are not those of {identity.name} {identity.version}: their checksum differs")
-    if settings.check_libraries == "on":
-        check_libraries(folder)
     try:
+        folder = settings.model.resolve()
+        identity = read_identity(settings.identity)
+        mlmodel = read_mlmodel(folder)
+        if identity.checksum and checksum(folder) != identity.checksum:
+            raise ModelError(  # noqa: TRY301 -- all that a load may raise is dealt with here
+                f"the files in {settings.model} are not those of {identity.name} {identity.version}: their checksum differs"
+            )
+        if settings.check_libraries == "on":
+            check_libraries(folder)
         model = _load(folder, identity, mlmodel, settings.batching)
     except ModelError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         words = " ".join(str(error).split())  # a library's are several lines
         raise ModelError(f"the model at {settings.model} did not load: {type(error).__name__}: {words}") from error
     model.load_seconds = time.perf_counter() - started

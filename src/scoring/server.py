@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import os
 import sys
@@ -18,7 +19,7 @@ from scoring.app import Application
 from scoring.direct import DirectProtocol
 from scoring.errors import ModelError
 from scoring.metrics import Metrics
-from scoring.supervisor import MODEL_DID_NOT_LOAD, SECONDS_TO_ANSWER, Supervisor, bind
+from scoring.supervisor import MODEL_DID_NOT_LOAD, SECONDS_TO_ANSWER, Server, Supervisor, bind
 
 if TYPE_CHECKING:
     from scoring.settings import Settings
@@ -38,7 +39,7 @@ def run(settings: Settings) -> int:
     if settings.workers == 1:
         config = _config(settings, None)
         config.load()  # the model too: before the port is open, and while a signal still ends the process at once
-        uvicorn.Server(config).run(sockets)
+        Server(config).run(sockets)
         return 0
     with tempfile.NamedTemporaryFile(prefix="scoring-", dir=SHARED if Path(SHARED).is_dir() else None) as shared:
         supervisor = Supervisor(_config(settings, Path(shared.name)), sockets)
@@ -51,7 +52,7 @@ def _config(settings: Settings, shared: Path | None) -> uvicorn.Config:
         functools.partial(_make, settings, shared),
         factory=True,
         workers=settings.workers,
-        http="httptools" if settings.cors_origins else DirectProtocol,  # CORS is a matter of the ASGI way
+        http=DirectProtocol,
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -77,6 +78,8 @@ def _make(settings: Settings, shared: Path | None) -> Application:
     except ModelError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(MODEL_DID_NOT_LOAD)
+    gc.freeze()  # what is there now stays, and need not be looked at again
+    gc.enable()
     identity, seconds = application.scorer.model.identity, application.scorer.model.load_seconds
     logging.getLogger("scoring").info("loaded %s %s in %.1f s, process %d", identity.name, identity.version, seconds, os.getpid())
     return application

@@ -10,6 +10,7 @@ from typing import Any
 
 SWITCH = ("on", "off")
 MIB = 1024 * 1024
+LAST_PORT = 65535
 
 
 def _setting(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:  # noqa: ANN401 -- as dataclasses.field
@@ -64,10 +65,12 @@ def load(arguments: list[str] | None = None) -> Settings:
     settings = Settings(**vars(parser.parse_args(arguments)))
     for setting in fields(Settings)[1:]:
         value, choices = getattr(settings, setting.name), setting.metadata["choices"]
-        if isinstance(value, int | float) and value < 0:
-            parser.error(f"--{setting.name.replace('_', '-')} is {value}: it is not below 0")
+        if isinstance(value, int | float) and not 0 <= value < float("inf"):
+            parser.error(f"--{setting.name.replace('_', '-')} is {value}: it is a number, and not below 0")
         if choices and value not in choices:
             parser.error(f"SCORING_{setting.name.upper()} is {value!r}: it is {' or '.join(choices)}")
+    if settings.port > LAST_PORT:
+        parser.error(f"--port is {settings.port}: the last one is {LAST_PORT}")
     if bool(settings.tls_cert) != bool(settings.tls_key):
         parser.error("--tls-cert and --tls-key go together")
     for name in ("api_keys_file", "tls_cert", "tls_key"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -10,7 +12,10 @@ import time
 from socket import AI_PASSIVE, SO_REUSEADDR, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET, getaddrinfo, socket
 from typing import TYPE_CHECKING
 
+import uvicorn
 from uvicorn.supervisors import multiprocess
+
+from scoring.direct import DirectProtocol
 
 if TYPE_CHECKING:
     from uvicorn import Config
@@ -42,6 +47,34 @@ def _bind(family: int, address: tuple[object, ...], *, shared: bool) -> socket:
     bound.bind(address)
     bound.set_inheritable(True)
     return bound
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which at its end also answers those who are connected and not yet accepted."""
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Accept whom the kernel has connected, then end as uvicorn does."""
+        for listener in sockets or ():
+            listener.setblocking(False)  # noqa: FBT003 -- the standard library's
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    accepted, _ = listener.accept()
+                    await asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted, ssl=self.config.ssl)
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> DirectProtocol:
+        return DirectProtocol(self.config, self.server_state, self.lifespan.state)
+
+
+class _Process(multiprocess.Process):
+    """A worker with our server in it."""
+
+    @property
+    def server(self) -> Server:
+        """Return the server, made when it is first asked for."""
+        if self._server is None:
+            self._server = Server(self.config)
+        return self._server  # type: ignore[return-value]
 
 
 class Supervisor(multiprocess.Multiprocess):
@@ -80,6 +113,12 @@ class Supervisor(multiprocess.Multiprocess):
             logger.warning("worker %s ended with code %s, and is replaced", process.pid, process.exitcode)
             self.processes[at] = self._start(at)
 
+    def terminate_all(self) -> None:
+        """Let go of the port, so that nobody is connected whom no worker will accept; then end the workers."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
     def handle_hup(self) -> None:
         """Pass the signal on: a change of model is each worker's own affair."""
         for process in self.processes:
@@ -87,6 +126,6 @@ class Supervisor(multiprocess.Multiprocess):
                 os.kill(process.pid, signal.SIGHUP)
 
     def _start(self, at: int) -> multiprocess.Process:
-        process = multiprocess.Process(self.config, [self.sockets[at % len(self.sockets)]])
+        process = _Process(self.config, [self.sockets[at % len(self.sockets)]])
         process.start()
         return process

@@ -1,10 +1,15 @@
 """What the model server compares before it loads a model: checksum, libraries, types."""
 
+import importlib
 import subprocess
 from pathlib import Path
 
 import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import all_estimators
+from skops.io import _trusted_types as types
+from skops.io import dump
 
 from scoring import loading, skops_file
 from scoring.errors import ModelError
@@ -58,11 +63,23 @@ def test_pinned_libraries_are_compared(tmp_path: Path, line: str, is_right: bool
         loading.check_libraries(tmp_path)
 
 
-def test_estimators_are_those_of_scikit_learn() -> None:
-    """Every estimator that scikit-learn lists is one by our rule; other classes and functions are none."""
-    listed = [f"{kind.__module__}.{kind.__name__}" for _, kind in all_estimators()]
+def test_what_is_known_is_what_skops_trusts() -> None:
+    """Every name that passes our quick rule is in skops's own lists; scikit-learn's estimators all pass it; other things never do."""
+    trusted = {*types.SKLEARN_ESTIMATOR_TYPE_NAMES, *types.NUMPY_DTYPE_TYPE_NAMES, *types.PRIMITIVE_TYPE_NAMES, *types.CONTAINER_TYPE_NAMES}
+    listed = {f"{kind.__module__}.{kind.__name__}" for _, kind in all_estimators()}
+    others = ("os.system", "sklearn.base.clone", "sklearn.base.BaseEstimator", "sklearn.no.Such", "builtins.eval", "numpy.load")
 
-    assert [name for name in listed if not skops_file.is_estimator(name)] == []
-    assert not any(
-        map(skops_file.is_estimator, ("os.system", "sklearn.base.clone", "sklearn.no.Such", "builtins.eval", "sklearn.tree._tree.Tree"))
-    )
+    assert listed & trusted == {name for name in listed if skops_file.is_known(name)} & trusted == listed
+    assert {name for name in trusted if skops_file.is_known(name)} >= listed | set(types.PRIMITIVE_TYPE_NAMES)
+    assert not any(skops_file.is_known(name) for name in others)
+
+
+def test_skops_is_whole_for_whoever_comes_later(tmp_path: Path) -> None:
+    """After the quick way, skops's own lists are there, and a file of types that it does not trust is refused by name."""
+    dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]), tmp_path / "good.skops")
+    dump(FunctionTransformer(len), tmp_path / "bad.skops")
+
+    assert skops_file.load(tmp_path / "good.skops", []).predict([[2.0]]) == pytest.approx([2.0])
+    assert importlib.import_module("skops.io._trusted_types").SKLEARN_ESTIMATOR_TYPE_NAMES
+    with pytest.raises(ModelError, match=r"builtins\.len"):
+        skops_file.load(tmp_path / "bad.skops", [])
