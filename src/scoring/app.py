@@ -111,7 +111,8 @@ class Application:
                 if await exchange.read(receive):
                     gone = asyncio.ensure_future(_wait_until_gone(receive))
                     self.handle(exchange, handler)
-                    await asyncio.wait([exchange.answered, gone], return_when=asyncio.FIRST_COMPLETED)
+                    ends: list[asyncio.Future[Any]] = [exchange.answered, gone]
+                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                     exchange.answered.cancel()  # without effect when there is an answer
         except TimeoutError:
             exchange.refuse(Refusal(504, "the time for one request is over") if exchange.body else Refusal(408, LATE))

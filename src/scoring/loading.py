@@ -116,12 +116,17 @@ def _load(folder: Path, identity: Identity, mlmodel: dict[str, Any], batching: s
     example = folder / ((mlmodel.get("saved_input_example_info") or {}).get("serving_input_path") or "none")
     body = example.read_bytes() if example.is_file() else None
     python, sklearn = mlmodel["flavors"]["python_function"], mlmodel["flavors"].get("sklearn")
-    if sklearn and (given.columns or given.tensor) and python.get("loader_module") == "mlflow.sklearn" and not python.get("code"):
-        model: Model = EstimatorModel(identity, given, body, _unpickle(folder, sklearn), python.get("predict_fn") or "predict", folder)
-    else:
+
+    def generic() -> Model:
         from scoring.generic import GenericModel  # noqa: PLC0415 -- brings all of mlflow
 
-        model = GenericModel(identity, given, body, folder)
+        return GenericModel(identity, given, body, folder)
+
+    if sklearn and (given.columns or given.tensor) and python.get("loader_module") == "mlflow.sklearn" and not python.get("code"):
+        method = python.get("predict_fn") or "predict"
+        model: Model = EstimatorModel(identity, given, body, _unpickle(folder, sklearn), method, generic)
+    else:
+        model = generic()
     _answer_example(model, given, batching)
     return model
 

@@ -16,7 +16,6 @@ from scoring.signature import SCALARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from scoring.signature import Signature
     from scoring.table import Table
@@ -103,11 +102,11 @@ class EstimatorModel(Model):
         example: bytes | None,
         estimator: Any,  # noqa: ANN401 -- scikit-learn's estimators share no type
         method: str,
-        folder: Path,
+        generic: Callable[[], Model],
     ) -> None:
         super().__init__(identity, signature, example)
         self._estimator = estimator
-        self._folder = folder
+        self._make_generic = generic
         self._default = method  # what `pyfunc_predict_fn` named when the model was logged
         self.methods = tuple(dict.fromkeys(name for name in ("predict", method, *METHODS) if hasattr(estimator, name)))
         classes = getattr(estimator, "classes_", None)
@@ -152,9 +151,7 @@ class EstimatorModel(Model):
     @cached_property
     def _generic(self) -> Model:
         """The same model behind mlflow.pyfunc, for the bodies of a matrix model that are not plain. The first one waits for it."""
-        from scoring.generic import GenericModel  # noqa: PLC0415 -- brings all of mlflow
-
-        return GenericModel(self.identity, self.signature, None, self._folder)
+        return self._make_generic()
 
     def parse(self, body: bytes, mime: str) -> tuple[Any, Any, bool]:
         """Read a body by MLflow's own parser."""
