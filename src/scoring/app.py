@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from scoring.access import AccessLog
-from scoring.direct import HOPELESS, LATE, TOO_LARGE
+from scoring.direct import LATE, TOO_LARGE
 from scoring.errors import Refusal, full
 from scoring.exchange import JSON, Exchange, request_id
 from scoring.keys import Keys
@@ -47,6 +47,11 @@ class Application:
         self._route()
         self.connections: set[Any] = set()  # uvicorn's, of the direct way
         self._others: Any = None
+        self._predictions: Any = self._exchange
+        if settings.cors_origins:
+            from scoring.routes import allow_origins  # noqa: PLC0415 -- few need it
+
+            self._predictions = allow_origins(self._exchange, settings.cors_origins)
 
     def use(self, model: Model) -> None:
         """Answer with a model from now on; requests that wait for the one before are still answered by that."""
@@ -87,10 +92,8 @@ class Application:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        path = scope["path"].encode()
-        handler = self.direct.get(path)
-        if handler and scope["method"] == "POST":
-            await self._exchange(handler, path, scope, receive, send)
+        if scope["method"] == "POST" and scope["path"].encode() in self.direct:
+            await self._predictions(scope, receive, send)
         else:
             await self._other(scope, receive, self._with_headers(scope, send))
 
@@ -103,7 +106,9 @@ class Application:
         lifespan.end()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _exchange(self, handler: Callable[[Exchange], None], path: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"].encode()
+        handler = self.direct[path]
         exchange = AsgiExchange(self, path, scope["headers"])
         gone: asyncio.Future[None] | None = None
         try:
@@ -172,7 +177,7 @@ class AsgiExchange(Exchange):
         parts: list[bytes] = []
         limit = self.app.settings.max_body
         size, more = 0, True
-        while more and size <= limit * HOPELESS:
+        while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 self.answered.cancel()
@@ -191,7 +196,6 @@ class AsgiExchange(Exchange):
                 self._held += len(message["body"])
                 self.app.held += len(message["body"])
         if size > limit:
-            self.is_cut = more
             self.refuse(Refusal(413, TOO_LARGE.format(limit)))
             return False
         self.body = b"".join(parts)

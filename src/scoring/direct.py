@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from scoring.errors import Refusal, bad, full
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 IDLE = 0.5  # s without a request, after which a connection is closed when the server ends
 LARGEST_HEAD = 64 * 1024  # bytes of a request's line and headers
-HOPELESS = 4  # times the largest body: so much is read and thrown away, that the client may read the answer; then the line is cut
+HOPELESS = 4  # times the largest body: whoever sends more is answered before it has sent all
+LINGER = 2  # s in which is read and thrown away what a refused client still sends: a line that is cut would lose it the answer
 NO_HTTP = "this is no HTTP request, or one with too large a head"
 LATE = "the request did not arrive in time"
 TOO_LARGE = "the body is larger than {} bytes"
@@ -103,7 +105,7 @@ class DirectExchange(Exchange):
         )  # fmt: skip
         self.drop()
         if not self.keep_alive:
-            protocol.transport.close()
+            protocol.close()
         protocol.on_response_complete()
         self.app.observe(self, status, given_id)
 
@@ -117,7 +119,8 @@ class DirectProtocol(HttpToolsProtocol):
     head = 0  # bytes of the head that is arriving
     in_head = False
     is_whole = True  # the newest request has arrived
-    is_broken = False  # what arrived last is no HTTP
+    is_broken = False  # what arrives now is no HTTP
+    is_over = False  # nothing is answered any more
     _dated: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -132,11 +135,27 @@ class DirectProtocol(HttpToolsProtocol):
         """Take what arrived; a head without end is refused."""
         if self.is_broken:
             return
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self.decline_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
         if self.in_head:
             self.head += len(data)
             if self.head > LARGEST_HEAD:
                 self.send_400_response("")
+
+    def decline_upgrade(self, rest: bytes) -> None:
+        """Read a request that offers another protocol (Java's client does, with each) as if it did not; the parser ends before its body."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self.send_400_response("")
+            return
+        kept = [b"%s: %s" % (name, value) for name, value in self.headers if name not in {b"connection", b"upgrade"}]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join([b"%s %s HTTP/1.1" % (method, self.url), *kept, b"", rest]))
 
     def shutdown(self) -> None:
         """End an idle connection once it has been idle for a while: a request may be on its way to it."""
@@ -172,14 +191,24 @@ class DirectProtocol(HttpToolsProtocol):
 
     def cut(self, refusal: Refusal) -> None:
         """Answer what never became a request, and close the connection."""
-        if self.transport.is_closing():
+        if self.is_over or self.transport.is_closing():
             return
         body = refusal.body()
         self.transport.write(
             b"%s%scontent-type: %s\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
             % (STATUS_LINE[refusal.status], self.date(), JSON, len(body), body)
         )
-        self.transport.close()
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; where the client has more to send, after a while."""
+        if self.is_whole:
+            self.transport.close()
+            return
+        self.is_broken = self.is_over = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER, self.transport.close)
 
     def on_message_begin(self) -> None:
         """Begin a message; its ASGI scope is made only when it is needed."""
@@ -191,6 +220,8 @@ class DirectProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Take the short way with a request for a prediction, if nothing about it is unusual."""
+        if self.parser.should_upgrade():
+            return
         self.in_head = False
         handler = None if self.by_asgi else self.application.direct.get(self.url)
         parser = self.parser
@@ -200,7 +231,6 @@ class DirectProtocol(HttpToolsProtocol):
             and (self.cycle is None or self.cycle.response_complete)
             and parser.get_method() == b"POST"
             and parser.get_http_version() == "1.1"
-            and not parser.should_upgrade()
         ):
             self.exchange = self.cycle = DirectExchange(self, handler, self.headers)
             return
@@ -219,6 +249,8 @@ class DirectProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Take the end of a message."""
+        if self.parser.should_upgrade():
+            return
         self.is_whole = True
         if not isinstance(self.cycle, DirectExchange):
             super().on_message_complete()
@@ -233,6 +265,7 @@ class DirectProtocol(HttpToolsProtocol):
             self.exchange.disconnected = True
             self.exchange.drop()
             self.application.metrics.began(-1)
+        self.exchange = self.cycle = None  # and with it the model, which may be one that was replaced
 
 
 def expire(connections: Any, seconds: float, now: float) -> None:  # noqa: ANN401 -- uvicorn's set of protocols

@@ -34,6 +34,7 @@ class Lifespan:
             then = functools.partial(self._drain, signal.getsignal(name))
             signal.signal(name, lambda number, _, then=then: loop.call_soon_threadsafe(then, number))  # type: ignore[misc]
         signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self._start, self._reload()))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         self._start(self._watch())
 
     def end(self) -> None:

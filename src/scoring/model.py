@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,6 +116,7 @@ class EstimatorModel(Model):
         self._as_matrix = signature.tensor is not None or signature.is_numeric
         self._dtype = np.result_type(*kinds) if self._as_matrix else np.dtype(object)
         self._short: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
+        self.is_steady = _is_sklearn(estimator)
 
     def choose_way(self, example: Table) -> None:
         """Take the short ways that give what the long one gives on the example, bit for bit."""
@@ -166,6 +168,12 @@ class EstimatorModel(Model):
         if method == self._default:
             return self._generic.predict_data(data, method, params)
         return getattr(self._estimator, method)(data)
+
+
+def _is_sklearn(estimator: Any) -> bool:  # noqa: ANN401 -- scikit-learn's estimators share no type
+    """Whether all that an estimator is made of is scikit-learn's own, whose time depends on the number of rows only."""
+    parts = [estimator, *(part for part in estimator.get_params().values() if hasattr(part, "fit") or isinstance(part, FunctionType))]
+    return all((part if isinstance(part, FunctionType) else type(part)).__module__.startswith("sklearn.") for part in parts)
 
 
 def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 -- predictions

@@ -28,6 +28,8 @@ TYPES: dict[str, Object] = {  # MLflow's types of a column
     "binary": {"type": "string", "format": "byte"},
 }
 NULLABLE = {"double", "float", "string", "datetime"}  # types with a value for what is not there
+NOT_IN_CSV = {"datetime"}  # MLflow reads none from it, and so do we
+V2 = {"double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL"}  # all others: BYTES
 TAGS = {
     "predictions": "MLflow's scoring protocol",
     "inference v2": "The Open Inference Protocol, version 2",
@@ -43,7 +45,12 @@ def build(description: Object) -> Object:
         "openapi": "3.0.3",
         "info": {"title": description["name"], "version": description["version"], "description": _about(description)},
         "tags": [{"name": name, "description": words} for name, words in TAGS.items()],
-        "paths": {"/invocations": {"post": _invocations(description)}, **paths.v2(description), **paths.health(), **paths.model()},
+        "paths": {
+            "/invocations": {"post": _invocations(description)},
+            **paths.v2(description, _tensors(description)),
+            **paths.health(),
+            **paths.model(),
+        },
         "components": components,
     }
     if description["api_keys"]:
@@ -66,20 +73,21 @@ def _about(description: Object) -> str:
 
 def _invocations(description: Object) -> Object:
     examples = _examples(description)
-    content: Object = {
-        JSON: {"schema": ref("Invocation")},
-        CSV: {"schema": {"type": "string"}},
-        PARQUET: {"schema": {"type": "string", "format": "binary"}},
-    }
+    content: Object = {JSON: {"schema": ref("Invocation")}, PARQUET: {"schema": {"type": "string", "format": "binary"}}}
     if examples:
         content[JSON]["examples"] = {form: {"value": {form: value}} for form, value in examples.items()}
-    if "inputs" in examples and "dataframe_split" in examples:
-        content[CSV]["example"] = _csv(examples["dataframe_split"])
+    columns = description["columns"] or []
+    if not any(column["required"] and column["type"] in NOT_IN_CSV for column in columns):
+        content[CSV] = {"schema": {"type": "string"}}
+        told = _told(columns, examples.get("dataframe_records"), NOT_IN_CSV)
+        if told:
+            content[CSV]["example"] = _csv(told)
     return {
         "tags": ["predictions"],
         "operationId": "predict",
         "summary": "Predict",
-        "description": "One prediction a row. CSV has a header line; its columns, and Parquet's, are the model's.",
+        "description": "One prediction a row. CSV has a header line; its columns, and Parquet's, are the model's."
+        + (" CSV takes no dates." if any(column["type"] in NOT_IN_CSV for column in columns) else ""),
         "requestBody": {"required": True, "content": content},
         "responses": {
             "200": paths.answer("The predictions.", {JSON: {"schema": ref("Predictions")}}),
@@ -152,7 +160,8 @@ def _params(description: Object) -> Object:
 def _predictions(description: Object) -> Object:
     number = {"type": "number", "nullable": True}
     if description["output"] == "number":
-        return {"type": "array", "items": {"anyOf": [number, {"type": "array", "items": number}]}}
+        deeper = {"type": "array", "items": {}}  # a row may be an array of any depth
+        return {"type": "array", "items": {"anyOf": [number, {"type": "array", "items": {"anyOf": [number, deeper]}}]}}
     if description["output"] == "text":
         return {"type": "array", "items": {"type": "string", "nullable": True}}
     if description["output"] != "class":
@@ -179,9 +188,32 @@ def _examples(description: Object) -> Object:
     return {"dataframe_split": split, "dataframe_records": records, "instances": records, "inputs": by_column}
 
 
-def _csv(split: Object) -> str:
+def _told(columns: list[Object], records: list[Object] | None, without: set[str]) -> Object:
+    """Return an example's values by column; an optional column without a value in each row is left out. Empty when one is wanting."""
+    told: Object = {}
+    for column in columns if records else []:
+        values = [record.get(column["name"]) for record in records or []]
+        if column["type"] not in without and None not in values:
+            told[column["name"]] = values
+        elif column["required"]:
+            return {}
+    return told
+
+
+def _tensors(description: Object) -> list[Object]:
+    """Return the example as the tensors of a v2 request: one a column."""
+    columns = description["columns"] or []
+    told = _told(columns, _examples(description).get("dataframe_records"), {"binary"})
+    return [
+        {"name": each["name"], "shape": [len(told[each["name"]])], "datatype": V2.get(each["type"], "BYTES"), "data": told[each["name"]]}
+        for each in columns
+        if each["name"] in told
+    ]
+
+
+def _csv(told: Object) -> str:
     def cell(value: Any) -> str:  # noqa: ANN401 -- any JSON
         text = "" if value is None else str(value)
         return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\n\r') else text
 
-    return "".join(",".join(map(cell, row)) + "\n" for row in [split["columns"], *split["data"]])
+    return "".join(",".join(map(cell, row)) + "\n" for row in [list(told), *zip(*told.values(), strict=True)])

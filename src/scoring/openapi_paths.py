@@ -135,8 +135,8 @@ def model() -> Object:
     }
 
 
-def v2(description: Object) -> Object:
-    """Return the paths of the Open Inference Protocol."""
+def v2(description: Object, example: list[Object]) -> Object:
+    """Return the paths of the Open Inference Protocol; the example is tensors, or none."""
     tag, paths = "inference v2", {}
     paths["/v2"] = _get("server", "What server this is", {JSON: {"schema": ref("ServerMetadata")}}, tag, refused(401, v2=True))
     paths["/v2/health/live"] = _get("server_live", "Whether the process lives", {JSON: {"schema": ref("Live")}}, tag)
@@ -150,7 +150,7 @@ def v2(description: Object) -> Object:
         about = _get(f"model{suffix}", "What the model takes and gives", {JSON: {"schema": ref("ModelMetadata")}}, tag, errors)
         paths[path] = {"parameters": parameters, **about}
         paths[f"{path}/ready"] = {"parameters": parameters, **_ready(f"model_ready{suffix}", "ModelReady", tag, errors)}
-        paths[f"{path}/infer"] = {"parameters": parameters, "post": _infer(f"infer{suffix}", description)}
+        paths[f"{path}/infer"] = {"parameters": parameters, "post": _infer(f"infer{suffix}", description, example)}
     return paths
 
 
@@ -171,11 +171,12 @@ def _path(name: str, value: str) -> Object:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "enum": [value]}, "example": value}
 
 
-def _infer(name: str, description: Object) -> Object:
+def _infer(name: str, description: Object, example: list[Object]) -> Object:
     columns = description["columns"]
     named = f" Columns: {', '.join(column['name'] for column in columns)}." if columns else ""
     length = {"description": "Bytes of the JSON, when binary data follow it", "schema": {"type": "integer", "minimum": 0}}
     binary = {"schema": {"type": "string", "format": "binary"}}
+    tensors = {"schema": ref("InferenceRequest"), **({"example": {"inputs": example}} if example else {})}
     done = answer("The output tensors.", {JSON: {"schema": ref("InferenceResponse")}, BINARY: binary})
     done["headers"] = {**done["headers"], "Inference-Header-Content-Length": length}
     return {
@@ -184,6 +185,6 @@ def _infer(name: str, description: Object) -> Object:
         "summary": "Predict from tensors",
         "description": f"One tensor a column, named as it, shape [rows] or [rows, 1]; or one tensor [rows, columns] of numbers.{named}",
         "parameters": [{"name": "Inference-Header-Content-Length", "in": "header", **length}],
-        "requestBody": {"required": True, "content": {JSON: {"schema": ref("InferenceRequest")}, BINARY: binary}},
+        "requestBody": {"required": True, "content": {JSON: tensors, BINARY: binary}},
         "responses": {"200": done, **refused(400, 401, 404, 408, 413, 500, 503, 504, v2=True)},
     }

@@ -62,12 +62,18 @@ def build(app: Application) -> Starlette:
         from scoring import pages  # noqa: PLC0415 -- may be off
 
         routes += pages.routes(handlers.describe, api_keys=app.keys.needed)
-    origins = [origin.strip() for origin in app.settings.cors_origins.split(",") if origin.strip()]
-    cors = [Middleware(CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"])] if origins else []
+    cors = [Middleware(allow_origins, app.settings.cors_origins)] if app.settings.cors_origins else []
     errors: dict[Any, Any] = {HTTPException: _refuse_http, Refusal: _refuse, Exception: _refuse_any}
     starlette = Starlette(routes=routes, middleware=[*cors, Middleware(_KeyCheck, app=app)], exception_handlers=errors)
     starlette.router.redirect_slashes = False
     return starlette
+
+
+def allow_origins(app: Any, origins: str) -> CORSMiddleware:  # noqa: ANN401 -- ASGI
+    """Return an application that the pages of some origins, parted by commas, may call."""
+    listed = [origin.strip() for origin in origins.split(",") if origin.strip()]
+    shown = ["X-Model-Name", "X-Model-Version", "X-Request-Id"]
+    return CORSMiddleware(app, allow_origins=listed, allow_methods=["GET", "POST"], allow_headers=["*"], expose_headers=shown)
 
 
 class _Routes:

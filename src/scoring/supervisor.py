@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MODEL_DID_NOT_LOAD = 3
 SECONDS_TO_ANSWER = 15  # for a worker that is asked whether it lives
+SECONDS_TO_LET_GO = 0.05  # for the event loop, of a port that was closed
 logger = logging.getLogger("scoring")
 
 
@@ -53,17 +54,28 @@ class Server(uvicorn.Server):
     """uvicorn's server, which at its end also answers those who are connected and not yet accepted."""
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Accept whom the kernel has connected, then end as uvicorn does."""
-        for listener in sockets or ():
-            listener.setblocking(False)  # noqa: FBT003 -- the standard library's
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    accepted, _ = listener.accept()
-                    await asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted, ssl=self.config.ssl)
+        """Take the port from the event loop, accept whom the kernel has connected by then, and end as uvicorn does."""
+        held = [listener.dup() for listener in sockets or ()]
+        for each in (*self.servers, *(sockets or ())):
+            each.close()
+        await asyncio.sleep(SECONDS_TO_LET_GO)
+        for accepted in [connection for listener in held for connection in _accept_last(listener)]:
+            with contextlib.suppress(OSError):  # it has gone
+                await asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted, ssl=self.config.ssl)
         await super().shutdown(sockets)
 
     def _protocol(self) -> DirectProtocol:
         return DirectProtocol(self.config, self.server_state, self.lifespan.state)
+
+
+def _accept_last(listener: socket) -> list[socket]:
+    """Accept all who are connected, and close the port at once."""
+    listener.setblocking(False)  # noqa: FBT003 -- the standard library's
+    found = []
+    with contextlib.suppress(BlockingIOError), listener:
+        while True:
+            found.append(listener.accept()[0])
+    return found
 
 
 class _Process(multiprocess.Process):
@@ -127,5 +139,7 @@ class Supervisor(multiprocess.Multiprocess):
 
     def _start(self, at: int) -> multiprocess.Process:
         process = _Process(self.config, [self.sockets[at % len(self.sockets)]])
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # the worker gets it when it has a model to change
         process.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         return process

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from scoring.signature import Column
 
 LARGE = 4096  # bytes; from here on simdjson reads numbers straight into an array
-LONGEST = 18  # digits of a length
 BRACKETS = re.compile(rb"[\[\s]*")
 DEEPEST = 32  # dimensions that nested data may have
 BINARY = b"application/octet-stream"
@@ -38,7 +38,6 @@ TYPES = {
     "BYTES": "object",
 }  # fmt: skip
 ITEMS: dict[str, Any] = {"b": bool, "i": int, "u": int, "f": float, "O": str}  # by numpy's kind, what stands in JSON
-METHODS = {"predict_proba", "predict"}
 FAILURES = (ValueError, TypeError, KeyError, OverflowError, RuntimeError, msgspec.MsgspecError, struct.error)  # of numpy, simdjson, …
 NAMES = {np.dtype(kind): name for name, kind in TYPES.items()}
 OF_COLUMNS = {"double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL"}  # all others: BYTES
@@ -77,7 +76,7 @@ class Request:
     def params(self) -> dict[str, Any] | None:
         """Return the parameters that are meant for the model; an output that is named as a method asks for that method."""
         given = {name: value for name, value in (self.infer.parameters or {}).items() if name != "binary_data_output"}
-        if len(wanted := {each.name for each in self.infer.outputs or ()} & METHODS) == 1:
+        if len(wanted := {each.name for each in self.infer.outputs or ()} & {"predict", "predict_proba"}) == 1:
             given.setdefault("method", wanted.pop())
         return given or None
 
@@ -114,9 +113,9 @@ def parse(body: bytes, header_length: bytes | None) -> Request:
     """Parse a request; `header_length` says where its JSON ends and binary data begins. Raises Refusal."""
     end = len(body)
     if header_length is not None:
-        if not header_length.isdigit() or len(header_length) > LONGEST or int(header_length) > len(body):
+        end = int(header_length) if re.fullmatch(rb"\d{1,18}", header_length) else -1
+        if not 0 <= end <= len(body):
             raise bad("Inference-Header-Content-Length is not the length of the JSON")
-        end = int(header_length)
     try:
         infer = _decoder.decode(body if end == len(body) else memoryview(body)[:end])
     except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -126,8 +125,7 @@ def parse(body: bytes, header_length: bytes | None) -> Request:
 
 def encode(request: Request, identity: Identity, method: str, predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives
     """Return the answer: one output named as the method, or one a column of a DataFrame."""
-    by_column = hasattr(predictions, "columns") and hasattr(predictions, "iloc")
-    if isinstance(predictions, dict) or by_column:
+    if isinstance(predictions, dict) or (hasattr(predictions, "columns") and hasattr(predictions, "iloc")):
         outputs = {str(name): _array(predictions[name]) for name in predictions}
     else:
         outputs = {method: _array(predictions)}
@@ -160,17 +158,20 @@ def datatype(kind: np.dtype[Any]) -> str:
     return NAMES.get(kind, "BYTES")
 
 
-def metadata(identity: Identity, columns: Sequence[Column] | None, outputs: dict[str, str]) -> dict[str, Any]:
+def metadata(
+    identity: Identity, columns: Sequence[Column] | None, outputs: dict[str, str], tensor: tuple[str, int] | None = None
+) -> dict[str, Any]:
     """Return what `GET /v2/models/{name}` answers; -1 is any number of rows."""
     inputs = [{"name": column.name, "datatype": OF_COLUMNS.get(column.type, "BYTES"), "shape": [-1]} for column in columns or ()]
+    inputs += [{"name": "input", "datatype": NAMES[np.dtype(tensor[0])], "shape": [-1, tensor[1]]}] if tensor else []
     given = [{"name": name, "datatype": kind, "shape": [-1] if name == "predict" else [-1, -1]} for name, kind in outputs.items()]
     return {"name": identity.name, "versions": [identity.version], "platform": "mlflow", "inputs": inputs, "outputs": given}
 
 
 def _from_json(tensor: _Tensor) -> np.ndarray:
     """Return a tensor whose data are JSON, flat or nested as its shape; raise one of FAILURES."""
-    kind, raw, shape = np.dtype(TYPES[tensor.datatype]), bytes(tensor.data), tuple(tensor.shape)
-    depth = BRACKETS.match(raw)[0].count(b"[")  # type: ignore[index]
+    kind, raw, shape = np.dtype(TYPES[tensor.datatype]), memoryview(tensor.data), tuple(tensor.shape)
+    depth = bytes(BRACKETS.match(raw)[0]).count(b"[")  # type: ignore[index]
     if depth not in {1, len(shape)} or not 1 <= depth <= DEEPEST:
         raise ValueError(shape)
     array = _from_large(raw, shape) if len(raw) > LARGE and kind.kind == "f" else None
@@ -186,11 +187,11 @@ def _from_json(tensor: _Tensor) -> np.ndarray:
     return array.reshape(shape)
 
 
-def _from_large(raw: bytes, shape: tuple[int, ...]) -> np.ndarray | None:
+def _from_large(raw: memoryview, shape: tuple[int, ...]) -> np.ndarray | None:
     """Return many numbers, read straight into an array; None unless they are plainly flat, or rows."""
     try:
         parsed: Any = simdjson.Parser().parse(raw)
-        rows = raw.count(b"[") - 1  # simdjson flattens whatever is nested
+        rows = np.count_nonzero(np.frombuffer(raw, np.uint8) == ord("[")) - 1  # simdjson flattens whatever is nested
         if rows and (rows, *set(map(len, parsed))) != shape:
             return None
         return np.frombuffer(parsed.as_buffer(of_type="d"), np.float64)
@@ -209,13 +210,16 @@ def _from_binary(tensor: _Tensor, data: memoryview) -> np.ndarray:
     """Return a tensor whose data are binary; raise one of FAILURES."""
     kind = np.dtype(TYPES[tensor.datatype])
     if tensor.datatype == "BYTES":
-        values, at = [], 0
+        values: list[Any] = []
+        at = 0
         while at < len(data):
             (length,) = struct.unpack_from("<I", data, at)
             at += 4 + length
             if at > len(data):
                 raise ValueError(length)
             values.append(bytes(data[at - length : at]))
+        with suppress(UnicodeDecodeError):  # text, as in JSON, unless they are no text
+            values = [value.decode() for value in values]
         array = np.empty(len(values), object)
         array[:] = values
     elif tensor.datatype == "BOOL" and np.frombuffer(data, np.uint8).max(initial=0) > 1:

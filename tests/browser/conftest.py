@@ -43,6 +43,7 @@ class Served:
 
     url: str
     folder: Path
+    process: subprocess.Popen[bytes]
 
     def predict(self, rows: list[dict[str, Any]], method: str = "predict") -> list[Any]:
         """Return what the model itself predicts."""
@@ -103,10 +104,16 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 
 @contextlib.contextmanager
-def serve(folder: Path, log: Path, keys: Path | None = None, **identity: Any) -> Iterator[Served]:  # noqa: ANN401 -- any JSON
-    """Serve a model folder; fail at once with the log when the server ends, and always stop it."""
+def serve(
+    folder: Path,
+    log: Path,
+    keys: Path | None = None,
+    known: Path | None = None,
+    **identity: Any,  # noqa: ANN401 -- any JSON
+) -> Iterator[Served]:
+    """Serve a model folder; fail at once with the log when the server ends, and always stop it. `known` is a file with its identity."""
     port = ports.find_free()
-    options = ["--identity", json.dumps({"name": folder.name, "version": "1", **identity})]
+    options = ["--identity", str(known) if known else json.dumps({"name": folder.name, "version": "1", **identity})]
     if keys:
         options += ["--api-keys-file", str(keys)]
     command = [sys.executable, "-m", "scoring", str(folder), "--port", str(port), *options]
@@ -114,8 +121,8 @@ def serve(folder: Path, log: Path, keys: Path | None = None, **identity: Any) ->
         process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, "SCORING_ACCESS_LOG": "off"})
     url = f"http://127.0.0.1:{port}"
     try:
-        _wait(url, process, log)
-        yield Served(url, folder)
+        wait(url, process, log)
+        yield Served(url, folder, process)
     finally:
         process.terminate()
         try:
@@ -125,13 +132,15 @@ def serve(folder: Path, log: Path, keys: Path | None = None, **identity: Any) ->
             process.wait()
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait(url: str, process: subprocess.Popen[bytes], log: Path, version: str = "") -> None:
+    """Wait until the server is ready, with a version if one is named."""
     deadline = time.monotonic() + DEADLINE
     while time.monotonic() < deadline:
         if process.poll() is not None:
             pytest.fail(f"the server ended:\n{log.read_text()[-3000:]}", pytrace=False)
         with contextlib.suppress(requests.RequestException):
-            if requests.get(f"{url}/readyz", timeout=5).ok:
+            answer = requests.get(f"{url}/readyz", timeout=5)
+            if answer.ok and version in {"", answer.json()["version"]}:
                 return
         time.sleep(0.1)
     pytest.fail(f"the server is not ready after {DEADLINE} s:\n{log.read_text()[-3000:]}", pytrace=False)
@@ -143,9 +152,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("browser")
 
 
-def _save(folder: Path, estimator: Any, rows: pd.DataFrame, target: Any) -> Path:  # noqa: ANN401 -- any estimator and target
+def save(folder: Path, estimator: Any, rows: pd.DataFrame, target: Any, **options: Any) -> Path:  # noqa: ANN401 -- any of these
+    """Fit an estimator and save it as MLflow does."""
     mlflow.sklearn.save_model(
-        estimator.fit(rows, target), str(folder), signature=infer_signature(rows), input_example=rows.head(3), pip_requirements=[]
+        estimator.fit(rows, target),
+        str(folder),
+        signature=infer_signature(rows),
+        input_example=rows.head(3),
+        pip_requirements=[],
+        **options,
     )
     return folder
 
@@ -154,7 +169,7 @@ def _save(folder: Path, estimator: Any, rows: pd.DataFrame, target: Any) -> Path
 def numbers(folder: Path) -> Iterator[Served]:
     """Serve a regression."""
     rows = pd.DataFrame(np.arange(40.0).reshape(10, 4) % 7, columns=["age", "bmi", "blood pressure", "s1"])
-    saved = _save(folder / "numbers", LinearRegression(), rows, rows.sum(axis=1) * 1.1 + 3)
+    saved = save(folder / "numbers", LinearRegression(), rows, rows.sum(axis=1) * 1.1 + 3)
     with serve(saved, folder / "numbers.log", version="3", run="8c1f0a7b", metrics={"rmse": 53.123456789}) as served:
         yield served
 
@@ -163,13 +178,22 @@ def numbers(folder: Path) -> Iterator[Served]:
 def classifier_folder(folder: Path) -> Path:
     """Save a classifier of three kinds of iris."""
     iris = load_iris(as_frame=True)
-    return _save(folder / "iris", LogisticRegression(max_iter=500), iris.data, iris.target_names[iris.target])
+    return save(folder / "iris", LogisticRegression(max_iter=500), iris.data, iris.target_names[iris.target])
 
 
 @pytest.fixture(scope="session")
 def classifier(folder: Path, classifier_folder: Path) -> Iterator[Served]:
     """Serve the classifier."""
     with serve(classifier_folder, folder / "iris.log") as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def shares(folder: Path) -> Iterator[Served]:
+    """Serve a classifier that was logged to give probabilities, of classes that are numbers."""
+    iris = load_iris(as_frame=True)
+    saved = save(folder / "shares", LogisticRegression(max_iter=500), iris.data, iris.target, pyfunc_predict_fn="predict_proba")
+    with serve(saved, folder / "shares.log") as served:
         yield served
 
 

@@ -74,7 +74,7 @@ def test_it_predicts_several_rows(numbers: Served, visit: Callable[..., Page]) -
         for row in zip(*(predictions(page, at) for at in range(2, 6)), strict=True)
     ]
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download as CSV").click()
+        page.get_by_role("button", name="Download as CSV").click()
     saved = download.value.path().read_text().splitlines()
 
     assert given[2]["age"] == 100
@@ -128,9 +128,26 @@ def test_it_draws_the_probabilities_of_classes(classifier: Served, visit: Callab
     assert page.locator(".chart .chosen .label").all_text_contents() == ["setosa"]
 
 
+def test_it_draws_what_a_model_gives_as_probabilities(shares: Served, visit: Callable[..., Page], tmp_path: Path) -> None:
+    """Where the model's own answer is probabilities, they stand in columns named as the classes; the snippets ask for what is chosen."""
+    page = visit(f"{shares.url}/")
+    predict(page, "1 prediction")
+    row = requests.get(f"{shares.url}/model.json", timeout=10).json()["example"]["dataframe_split"]
+    given = [dict(zip(row["columns"], row["data"][0], strict=True))]
+    own = run_snippets(page, tmp_path, PATH="/usr/local/bin:/usr/bin:/bin")
+    page.get_by_label("Method").select_option("predict")
+    classes = run_snippets(page, tmp_path, PATH="/usr/local/bin:/usr/bin:/bin")
+
+    assert page.locator("#result thead th").all_text_contents()[1:4] == ["0", "1", "2"]
+    assert page.locator(".chart .chosen .label").all_text_contents() == ["0"]
+    assert own[0][0] == pytest.approx(shares.predict(given, "predict_proba")[0])
+    assert classes == [shares.predict(given)] * 2
+
+
 def test_every_type_has_its_field(every_type: Served, visit: Callable[..., Page]) -> None:
-    """Each type has a field of its kind, the model gets values of that type, and an optional column may stay empty."""
+    """Each type has a field of its kind, the model gets values of that type, an optional one may stay empty; dates rule out CSV."""
     page = visit(f"{every_type.url}/")
+    expect(page.get_by_text("CSV", exact=True)).to_be_hidden()
     page.get_by_label("long", exact=True).fill("9007199254740993")
     page.get_by_label("boolean", exact=True).uncheck()
     page.get_by_label("string", exact=True).fill('a "word", \\ and é')

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 import requests
 from playwright.sync_api import expect
+from sklearn.linear_model import LinearRegression
 
-from tests.browser.conftest import KEY
+from tests.browser.conftest import KEY, save, serve, wait
 from tests.browser.test_page import predict, predictions, run_snippets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from playwright.sync_api import Page
@@ -45,6 +49,17 @@ def test_the_servers_words_stand_by_the_field(every_type: Served, visit: Callabl
 
     expect(field).to_be_focused()
     expect(field).to_have_accessible_description("whole number Column integer holds a value that is no integer.")
+
+
+def test_of_several_rows_none_is_blamed(every_type: Served, visit: Callable[..., Page]) -> None:
+    """The server names the column and not the row, so with several rows its words stand above the button."""
+    page = visit(f"{every_type.url}/", refused=True)
+    page.get_by_role("button", name="Add row").click()
+    page.get_by_label("integer, row 2", exact=True).fill("3000000000")
+    predict(page, "No answer.")
+
+    expect(page.get_by_role("alert").filter(has_text="column integer holds a value that is no integer")).to_be_visible()
+    expect(page.locator("[aria-invalid=true]")).to_have_count(0)
 
 
 def test_csv_without_a_column_is_told(numbers: Served, visit: Callable[..., Page]) -> None:
@@ -96,6 +111,72 @@ def test_a_key_is_asked_for(closed: Served, visit: Callable[..., Page]) -> None:
 
     assert kept == [0, "", [KEY]]
     assert page.evaluate("sessionStorage.length") == 0
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_the_document_can_be_had_with_a_key(closed: Served, visit: Callable[..., Page], path: str) -> None:
+    """The link to the OpenAPI document is there once a key is, and saves what the key opens."""
+    page = visit(f"{closed.url}{path}", refused=True)
+    expect(page.locator("#openapi")).to_be_hidden()
+    page.get_by_label("API key").fill(KEY)
+    page.keyboard.press("Enter")
+    with page.expect_download() as download:
+        page.locator("#openapi").click()
+
+    assert download.value.suggested_filename == "openapi.json"
+    assert json.loads(download.value.path().read_text())["info"]["title"] == "iris"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Serve a model that adds; the function that is given changes it in the running server to one with other columns, or an offset."""
+    model, known, log = tmp_path / "model", tmp_path / "identity.json", tmp_path / "log"
+
+    def point(version: str, columns: list[str], offset: float) -> None:
+        rows = pd.DataFrame({name: [1.0, 2.0, 4.0] for name in columns})
+        saved = save(tmp_path / version, LinearRegression(), rows, rows.sum(axis=1) + offset)
+        known.write_text(json.dumps({"name": "sum", "version": version}))
+        (tmp_path / "new").symlink_to(saved)
+        (tmp_path / "new").rename(model)
+
+    point("1", ["a", "b"], 0)
+    with serve(model, log, known=known) as served:
+
+        def swap(version: str = "1", columns: list[str] | None = None, offset: float = 0) -> Served:
+            if columns:
+                point(version, columns, offset)
+                served.process.send_signal(signal.SIGHUP)
+                wait(served.url, served.process, log, version)
+            return served
+
+        yield swap
+
+
+def test_a_swapped_model_is_told(place: Callable[..., Served], visit: Callable[..., Page]) -> None:
+    """When another version answers, the page says so at the top and by the answer, and keeps the input."""
+    page = visit(f"{place().url}/")
+    page.get_by_label("a", exact=True).fill("5")
+    predict(page, "Prediction: 6")
+    place("2", ["a", "b"], 1000)
+    predict(page, "Prediction: 1006")
+
+    expect(page.locator("#version")).to_have_text("version 2")
+    expect(page.locator("#status")).to_contain_text("by version 2, which is new here")
+    expect(page.get_by_label("a", exact=True)).to_have_value("5")
+
+
+def test_a_swapped_model_with_other_columns_is_told(place: Callable[..., Served], visit: Callable[..., Page]) -> None:
+    """When the version that answers now takes other columns, the page shows its form, and no prediction that belongs to neither."""
+    page = visit(f"{place().url}/", refused=True)
+    predict(page, "Prediction: 2")
+    place("2", ["b", "a", "c"], 0)
+    predict(page, "No answer.")
+    expect(page.locator("#result table")).to_have_count(0)
+    expect(page.get_by_role("alert").filter(has_text="sum 2 is served here now")).to_be_visible()
+    page.get_by_label("c", exact=True).fill("7")
+    predict(page, "Prediction: 9")
+
+    expect(page.locator("#version")).to_have_text("version 2")
 
 
 def test_the_snippets_take_the_key_from_the_environment(closed: Served, visit: Callable[..., Page], tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 // The answer beside the rows sent; bars for a classifier's probabilities.
 
-import { make, short } from "./dom.js";
+import { make, save, short } from "./dom.js";
 import { write } from "./csv.js";
 
 const SHOWN = 100; // rows in the table
@@ -8,12 +8,13 @@ const CHARTS = 8; // rows that get bars
 const CLASSES = 12; // bars of a row: the likeliest
 
 // The titles and rows of predictions: a number or word a row, a list a row, or an object a row. Null for anything else.
-function tableOf(predictions) {
+function tableOf(predictions, classes) {
   if (!Array.isArray(predictions) || !predictions.length) return null;
   const isObject = (value) => value !== null && typeof value === "object";
   if (predictions.every(Array.isArray)) {
     const width = Math.max(...predictions.map((row) => row.length));
-    return { titles: Array.from({ length: width }, (_, at) => `prediction ${at + 1}`), rows: predictions };
+    const titles = classes?.length === width ? classes.map(String) : Array.from({ length: width }, (_, at) => `prediction ${at + 1}`);
+    return { titles, rows: predictions };
   }
   if (predictions.every(isObject)) {
     const titles = [...new Set(predictions.flatMap((row) => Object.keys(row)))];
@@ -26,7 +27,7 @@ const text = (value) => (value === null || value === undefined ? "none" : typeof
 
 // Fill `element`; `sent` is {columns, rows}, empty for a body that is no table. Returns words on what was answered.
 export function show(element, { predictions, probabilities, classes, sent, name }) {
-  const table = tableOf(predictions);
+  const table = tableOf(predictions, classes);
   if (!table) {
     element.replaceChildren(make("pre", { tabindex: "0", role: "region", "aria-label": "Answer as JSON" }, JSON.stringify(predictions, null, 2)));
     return "Answered";
@@ -36,7 +37,7 @@ export function show(element, { predictions, probabilities, classes, sent, name 
   if (only) {
     parts.push(make("p", { class: "figure", title: text(table.rows[0][0]) }, short(table.rows[0][0] ?? "none")));
   }
-  if (Array.isArray(probabilities) && classes) parts.push(...charts(probabilities, classes, table.rows));
+  if (Array.isArray(probabilities) && classes) parts.push(...charts(probabilities, classes, predictions));
   parts.push(drawTable(table, sent));
   if (table.rows.length > 1) parts.push(download(table, sent, name));
   element.replaceChildren(...parts);
@@ -44,17 +45,19 @@ export function show(element, { predictions, probabilities, classes, sent, name 
   return table.rows.length === 1 ? "1 prediction" : `${table.rows.length} predictions`;
 }
 
-function charts(probabilities, classes, rows) {
+function charts(probabilities, classes, predictions) {
   const drawn = probabilities.slice(0, CHARTS).map((shares, at) => {
     const sorted = shares.map((share, each) => ({ share, label: String(classes[each]) }));
     if (sorted.length > CLASSES) sorted.sort((one, other) => other.share - one.share);
+    const isClass = classes.includes(predictions[at]); // else the model's own answer is the probabilities
+    const most = Math.max(...shares);
     const bars = sorted.slice(0, CLASSES).map(({ share, label }) => {
       const bar = make("span", { class: "bar", "aria-hidden": "true" }, make("span"));
       bar.firstChild.style.width = `${100 * Math.min(1, Math.max(0, share))}%`;
-      const isChosen = label === String(rows[at]?.[0]);
+      const isChosen = isClass ? label === String(predictions[at]) : share === most;
       return make("li", { class: isChosen ? "chosen" : null }, make("span", { class: "label" }, label), bar, make("span", { class: "share" }, `${(100 * share).toFixed(1)} %`));
     });
-    const title = probabilities.length > 1 ? `Row ${at + 1}: ${text(rows[at]?.[0])}` : "Probabilities";
+    const title = probabilities.length > 1 ? `Row ${at + 1}${isClass ? `: ${text(predictions[at])}` : ""}` : "Probabilities";
     return make("div", { class: "chart" }, make("h3", {}, title), make("ul", { role: "list" }, ...bars));
   });
   const more = probabilities.length > CHARTS ? [make("p", { class: "hint" }, `Bars for the first ${CHARTS} of ${probabilities.length} rows.`)] : [];
@@ -75,11 +78,10 @@ function drawTable({ titles, rows }, sent) {
 }
 
 function download({ titles, rows }, sent, name) {
-  const link = make("a", { class: "button", href: "#", download: `${name}-predictions.csv` }, "Download as CSV");
-  link.addEventListener("click", () => {
+  const button = make("button", { type: "button" }, "Download as CSV");
+  button.addEventListener("click", () => {
     const all = rows.map((row, at) => [...titles.map((_, each) => row[each]), ...sent.columns.map((_, each) => sent.rows[at]?.[each])]);
-    link.href = URL.createObjectURL(new Blob([write([...titles, ...sent.columns], all)], { type: "text/csv" }));
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    save(`${name}-predictions.csv`, write([...titles, ...sent.columns], all), "text/csv");
   });
-  return make("p", {}, link);
+  return make("p", {}, button);
 }

@@ -1,5 +1,7 @@
 // Calls of this server's API. The key, where one is needed, is kept for this tab only.
 
+import { save } from "./dom.js";
+
 const KEY = "slipway-api-key";
 
 export const key = {
@@ -16,16 +18,18 @@ const WORDS = {
   504: "The model took too long to answer.",
 };
 
-// Raised for every answer that is no prediction: its status, words for people, and the server's own words.
+// Raised for every answer that is no prediction: its status, words for people, the server's own words, and the model that it serves.
 export class Refused extends Error {
-  constructor(status, said) {
+  constructor(status, said, by) {
     super(said ? `${WORDS[status] ? `${WORDS[status]} ` : ""}The server says: ${said}.` : WORDS[status] || `The server answers with status ${status}.`);
     this.status = status;
     this.said = said;
+    this.by = by;
   }
 }
 
-export async function call(path, options = {}) {
+// Ask the server: the value of its answer, and which model gave it.
+async function ask(path, options = {}) {
   const headers = { ...options.headers };
   if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
   let response;
@@ -34,6 +38,8 @@ export async function call(path, options = {}) {
   } catch {
     throw new Refused(0, "");
   }
+  const name = response.headers.get("X-Model-Name");
+  const by = name === null ? null : `${name} ${response.headers.get("X-Model-Version")}`;
   const text = await response.text();
   let value;
   try {
@@ -41,9 +47,26 @@ export async function call(path, options = {}) {
   } catch {
     throw new Refused(response.status, "");
   }
-  if (!response.ok) throw new Refused(response.status, value.message || value.error || "");
-  return value;
+  if (!response.ok) throw new Refused(response.status, value.message || value.error || "", by);
+  return { value, by };
 }
 
+export const model = () => ask("model.json");
+
 export const predict = (request) =>
-  call("invocations", { method: "POST", headers: { "Content-Type": request.type }, body: request.body });
+  ask("invocations", { method: "POST", headers: { "Content-Type": request.type }, body: request.body });
+
+export const openapi = async () => (await ask("openapi.json")).value;
+
+// A link sends no key: where one is used, the document is fetched with it and saved.
+export function carryKey(link) {
+  link.addEventListener("click", async (event) => {
+    if (!key.get()) return;
+    event.preventDefault();
+    try {
+      save("openapi.json", JSON.stringify(await openapi(), null, 2), "application/json");
+    } catch {
+      location.assign(link.href); // the server's own words
+    }
+  });
+}

@@ -1,17 +1,19 @@
 // Swagger UI, on the document of the present model. The key, where one is needed, is the try-it page's.
 
-import { call, key } from "./api.js";
+import { carryKey, key, openapi } from "./api.js";
 import { find } from "./dom.js";
 
 async function start() {
   try {
-    const spec = await call("openapi.json");
+    const spec = await openapi();
     find("key-form").hidden = true;
+    find("openapi").hidden = false;
     find("failed").textContent = "";
     document.title = `${spec.info.title} ${spec.info.version}: API docs`;
     window.SwaggerUIBundle({ spec, dom_id: "#docs", deepLinking: true, defaultModelsExpandDepth: 0, validatorUrl: null, requestInterceptor: authorize });
   } catch (error) {
     find("key-form").hidden = error.status !== 401;
+    find("openapi").hidden = error.status === 401;
     find("failed").textContent = error.status === 401 && !key.get() ? "" : error.message;
     if (error.status === 401) find("key").focus();
   }
@@ -27,5 +29,6 @@ find("key-form").addEventListener("submit", (event) => {
   key.set(find("key").value.trim());
   start();
 });
+carryKey(find("openapi"));
 
 start();

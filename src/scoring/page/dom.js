@@ -18,6 +18,13 @@ export function say(element, words) {
   element.hidden = !words;
 }
 
+// Give text to the browser to save as a file.
+export function save(name, text, type) {
+  const link = make("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
 // Six digits are enough to read; the whole number stands in the table.
 export function short(number) {
   if (typeof number !== "number" || Number.isInteger(number)) return String(number);

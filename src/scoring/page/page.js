@@ -1,28 +1,30 @@
 // The try-it page: reads what the model is, makes its form, sends requests and shows their answers.
 
-import { call, key, predict } from "./api.js";
-import { show } from "./answer.js";
+import { carryKey, key, model as ask, predict } from "./api.js";
+import { show as draw } from "./answer.js";
 import { parse, write } from "./csv.js";
 import { find, make, say, short } from "./dom.js";
 import { Rows } from "./rows.js";
 import * as snippets from "./snippets.js";
-import { rowsOf } from "./values.js";
+import { csvColumns, rowsOf } from "./values.js";
 
 const CSV = "text/csv", JSON_TYPE = "application/json";
-const PROBABILITIES = "predict_proba";
+const PROBABILITIES = "predict_proba", OWN = "";
 const LONG = 20_000; // characters; the snippets read a longer CSV from a file
-let model, rows, example, file;
+let model, by, rows, example, file; // `by` is the model's name and version, as its answers give them
 
+const named = (columns) => columns.map((column) => column.name);
 const mode = () => (model.columns ? document.querySelector("[name=mode]:checked").value : "json");
 
 async function start() {
   try {
-    model = await call("model.json");
+    ({ value: model, by } = await ask());
   } catch (error) {
     askForKey(error);
     return;
   }
   find("key-form").hidden = true;
+  find("openapi").hidden = false;
   find("key-used").hidden = !model.api_keys;
   say(find("failed"), "");
   describe();
@@ -34,6 +36,7 @@ function askForKey(error) {
   find("workbench").hidden = true;
   find("key-used").hidden = true;
   find("key-form").hidden = error.status !== 401;
+  find("openapi").hidden = error.status === 401;
   say(find("failed"), error.status === 401 ? "" : error.message);
   find("key-error").textContent = error.status === 401 && key.get() ? "This key is not right." : "";
   if (error.status === 401) find("key").focus();
@@ -54,11 +57,13 @@ function fill() {
   if (model.columns) {
     example = rowsOf(model.example, model.columns);
     rows = new Rows(find("rows"), model.columns, example, tell);
-    find("csv-help").textContent = `Columns: ${model.columns.map((column) => column.name).join(", ")}. Others may stand among them.`;
+    find("csv-help").textContent = `Columns: ${named(model.columns.filter((column) => column.type !== "datetime")).join(", ")}. Others may stand among them.`;
   }
   const methods = model.params.length ? [] : model.methods;
-  find("method").replaceChildren(...methods.map((name) => make("option", { value: name }, name)));
-  find("modes").hidden = !model.columns;
+  find("method").replaceChildren(make("option", { value: OWN }, "the model's own"), ...methods.map((name) => make("option", { value: name }, name)));
+  const takesCsv = model.columns && csvColumns(model.columns, example);
+  if (!takesCsv) find("mode-form").checked = true;
+  find("modes").hidden = !takesCsv;
   reset();
 }
 
@@ -68,7 +73,8 @@ const pretty = (value) => JSON.stringify(value, null, 2).replace(/\[\s+([^[\]{}]
 function reset() {
   dropFile();
   if (model.columns) {
-    find("csv-text").value = write(model.columns.map((column) => column.name), example.slice(0, 3));
+    const shown = example.slice(0, 3), told = csvColumns(model.columns, shown) || [];
+    find("csv-text").value = write(named(told), shown.map((row) => row.filter((_, at) => told.includes(model.columns[at]))));
     rows.reset();
   } else {
     find("json-text").value = pretty(model.example ?? { inputs: [] });
@@ -79,7 +85,7 @@ function reset() {
 function change() {
   for (const name of ["form", "csv", "json"]) find(name === "form" ? "rows" : name).hidden = mode() !== name;
   find("add-row").hidden = mode() !== "form";
-  find("method-choice").hidden = mode() === "csv" || find("method").options.length < 2;
+  find("method-choice").hidden = mode() === "csv" || find("method").options.length < 3;
   say(find("problem"), "");
   tell();
 }
@@ -99,15 +105,14 @@ function chooseFile() {
   tell();
 }
 
-// The request of the present input, asking for a method where it is not the model's first.
-function request(method) {
+// The request of the present input; which method is the model's own was said when it was logged.
+function request(method = OWN) {
   if (mode() === "csv") {
     const text = find("csv-text").value;
     return { type: CSV, body: file || text, file: file?.name ?? (text.length > LONG ? "rows.csv" : null) };
   }
   const { body, problems = [] } = mode() === "form" ? rows.read() : { body: find("json-text").value.trim() };
-  const wanted = method && method !== model.methods[0] && body.endsWith("}");
-  return { type: JSON_TYPE, problems, body: wanted ? `${body.slice(0, -1)}, "params": {"method": ${JSON.stringify(method)}}}` : body };
+  return { type: JSON_TYPE, problems, body: method && body.endsWith("}") ? `${body.slice(0, -1)}, "params": {"method": ${JSON.stringify(method)}}}` : body };
 }
 
 function tell() {
@@ -132,7 +137,7 @@ async function send() {
   find("predict").setAttribute("aria-disabled", "true");
   find("status").textContent = "Asking the model …";
   try {
-    await ask(first);
+    await show(first);
   } catch (error) {
     refuse(error);
   } finally {
@@ -140,29 +145,55 @@ async function send() {
   }
 }
 
-async function ask(first) {
-  const classes = mode() === "csv" || !model.methods.includes(PROBABILITIES) || !find("method").options.length ? null : model.classes;
+async function show(first, after = "") {
+  const bars = mode() !== "csv" && model.classes && model.methods.includes(PROBABILITIES) && !model.params.length;
   const sent = await sentRows(first);
   const began = performance.now();
-  const [answer, shares] = await Promise.all([predict(first), classes ? predict(request(PROBABILITIES)) : null]);
+  const asked = [predict(first), bars ? predict(request(PROBABILITIES)) : null];
+  const told = await Promise.allSettled(asked);
   const took = performance.now() - began;
-  const words = show(find("result"), { predictions: answer.predictions ?? answer, probabilities: shares?.predictions, classes, sent, name: model.name });
-  find("status").textContent = `${words}, in ${took < 10 ? took.toFixed(1) : Math.round(took)} ms`;
+  if (!after && told.map(({ value, reason }) => (value ?? reason)?.by).some((each) => each && each !== by)) {
+    await renew();
+    return;
+  }
+  const [answer, shares] = await Promise.all(asked);
+  const facts = { predictions: answer.value.predictions ?? answer.value, probabilities: shares?.value.predictions, classes: model.classes, sent, name: model.name };
+  find("status").textContent = `${draw(find("result"), facts)}, in ${took < 10 ? took.toFixed(1) : Math.round(took)} ms${after}`;
+}
+
+// Another model answers by now: say so at the top, and ask it again; where it takes other input, show that first.
+async function renew() {
+  const taken = () => JSON.stringify([model.columns, model.methods, model.classes, model.params]);
+  const before = taken();
+  ({ value: model, by } = await ask());
+  describe();
+  if (taken() === before) {
+    await show(request(), `, by version ${model.version}, which is new here`);
+    return;
+  }
+  fill();
+  say(find("problem"), `${model.name} ${model.version} is served here now, and takes another input. Look at it, and predict again.`);
+  showNone();
 }
 
 async function sentRows(first) {
   if (mode() === "csv") return parse(file ? await file.text() : first.body);
-  return mode() === "form" ? { columns: model.columns.map((column) => column.name), rows: rows.texts.map((row) => [...row]) } : { columns: [], rows: [] };
+  return mode() === "form" ? { columns: named(model.columns), rows: rows.texts.map((row) => [...row]) } : { columns: [], rows: [] };
+}
+
+function showNone() {
+  find("status").textContent = "No answer.";
+  find("result").replaceChildren(make("p", { class: "empty" }, "The request was not answered with predictions."));
 }
 
 function refuse(error) {
-  find("status").textContent = "No answer.";
-  find("result").replaceChildren(make("p", { class: "empty" }, "The request was not answered with predictions."));
+  showNone();
   if (error.status === 401) {
     askForKey(error);
     return;
   }
-  const problems = mode() === "form" && error.status === 400 ? rows.locate(error.said) : [];
+  // The server names the column, not the row.
+  const problems = mode() === "form" && error.status === 400 && rows.texts.length === 1 ? rows.locate(error.said) : [];
   if (problems.length) rows.show(problems);
   else say(find("problem"), error.message || "This page could not read the answer.");
 }
@@ -208,6 +239,7 @@ find("csv-drop").addEventListener("click", () => {
 });
 find("add-row").addEventListener("click", () => rows.add());
 find("reset").addEventListener("click", reset);
+carryKey(find("openapi"));
 for (const button of document.querySelectorAll("[data-copies]")) button.addEventListener("click", () => copy(button));
 
 start();
