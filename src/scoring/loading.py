@@ -146,7 +146,7 @@ def _answer_example(model: Model, takes: Signature, batching: str) -> None:
         model.choose_way(example)
     for method in model.methods:  # the first time costs more than others
         if isinstance(given := model.predict([example], method, model.default[1]), np.ndarray):
-            model.gives[method] = given.dtype
+            model.gives[method] = given[:0]
     model.predict_seconds = _time_predict(model, [example])
     many = [example] * (MANY // example.n + 1)
     model.row_seconds = _time_predict(model, many) / (len(many) * example.n)

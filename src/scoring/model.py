@@ -45,7 +45,7 @@ class Model:
         self.example = example  # a body for /invocations, as the model was logged with
         self.methods: tuple[str, ...] = ("predict",)
         self.classes: list[Any] | None = None
-        self.gives: dict[str, np.dtype[Any]] = {}  # the type of each method's predictions, where they are an array
+        self.gives: dict[str, np.ndarray] = {}  # predictions of each method for no rows, where they are an array: type and shape
         self.joins = False  # whether requests may share a predict
         self.load_seconds = 0.0
         self.is_steady = True  # whether a predict takes as long as the one before

@@ -116,9 +116,7 @@ class _Routes:
         """Say what the model takes and gives."""
         self._check(request)
         model = self._app.scorer.model
-        return JSONResponse(
-            v2.metadata(model.identity, model.signature.columns, {name: v2.datatype(kind) for name, kind in model.gives.items()})
-        )
+        return JSONResponse(v2.metadata(model.identity, model.signature.columns, model.gives, model.signature.tensor))
 
     async def model_ready(self, request: Request) -> Response:
         """Answer whether the model can be called."""
@@ -135,8 +133,9 @@ class _Routes:
         """Return what a page or a client needs to know of the model."""
         model = self._app.scorer.model
         identity, columns = model.identity, model.signature.columns
-        kind = model.gives["predict"].kind if "predict" in model.gives else ""
-        output = "class" if model.classes else "number" if kind and kind in "biuf" else "text" if kind == "U" else "object"
+        given = model.gives.get("predict")
+        kind = given.dtype.kind if given is not None and given.ndim == 1 else ""
+        output = "class" if model.classes else "number" if kind and kind in "iuf" else "text" if kind == "U" else "object"
         metrics = {name: value for name, value in identity.metrics.items() if math.isfinite(value)}  # JSON knows no other
         return {
             "name": identity.name, "version": identity.version, "run": identity.run, "metrics": metrics,

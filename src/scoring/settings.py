@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import ssl
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,12 @@ def load(arguments: list[str] | None = None) -> Settings:
         # A default that is text goes through `type` like a flag, so that a wrong variable is refused in the same words.
         parser.add_argument(flag, type=kind, default=given or setting.default, choices=setting.metadata["choices"], help=text)
     settings = Settings(**vars(parser.parse_args(arguments)))
+    _check_values(settings, parser)
+    _check_files(settings, parser)
+    return settings
+
+
+def _check_values(settings: Settings, parser: argparse.ArgumentParser) -> None:
     for setting in fields(Settings)[1:]:
         value, choices = getattr(settings, setting.name), setting.metadata["choices"]
         if isinstance(value, int | float) and not 0 <= value < float("inf"):
@@ -71,9 +78,18 @@ def load(arguments: list[str] | None = None) -> Settings:
             parser.error(f"SCORING_{setting.name.upper()} is {value!r}: it is {' or '.join(choices)}")
     if settings.port > LAST_PORT:
         parser.error(f"--port is {settings.port}: the last one is {LAST_PORT}")
+
+
+def _check_files(settings: Settings, parser: argparse.ArgumentParser) -> None:
     if bool(settings.tls_cert) != bool(settings.tls_key):
         parser.error("--tls-cert and --tls-key go together")
     for name in ("api_keys_file", "tls_cert", "tls_key"):
         if (path := getattr(settings, name)) and not Path(path).is_file():
             parser.error(f"--{name.replace('_', '-')} names no file: {path}")
-    return settings
+    try:
+        if settings.api_keys_file:
+            Path(settings.api_keys_file).read_text(encoding="utf-8")
+        if settings.tls_cert:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
+    except (OSError, UnicodeDecodeError) as error:  # SSLError is an OSError
+        parser.error(f"--api-keys-file, or --tls-cert with --tls-key, cannot be used: {error}")

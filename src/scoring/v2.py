@@ -159,12 +159,12 @@ def datatype(kind: np.dtype[Any]) -> str:
 
 
 def metadata(
-    identity: Identity, columns: Sequence[Column] | None, outputs: dict[str, str], tensor: tuple[str, int] | None = None
+    identity: Identity, columns: Sequence[Column] | None, outputs: dict[str, np.ndarray], tensor: tuple[str, int] | None = None
 ) -> dict[str, Any]:
     """Return what `GET /v2/models/{name}` answers; -1 is any number of rows."""
     inputs = [{"name": column.name, "datatype": OF_COLUMNS.get(column.type, "BYTES"), "shape": [-1]} for column in columns or ()]
     inputs += [{"name": "input", "datatype": NAMES[np.dtype(tensor[0])], "shape": [-1, tensor[1]]}] if tensor else []
-    given = [{"name": name, "datatype": kind, "shape": [-1] if name == "predict" else [-1, -1]} for name, kind in outputs.items()]
+    given = [{"name": name, "datatype": datatype(none.dtype), "shape": [-1, *none.shape[1:]]} for name, none in outputs.items()]
     return {"name": identity.name, "versions": [identity.version], "platform": "mlflow", "inputs": inputs, "outputs": given}
 
 

@@ -62,7 +62,7 @@ def _binary(values: list[Any], kind: str) -> bytes:
     return np.array(values, SCALARS[kind]).tobytes() if kind in DATATYPES else texts(*(value.encode() for value in values))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(tables(VALUES))
 def test_json_and_tensors_agree(given_table: tuple[list[Column], list[list[Any]]]) -> None:
     """The four forms of JSON, tensors in JSON and binary tensors are read as the same."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.protocols.conftest import Client
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-EXAMPLES = 40  # an operation
+EXAMPLES = 25  # an operation
 KINDS = ["numbers", "types", "classes", "untyped"]
 
 

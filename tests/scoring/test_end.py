@@ -102,7 +102,7 @@ def test_hanging_predict_does_not_hold_the_process(workers: str, number: int, se
 
 def test_workers_that_die(serve: Serve, folders: dict[str, Path]) -> None:
     """Ten SIGTERMs and ten SIGKILLs of workers under load: only what a killed worker had is lost; each is replaced; counters go on."""
-    with serve(folders["one"], "--workers", "2", "--access-log", "off") as server, Load(server) as load:
+    with serve(folders["one"], "--workers", "2", "--access-log", "off") as server, Load(server, clients=8) as load:
         for number in (signal.SIGTERM, signal.SIGKILL):
             for _ in range(TIMES):
                 pids = until(lambda: len(server.workers()) == 2 and server.workers(), "two workers")
