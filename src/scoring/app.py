@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from scoring.access import AccessLog
-from scoring.direct import LATE, TOO_LARGE
+from scoring.direct import LATE
+from scoring.direct_exchange import TOO_LARGE
 from scoring.errors import Refusal, full
 from scoring.exchange import JSON, Exchange, request_id
 from scoring.keys import Keys

@@ -13,101 +13,20 @@ from typing import TYPE_CHECKING, Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from scoring.errors import Refusal, bad, full
-from scoring.exchange import JSON, Exchange, request_id
+from scoring.direct_exchange import DirectExchange
+from scoring.errors import Refusal, bad
+from scoring.exchange import JSON
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
     from scoring.app import Application
 
 IDLE = 0.5  # s without a request, after which a connection is closed when the server ends
 LARGEST_HEAD = 64 * 1024  # bytes of a request's line and headers
-HOPELESS = 4  # times the largest body: whoever sends more is answered before it has sent all
 LINGER = 2  # s in which is read and thrown away what a refused client still sends: a line that is cut would lose it the answer
 NO_HTTP = "this is no HTTP request, or one with too large a head"
 LATE = "the request did not arrive in time"
-TOO_LARGE = "the body is larger than {} bytes"
-
-
-class _NoEvent:
-    """Stands where uvicorn's cycle has an event that nobody here waits for."""
-
-    def set(self) -> None:
-        """Do nothing."""
-
-
-class DirectExchange(Exchange):
-    """An exchange that is its connection's present cycle, as uvicorn calls it: hence the names that are uvicorn's."""
-
-    message_event = _NoEvent()
-
-    def __init__(self, protocol: DirectProtocol, handler: Callable[[Exchange], None], headers: list[tuple[bytes, bytes]]) -> None:
-        super().__init__(protocol.application, protocol.url, headers)
-        self._protocol = protocol
-        self.handler = handler
-        self.response_complete = False
-        self.disconnected = False
-        self.keep_alive = protocol.parser.should_keep_alive() and not self.app.draining
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it was answered, or the client has gone."""
-        return self.response_complete or self.disconnected
-
-    def feed(self, part: bytes) -> None:
-        """Take a part of the body; keep none of one that is too large."""
-        self._size += len(part)
-        limit = self.app.settings.max_body
-        if self._size <= limit and self.app.held <= self.app.most:
-            self._parts.append(part)
-            self.app.held += len(part)
-            return
-        self.drop()
-        if self._size <= limit:
-            self.keep_alive = False
-            self.refuse(full())
-        elif self._size > limit * HOPELESS:
-            self.keep_alive = False
-            self.refuse(Refusal(413, TOO_LARGE.format(limit)))
-
-    def complete(self) -> None:
-        """Hand the whole request on."""
-        if self._size > self.app.settings.max_body:
-            self.refuse(Refusal(413, TOO_LARGE.format(self.app.settings.max_body)))
-            return
-        self.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts.clear()
-        self.app.handle(self, self.handler)
-
-    def drop(self) -> None:
-        """Let go of the body, and of its share of the memory that requests may hold."""
-        self.app.held -= sum(map(len, self._parts)) + len(self.body)
-        self._parts.clear()
-        self.body = b""
-
-    def answer(self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
-        """Write the answer."""
-        if self.response_complete or self.disconnected:
-            return
-        self.response_complete = True
-        protocol, given_id = self._protocol, request_id(self.headers)
-        extra = b"".join(b"%s: %s\r\n" % header for header in headers) if headers else b""
-        protocol.transport.write(
-            b"%s%s%sx-request-id: %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n%s%s\r\n%s"
-            % (
-                STATUS_LINE[status], protocol.date(), self.scorer.headers, given_id, content_type, len(body), extra,
-                b"" if self.keep_alive else b"connection: close\r\n", body,
-            )
-        )  # fmt: skip
-        self.drop()
-        if not self.keep_alive:
-            protocol.close()
-        protocol.on_response_complete()
-        self.app.observe(self, status, given_id)
 
 
 class DirectProtocol(HttpToolsProtocol):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
 FORMS = {"dataframe_split": "Split", "dataframe_records": "Records", "instances": "Instances", "inputs": "Inputs"}
-DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?$"
+DATE = r"^(17|18|19|20|21)\d{2}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?)?$"
 TYPES: dict[str, Object] = {  # MLflow's types of a column
     "double": {"type": "number", "format": "double", "minimum": -1.797e308, "maximum": 1.797e308},
     "float": {"type": "number", "format": "float", "minimum": -3.4028e38, "maximum": 3.4028e38},

@@ -186,5 +186,5 @@ def _infer(name: str, description: Object, example: list[Object]) -> Object:
         "description": f"One tensor a column, named as it, shape [rows] or [rows, 1]; or one tensor [rows, columns] of numbers.{named}",
         "parameters": [{"name": "Inference-Header-Content-Length", "in": "header", **length}],
         "requestBody": {"required": True, "content": {JSON: tensors, BINARY: binary}},
-        "responses": {"200": done, **refused(400, 401, 404, 408, 413, 500, 503, 504, v2=True)},
+        "responses": {"200": done, **refused(400, 401, 404, 408, 413, 415, 500, 503, 504, v2=True)},
     }

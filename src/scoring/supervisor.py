@@ -22,21 +22,22 @@ if TYPE_CHECKING:
 
 MODEL_DID_NOT_LOAD = 3
 SECONDS_TO_ANSWER = 15  # for a worker that is asked whether it lives
+SPREADS = sys.platform == "linux"
 SECONDS_TO_LET_GO = 0.05  # for the event loop, of a port that was closed
 logger = logging.getLogger("scoring")
 
 
 def bind(host: str, port: int, workers: int) -> list[socket]:
-    """Bind the port, for each worker; raise OSError when it is taken.
+    """Bind the port; raise OSError when it is taken.
 
-    Linux spreads connections over sockets that share a port, where workers on one socket leave it to chance who takes how many. The sockets
-    stay open in this process, so that no connection is lost that comes while a worker is replaced.
+    Linux spreads connections over sockets that share a port, where workers on one socket leave it to chance who takes how many.
+    So there each worker gets a socket of its own (`Supervisor._start`), and this one only holds the port.
     """
     family, _, _, _, address = getaddrinfo(host or None, port, type=SOCK_STREAM, flags=AI_PASSIVE)[0]
     sockets = [_bind(family, address, shared=False)]
-    if workers > 1 and sys.platform == "linux":
+    if workers > 1 and SPREADS:
         sockets.pop().close()  # it was free: nobody else has it
-        sockets = [_bind(family, address, shared=True) for _ in range(workers)]
+        sockets = [_bind(family, address, shared=True)]
     return sockets
 
 
@@ -104,8 +105,8 @@ class Supervisor(multiprocess.Multiprocess):
 
     def init_processes(self) -> None:
         """Start the workers: the first alone, since a model that does not load need say so only once."""
-        for at in range(self.processes_num):
-            self.processes.append(self._start(at))
+        for _ in range(self.processes_num):
+            self.processes.append(self._start())
             while not self._has_answered and not self.should_exit.is_set():
                 self.handle_signals()
                 self._has_answered = self.processes[0].is_ready(SECONDS_TO_ANSWER)
@@ -123,7 +124,7 @@ class Supervisor(multiprocess.Multiprocess):
             process.kill()
             process.join()
             logger.warning("worker %s ended with code %s, and is replaced", process.pid, process.exitcode)
-            self.processes[at] = self._start(at)
+            self.processes[at] = self._start()
 
     def terminate_all(self) -> None:
         """Let go of the port, so that nobody is connected whom no worker will accept; then end the workers."""
@@ -137,9 +138,14 @@ class Supervisor(multiprocess.Multiprocess):
             if process.pid:
                 os.kill(process.pid, signal.SIGHUP)
 
-    def _start(self, at: int) -> multiprocess.Process:
-        process = _Process(self.config, [self.sockets[at % len(self.sockets)]])
+    def _start(self) -> multiprocess.Process:
+        """Start a worker. Its socket is its own alone: when it ends, connections go to the others, and none waits where nobody answers."""
+        holder = self.sockets[0]
+        own = _bind(holder.family, holder.getsockname(), shared=True) if SPREADS else holder
+        process = _Process(self.config, [own])
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # the worker gets it when it has a model to change
         process.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        if own is not holder:
+            own.close()
         return process

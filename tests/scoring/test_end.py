@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.scoring.conftest import DEADLINE, Answer, Load, body, exchange, until
+from tests.scoring.conftest import DEADLINE, Answer, body, exchange, until
+from tests.scoring.load import Load
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.scoring.conftest import DEADLINE, Load, body, exchange, read_all, until
+from tests.scoring.conftest import DEADLINE, body, exchange, read_all, until
+from tests.scoring.load import Load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,15 +24,15 @@ ORIGIN = "https://a.example"
 @pytest.mark.parametrize("flags", [[], ["--cors-origins", ORIGIN]], ids=["direct", "plain ASGI"])
 def test_keys(flags: list[str], serve: Serve, folders: dict[str, Path], tmp_path: Path) -> None:
     """Only who has one of the keys may predict, read the model or the metrics; health and the page are open."""
-    (tmp_path / "keys").write_text("# ours\none-key\n\n  other-key  \n")
+    (tmp_path / "keys").write_text("# ours\nkey-1\n\n  key-2  \n")
     with serve(folders["one"], "--api-keys-file", str(tmp_path / "keys"), *flags) as server:
-        right = [server.predict(1.0, Authorization=f"Bearer {key}") for key in ("one-key", "other-key")]
-        right += [server.predict(1.0, X_API_Key="other-key")]
-        wrong = [server.predict(1.0, **headers) for headers in ({}, {"X_API_Key": ""}, {"X_API_Key": "# ours"}, {"X_API_Key": "one-ke"})]
-        wrong += [server.predict(1.0, Authorization="Basic one-key")]
+        right = [server.predict(1.0, Authorization=f"Bearer {key}") for key in ("key-1", "key-2")]
+        right += [server.predict(1.0, X_API_Key="key-2")]
+        wrong = [server.predict(1.0, **headers) for headers in ({}, {"X_API_Key": ""}, {"X_API_Key": "# ours"}, {"X_API_Key": "key-"})]
+        wrong += [server.predict(1.0, Authorization="Basic key-1")]
         wrong += [server.ask("GET", path) for path in ("/model.json", "/metrics", "/v2/models/model", "/openapi.json", "/none")]
         opened = [server.ask("GET", path) for path in ("/", "/ping", "/health", "/livez", "/readyz", "/v2/health/ready", "/docs")]
-        model = server.ask("GET", "/model.json", X_API_Key="one-key")
+        model = server.ask("GET", "/model.json", X_API_Key="key-1")
 
     assert [answer.status for answer in right] == [200] * 3
     assert [(answer.status, answer.headers.get("www-authenticate")) for answer in wrong] == [(401, "Bearer")] * 10
@@ -59,7 +59,7 @@ def test_cors(serve: Serve, folders: dict[str, Path]) -> None:
 
 def test_keys_and_cors(serve: Serve, folders: dict[str, Path], tmp_path: Path) -> None:
     """A browser's preflight, which cannot carry a key, is answered without one; its request is not."""
-    (tmp_path / "keys").write_text("one-key\n")
+    (tmp_path / "keys").write_text("key-1\n")
     with serve(folders["one"], "--cors-origins", ORIGIN, "--api-keys-file", str(tmp_path / "keys")) as server:
         preflight = server.ask("OPTIONS", "/invocations", Origin=ORIGIN, Access_Control_Request_Method="POST")
         refused = server.predict(1.0, Origin=ORIGIN)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.scoring.conftest import Load, until
+from tests.scoring.conftest import until
+from tests.scoring.load import Load
 
 if TYPE_CHECKING:
     from pathlib import Path

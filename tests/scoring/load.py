@@ -1,0 +1,65 @@
+"""Clients that keep a server busy, and know of each request what became of it."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Self
+
+from tests.scoring.conftest import DEADLINE, Answer, Server, body, exchange, until
+
+
+@dataclass
+class Load:
+    """Clients that send without a pause, each on a connection kept alive, until the context ends or nobody listens."""
+
+    server: Server
+    clients: int = 20
+    first: float = 0.0  # the first column: the seconds that a slow model takes
+    answers: list[tuple[float, Answer]] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    refused: int = 0
+
+    def __enter__(self) -> Self:
+        """Start, and wait for the first answers."""
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=self._send, args=(at,)) for at in range(self.clients)]
+        for thread in self._threads:
+            thread.start()
+        until(lambda: len(self.answers) >= self.clients, "the first answers")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def more(self) -> None:
+        """Wait for some more answers of each."""
+        wanted = len(self.answers) + 2 * self.clients
+        until(lambda: len(self.answers) >= wanted or self._end.is_set(), "more answers")
+
+    def _send(self, client: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=DEADLINE)
+        sent = 0
+        while not self._end.is_set():
+            try:
+                if connection.sock is None:
+                    connection.connect()
+            except ConnectionError:  # nothing was sent, so nothing is lost
+                self.refused += 1
+                if self.server.process.poll() is not None:
+                    return
+                time.sleep(0.01)
+                continue
+            sent += 1
+            value = client * 1e6 + sent
+            try:
+                self.answers.append((value, exchange(connection, "POST", "/invocations", body(self.first, value), {})))
+            except (OSError, http.client.HTTPException) as error:
+                self.lost.append(f"{value}: {error!r}")
+                connection.close()
+        connection.close()
