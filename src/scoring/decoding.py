@@ -6,6 +6,7 @@ the column's type. The result is then what MLflow's own parsing and casting give
 
 from __future__ import annotations
 
+import threading
 from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from scoring.signature import Column, Signature
 
 LARGE = 4096  # bytes; from here on simdjson's way into a matrix is the shorter one
+KEPT = 4 * 1024 * 1024  # bytes; a parser keeps about three times the largest body that it has seen
 PLANS = 64  # orders of columns that are remembered
 NOT_PLAIN = {"dataframe_records", "inputs", "instances", "params", "messages", "prompt", "input"}
 FAILURES = (
@@ -42,6 +44,9 @@ TYPES: dict[str, Any] = {
     "boolean": bool,
     "string": str,
 }
+
+
+_parsers = threading.local()
 
 
 class _Split(msgspec.Struct, forbid_unknown_fields=True):
@@ -130,7 +135,7 @@ class Decoder:
 
     def _decode_large(self, body: bytes) -> Table | None:
         """Read a dataframe_split of numbers straight into a matrix."""
-        document: Any = simdjson.Parser().parse(body)  # its types are unions of all that JSON has
+        document: Any = parse_numbers(body)
         keys, split = list(document.keys()), document["dataframe_split"]
         given = split["columns"].as_list()
         if (
@@ -153,6 +158,18 @@ class Decoder:
             if np.abs(whole).max() >= self._bound or (whole != np.trunc(whole)).any():
                 return None
         return Table(n, block=block)
+
+
+def parse_numbers(body: bytes) -> Any:  # noqa: ANN401 -- its types are unions of all that JSON has
+    """Parse JSON with simdjson, in this thread's parser as long as what it keeps is little."""
+    if len(body) > KEPT:
+        return simdjson.Parser().parse(body)
+    if not hasattr(_parsers, "own"):
+        _parsers.own = simdjson.Parser()
+    try:
+        return _parsers.own.parse(body)
+    except RuntimeError:  # it is not JSON, or what was parsed before is still in use
+        return simdjson.Parser().parse(body)
 
 
 def _count_brackets(body: bytes) -> int:
@@ -204,7 +221,7 @@ class MatrixDecoder:
         return Table(len(rows), rows) if rows else None
 
     def _decode_large(self, data: bytes) -> Table | None:
-        rows: Any = simdjson.Parser().parse(data)
+        rows: Any = parse_numbers(data)
         n = len(rows)
         if n == 0 or set(map(len, rows)) != {self._width} or _count_brackets(data) != n + 1:
             return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import gc
 import logging
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 BACKLOG = 2048
 SHARED = "/dev/shm"  # noqa: S108 -- memory, and there where the file system cannot be written to
 CANNOT_LISTEN = 1
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+KEEP = 64 * 1024 * 1024  # bytes
 
 
 def run(settings: Settings) -> int:
@@ -78,8 +82,17 @@ def _make(settings: Settings, shared: Path | None) -> Application:
     except ModelError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(MODEL_DID_NOT_LOAD)
+    _keep_memory()
     gc.freeze()  # what is there now stays, and need not be looked at again
     gc.enable()
     identity, seconds = application.scorer.model.identity, application.scorer.model.load_seconds
     logging.getLogger("scoring").info("loaded %s %s in %.1f s, process %d", identity.name, identity.version, seconds, os.getpid())
     return application
+
+
+def _keep_memory() -> None:
+    """Have glibc keep what large requests need for the next ones: giving it back and getting it again is a third of their time."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        library = ctypes.CDLL(None)
+        for parameter, size in ((M_TRIM_THRESHOLD, KEEP), (M_MMAP_THRESHOLD, KEEP // 2)):
+            library.mallopt(parameter, size)
