@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LARGE = 4096  # bytes; from here on simdjson's way into a matrix is the shorter one
 KEPT = 4 * 1024 * 1024  # bytes; a parser keeps about three times the largest body that it has seen
+NUL = b"\\u0000"
 PLANS = 64  # orders of columns that are remembered
 NOT_PLAIN = {"dataframe_records", "inputs", "instances", "params", "messages", "prompt", "input"}
 FAILURES = (
@@ -32,6 +33,7 @@ FAILURES = (
     ValueError,
     TypeError,
     KeyError,
+    AttributeError,
     OverflowError,
     RuntimeError,
 )  # simdjson's are RuntimeErrors, some of them
@@ -112,6 +114,8 @@ class Decoder:
                 rows = [order(row) for row in rows]
         elif body.dataframe_records is not UNSET:
             rows = [msgspec.structs.astuple(record) for record in self._records.decode(body.dataframe_records)]
+        elif NUL in bytes(body.inputs):  # type: ignore[arg-type]
+            return None  # numpy drops it at the end of a text, under MLflow too
         else:
             rows = list(zip(*msgspec.structs.astuple(self._by_column.decode(body.inputs)), strict=True))  # type: ignore[arg-type]
         return Table(len(rows), rows) if rows else None

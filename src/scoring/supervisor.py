@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from multiprocessing.connection import wait
 from socket import AI_PASSIVE, SO_REUSEADDR, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET, getaddrinfo, socket
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,15 @@ class _Process(multiprocess.Process):
         if self._server is None:
             self._server = Server(self.config)
         return self._server  # type: ignore[return-value]
+
+    def _healthcheck(self, timeout: float) -> bool | None:
+        """Ask as uvicorn does; a worker that ends meanwhile is not waited for."""
+        try:
+            self.parent_conn.send(b"ping")
+            wait([self.parent_conn, self.process.sentinel], timeout)
+            return bool(self.parent_conn.recv()) if self.parent_conn.poll() else None
+        except (OSError, EOFError):
+            return None
 
 
 class Supervisor(multiprocess.Multiprocess):

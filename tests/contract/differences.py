@@ -25,6 +25,7 @@ DIFFERENCES: dict[str, tuple[int, int, tuple[str, ...]]] = {
     "a column's name that is no text is a wrong request; MLflow fails": (500, 400, ("A split, a name that is *",)),
     "what no JSON can hold is the model's error, in our form; MLflow fails": (500, 400, tuple(f"J output, {kind}" for kind in NO_JSON)),
     "a trailing slash is another path; MLflow sends the caller to the one without": (307, 404, ("A trailing slash*",)),
+    "a compressed body is refused for what it is": (400, 415, ("A gzip, said",)),
     "who asks for health by HEAD gets it": (405, 200, ("A HEAD ping",)),
     "the page at / is ours": (404, 405, ("A POST root",)),
 }  # fmt: skip

@@ -39,5 +39,5 @@ def test_seeds() -> None:
 
 
 def test_text_ends_as_it_was_sent() -> None:
-    """NUL at the end of a text stays, by the short way and by the long one."""
+    """NUL at the end of a text becomes the same by the short way and by the long one."""
     targets.try_json(targets.SIGNATURES["optional"], targets.LARGE[1], b'{"inputs": {"s": ["a\\u0000", ""], "a": [0, 2], "l": [128, -1]}}')

@@ -134,7 +134,10 @@ class Server:
 
     def count_workers(self) -> int:
         """Return the number of workers that have a model."""
-        return sum(name.startswith("scoring_worker_resident_memory_bytes") for name in self.metrics())
+        try:
+            return sum(name.startswith("scoring_worker_resident_memory_bytes") for name in self.metrics())
+        except (OSError, http.client.HTTPException):  # it was asked of one that is dying
+            return 0
 
     def workers(self) -> list[int]:
         """Return the processes of the workers (all children but multiprocessing's own)."""

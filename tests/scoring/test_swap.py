@@ -96,7 +96,7 @@ def test_broken_version(workers: str, serve: Serve, place: Place, tmp_path: Path
             assert server.process.poll() is None
         place.point("two")
         if workers == "2":
-            until(lambda: len(server.workers()) == 2 and server.metrics().get("scoring_worker_resident_memory_bytes[1]"), "two workers")
+            until(lambda: server.count_workers() == 2, "two workers")
         _swap(server, place, "two")
         until(lambda: server.ask("GET", "/readyz").json()["reload_error"] is None, "no error any more")
 
