@@ -35,7 +35,7 @@ class GenericModel(Model):
         self._model = mlflow.pyfunc.load_model(str(folder))
         if self._model.metadata._is_signature_from_type_hint() or self._model.metadata._is_type_hint_from_example():  # noqa: SLF001 -- no public way
             self.signature = type(signature)(None, None, signature.params)
-        self.is_steady = not signature.params  # which may ask for anything
+        self.is_steady = False  # it may be anyone's code, and wait for anything
         self._schema = self._model.metadata.get_input_schema()
 
     def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401 -- as any model
