@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 from mlflow.models import infer_signature
 
+from tests.conftest import need
 from tests.scoring import estimators
 
 if TYPE_CHECKING:
@@ -53,6 +54,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 input_example=None if name == "never" else ROWS, pip_requirements=[],
             )  # fmt: skip
     return {name: at / name for name in MODELS}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _linux() -> None:
+    """Need Linux: these tests read of processes in /proc."""
+    need("linux", os.path.isdir("/proc/self"), "run these tests on Linux")  # noqa: PTH112
 
 
 def body(*values: float) -> bytes:
