@@ -82,7 +82,7 @@ BARS = [
     Bar("digits, 64 columns, 1 row, 64 clients: requests/s", "digits-1x64-json", "rps", {"mlflow": 200, "peer": 10}),
     Bar("model with strings, 1 row, 64 clients: requests/s", "strings-1x64-json", "rps", {"mlflow": 10, "peer": 4}),
     Bar("custom Python model, 1 row, 64 clients: requests/s", "pyfunc-1x64-json", "rps", {"mlflow": 3}),
-    Bar("2 workers against 1, on two cores shared with the load (forest, 1 row, 64 clients)", "workers", "rps", {"one": 1.3}),
+    Bar("2 workers against 1, on two cores shared with the load (forest, 100 rows, 16 clients)", "workers", "rps", {"one": 1.3}),
     Bar("cold start to the first right answer", "cold", "s", {"mlflow": 3, "kserve": 1}),
     Bar("memory after load and 1,000 requests, one worker", "memory", "MB", {"mlflow": 2, "kserve": 1}),
 ]

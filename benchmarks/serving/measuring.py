@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CONVERSATION = 1000  # requests before the memory is read
 ONE_ROW = Case("elasticnet", 1, 64)
-SPREAD = Case("forest", 1, 64)  # work enough that the load's own share of two cores does not decide
+SPREAD = Case("forest", 100, 16)  # work enough that the load's own share of two cores, and half the rows in a batch, do not decide
 LARGE = 10_000  # rows: few such requests fit in a round, which then takes twice as long
 Results = dict[str, Any]
 
