@@ -28,7 +28,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "integer": st.integers(-(2**31), 2**31 - 1),
     "boolean": st.booleans(),
     "string": TEXT,
-    "datetime": st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1)).map(dt.datetime.isoformat),  # noqa: DTZ001 -- of no zone
+    # In one form throughout: pandas, and so MLflow, refuses a column whose moments are written in several.
+    "datetime": st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1)).map(lambda at: at.isoformat(timespec="microseconds")),  # noqa: DTZ001
     "binary": TEXT,
 }
 DATATYPES = {"double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL"}
