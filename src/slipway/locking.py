@@ -17,7 +17,7 @@ from pathlib import Path
 from slipway.environment import ROOT, find_python
 from slipway.errors import SlipwayError
 
-GROUPS = ("serving", "training", "mlflow", "host", "dev", "setup", "lock")  # `model` is only part of others
+GROUPS = ("serving", "training", "mlflow", "deployer", "host", "dev", "setup", "lock")  # `model` is only part of others
 BUILD = ROOT / "build"
 HOME = BUILD / "poetry"
 PYTHON = HOME / "bin" / "python"
