@@ -67,6 +67,10 @@ reset_database_password: .venv/host ## Give Postgres the password in .slipway/ a
 train_model: .venv/host ## Train and register the model: TRAIN_ARGS="--alpha 0.3" KEPT=…
 	@$(ENV) $(PYTHON) scripts/train_model.py --kept "$$KEPT"
 
+.PHONY: validate_model
+validate_model: .venv/host ## Score a model on held-out rows, into its own run: MODEL=models:/diabetes/3
+	@$(ENV) $(PYTHON) scripts/validate_model.py "$$MODEL"
+
 .PHONY: list_models
 list_models: .venv/host ## List the registry's model versions, newest first: FORMAT=json
 	@$(ENV) $(PYTHON) scripts/list_models.py --format "$$FORMAT"

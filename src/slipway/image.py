@@ -20,7 +20,7 @@ from slipway.errors import SlipwayError
 from slipway.settings import LOCAL, ROOT, VERSION, build_environment, no_proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from slipway.settings import Settings
 
@@ -96,17 +96,31 @@ def training_tag(model: folder.ModelFolder) -> str:
     return f"slipway/{model.name}:train-{folder.digest(parts, runtime_tag(model))[:DIGITS]}"
 
 
-def training_command(settings: Settings, model: folder.ModelFolder, command: list[str], variables: dict[str, str], kept: Path) -> list[str]:
-    """Return the docker command that runs `command` in a training container, which can write to `kept` alone."""
+def training_command(  # noqa: PLR0913 -- what a container is given
+    settings: Settings,
+    model: folder.ModelFolder,
+    command: list[str],
+    variables: dict[str, str],
+    *,
+    kept: Path | None = None,
+    mounts: Mapping[Path, str] | None = None,
+) -> list[str]:
+    """Return the docker command that runs `command` in a training container.
+
+    It can write to `kept` alone, and read each of our files in `mounts` at the path in the container that stands with it.
+    """
     build_model(settings, model)
     network, uri = [], settings.tracking_uri
     if settings.owns_tracking:
         network, uri = ["--network", settings.project], "http://mlflow:5000"
     elif not uri.startswith("http") or urlsplit(uri).hostname in LOCAL:
         raise SlipwayError(f"a container cannot reach MLFLOW_TRACKING_URI={uri}", "RUNTIME=host, or another address of that server")
-    variables = variables | no_proxy() | {"MLFLOW_TRACKING_URI": uri, "KEPT_DIR": "/kept"}
+    variables = variables | no_proxy() | {"MLFLOW_TRACKING_URI": uri} | ({"KEPT_DIR": "/kept"} if kept else {})
     passed = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
-    options = [*HARDENING, "--user", writing_user(kept), *network, "--volume", f"{kept}:/kept", *passed]
+    volumes = [part for path, place in (mounts or {}).items() for part in ("--volume", f"{path}:{place}:ro")]
+    if kept:
+        volumes += ["--user", writing_user(kept), "--volume", f"{kept}:/kept"]
+    options = [*HARDENING, *network, *volumes, *passed]
     return ["docker", "run", "--rm", "--name", training_container(settings), *options, training_tag(model), *command]
 
 

@@ -19,6 +19,8 @@ from slipway.errors import USAGE, SlipwayError
 from slipway.settings import ROOT, STATE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 
 SESSION_TAG = "slipway.training"  # finds the run of one training, whatever experiment its script chose
 CODE_TAG = "slipway.code"  # what the version was trained from
-SOURCE_TAGS = ("mlflow.source.name", "mlflow.source.git.commit", "mlflow.source.git.dirty", CODE_TAG, "slipway.image")
+COMMIT_TAG = "mlflow.source.git.commit"
+SOURCE_TAGS = ("mlflow.source.name", COMMIT_TAG, "mlflow.source.git.dirty", CODE_TAG, "slipway.image")
+TRAIN = "train.py"
+UNKNOWN = "unknown"  # the digest of data that the run does not name
 KEPT = STATE / "kept"  # models that MLflow did not take
 
 
@@ -39,31 +44,20 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     model = folder.load(settings.model_dir)
     registry.check_reachable(settings)
     threading.Thread(target=importlib.import_module, args=("mlflow",), daemon=True).start()  # a second, while the script runs
-    session = uuid.uuid4().hex
     arguments = _split(settings.train_args)
     if kept:
         arguments += ["--kept", str(_kept_file(kept))]
-    context = {SESSION_TAG: session, **_source(settings, model)}
-    variables = {"MLFLOW_EXPERIMENT_NAME": model.name, "MLFLOW_RUN_CONTEXT": json.dumps(context), "LOGNAME": _user()}
-    variables |= {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}  # what it would say, we do
     files_before = set(KEPT.glob("*"))
     KEPT.mkdir(parents=True, exist_ok=True)
     print(f"training {model.name} with {model.path.name}/train.py {settings.train_args}".rstrip(), flush=True)
     started = time.monotonic()
-    try:
-        code = _run_script(settings, model, arguments, variables)
-    except KeyboardInterrupt:
-        with suppress(SlipwayError):  # without a server there is no run to mark
-            _end_run(settings, session)
-        raise
+    code, session = run_logging(settings, model, [TRAIN, *arguments], kept=KEPT)
     seconds = time.monotonic() - started
     if code != 0:
         _explain(settings, code, sorted(set(KEPT.glob("*")) - files_before))
     client = registry.connect(settings)
     with registry.translated_errors():
-        run = _find_run(client, session, kept)
-        version = _register(client, run, model.name)
-        _write_request(settings, client, version)
+        run, version = register(client, model, TRAIN, session, kept)
         report.show(model, client, run, version)
     if model.metric not in run.data.metrics:
         there = ", ".join(sorted(name for name in run.data.metrics if not name.startswith("fold_"))) or "none"
@@ -82,30 +76,75 @@ def code_digest(settings: Settings, model: folder.ModelFolder) -> str:
     return folder.digest([model.path, ROOT / "requirements" / "training.txt"], settings.train_args)[:12]
 
 
-def _run_script(settings: Settings, model: folder.ModelFolder, arguments: list[str], variables: dict[str, str]) -> int:
+def run_logging(
+    settings: Settings, model: folder.ModelFolder, command: list[str], *, kept: Path | None = None, mounts: Mapping[Path, str] | None = None
+) -> tuple[int, str]:
+    """Run a script (its name, its arguments) that logs one run; return its exit code, and the session that `register` finds the run by.
+
+    Ctrl-C marks the run, so that it does not look as if it still ran, and is raised on.
+    """
+    session = uuid.uuid4().hex
+    context = {SESSION_TAG: session, **_source(settings, model, command[0])}
+    try:
+        return run_script(settings, model, command, {"MLFLOW_RUN_CONTEXT": json.dumps(context)}, kept=kept, mounts=mounts), session
+    except KeyboardInterrupt:
+        with suppress(SlipwayError):  # without a server there is no run to mark
+            _end_run(settings, session)
+        raise
+
+
+def run_script(  # noqa: PLR0913 -- what a script is given
+    settings: Settings,
+    model: folder.ModelFolder,
+    command: list[str],
+    variables: Mapping[str, str] | None = None,
+    *,
+    kept: Path | None = None,
+    mounts: Mapping[Path, str] | None = None,
+) -> int:
+    """Run a script of the model folder, its name and its arguments, in a container of the training image or as a process of .venv.
+
+    It may write to `kept` alone. `mounts` says where a container finds files of ours, to read only. Returns its exit code.
+    """
+    given = {"MLFLOW_EXPERIMENT_NAME": model.name, "LOGNAME": _user()}
+    given |= {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}  # what it would say, we do
+    given |= variables or {}
     if settings.in_docker:
-        command = image.training_command(settings, model, ["python", "train.py", *arguments], variables, KEPT)
+        started = image.training_command(settings, model, ["python", *command], given, kept=kept, mounts=mounts)
         try:
-            return shell.wait(shell.start(command))
+            return shell.wait(shell.start(started))
         finally:
             shell.ask(["docker", "rm", "--force", image.training_container(settings)])  # one that did not stop in time
     registry.make_experiment(settings, model.name)
-    variables |= {"MLFLOW_TRACKING_URI": settings.tracking_uri, "KEPT_DIR": str(KEPT)}
-    return shell.wait(shell.start([sys.executable, "train.py", *arguments], env=variables, cwd=model.path))
+    given |= {"MLFLOW_TRACKING_URI": settings.tracking_uri} | ({"KEPT_DIR": str(kept)} if kept else {})
+    return shell.wait(shell.start([sys.executable, *command], env=given, cwd=model.path))
 
 
-def _source(settings: Settings, model: folder.ModelFolder) -> dict[str, str]:
+def register(client: MlflowClient, model: folder.ModelFolder, script: str, session: str, kept: str = "") -> tuple[Run, ModelVersion]:
+    """See to the version of a run that a script logged, whichever way it was made; return both.
+
+    Raises SlipwayError when the script logged no run or no model.
+    """
+    run = _find_run(client, script, session, kept)
+    version = _register(client, run, model.name, script)
+    files = models.fetch(models.resolve(client, f"models:/{version.name}/{version.version}"))
+    example = models.read_example(files)
+    if example is not None:  # the request to try first
+        (model.path / "request.json").write_text(json.dumps(example) + "\n", encoding="utf-8")
+    return run, version
+
+
+def _source(settings: Settings, model: folder.ModelFolder, script: str) -> dict[str, str]:
     """Say where the version comes from, as MLflow's own tags where it has them."""
     commit = shell.ask(["git", "-C", str(ROOT), "rev-parse", "HEAD"])
     changed = [str(model.path), "requirements", "src/scoring", ":!*/request.json"]
     dirty = shell.ask(["git", "-C", str(ROOT), "status", "--porcelain", "--", *changed])
-    source = {"mlflow.source.name": f"{model.path.relative_to(ROOT) if model.path.is_relative_to(ROOT) else model.path}/train.py"}
+    source = {"mlflow.source.name": f"{model.path.relative_to(ROOT) if model.path.is_relative_to(ROOT) else model.path}/{script}"}
     if commit[0] == 0:
-        source |= {"mlflow.source.git.commit": commit[1], "mlflow.source.git.dirty": str(bool(dirty[1])).lower()}
-    return source | {
-        CODE_TAG: code_digest(settings, model),
-        "slipway.image": image.training_tag(model) if settings.in_docker else "none (host)",
-    }
+        source |= {COMMIT_TAG: commit[1], "mlflow.source.git.dirty": str(bool(dirty[1])).lower()}
+    if script == TRAIN:  # what `make demo` finds an earlier training by
+        source |= {CODE_TAG: code_digest(settings, model)}
+    return source | {"slipway.image": image.training_tag(model) if settings.in_docker else "none (host)"}
 
 
 def _split(arguments: str) -> list[str]:
@@ -149,16 +188,16 @@ def _kept_file(kept: str) -> Path:
     return file
 
 
-def _find_run(client: MlflowClient, session: str, kept: str) -> Run:
+def _find_run(client: MlflowClient, script: str, session: str, kept: str) -> Run:
     runs = registry.find_runs(client, f"tags.`{SESSION_TAG}` = '{session}'")
     if kept and not runs:
         return client.get_run(Path(kept).stem.rsplit("-", 1)[-1])
     if not runs:
-        raise SlipwayError("train.py ended well but logged no run", "call mlflow.start_run() in it; see model/README.md")
+        raise SlipwayError(f"{script} ended well but logged no run", "call mlflow.start_run() in it; see model/README.md")
     return runs[0]
 
 
-def _register(client: MlflowClient, run: Run, name: str) -> ModelVersion:
+def _register(client: MlflowClient, run: Run, name: str, script: str) -> ModelVersion:
     """Find the version that the script registered, or register the model it logged; say where it came from."""
     versions = registry.find_versions_of_run(client, run.info.run_id)
     if versions:
@@ -168,19 +207,12 @@ def _register(client: MlflowClient, run: Run, name: str) -> ModelVersion:
 
         version = mlflow.register_model(f"models:/{run.outputs.model_outputs[-1].model_id}", name)
     else:
-        raise SlipwayError("train.py ended well but logged no model", "call mlflow.<flavour>.log_model(…) in it; see model/README.md")
+        raise SlipwayError(f"{script} ended well but logged no model", "call mlflow.<flavour>.log_model(…) in it; see model/README.md")
     source = {key: value for key, value in run.data.tags.items() if key in SOURCE_TAGS}  # of the training, when a kept model is logged
     data = [dataset.dataset for dataset in run.inputs.dataset_inputs] if run.inputs else []
-    for key, value in {**source, "data.digest": data[0].digest if data else "unknown"}.items():
+    for key, value in {**source, "data.digest": data[0].digest if data else UNKNOWN}.items():
         client.set_model_version_tag(version.name, version.version, key, value)
-    commit = source.get("mlflow.source.git.commit", "no commit")[:10]
+    commit = source.get(COMMIT_TAG, "no commit")[:10]
     changes = " and changes" if source.get("mlflow.source.git.dirty") == "true" else ""
-    text = f"{source.get('mlflow.source.name', 'train.py')} at {commit}{changes}, by {_user()}; run {run.info.run_name}"
+    text = f"{source.get('mlflow.source.name', script)} at {commit}{changes}, by {_user()}; run {run.info.run_name}"
     return client.update_model_version(version.name, version.version, text)
-
-
-def _write_request(settings: Settings, client: MlflowClient, version: ModelVersion) -> None:
-    """Keep the model's input example as `request.json`, the request to try first."""
-    example = models.read_example(models.fetch(models.resolve(client, f"models:/{version.name}/{version.version}")))
-    if example is not None:
-        (settings.model_dir / "request.json").write_text(json.dumps(example) + "\n", encoding="utf-8")
