@@ -76,12 +76,26 @@ list_models: .venv/host ## List the registry's model versions, newest first: FOR
 	@$(ENV) $(PYTHON) scripts/list_models.py --format "$$FORMAT"
 
 .PHONY: serve_model
-serve_model: .venv/host ## Serve a model on :8001: MODEL=models:/diabetes/1 PORT=8001
-	@$(ENV) $(PYTHON) scripts/serve_model.py "$$MODEL"
+serve_model: .venv/host ## Serve a model on :8001: MODEL=models:/diabetes@champion FOLLOW=1 PORT=8001
+	@$(ENV) $(PYTHON) scripts/serve_model.py "$$MODEL" --follow "$$FOLLOW"
 
 .PHONY: test_api
 test_api: .venv/host ## Test the served model's API: PORT=8001 or URL=http://… MODEL=…
 	@$(ENV) $(PYTHON) scripts/test_api.py "$$MODEL"
+
+##@ Release
+
+.PHONY: promote
+promote: .venv/host ## Gate, smoke test, then @champion: MODEL=models:/diabetes/3 FORCE=1 WHY="…"
+	@$(ENV) $(PYTHON) scripts/promote.py "$$MODEL" --force "$$FORCE" --why "$$WHY"
+
+.PHONY: rollback
+rollback: .venv/host ## Move @champion back to the one before, through the smoke test: TO=3
+	@$(ENV) $(PYTHON) scripts/rollback.py --to "$$TO"
+
+.PHONY: releases
+releases: .venv/host ## List promotions and rollbacks, newest first: FORMAT=json
+	@$(ENV) $(PYTHON) scripts/releases.py --format "$$FORMAT"
 
 ##@ Work on Slipway
 

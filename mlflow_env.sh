@@ -19,3 +19,4 @@ export BACKUP_DIR="${BACKUP_DIR:-backups}"  # make backup writes here
 export PYTHON_IMAGE="${PYTHON_IMAGE:-python:3.13-slim-trixie}"  # what base_container builds on
 export POSTGRES_IMAGE="${POSTGRES_IMAGE:-postgres:17}"  # the database; its tag starts with the major version
 export CA_BUNDLE="${CA_BUNDLE:-}"  # certificates of a TLS-inspecting proxy, as a PEM file: used by builds, kept in no image
+export CONTAINER_NETWORK="${CONTAINER_NETWORK:-}"  # the docker network that the command itself runs in; empty: it runs on this machine

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scoring.signature import Signature
     from scoring.table import Table
 
+META = "registered_model_meta"
 MANY = 256  # rows, to learn what a row costs
 
 
@@ -83,9 +84,12 @@ def read_mlmodel(folder: Path) -> dict[str, Any]:
 
 
 def checksum(folder: Path) -> str:
-    """Return the checksum of a folder's files, in words of the shell: `find . -type f | LC_ALL=C sort | xargs sha256sum | sha256sum`."""
+    """Return the checksum of a folder's files, less the one that MLflow adds when it loads a registered version.
+
+    In words of the shell: `find . -type f ! -name registered_model_meta | LC_ALL=C sort | xargs sha256sum | sha256sum`.
+    """
     total = hashlib.sha256()
-    for name in sorted(f"./{path.relative_to(folder)}" for path in folder.rglob("*") if path.is_file()):
+    for name in sorted(f"./{path.relative_to(folder)}" for path in folder.rglob("*") if path.is_file() and path.name != META):
         with (folder / name).open("rb") as file:
             total.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
     return f"sha256:{total.hexdigest()}"

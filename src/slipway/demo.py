@@ -42,7 +42,7 @@ def run(settings: Settings) -> None:
     log.parent.mkdir(exist_ok=True)
     with shell.running(serving.start(settings, prepared, log), log) as process:
         _say("test it: rows of the data, its predictions, the true values")
-        smoke.check(settings, prepared.model.uri, process)
+        smoke.examine(settings, prepared, lambda: process.poll() is None)
     print(f"\ndone in {time.monotonic() - started:.1f} s; the server is stopped, the model stays in .slipway/")
     print(f"next  {settings.make} serve_model MODEL={uri}")
     print("      edit model/train.py, then make demo again; with Docker: make init_local")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import tomllib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from slipway.errors import SlipwayError
 
@@ -18,13 +19,26 @@ NO_CODE = {"__pycache__", "mlruns", "mlflow.db", "request.json", "README.md"}  #
 
 
 @dataclass(frozen=True)
+class Rules:
+    """What a version must show before it becomes champion: the table `gate` of `model.toml`."""
+
+    metric: str
+    direction: str  # minimize or maximize
+    margin: float = 0.0  # the champion must be beaten by this much, in the metric's unit
+    at_least: dict[str, float] = field(default_factory=dict)  # floors, by metric
+    at_most: dict[str, float] = field(default_factory=dict)  # ceilings, by metric
+    latency_ms: float | None = None  # p95 of one-row requests, one after another
+
+
+@dataclass(frozen=True)
 class ModelFolder:
-    """A model folder and its `model.toml`: the registered name, and the metric that decides between versions."""
+    """A model folder and its `model.toml`: the registered name, the metric that decides between versions, and the gate."""
 
     path: Path
     name: str
     metric: str
     direction: str  # minimize or maximize
+    rules: Rules
 
     def is_better(self, candidate: float, champion: float) -> bool:
         """Whether the candidate's deciding metric beats the champion's."""
@@ -50,7 +64,27 @@ def load(path: Path) -> ModelFolder:
         raise SlipwayError(f"{file}: metric is {metric!r}; it is the name of the metric that decides, such as rmse")
     if direction not in {"minimize", "maximize"}:
         raise SlipwayError(f"{file}: direction is {direction!r}; it is minimize or maximize")
-    return ModelFolder(path, name, metric, direction)
+    return ModelFolder(path, name, metric, direction, _read_rules(file, values.get("gate", {}), metric, direction))
+
+
+def _read_rules(file: Path, given: Any, metric: str, direction: str) -> Rules:  # noqa: ANN401 -- any TOML
+    if not isinstance(given, dict) or (unknown := given.keys() - {"metric", "margin", "at_least", "at_most", "latency_ms"}):
+        what = f"has {', '.join(sorted(unknown))}" if isinstance(given, dict) else "is no table"
+        raise SlipwayError(f"{file}: gate {what}; it takes metric, margin, at_least, at_most and latency_ms")
+    bounds = {name: given.get(name, {}) for name in ("at_least", "at_most")}
+    for name, value in bounds.items():
+        if not isinstance(value, dict) or not all(map(_is_number, value.values())):
+            raise SlipwayError(f"{file}: gate.{name} is {value!r}; it is a table of metrics and numbers, such as {{ r2 = 0.3 }}")
+    for name in ("margin", "latency_ms"):
+        if name in given and (not _is_number(given[name]) or given[name] < 0):
+            raise SlipwayError(f"{file}: gate.{name} is {given[name]!r}; it is a number, and not below 0")
+    if not isinstance(given.get("metric", metric), str):
+        raise SlipwayError(f"{file}: gate.metric is {given['metric']!r}; it is the name of the metric that decides")
+    return Rules(given.get("metric", metric), direction, given.get("margin", 0.0), **bounds, latency_ms=given.get("latency_ms"))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def digest(paths: Iterable[Path], *facts: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import re
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 FORMS = "MODEL=models:/name/3, models:/name@alias, models:/m-<id>, runs:/<run>/model, or a path"
 OTHERS = "make list_models, for another version"
+META = "registered_model_meta"  # MLflow adds it, in a local store to the very files, when it loads a registered version
+CHECKSUM_TAG = "slipway.checksum"  # of a version's files, as they were when it was registered
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Model:
     version: str | None = None
     run_id: str | None = None
     model_id: str | None = None
+    checksum: str | None = None  # that its files had when it was registered
 
 
 def resolve(client: MlflowClient | None, uri: str) -> Model:
@@ -62,16 +66,20 @@ def resolve(client: MlflowClient | None, uri: str) -> Model:
     raise SlipwayError(f"not the address of a model: {uri}", FORMS, USAGE)
 
 
-def fetch(model: Model) -> Path:
-    """Return a local folder with the model's files, downloaded once: a logged model never changes.
+def fetch(model: Model, *, fresh: bool = False) -> Path:
+    """Return a local folder with the model's files; downloaded once, unless `fresh`: a logged model never changes.
 
-    Raises SlipwayError when its files are gone.
+    Raises SlipwayError when its files are gone, or are not those that were registered.
     """
     if not re.match(r"[a-z-]+:/", model.location):
         return Path(model.location)
     target = BUILD / "models" / (model.model_id or folder.digest([], model.location)[:32])
     if target.exists():
-        return target
+        whole = compute_checksum(target) == (model.checksum or checksum(target))
+        if whole and not fresh:
+            return target
+        if not whole:
+            shutil.rmtree(target)  # it was changed here
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch, registry.translated_errors():
         try:
@@ -81,7 +89,11 @@ def fetch(model: Model) -> Path:
         found = next(Path(scratch).rglob("MLmodel"), None)
         if found is None:
             raise SlipwayError(f"the files of {model.uri} are gone: there is no MLmodel at {model.location}", OTHERS)
-        _checksum_file(target).write_text(compute_checksum(found.parent), encoding="utf-8")
+        (found.parent / META).unlink(missing_ok=True)
+        present = compute_checksum(found.parent)
+        if model.checksum not in {None, present}:
+            raise SlipwayError(f"the files of {model.uri} are not those that were registered: their checksum differs", OTHERS)
+        _checksum_file(target).write_text(present, encoding="utf-8")
         with contextlib.suppress(OSError):  # another command was quicker; the files are the same
             found.parent.rename(target)
     return target
@@ -94,9 +106,12 @@ def checksum(files: Path) -> str:
 
 
 def compute_checksum(files: Path) -> str:
-    """Return sha256 over `find . -type f | LC_ALL=C sort | xargs sha256sum`, which the server computes again before it loads them."""
+    """Return sha256 over `find . -type f ! -name registered_model_meta | LC_ALL=C sort | xargs sha256sum`.
+
+    The server computes it again before it loads them.
+    """
     total = hashlib.sha256()
-    for name in sorted(f"./{path.relative_to(files)}" for path in files.rglob("*") if path.is_file()):
+    for name in sorted(f"./{path.relative_to(files)}" for path in files.rglob("*") if path.is_file() and path.name != META):
         total.update(f"{hashlib.sha256((files / name).read_bytes()).hexdigest()}  {name}\n".encode())
     return f"sha256:{total.hexdigest()}"
 
@@ -140,7 +155,8 @@ def _resolve_logged(client: MlflowClient, model_id: str) -> Model:
     versions = registry.find_versions_of_run(client, logged.source_run_id) if logged.source_run_id else []
     version = next((version for version in versions if version.source == f"models:/{model_id}"), None)
     name, number = (version.name, str(version.version)) if version else (None, None)
-    return Model(f"models:/{model_id}", logged.artifact_location, name, number, logged.source_run_id, model_id)
+    known = version.tags.get(CHECKSUM_TAG) if version else None
+    return Model(f"models:/{model_id}", logged.artifact_location, name, number, logged.source_run_id, model_id, known)
 
 
 def _resolve_version(client: MlflowClient, name: str, number: str | None, alias: str | None) -> Model:
@@ -159,7 +175,8 @@ def _resolve_version(client: MlflowClient, name: str, number: str | None, alias:
     version = versions[wanted]
     model_id = version.model_id or (found[1] if (found := re.fullmatch(r"models:/(m-\w+)", version.source or "")) else None)
     location = client.get_logged_model(model_id).artifact_location if model_id else client.get_model_version_download_uri(name, str(wanted))
-    return Model(f"models:/{name}/{wanted}", location, name, str(wanted), version.run_id, model_id)
+    known = version.tags.get(CHECKSUM_TAG)
+    return Model(f"models:/{name}/{wanted}", location, name, str(wanted), version.run_id, model_id, known)
 
 
 def _resolve_run(client: MlflowClient, run_id: str, path: str) -> Model:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slipway import folder, image, models, ports, registry, shell
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 FILES = {"SCORING_API_KEYS_FILE", "SCORING_TLS_CERT", "SCORING_TLS_KEY"}  # settings of the server that a container has mounted
+SECONDS_TO_PREDICT = 120
 RECORDS = STATE / "serving"  # which model listens on which port, for test_api
 
 
@@ -39,10 +41,7 @@ def serve(settings: Settings, uri: str) -> None:
 
     Raises SlipwayError when there is no such model, the port is taken, or the server ends by itself.
     """
-    if served := find_recorded(settings):
-        raise SlipwayError(
-            f"port {settings.port} already serves {served}", f"Ctrl-C there, or PORT={settings.port + 1} with the same command"
-        )
+    check_free(settings)
     _remove_container(settings)  # one that a crash left behind
     ports.check(settings.port, "PORT")
     prepared = prepare(settings, uri)
@@ -56,6 +55,19 @@ def serve(settings: Settings, uri: str) -> None:
             _remove_container(settings)  # one whose server did not stop in time
             print("\nstopped")
             return
+    explain(prepared, code)
+
+
+def check_free(settings: Settings) -> None:
+    """Raise SlipwayError when `serve_model` serves on PORT already."""
+    if served := find_recorded(settings):
+        raise SlipwayError(
+            f"port {settings.port} already serves {served}", f"Ctrl-C there, or PORT={settings.port + 1} with the same command"
+        )
+
+
+def explain(prepared: Prepared, code: int) -> None:
+    """Raise SlipwayError for the exit code of a server that ended by itself; 0 is well."""
     if code == MODEL_DID_NOT_LOAD:
         raise SlipwayError(f"{prepared.model.uri} did not load; the reason is above", "make list_models, for another version", code)
     if code in {-signal.SIGKILL, 128 + signal.SIGKILL}:
@@ -64,11 +76,11 @@ def serve(settings: Settings, uri: str) -> None:
         raise SlipwayError(f"the server ended with exit code {code}; its own words are above")
 
 
-def prepare(settings: Settings, uri: str) -> Prepared:
-    """Find a model and bring its files here; check that the libraries that would serve it are those it was trained with."""
+def prepare(settings: Settings, uri: str, *, fresh: bool = False) -> Prepared:
+    """Find a model, bring its files here (again, when `fresh`), and check that its libraries are those that would serve it."""
     client = registry.connect(settings) if uri.strip().startswith(("models:", "runs:")) else None
     model = models.resolve(client, uri)
-    files = models.fetch(model)
+    files = models.fetch(model, fresh=fresh)
     models.read_metadata(files)
     image.check_libraries(files, model)
     metrics = registry.read_metrics(client, model.run_id) if client and model.run_id else {}
@@ -76,24 +88,60 @@ def prepare(settings: Settings, uri: str) -> Prepared:
     return Prepared(model, files, json.dumps({name: value for name, value in known.items() if value}))
 
 
-def command_for(settings: Settings, prepared: Prepared) -> tuple[list[str], dict[str, str]]:
+def command_for(settings: Settings, prepared: Prepared, container: str = "") -> tuple[list[str], dict[str, str]]:
     """Return the command that serves a model in the foreground, and what to add to its environment; build its image."""
     if not settings.in_docker:
         command = [sys.executable, "-m", "scoring", str(prepared.files), "--port", str(settings.port)]
         return command, settings.scoring | {"SCORING_IDENTITY": prepared.identity}
-    tag = image.build_served(settings, folder.load(settings.model_dir), prepared.model, prepared.files, prepared.identity)
+    return ["docker", "run", "--rm", *container_options(settings, container or _container(settings)), build(settings, prepared)], {}
+
+
+def build(settings: Settings, prepared: Prepared) -> str:
+    """Return the tag of the image that serves a model, built when it is not there; without Docker, say so."""
+    if not settings.in_docker:
+        return "none, a process of .venv serves"
+    return image.build_served(settings, folder.load(settings.model_dir), prepared.model, prepared.files, prepared.identity)
+
+
+def container_options(settings: Settings, name: str) -> list[str]:
+    """Return docker's options for a container that serves: closed, on 127.0.0.1:PORT, with the server's own settings and their files."""
     variables, options = dict(settings.scoring), []
-    for name in settings.scoring.keys() & FILES:
-        file, inside = Path(settings.scoring[name]).resolve(), f"/run/secrets/{name.lower()}"
+    for setting in settings.scoring.keys() & FILES:
+        file, inside = Path(settings.scoring[setting]).resolve(), f"/run/secrets/{setting.lower()}"
         if not file.is_file():
-            raise SlipwayError(f"{name} names no file: {file}", f"unset {name}, or the path of a file", USAGE)
+            raise SlipwayError(f"{setting} names no file: {file}", f"unset {setting}, or the path of a file", USAGE)
         options += ["--volume", f"{file}:{inside}:ro"]
-        variables[name] = inside
+        variables[setting] = inside
         if os.getuid():  # a file that only its owner may read is read by its owner
             options += ["--user", f"{file.stat().st_uid}:{file.stat().st_gid}"]
-    options += [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
-    published = ["--publish", f"127.0.0.1:{settings.port}:8080"]
-    return ["docker", "run", "--rm", "--name", _container(settings), *image.HARDENING, *published, *options, tag], {}
+    options += [part for key, value in variables.items() for part in ("--env", f"{key}={value}")]
+    network = ["--network", settings.network] if settings.network else []
+    return ["--name", name, *image.HARDENING, *network, "--publish", f"127.0.0.1:{settings.port}:8080", *options]
+
+
+def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> list[Any]:
+    """Return what the model says to `rows` (a dataframe_split of n rows: n predictions) without a server, in a process of its own.
+
+    Raises SlipwayError when it does not: a model is code, which may end or hang its process.
+    """
+    command = [sys.executable, "-m", "scoring.reference", str(prepared.files)]
+    if settings.in_docker:
+        limit = ["timeout", str(SECONDS_TO_PREDICT - 10)]  # a client that is killed leaves its container
+        closed = ["docker", "run", "--rm", "--interactive", "--network", "none", *image.HARDENING]
+        command = [*closed, build(settings, prepared), *limit, "python", "-m", "scoring.reference", "/opt/model"]
+    code, printed = shell.ask(command, words=json.dumps(rows), seconds=SECONDS_TO_PREDICT)
+    found = re.search(r"^\[.*\]$", printed, re.MULTILINE) if code == 0 else None
+    if not found:
+        last = printed.splitlines()[-1] if printed else f"exit code {code}"
+        raise SlipwayError(f"{prepared.model.uri} does not predict its own example: {last}", code=MODEL_DID_NOT_LOAD)
+    return list(json.loads(found[0]))
+
+
+def read_key(settings: Settings) -> str:
+    """Return the first key of the file that the server takes its API keys from, or "" without one."""
+    file = settings.scoring.get("SCORING_API_KEYS_FILE")
+    lines = Path(file).read_text(encoding="utf-8").splitlines() if file and Path(file).is_file() else []
+    return next((line.strip() for line in lines if line.strip() and not line.startswith("#")), "")
 
 
 def start(settings: Settings, prepared: Prepared, log: Path) -> subprocess.Popen[bytes]:
@@ -106,13 +154,20 @@ def start(settings: Settings, prepared: Prepared, log: Path) -> subprocess.Popen
 @contextmanager
 def recorded(settings: Settings, prepared: Prepared) -> Iterator[None]:
     """While a model is served, keep a note of which one it is."""
-    RECORDS.mkdir(parents=True, exist_ok=True)
-    record = RECORDS / f"{settings.port}.json"
-    record.write_text(json.dumps({"uri": prepared.model.uri, "pid": os.getpid()}), encoding="utf-8")
+    note(settings, prepared)
     try:
         yield
     finally:
-        record.unlink(missing_ok=True)
+        (RECORDS / f"{settings.port}.json").unlink(missing_ok=True)
+
+
+def note(settings: Settings, prepared: Prepared) -> None:
+    """Note which model is served on PORT."""
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    file = RECORDS / f"{settings.port}.json"
+    unfinished = file.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps({"uri": prepared.model.uri, "pid": os.getpid()}), encoding="utf-8")
+    unfinished.replace(file)
 
 
 def find_recorded(settings: Settings) -> str | None:

@@ -16,6 +16,7 @@ STATE = ROOT / ".slipway"  # what the embedded mode keeps, and this machine's se
 BUILD = ROOT / "build"  # everything generated
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 SCORING = "SCORING_"  # begins the names of the model server's own settings, which it reads itself
+MLFLOW_INSIDE = "http://mlflow:5000"  # as the containers of our network call it
 LOCAL = ("localhost", "127.0.0.1")
 PAST_THE_PROXY = ("localhost", "127.0.0.1", "mlflow")  # names of our own, which a proxy does not know
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
@@ -39,6 +40,7 @@ class Settings:
     python_image: str
     postgres_image: str
     ca_bundle: Path | None
+    network: str  # the docker network that this very process is in, or "" outside a container
     scoring: dict[str, str]  # the model server's own settings, by the names of their variables
 
     @property
@@ -55,7 +57,7 @@ class Settings:
     @property
     def owns_tracking(self) -> bool:
         """Whether the tracking server is the one Slipway starts."""
-        return self.external_tracking_uri in {"", *(f"http://{host}:{self.mlflow_port}" for host in LOCAL)}
+        return self.external_tracking_uri in {"", MLFLOW_INSIDE, *(f"http://{host}:{self.mlflow_port}" for host in LOCAL)}
 
     @property
     def make(self) -> str:
@@ -109,6 +111,7 @@ def load() -> Settings:
         python_image=env.get("PYTHON_IMAGE", "python:3.13-slim-trixie"),
         postgres_image=env.get("POSTGRES_IMAGE", "postgres:17"),
         ca_bundle=Path(ca_bundle) if ca_bundle else None,
+        network=env.get("CONTAINER_NETWORK", ""),
         scoring={f"{SCORING}WORKERS": workers} | {name: value for name, value in env.items() if name.startswith(SCORING) and value},
     )
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+NOT_FOUND, TIMED_OUT = 127, 124
 GRACE_SECONDS = 4  # Ctrl-C ends a foreground program within 5 s
 
 
@@ -32,9 +33,26 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Pa
         raise SlipwayError(f"`{command[0]} {command[1]}` failed with exit code {completed.returncode}; its own words are above")
 
 
-def ask(command: Sequence[str], *, env: Mapping[str, str] | None = None, words: str | None = None) -> tuple[int, str]:
-    """Run a command silently, with `words` as its input; return its exit code and what it printed (stdout, then stderr)."""
-    completed = subprocess.run(command, env=_environment(env), check=False, capture_output=True, text=True, input=words)
+def ask(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    words: str | None = None,
+    seconds: float | None = None,
+) -> tuple[int, str]:
+    """Run a command silently, with `words` as its input; return its exit code and what it printed (stdout, then stderr).
+
+    The code is 127 for a program that is not there, and 124 for one that was killed after `seconds`, as a shell has it.
+    """
+    try:
+        completed = subprocess.run(
+            command, env=_environment(env), cwd=cwd, check=False, capture_output=True, text=True, input=words, timeout=seconds
+        )
+    except FileNotFoundError as error:
+        return NOT_FOUND, str(error)
+    except subprocess.TimeoutExpired:
+        return TIMED_OUT, f"it did not end within {seconds:.0f} s"
     return completed.returncode, (completed.stdout + completed.stderr).strip()
 
 

@@ -1,4 +1,4 @@
-"""The API test: real rows to a served model, its answers against the model loaded here, then the contract for bad input.
+"""The API test: real rows to a served model, its answers against the model without a server, then the contract for bad input.
 
 `prepare` makes what the test asks, as a file; tests/api holds the test itself.
 """
@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import os
-import subprocess
+import re
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -20,15 +20,19 @@ import requests
 from rich.console import Console
 from rich.table import Table
 
-from slipway import models, registry, serving
+from slipway import models, registry, serving, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import BUILD, ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from slipway.settings import Settings
 
 DEADLINE = 60  # s for a server to get ready
+SECONDS_TO_TEST = 120
 CASE = "SLIPWAY_API_CASE"  # names the file with the case, for tests/api
+KEY = "SLIPWAY_API_KEY"  # the API key to send, if any
 
 
 @dataclass(frozen=True)
@@ -41,69 +45,68 @@ class Case:
     expected: list[Any]
     true: list[str]
 
+    @property
+    def key(self) -> str:
+        """The API key to send; it stands in no file."""
+        return os.environ.get(KEY, "")
+
     @classmethod
     def load(cls) -> Case:
         """Read the case that `check` wrote."""
         return cls(**json.loads(Path(os.environ[CASE]).read_text(encoding="utf-8")))
 
 
-def check(settings: Settings, uri: str = "", process: subprocess.Popen[bytes] | None = None) -> Case:
-    """Test the API of a served model; print its predictions beside the true values, and what fails.
+def check(settings: Settings, uri: str = "") -> Case:
+    """Test the API of whatever is served on PORT or at URL, which must be `uri` when that is given.
 
-    `process` is the server, where it is ours. Raises SlipwayError when the test fails, or the server does not get ready.
+    Raises SlipwayError when the test fails, nothing answers, or it is not known which model should.
     """
-    if not uri and serving.find_recorded(settings) is None:  # it may be starting
-        wait_until_ready(settings.api_url, process)
-    case = prepare(settings, uri)
-    wait_until_ready(settings.api_url, process)
-    file = BUILD / "api" / f"{settings.port}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(asdict(case)), encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "tests/api",
-        "--quiet",
-        "--no-header",
-        "--tb=line",
-        "--show-capture=no",
-        "-p",
-        "no:cacheprovider",
-    ]
-    completed = subprocess.run(command, cwd=ROOT, env={**os.environ, CASE: str(file)}, check=False, capture_output=True, text=True)
-    if completed.returncode != 0:
-        print(completed.stdout)
-        raise SlipwayError(f"the API at {case.url} does not do what {case.uri} should; the reasons are above")
-    show(case)
-    print(f"{completed.stdout.strip().splitlines()[-1]}: {case.url} answers as {case.uri}")
-    return case
-
-
-def prepare(settings: Settings, uri: str = "") -> Case:
-    """Find which model should answer, rows to send, and what the model itself, loaded here, says to them."""
     recorded = serving.find_recorded(settings)
+    if not recorded:  # it may be starting
+        wait_until_ready(settings.api_url)
+        recorded = serving.find_recorded(settings)
     if uri and recorded and serving.prepare(settings, recorded).files != serving.prepare(settings, uri).files:
         raise SlipwayError(f"{settings.api_url} serves {recorded}, not {uri}", f"{settings.make} test_api")
-    uri = uri or recorded or ""
-    if not uri:
+    if not (uri or recorded):
         raise SlipwayError(
             f"which model should {settings.api_url} serve? It was not started by make serve_model here", "make test_api MODEL=…", USAGE
         )
-    prepared = serving.prepare(settings, uri)
-    print(f"loading {prepared.model.uri} here, to compare", file=sys.stderr, flush=True)
+    return examine(settings, serving.prepare(settings, uri or recorded or ""))
+
+
+def examine(settings: Settings, prepared: serving.Prepared, is_alive: Callable[[], bool] = lambda: True) -> Case:
+    """Test the API at `settings.api_url` against a model; print its predictions beside the true values, and what fails.
+
+    `is_alive` tells whether the server still runs, where it is ours. Raises SlipwayError when the test fails, or the server does
+    not get ready.
+    """
+    print(f"asking {prepared.model.uri} without a server, to compare", file=sys.stderr, flush=True)
     rows, true = _read_rows(settings, prepared)
-    return Case(settings.api_url, prepared.model.uri, rows, registry.predict(prepared.files, rows), true)
+    case = Case(settings.api_url, prepared.model.uri, rows, serving.predict(settings, prepared, rows), true)
+    wait_until_ready(settings.api_url, is_alive)
+    file = BUILD / "api" / f"{settings.port}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(asdict(case)), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "tests/api", "--quiet", "--no-header", "--tb=line", "--show-capture=no"]
+    variables = {CASE: str(file), KEY: serving.read_key(settings), "COLUMNS": "400"}  # or pytest cuts the reasons
+    code, printed = shell.ask([*command, "-p", "no:cacheprovider"], env=variables, cwd=ROOT, seconds=SECONDS_TO_TEST)
+    if code != 0:
+        print(printed)
+        why = "; ".join(re.findall(r"^FAILED \S+ - (?:AssertionError: )?(.*)$", printed, re.MULTILINE)[:2])
+        raise SlipwayError(f"the API at {case.url} does not do what {case.uri} should: {why or 'the reasons are above'}")
+    show(case)
+    print(f"{printed.splitlines()[-1]}: {case.url} answers as {case.uri}")
+    return case
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
-    """Wait until `/ping` answers; give up when `process`, which serves it, has ended.
+def wait_until_ready(url: str, is_alive: Callable[[], bool] = lambda: True) -> None:
+    """Wait until `/ping` answers; give up when what serves it is not alive.
 
     Raises SlipwayError at the deadline.
     """
     deadline = time.monotonic() + DEADLINE
     said = False
-    while time.monotonic() < deadline and (process is None or process.poll() is None):
+    while time.monotonic() < deadline and is_alive():
         try:
             answer = requests.get(f"{url}/ping", timeout=5)
             if answer.ok:

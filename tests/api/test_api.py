@@ -18,7 +18,8 @@ def case() -> Case:
 
 def post(case: Case, body: Any = None, data: bytes | None = None) -> requests.Response:  # noqa: ANN401 -- any JSON
     """Send one request to /invocations."""
-    return requests.post(f"{case.url}/invocations", json=body, data=data, headers={"Content-Type": "application/json"}, timeout=30)
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {case.key}"} if case.key else {})
+    return requests.post(f"{case.url}/invocations", json=body, data=data, headers=headers, timeout=30)
 
 
 def change(case: Case, row: list[Any] | None = None, drop: int | None = None) -> dict[str, Any]:

@@ -1,0 +1,224 @@
+"""A server on PORT whose model is changed while it answers: the files change place, a signal has the server load them.
+
+The folder `.slipway/live/<port>/` holds the versions and a link, `current`, to the one that answers; the link changes at once. The server
+loads what stands there and drops the old model only when the new one has answered its own example, so that no request fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import requests
+
+from slipway import folder, image, ports, serving, shell, smoke
+from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
+from slipway.settings import STATE
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+    from slipway.settings import Settings
+
+INSIDE = "/opt/live"  # the folder, as the container sees it
+DEADLINE = 60  # s for a change of model
+OUTCOMES = re.compile(r"^scoring_(failed_)?reloads_total(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
+
+
+class Slot:
+    """The place of one server: on the settings' port, in a container or a process."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.scoring.keys() & {"SCORING_TLS_CERT", "SCORING_TLS_KEY"}:
+            raise SlipwayError("a server that follows an alias speaks http", "unset SCORING_TLS_CERT, and put a proxy before it", USAGE)
+        self._container = f"{settings.project}-live-{settings.port}"
+        url = f"http://{self._container}:8080" if settings.network else f"http://127.0.0.1:{settings.port}"
+        self.settings = replace(settings, url=url)
+        self._folder = STATE / "live" / str(settings.port)
+        self._link = self._folder / "current"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers, seen from this process."""
+        return self.settings.api_url
+
+    def find_version(self) -> int | None:
+        """Return the version that answers, or None when none does."""
+        try:
+            answer = requests.get(f"{self.url}/readyz", timeout=5)
+            return int(answer.json()["version"]) if answer.ok else None
+        except (requests.RequestException, ValueError, KeyError):
+            return None
+
+    def start(self, prepared: serving.Prepared) -> subprocess.Popen[bytes]:
+        """Serve a model in the foreground, as long as the process that is returned lives."""
+        self.stop()
+        ports.check(self.settings.port, "PORT")
+        self._place(prepared)
+        command, variables = self._command(["--rm"])
+        self._process = shell.start(command, env=variables)
+        return self._process
+
+    def change(self, prepared: serving.Prepared) -> None:
+        """Have another model answer, without a failed request; start the server, in the background, when it does not run.
+
+        Raises SlipwayError when the new one does not load: the one before goes on answering.
+        """
+        before = self._link.readlink() if self._link.is_symlink() else None
+        self._place(prepared)
+        try:
+            if self.is_running():
+                self._reload()
+            else:
+                self._start_detached()
+        except SlipwayError:
+            if before is not None and before != self._link.readlink():
+                self._point(before)
+                self._tidy(before)
+                if self.is_running():
+                    self._signal()  # of several workers, some may have changed
+            raise
+        self._tidy(before)
+
+    def is_running(self) -> bool:
+        """Whether the server runs."""
+        if self._process is not None:
+            return self._process.poll() is None
+        if self.settings.in_docker:
+            return shell.ask(["docker", "inspect", "--format", "{{.State.Running}}", self._container])[1] == "true"
+        return self._pid() is not None
+
+    def stop(self) -> None:
+        """End the server."""
+        if self._process is not None:
+            shell.stop(self._process)
+        if self.settings.in_docker:
+            shell.ask(["docker", "rm", "--force", self._container])
+        elif pid := self._pid():
+            os.kill(pid, signal.SIGTERM)
+            deadline = time.monotonic() + shell.GRACE_SECONDS
+            while self._pid() == pid and time.monotonic() < deadline:
+                time.sleep(0.05)
+            if self._pid() == pid:
+                os.kill(pid, signal.SIGKILL)
+        self._pid_file.unlink(missing_ok=True)
+
+    @property
+    def _pid_file(self) -> Path:
+        return self._folder / "pid"
+
+    def _pid(self) -> int | None:
+        """Return the process that serves here, when it lives and is one of ours."""
+        if not self._pid_file.exists():
+            return None
+        pid = self._pid_file.read_text(encoding="utf-8")
+        with contextlib.suppress(ChildProcessError, ValueError):
+            os.waitpid(int(pid), os.WNOHANG)  # a child of ours that has ended would seem to live
+        lives = pid.isdigit() and f"-m scoring {self._link}" in shell.ask(["ps", "-ww", "-o", "command=", "-p", pid])[1]
+        return int(pid) if lives else None
+
+    def _command(self, how: list[str]) -> tuple[list[str], dict[str, str]]:
+        if not self.settings.in_docker:
+            variables = self.settings.scoring | {"SCORING_IDENTITY": str(self._link / "identity.json")}
+            return [sys.executable, "-m", "scoring", str(self._link / "model"), "--port", str(self.settings.port)], variables
+        model = folder.load(self.settings.model_dir)
+        image.build_model(self.settings, model)
+        inside = f"{INSIDE}/current"
+        options = [*serving.container_options(self.settings, self._container), "--volume", f"{self._folder}:{INSIDE}:ro"]
+        options += ["--env", f"SCORING_IDENTITY={inside}/identity.json", image.runtime_tag(model)]
+        server = ["python", "-m", "scoring", f"{inside}/model", "--host", "0.0.0.0", "--port", "8080"]  # noqa: S104 -- in the container
+        return ["docker", "run", *how, *options, *server], {}
+
+    def _start_detached(self) -> None:
+        self.stop()  # what is left of one that ended
+        command, variables = self._command(["--detach", "--restart", "unless-stopped"])
+        log = self._folder / "server.log"
+        if self.settings.in_docker:
+            shell.echo(command)
+            code, words = shell.ask(command)
+            if code != 0:
+                raise SlipwayError(f"the server does not start: {words.splitlines()[-1]}")
+        else:
+            ports.check(self.settings.port, "PORT")
+            process = shell.start(command, env=variables, log=log)
+            self._pid_file.write_text(str(process.pid), encoding="utf-8")
+        try:
+            smoke.wait_until_ready(self.url, is_alive=self.is_running)
+        except SlipwayError:
+            words = shell.ask(["docker", "logs", self._container])[1] if self.settings.in_docker else log.read_text(encoding="utf-8")
+            self.stop()
+            last = (words.strip().splitlines() or ["no word of why"])[-1]
+            raise SlipwayError(f"it did not load: {last}", code=MODEL_DID_NOT_LOAD) from None
+
+    def _reload(self) -> None:
+        before = self._count()
+        self._signal()
+        deadline = time.monotonic() + DEADLINE
+        workers = int(self.settings.scoring["SCORING_WORKERS"])
+        while time.monotonic() < deadline and self.is_running():
+            done, failed = (now - then for now, then in zip(self._count(), before, strict=True))
+            if failed > 0:
+                raise SlipwayError(f"it did not load: {self._reload_error()}", code=MODEL_DID_NOT_LOAD)
+            if done >= workers:
+                return
+            time.sleep(0.1)
+        raise SlipwayError(f"the server did not change its model within {DEADLINE} s", code=MODEL_DID_NOT_LOAD)
+
+    def _signal(self) -> None:
+        if self.settings.in_docker:
+            shell.ask(["docker", "kill", "--signal", "HUP", self._container])
+        elif pid := self._process.pid if self._process else self._pid():
+            os.kill(pid, signal.SIGHUP)
+
+    def _count(self) -> tuple[float, float]:
+        """Return how many changes of model the workers have made, and how many failed."""
+        try:
+            answer = requests.get(f"{self.url}/metrics", headers=self._headers, timeout=5)
+        except requests.RequestException as error:
+            raise SlipwayError(f"the server does not answer: {type(error).__name__}") from None
+        counts = {bool(failed): float(value) for failed, value in OUTCOMES.findall(answer.text)}
+        return counts.get(False, 0.0), counts.get(True, 0.0)
+
+    def _reload_error(self) -> str:
+        answer = requests.get(f"{self.url}/readyz", headers=self._headers, timeout=5)
+        return str(answer.json().get("reload_error"))
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        key = serving.read_key(self.settings)
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    def _place(self, prepared: serving.Prepared) -> None:
+        """Bring a version's files to the folder, and point the link to them."""
+        place = self._folder / "versions" / folder.digest([], prepared.identity)[:12]
+        if not place.exists():
+            unfinished = place.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.copytree(prepared.files, unfinished / "model")
+            (unfinished / "identity.json").write_text(prepared.identity, encoding="utf-8")
+            for path in (unfinished, *unfinished.rglob("*")):  # the container's user reads it
+                path.chmod(0o755 if path.is_dir() else 0o644)
+            unfinished.rename(place)
+        self._point(place.relative_to(self._folder))
+
+    def _point(self, to: Path) -> None:
+        new = self._folder / "new"
+        new.unlink(missing_ok=True)
+        new.symlink_to(to)
+        new.replace(self._link)
+
+    def _tidy(self, before: Path | None) -> None:
+        """Keep the version that answers and the one before it."""
+        kept = {self._link.readlink(), before}
+        for place in (self._folder / "versions").iterdir():
+            if place.relative_to(self._folder) not in kept:
+                shutil.rmtree(place, ignore_errors=True)

@@ -1,0 +1,84 @@
+"""The smoke test before a release: the real image in a throwaway container (or a process), its API tested, its latency measured."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from slipway import ports, serving, shell, smoke
+from slipway.errors import SlipwayError
+from slipway.settings import BUILD
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+    from slipway.settings import Settings
+
+WARM, TIMED = 5, 50  # requests
+SECONDS_PER_REQUEST = 10
+
+
+def run(settings: Settings, prepared: serving.Prepared) -> float:
+    """Serve a model where nobody else sees it, and test its API; return the p95 of its latency (ms, one row, one client).
+
+    Raises SlipwayError, with what the server or the test said, when it fails. Nothing of it is left, and nothing of an earlier
+    trial that was killed.
+    """
+    name = f"{settings.project}-trial-{prepared.model.name or 'model'}"
+    port = ports.find_free()
+    plain = {key: value for key, value in settings.scoring.items() if key not in serving.FILES} | {"SCORING_WORKERS": "1"}
+    url = f"http://{name}:8080" if settings.network else f"http://127.0.0.1:{port}"
+    alone = replace(settings, port=port, url=url, scoring=plain)
+    log = BUILD / "trials" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    _remove(alone, name, log)
+    command, environment = serving.command_for(alone, prepared, name)
+    process = shell.start(command, env=environment, log=log)
+    log.with_suffix(".pid").write_text(str(process.pid), encoding="utf-8")
+    try:
+        with shell.running(process, log):
+            case = smoke.examine(alone, prepared, lambda: process.poll() is None)
+            return _measure(case, process)
+    except SlipwayError as error:
+        raise SlipwayError(f"{prepared.model.uri} failed its smoke test: {error.message}", code=error.code) from None
+    finally:
+        _remove(alone, name, log)
+
+
+def _measure(case: smoke.Case, process: subprocess.Popen[bytes]) -> float:
+    row: dict[str, Any] = {"dataframe_split": {**case.rows, "data": case.rows["data"][:1]}}
+    taken = []
+    with requests.Session() as session:
+        for _ in range(WARM + TIMED):
+            started = time.perf_counter()
+            try:
+                answer = session.post(f"{case.url}/invocations", json=row, timeout=SECONDS_PER_REQUEST)
+            except requests.RequestException as error:
+                ended = "" if process.poll() is None else f"; the server ended with exit code {process.poll()}"
+                raise SlipwayError(f"a request failed: {type(error).__name__}{ended}") from None
+            if not answer.ok:
+                raise SlipwayError(f"a request was answered with {answer.status_code}")
+            taken.append((time.perf_counter() - started) * 1000)
+    return sorted(taken[WARM:])[int(TIMED * 0.95)]
+
+
+def _remove(settings: Settings, name: str, log: Path) -> None:
+    """Remove the trial's container; or its process, when the one who started it was killed."""
+    if settings.in_docker:
+        shell.ask(["docker", "rm", "--force", name])
+        return
+    note = log.with_suffix(".pid")
+    if not note.exists():
+        return
+    pid = note.read_text(encoding="utf-8")
+    if pid and "-m scoring" in shell.ask(["ps", "-o", "command=", "-p", pid])[1]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+    note.unlink(missing_ok=True)
