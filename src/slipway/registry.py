@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sqlite3
 import tempfile
-import warnings
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 CHAMPION = "champion"
+LOCK = ".release-lock"  # ends the name of a registered model that is none: see mutex
 PAGE = 100  # run ids in one search; a longer filter meets the server's limits
 
 
@@ -87,8 +87,17 @@ def list_versions(client: MlflowClient, metric: str) -> list[Row]:
 def find_aliases(client: MlflowClient) -> dict[str, dict[str, int]]:
     """Return, for every registered model, its aliases and the version each stands for; a search for versions leaves them out."""
     return {
-        model.name: {alias: int(version) for alias, version in model.aliases.items()} for model in _pages(client.search_registered_models)
+        model.name: {alias: int(version) for alias, version in model.aliases.items()}
+        for model in _pages(client.search_registered_models)
+        if not model.name.endswith(LOCK)
     }
+
+
+def find_champion(client: MlflowClient, name: str, alias: str = CHAMPION) -> int | None:
+    """Return the version that @champion (or another alias) stands for, or None; one cheap call."""
+    model = find(client.get_registered_model, name)
+    number = model.aliases.get(alias) if model else None
+    return int(number) if number else None
 
 
 def find_versions(client: MlflowClient, name: str) -> dict[int, ModelVersion]:
@@ -139,18 +148,6 @@ def read_metrics(client: MlflowClient, run_id: str) -> dict[str, float]:
     """Return the metrics of a run, less those of single folds."""
     run = find(client.get_run, run_id)
     return {name: value for name, value in run.data.metrics.items() if not name.startswith("fold_")} if run else {}
-
-
-def predict(path: Path, rows: dict[str, Any]) -> list[Any]:
-    """Load a model folder here and predict; `rows` is a dataframe_split (columns, data) of n rows, the result n predictions."""
-    import mlflow.pyfunc  # noqa: PLC0415 -- see connect
-    import pandas as pd  # noqa: PLC0415
-
-    logging.getLogger("mlflow").setLevel(logging.ERROR)  # a container's Python may be another: its answers are compared, that says more
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        predictions = mlflow.pyfunc.load_model(str(path)).predict(pd.DataFrame(**rows))
-    return list(predictions.tolist() if hasattr(predictions, "tolist") else predictions.to_numpy().tolist())
 
 
 @contextmanager
