@@ -71,6 +71,10 @@ train_model: .venv/host ## Train and register the model: TRAIN_ARGS="--alpha 0.3
 validate_model: .venv/host ## Score a model on held-out rows, into its own run: MODEL=models:/diabetes/3
 	@$(ENV) $(PYTHON) scripts/validate_model.py "$$MODEL"
 
+.PHONY: compare
+compare: .venv/host ## Compare a version with @champion: MODEL=… or MODELS="1 3 models:/diabetes@champion"
+	@$(ENV) $(PYTHON) scripts/compare.py "$$MODEL" --models "$$MODELS"
+
 .PHONY: list_models
 list_models: .venv/host ## List the registry's model versions, newest first: FORMAT=json
 	@$(ENV) $(PYTHON) scripts/list_models.py --format "$$FORMAT"

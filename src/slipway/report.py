@@ -28,9 +28,15 @@ def show(model: ModelFolder, client: MlflowClient, run: Run, version: ModelVersi
         table.add_row(name, run.data.params[name], "")
     for name, value in sorted(metrics.items()):
         if not name.startswith("fold_") and not name.endswith("_std"):
-            spread = f" ± {metrics[f'{name}_std']:.4g}" if f"{name}_std" in metrics else ""
-            table.add_row(name, f"{value:.5g}{spread}", _beside(model, name, value, champion.get(name)))
+            table.add_row(name, write(metrics, name), _beside(model, name, value, champion.get(name)))
     Console().print(table)
+
+
+def write(metrics: dict[str, float], name: str) -> str:
+    """Return a metric with its spread, such as 55.513 ± 3.68, or - without one."""
+    if name not in metrics:
+        return "-"
+    return f"{metrics[name]:.5g}" + (f" ± {metrics[f'{name}_std']:.4g}" if f"{name}_std" in metrics else "")
 
 
 def _beside(model: ModelFolder, name: str, value: float, champion: float | None) -> str:
@@ -44,4 +50,4 @@ def _beside(model: ModelFolder, name: str, value: float, champion: float | None)
 def _champion_metrics(client: MlflowClient, name: str) -> dict[str, float]:
     number = registry.find_aliases(client).get(name, {}).get(registry.CHAMPION)
     run_id = client.get_model_version(name, str(number)).run_id if number else None
-    return dict(client.get_run(run_id).data.metrics) if run_id else {}
+    return registry.read_metrics(client, run_id) if run_id else {}
