@@ -101,6 +101,14 @@ rollback: .venv/host ## Move @champion back to the one before, through the smoke
 releases: .venv/host ## List promotions and rollbacks, newest first: FORMAT=json
 	@$(ENV) $(PYTHON) scripts/releases.py --format "$$FORMAT"
 
+.PHONY: start_deployer
+start_deployer: .venv/host ## Start the service that deploys by API and whenever @champion moves, on :8002
+	@$(ENV) $(PYTHON) scripts/start_deployer.py
+
+.PHONY: stop_deployer
+stop_deployer: .venv/host ## Stop it, and the server that it started
+	@$(ENV) $(PYTHON) scripts/stop_deployer.py
+
 ##@ Work on Slipway
 
 .PHONY: test

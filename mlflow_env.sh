@@ -7,6 +7,7 @@ export PORT="${PORT:-8001}"  # where serve_model listens, on 127.0.0.1
 export WORKERS="${WORKERS:-1}"  # processes of the model server; its other settings, SCORING_…, stand in docs/api.md
 export URL="${URL:-}"  # the API that test_api calls; empty: the one on PORT
 export MLFLOW_PORT="${MLFLOW_PORT:-5000}"  # where the tracking server listens, on 127.0.0.1
+export DEPLOYER_PORT="${DEPLOYER_PORT:-8002}"  # where the deployer listens, on 127.0.0.1
 export MLFLOW_TRACKING_URI="${MLFLOW_TRACKING_URI:-}"  # a tracking server of your own; empty: the one Slipway starts
 export MLFLOW_ARTIFACT_ROOT="${MLFLOW_ARTIFACT_ROOT:-${HOME}/.local/share/slipway/artifacts}"  # the services keep models and pictures here
 export MLFLOW_WORKERS="${MLFLOW_WORKERS:-1}"  # processes of the tracking server, about 0.2 GB each

@@ -74,13 +74,13 @@ def build_served(settings: Settings, model: folder.ModelFolder, served: models.M
     return tag
 
 
-def build_mlflow(settings: Settings) -> str:
-    """Build the tracking server's image unless it is there; return its tag."""
-    folder_of_image = ROOT / "mlflow_services" / "mlflow"
-    content = folder.digest([folder_of_image, ROOT / "requirements" / "mlflow.txt"], _base_id())
-    tag = f"slipway/mlflow:{content[:DIGITS]}"
+def build_service(settings: Settings, name: str) -> str:
+    """Build the image of a service, mlflow or deployer, unless it is there; return its tag."""
+    folder_of_image = ROOT / "mlflow_services" / name
+    content = folder.digest([folder_of_image, ROOT / "requirements" / f"{name}.txt"], _base_id())
+    tag = f"slipway/{name}:{content[:DIGITS]}"
     if not exists(tag):
-        _build(settings, folder_of_image / "Dockerfile", "mlflow", tag, _options("--build-arg", {"BASE_IMAGE": BASE}))
+        _build(settings, folder_of_image / "Dockerfile", name, tag, _options("--build-arg", {"BASE_IMAGE": BASE}))
     return tag
 
 

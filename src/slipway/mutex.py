@@ -10,7 +10,7 @@ import getpass
 import os
 import socket
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,7 +73,8 @@ def held(client: MlflowClient, name: str, holder: Holder, patience: float = 0.0)
     try:
         yield
     finally:
-        _remove(client, lock)
+        with suppress(Exception):  # a registry that does not answer now: the lock is seen to be a dead one's
+            _remove(client, lock)
 
 
 def _take(client: MlflowClient, lock: str, holder: Holder) -> bool:

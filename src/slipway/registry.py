@@ -30,6 +30,10 @@ LOCK = ".release-lock"  # ends the name of a registered model that is none: see 
 PAGE = 100  # run ids in one search; a longer filter meets the server's limits
 
 
+class UnreachableError(SlipwayError):
+    """The tracking server does not answer."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the registry's list. `metric` is None when the run did not log it."""
@@ -65,9 +69,9 @@ def check_reachable(settings: Settings) -> None:
     try:
         answer = requests.get(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", timeout=10)
     except requests.RequestException:
-        raise SlipwayError(f"no tracking server answers at {uri}", cure) from None
+        raise UnreachableError(f"no tracking server answers at {uri}", cure) from None
     if not answer.ok and answer.status_code != requests.codes.unauthorized:  # MLflow's client has the credentials
-        raise SlipwayError(f"the tracking server at {uri} answers {answer.status_code} to its API", cure)
+        raise UnreachableError(f"the tracking server at {uri} answers {answer.status_code} to its API", cure)
 
 
 def list_versions(client: MlflowClient, metric: str) -> list[Row]:

@@ -8,12 +8,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slipway import folder, gate, history, models, mutex, registry, serving, trial, validation
+from slipway import comparison, folder, gate, history, models, mutex, registry, serving, trial, validation
 from slipway.errors import USAGE, SlipwayError
 from slipway.history import Release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mlflow import MlflowClient
 
@@ -42,6 +43,7 @@ class Candidacy:
     model: ModelFolder
     version: int
     champion: int | None
+    picture: Path | None = None  # where the verdict is drawn
 
     def examine(self, step: Step, *, judged: bool = True, force: bool = False) -> Outcome:
         """Take the version through files, gate (unless not `judged`), image and smoke test.
@@ -66,19 +68,23 @@ class Candidacy:
 
     def weigh(self) -> gate.Verdict:
         """Measure both versions on the held-out data, unless that is on record, and ask the gate."""
-        candidate = self._gather(self.version)
-        present = None
+        measured = {self.version: self._measure(self.version)}
         if self.champion is not None:
             try:
-                present = self._gather(self.champion)
+                measured[self.champion] = self._measure(self.champion)
             except SlipwayError as error:  # its files are gone, say
                 return gate.Verdict("not comparable", f"the champion cannot be measured: {error.message}")
-        return gate.judge(self.model.rules, candidate, present)
+        evidence = [gate.Evidence(version, each.metrics, each.data) for version, each in measured.items()]
+        verdict = gate.judge(self.model.rules, *evidence, *([None] if self.champion is None else []))
+        if self.picture:
+            names = dict.fromkeys([self.model.rules.metric, *self.model.rules.at_least, *self.model.rules.at_most])
+            versions = [(f"version {version}", each) for version, each in measured.items()]
+            comparison.draw(self.picture, verdict.line, versions, list(names))
+        return verdict
 
-    def _gather(self, version: int) -> gate.Evidence:
+    def _measure(self, version: int) -> validation.Measured:
         validation.ensure(self.settings, self.client, self.client.get_model_version(self.model.name, str(version)))
-        measured = validation.measure(self.client, self.client.get_model_version(self.model.name, str(version)))
-        return gate.Evidence(version, measured.metrics, measured.data)
+        return validation.measure(self.client, self.client.get_model_version(self.model.name, str(version)))
 
 
 def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:

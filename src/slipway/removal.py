@@ -181,7 +181,11 @@ def _list(place: Place, kind: str) -> list[str]:
     """Return the names of our containers, networks, volumes or images."""
     of_project = f"label=com.docker.compose.project={place.project}"
     if kind == "containers":
-        filters = [of_project, f"name=^{re.escape(place.project)}-serve-[0-9]+$", *(f"network={name}" for name in _list(place, "networks"))]
+        filters = [
+            of_project,
+            f"name=^{re.escape(place.project)}-(serve|live|trial|train)-.+$",
+            *(f"network={name}" for name in _list(place, "networks")),
+        ]
         return sorted({name for one in filters for name in _ask("ps", "--all", "--filter", one, "--format", "{{.Names}}")})
     if kind == "networks":
         return _ask("network", "ls", "--filter", of_project, "--format", "{{.Name}}")

@@ -32,7 +32,7 @@ def restore(settings: Settings, name: str) -> None:
     manifest = archive.verify(path)
     check_versions(manifest, settings)
     image.build_base(settings)
-    image.build_mlflow(settings)
+    image.build_service(settings, "mlflow")
     _check_empty(settings)
     try:
         _fill(settings, path)

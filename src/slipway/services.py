@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
 import secrets
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from slipway import image, ports, registry, shell
+from slipway import guard, image, ports, registry, shell
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT, STATE
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 COMPOSE_FILE = ROOT / "mlflow_services" / "compose.yaml"
 PASSWORD = STATE / "postgres_password"
+WEBHOOK_KEY = STATE / "webhook_key"
+FILLED = (  # what compose.yaml wants besides settings; only the commands that start something have a value for it
+    "POSTGRES_PASSWORD", "WEBHOOK_KEY", "SLIPWAY_USER", "MLFLOW_IMAGE", "DEPLOYER_IMAGE", "DEPLOYER_USER", "DOCKER_GROUP", "DOCKER_SOCKET",
+    "SLIPWAY_ROOT",
+)  # fmt: skip
 NAMES = ("localhost", "127.0.0.1", "mlflow", "host.docker.internal")  # what clients call the tracking server
 DEADLINE = 180  # s; a first start makes the database
 CHANGE_MAJOR = "POSTGRES_IMAGE=postgres:{0} make start_mlflow_services backup wipe, then make restore BACKUP=…"
@@ -62,7 +68,7 @@ def start(settings: Settings) -> None:
 
     Raises SlipwayError, with the cause that the logs name, when they do not come up.
     """
-    mlflow_image = image.build_mlflow(settings)
+    mlflow_image = image.build_service(settings, "mlflow")
     _check_volumes(settings)
     if shell.ask(compose(settings, "port", "mlflow", "5000"), env=environment(settings))[1] != f"127.0.0.1:{settings.mlflow_port}":
         ports.check(settings.mlflow_port, "MLFLOW_PORT")
@@ -102,7 +108,13 @@ def show_ui(settings: Settings) -> None:
     command = ["mlflow", "server", "--backend-store-uri", settings.tracking_uri, "--host", "127.0.0.1", "--port", str(settings.mlflow_port)]
     command += ["--workers", "1", "--default-artifact-root", (STATE / "artifacts").as_uri()]
     with contextlib.suppress(KeyboardInterrupt):
-        shell.wait(shell.start([sys.executable, "-m", *command]))
+        shell.wait(shell.start([sys.executable, "-m", *command], env=local_webhooks()))
+
+
+def local_webhooks() -> dict[str, str]:
+    """Return what a tracking server without Docker needs to send its events to this machine."""
+    names = ("ALLOWED_SCHEMES", "ALLOW_PRIVATE_IPS", "CACHE_TTL", "SECRET_ENCRYPTION_KEY")
+    return {f"MLFLOW_WEBHOOK_{name}": value for name, value in zip(names, ("http,https", "true", "5", webhook_key()), strict=True)}
 
 
 def reset_password(settings: Settings) -> None:
@@ -136,24 +148,25 @@ def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
 
     Other commands use only the volume's name, but compose insists on a value for each variable.
     """
-    unused = dict.fromkeys(("POSTGRES_PASSWORD", "SLIPWAY_USER", "MLFLOW_IMAGE"), "unused") | {"POSTGRES_MAJOR": settings.postgres_major}
+    unused = dict.fromkeys(FILLED, "unused") | {"POSTGRES_MAJOR": settings.postgres_major}
     if not up:
         return unused
-    STATE.mkdir(exist_ok=True)
-    if not PASSWORD.exists():
-        unfinished = PASSWORD.with_suffix(".unfinished")
-        unfinished.touch(mode=0o600)
-        unfinished.write_text(secrets.token_hex(24), encoding="utf-8")
-        unfinished.replace(PASSWORD)
+    guard.read_or_make(PASSWORD, lambda: secrets.token_hex(24))
     try:
         settings.artifact_root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SlipwayError(f"the artifact folder cannot be made: {error}", "MLFLOW_ARTIFACT_ROOT=/a/folder/of/yours") from None
     return unused | {
         "POSTGRES_PASSWORD": PASSWORD.read_text(encoding="utf-8").strip(),
+        "WEBHOOK_KEY": webhook_key(),
         "SLIPWAY_USER": image.writing_user(settings.artifact_root),
         "MLFLOW_ARTIFACT_ROOT": str(settings.artifact_root),
     }
+
+
+def webhook_key() -> str:
+    """Return the key (Fernet's) that MLflow encrypts its webhooks' secrets with; with another one it could not sign its events."""
+    return guard.read_or_make(WEBHOOK_KEY, lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
 
 
 def volume(settings: Settings) -> str:

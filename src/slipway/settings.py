@@ -33,6 +33,7 @@ class Settings:
     port: int
     url: str
     mlflow_port: int
+    deployer_port: int
     external_tracking_uri: str
     artifact_root: Path
     project: str
@@ -104,6 +105,7 @@ def load() -> Settings:
         port=_port(env, "PORT", 8001),
         url=env.get("URL", ""),
         mlflow_port=_port(env, "MLFLOW_PORT", 5000),
+        deployer_port=_port(env, "DEPLOYER_PORT", 8002),
         external_tracking_uri=env.get("MLFLOW_TRACKING_URI", "").rstrip("/"),
         artifact_root=Path(env.get("MLFLOW_ARTIFACT_ROOT") or "~/.local/share/slipway/artifacts").expanduser().resolve(),
         project=env.get("COMPOSE_PROJECT_NAME", "slipway"),

@@ -1,0 +1,15 @@
+"""Start the deployer, which deploys versions by request and whenever @champion moves."""
+
+import argparse
+
+from slipway import errors, hosting, settings
+
+
+def main() -> None:
+    """Parse the arguments and start it."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    hosting.start(settings.load())
+
+
+if __name__ == "__main__":
+    errors.exit_cleanly(main)

@@ -1,0 +1,15 @@
+"""Stop the deployer and the server that it started."""
+
+import argparse
+
+from slipway import errors, hosting, settings
+
+
+def main() -> None:
+    """Parse the arguments and stop both."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    hosting.stop(settings.load())
+
+
+if __name__ == "__main__":
+    errors.exit_cleanly(main)

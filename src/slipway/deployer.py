@@ -1,0 +1,142 @@
+"""The deployer: a service that takes versions to the server on PORT, by request, and whenever @champion moves."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from slipway import deployments, folder, guard, history, mutex, registry, release, webhooks
+from slipway.errors import SlipwayError
+from slipway.pipeline import Pipeline
+from slipway.settings import STATE
+from slipway.targets import Local
+
+if TYPE_CHECKING:
+    from slipway.deployments import Deployment
+    from slipway.settings import Settings
+
+HOME = STATE / "deployer"
+TOKEN, WEBHOOK_SECRET, IDENTITY = HOME / "token", HOME / "webhook_secret", HOME / "identity"
+RECONCILE = 30  # s between two looks at the alias: events are sent at most once
+AGAIN = 5  # s until a deployment that waits for the tracking server is tried again
+
+
+class Deployer:
+    """What the service knows and does; the HTTP interface is deploying."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.model = folder.load(settings.model_dir)
+        self.guard = guard.Guard(guard.read_or_make(TOKEN))
+        self.webhook_secret = guard.read_or_make(WEBHOOK_SECRET)
+        self.pictures = HOME / "pictures"
+        self.pictures.mkdir(exist_ok=True)
+        self.store = deployments.Store(HOME / "deployments.db")
+        self.target = Local(settings)
+        holder = mutex.Holder("the deployer", f"deployer-{guard.read_or_make(IDENTITY)}")
+        self._pipeline = Pipeline(settings, self.store, self.target, holder, self.pictures)
+        self._wake = threading.Event()
+
+    def begin(self, url: str) -> None:
+        """Take up what a kill interrupted; then work, look at the alias, and have MLflow send its events to `url`."""
+        for found in self.store.recover():
+            print(f"== {found.model}: interrupted, and taken up again", flush=True)
+        threading.Thread(target=self._work, daemon=True, name="work").start()
+        threading.Thread(target=self._look, args=(url,), daemon=True, name="look").start()
+
+    def add(self, version: int, action: str, by: str) -> Deployment:
+        """Have a version deployed; the deployment of it that is under way, when there is one."""
+        found, _ = self.store.add(self.model.name, version, self.target.name, action, by)
+        self._wake.set()
+        return self.store.get(found.id) or found
+
+    def find_version(self, uri: str) -> int:
+        """Return which version a URI names; raise SlipwayError when it names none of the folder's model."""
+        client = registry.connect(self.settings)
+        with registry.translated_errors():
+            return release.find_version(self.settings, client, self.model, uri)
+
+    def find_deployed(self, version: int) -> Deployment | None:
+        """Return the deployment by which a version answers and is @champion, or None when it does not."""
+        if self.target.find_version() != version:
+            return None
+        client = registry.connect(self.settings)
+        with registry.translated_errors():
+            if registry.find_champion(client, self.model.name) != version:
+                return None
+        return self.store.find_last(self.target.name, version)
+
+    def choose_previous(self, to: int | None) -> int:
+        """Return the version that a rollback goes to; raise SlipwayError when there is none."""
+        client = registry.connect(self.settings)
+        with registry.translated_errors():
+            return release.choose_previous(self.settings, client, self.model, str(to or ""))
+
+    def follow(self, event: webhooks.AliasMoved) -> dict[str, Any]:
+        """Deploy the version that @champion stands for now."""
+        if (event.name, event.alias) != (self.model.name, registry.CHAMPION):
+            return {"ignored": f"{self.model.name}@{registry.CHAMPION} is followed, not {event.name}@{event.alias}"}
+        if self.target.find_version() == event.version:
+            return {"ignored": f"version {event.version} answers already"}
+        return self.add(event.version, deployments.FOLLOW, f"MLflow: @{registry.CHAMPION} moved").show()
+
+    def describe(self) -> dict[str, Any]:
+        """Return the champion, what answers, and the releases, as JSON."""
+        answers = self.target.find_version()
+        found: dict[str, Any] = {
+            "model": self.model.name, "alias": registry.CHAMPION, "metric": self.model.rules.metric, "champion": None, "previous": None,
+            "metrics": {}, "releases": [], "error": None,
+            "targets": {self.target.name: {"version": answers, "url": self.settings.api_url}},
+        }  # fmt: skip
+        try:
+            client = registry.connect(self.settings)
+            with registry.translated_errors():
+                champion = registry.find_champion(client, self.model.name)
+                releases = history.read(client, self.model.name)
+                run = client.get_model_version(self.model.name, str(champion)).run_id if champion else None
+                found["metrics"] = registry.read_metrics(client, run) if run else {}
+        except SlipwayError as error:
+            return found | {"error": error.message}
+        way = history.walk(releases, champion)
+        return found | {
+            "champion": champion,
+            "previous": way[-2] if len(way) > 1 else None,
+            "releases": [vars(each) for each in releases[::-1]],
+        }
+
+    def _work(self) -> None:
+        while True:
+            self._wake.clear()
+            while found := self.store.begin(self.target.name):
+                if not self._pipeline.run(found):
+                    time.sleep(AGAIN)
+            self._wake.wait()
+
+    def _look(self, url: str) -> None:
+        registered = False
+        while True:
+            try:
+                client = registry.connect(self.settings)
+                with registry.translated_errors():
+                    if not registered:
+                        webhooks.register(client, f"slipway-{self.settings.project}", url, self.webhook_secret)
+                        registered = True
+                    self._reconcile(registry.find_champion(client, self.model.name))
+            except Exception as error:  # noqa: BLE001 -- the next look may see
+                print(f"warning: {getattr(error, 'message', error)}", file=sys.stderr, flush=True)
+            time.sleep(RECONCILE)
+
+    def _reconcile(self, champion: int | None) -> None:
+        """Deploy the champion when another version answers, or none; not one again that was refused and could not be put back."""
+        if champion is None or self.target.find_version() == champion:
+            return
+        last = self.store.find_last(self.target.name)
+        if (
+            last
+            and last.version == champion
+            and last.state in {deployments.FAILED, deployments.BACK, deployments.PENDING, deployments.RUNNING}
+        ):
+            return
+        self.add(champion, deployments.FOLLOW, f"@{registry.CHAMPION} had moved")

@@ -1,0 +1,196 @@
+"""The deployer's HTTP interface: deployments by request and by registry event, what became of them, and the status page."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import FileResponse
+from fastapi.security import HTTPBearer
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped] # it has none
+
+from slipway import deployments, ports, problems, webhooks
+from slipway.deployer import TOKEN, Deployer
+from slipway.errors import SlipwayError
+from slipway.problems import Problem, Refusal
+from slipway.settings import STATE, VERSION, Settings
+
+PAGE = Path(__file__).parent / "page"
+POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+SAFE = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
+NAMES = ["localhost", "127.0.0.1", "deployer"]  # what callers call us; a page under any other name is none of ours
+
+router = APIRouter()
+
+
+class Wanted(BaseModel, extra="forbid"):
+    """What to deploy, and where."""
+
+    model: str = Field(examples=["models:/diabetes/4"], max_length=300, description="a version, in any form that MODEL= takes")
+    target: str = Field("local", max_length=50)
+
+
+class Back(BaseModel, extra="forbid"):
+    """Where to roll back, and to which version (default: the champion before)."""
+
+    target: str = Field("local", max_length=50)
+    to: int | None = Field(None, ge=1, le=10**9)
+
+
+def _deployer(request: Request) -> Deployer:
+    return request.app.state.deployer  # type: ignore[no-any-return]
+
+
+Ours = Annotated[Deployer, Depends(_deployer)]
+
+
+def _authorize(request: Request, deployer: Ours) -> None:
+    deployer.guard.check(request.client.host if request.client else "", request.headers.get("authorization"))
+
+
+ALLOWED = [Depends(_authorize), Depends(HTTPBearer(auto_error=False))]
+
+
+@router.post("/deployments", status_code=202, dependencies=ALLOWED)
+def deploy(wanted: Wanted, deployer: Ours, response: Response) -> dict[str, Any]:
+    """Deploy a version, through gate and smoke tests. 202: it is under way; 200: it answers already."""
+    _check_target(deployer, wanted.target)
+    version = deployer.find_version(wanted.model)
+    if found := deployer.find_deployed(version):
+        response.status_code = 200
+        return found.show()
+    return deployer.add(version, deployments.DEPLOY, "deployment API").show()
+
+
+@router.post("/rollbacks", status_code=202, dependencies=ALLOWED)
+def roll_back(back: Back, deployer: Ours) -> dict[str, Any]:
+    """Go back to the champion before, through the smoke tests."""
+    _check_target(deployer, back.target)
+    try:
+        version = deployer.choose_previous(back.to)
+    except SlipwayError as error:
+        raise Refusal(409, error.message) from None
+    return deployer.add(version, deployments.ROLL_BACK, "deployment API").show()
+
+
+@router.get("/deployments")
+def list_deployments(deployer: Ours, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> dict[str, Any]:
+    """List the newest deployments, newest first; times in s since 1970."""
+    return {"deployments": [each.show() for each in deployer.store.list(limit)]}
+
+
+@router.get("/deployments/{deployment}")
+def show_deployment(deployment: str, deployer: Ours) -> dict[str, Any]:
+    """Show a deployment: each step, with its time and what came of it."""
+    return _find(deployer, deployment).show()
+
+
+@router.delete("/deployments/{deployment}", status_code=202, dependencies=ALLOWED)
+def cancel(deployment: str, deployer: Ours) -> dict[str, Any]:
+    """Cancel a deployment, at its next step. 409: it has ended, or the alias has moved."""
+    found = _find(deployer, deployment)
+    if found.state in deployments.ENDED:
+        raise Refusal(409, f"it has ended: {found.state}")
+    if any(step.name == "alias" for step in found.steps):
+        raise Refusal(409, "it is rolling out already; roll back when it is done")
+    deployer.store.cancel(found.id)
+    return _find(deployer, deployment).show()
+
+
+@router.get("/deployments/{deployment}/verdict.png", response_class=FileResponse)
+def show_verdict(deployment: str, deployer: Ours) -> FileResponse:
+    """Show the candidate beside the champion, as a picture."""
+    file = deployer.pictures / f"{_find(deployer, deployment).id}.png"
+    if not file.exists():
+        raise Refusal(404, "no verdict was drawn: the deployment was not judged")
+    return FileResponse(file, media_type="image/png", headers=SAFE)
+
+
+@router.get("/status")
+def show_status(deployer: Ours) -> dict[str, Any]:
+    """Show the champion, what answers on each target, and the releases in the registry."""
+    return deployer.describe()
+
+
+@router.post("/webhooks/mlflow", status_code=202)
+async def receive(request: Request, deployer: Ours) -> dict[str, Any]:
+    """Take one of MLflow's signed registry events."""
+    try:
+        event = webhooks.read(deployer.webhook_secret, request.headers, await request.body())
+    except webhooks.Untrue as error:
+        raise Refusal(401, str(error)) from None
+    if event is None:
+        return {"ignored": "an event of another kind"}
+    if deployer.store.knows(event.delivery):
+        raise Refusal(409, "this delivery was received already")
+    answer = await run_in_threadpool(deployer.follow, event)
+    deployer.store.remember(event.delivery, webhooks.MEMORY)  # when it is dealt with: MLflow sends it again after a failure
+    return answer
+
+
+@router.get("/livez")
+def live() -> dict[str, bool]:
+    """Answer whenever the process does."""
+    return {"live": True}
+
+
+@router.get("/", include_in_schema=False)
+def show_page() -> FileResponse:
+    """Show the status page."""
+    return FileResponse(PAGE / "index.html", headers={**SAFE, "Content-Security-Policy": POLICY})
+
+
+@router.get("/docs", include_in_schema=False)
+def show_docs() -> Response:
+    """Show Swagger UI, from files of our own."""
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json", title="Slipway deployer", swagger_js_url="/swagger/swagger-ui-bundle.js",
+        swagger_css_url="/swagger/swagger-ui.css", swagger_favicon_url="/page/icon.svg",
+    )  # fmt: skip
+
+
+def build(deployer: Deployer) -> FastAPI:
+    """Return the application."""
+    app = FastAPI(title="Slipway deployer", version=VERSION, docs_url=None, redoc_url=None, responses={"4XX": {"model": Problem}})
+    app.state.deployer = deployer
+    app.include_router(router)
+    app.mount("/page", StaticFiles(directory=PAGE))
+    app.mount("/swagger", StaticFiles(directory=Path(str(swagger_ui_path))))
+    app.middleware("http")(problems.limit)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=NAMES)
+    problems.handle(app)
+    return app
+
+
+def serve(settings: Settings, host: str, url: str) -> None:
+    """Serve in the foreground until Ctrl-C; `url` is where MLflow reaches us. The server on PORT goes on when this ends."""
+    if host == ports.LOCAL:
+        ports.check(settings.deployer_port, "DEPLOYER_PORT")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the deployment waits, and not each of its calls
+    deployer = Deployer(settings)
+    deployer.begin(url)
+    print(f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; its token: {TOKEN.relative_to(STATE.parent)}", flush=True)
+    uvicorn.run(build(deployer), host=host, port=settings.deployer_port, log_level="warning", proxy_headers=False)
+
+
+def _find(deployer: Deployer, deployment: str) -> deployments.Deployment:
+    found = deployer.store.get(deployment)
+    if found is None:
+        raise Refusal(404, f"no deployment {deployment[:40]}")
+    return found
+
+
+def _check_target(deployer: Deployer, target: str) -> None:
+    if target != deployer.target.name:
+        raise Refusal(422, f"target is {target!r}; there is: {deployer.target.name}")

@@ -1,0 +1,202 @@
+"""The deployments on record: a sqlite file that survives a kill at any moment, and holds that one runs at a time.
+
+sqlite and not the registry's tags: a deployment and its steps are this machine's own, change every second, and must be on
+record before the registry is spoken to at all. What a release did to @champion stands in the registry: see history.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PENDING, RUNNING, DONE, FAILED, BACK, CANCELLED = "pending", "running", "done", "failed", "rolled back", "cancelled"
+ENDED = (DONE, FAILED, BACK, CANCELLED)
+DEPLOY, ROLL_BACK, FOLLOW = "deploy", "rollback", "follow"  # FOLLOW: the alias is there already
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS deployments (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, target TEXT NOT NULL, action TEXT NOT NULL, by TEXT NOT NULL,
+    state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', previous INTEGER, attempts INTEGER NOT NULL DEFAULT 0,
+    cancel INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL, ended REAL);
+CREATE UNIQUE INDEX IF NOT EXISTS one_runs ON deployments (target) WHERE state = 'running';
+CREATE UNIQUE INDEX IF NOT EXISTS one_of_a_version ON deployments (target, name, version) WHERE state IN ('pending', 'running');
+CREATE TABLE IF NOT EXISTS steps (
+    deployment TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, started REAL NOT NULL, ended REAL, words TEXT NOT NULL DEFAULT '');
+CREATE TABLE IF NOT EXISTS deliveries (id TEXT PRIMARY KEY, at REAL NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a deployment; times in s since 1970."""
+
+    name: str
+    state: str
+    started: float
+    ended: float | None
+    words: str
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One way of a version to a target; times in s since 1970."""
+
+    id: str
+    name: str
+    version: int
+    target: str
+    action: str
+    by: str
+    state: str
+    reason: str
+    previous: int | None
+    attempts: int
+    cancel: bool
+    created: float
+    ended: float | None
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def model(self) -> str:
+        """The version's URI."""
+        return f"models:/{self.name}/{self.version}"
+
+    def show(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return dataclasses.asdict(self) | {"model": self.model}
+
+
+class Store:
+    """The file; each operation is one transaction."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        with self._open() as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.executescript(SCHEMA)
+
+    def add(self, name: str, version: int, target: str, action: str, by: str) -> tuple[Deployment, bool]:
+        """Record a deployment that is to come; return it, and whether it is new: there is one of a version until it has ended."""
+        with self._open() as database:
+            values = (uuid.uuid4().hex[:12], name, version, target, action, by, PENDING, time.time())
+            columns = "id, name, version, target, action, by, state, created"
+            made = database.execute(f"INSERT OR IGNORE INTO deployments ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values).rowcount  # noqa: S608
+            found = database.execute(
+                "SELECT * FROM deployments WHERE target = ? AND name = ? AND version = ? AND state IN ('pending', 'running')",
+                (target, name, version),
+            ).fetchone()
+        return _read(found), bool(made)
+
+    def begin(self, target: str) -> Deployment | None:
+        """Take the oldest that is to come; None when there is none, or one runs."""
+        with self._open() as database:
+            found = database.execute(
+                "SELECT * FROM deployments WHERE target = ? AND state = 'pending' ORDER BY created LIMIT 1", (target,)
+            ).fetchone()
+            if found is None:
+                return None
+            taken = database.execute(
+                "UPDATE OR IGNORE deployments SET state = 'running', attempts = attempts + 1 WHERE id = ? AND state = 'pending'",
+                (found["id"],),
+            ).rowcount
+        return self.get(found["id"]) if taken else None
+
+    def end(self, deployment: str, state: str, reason: str = "") -> None:
+        """Record how a deployment ended; PENDING: it is to be tried again."""
+        ended = time.time() if state in ENDED else None
+        with self._open() as database:
+            database.execute("UPDATE deployments SET state = ?, reason = ?, ended = ? WHERE id = ?", (state, reason, ended, deployment))
+
+    def recover(self) -> list[Deployment]:
+        """Make those that ran when this program was killed come again; return them. Their steps begin anew."""
+        with self._open() as database:
+            found = [_read(row) for row in database.execute("SELECT * FROM deployments WHERE state = 'running'")]
+            database.execute("UPDATE steps SET state = 'interrupted', ended = ? WHERE state = 'running'", (time.time(),))
+            database.execute("UPDATE deployments SET state = 'pending' WHERE state = 'running'")
+        return found
+
+    def set_previous(self, deployment: str, previous: int | None) -> None:
+        """Record the champion that a deployment began with, once."""
+        with self._open() as database:
+            database.execute("UPDATE deployments SET previous = ? WHERE id = ? AND previous IS NULL", (previous, deployment))
+
+    def cancel(self, deployment: str) -> None:
+        """Ask for the end of a deployment; one that has not begun ends at once."""
+        with self._open() as database:
+            database.execute("UPDATE deployments SET cancel = 1 WHERE id = ? AND state IN ('pending', 'running')", (deployment,))
+            database.execute(
+                "UPDATE deployments SET state = 'cancelled', reason = 'before it began', ended = ? WHERE id = ? AND state = 'pending'",
+                (time.time(), deployment),
+            )
+
+    def begin_step(self, deployment: str, name: str) -> int:
+        """Record that a step begins; return its number."""
+        with self._open() as database:
+            return int(
+                database.execute(
+                    "INSERT INTO steps (deployment, name, state, started) VALUES (?, ?, 'running', ?)", (deployment, name, time.time())
+                ).lastrowid or 0
+            )  # fmt: skip
+
+    def end_step(self, step: int, state: str, words: str) -> None:
+        """Record how a step ended."""
+        with self._open() as database:
+            database.execute("UPDATE steps SET state = ?, words = ?, ended = ? WHERE rowid = ?", (state, words, time.time(), step))
+
+    def get(self, deployment: str) -> Deployment | None:
+        """Return a deployment with its steps."""
+        with self._open() as database:
+            found = database.execute("SELECT * FROM deployments WHERE id = ?", (deployment,)).fetchone()
+            steps = database.execute(
+                "SELECT name, state, started, ended, words FROM steps WHERE deployment = ? ORDER BY rowid", (deployment,)
+            )
+            return _read(found, [Step(**dict(step)) for step in steps]) if found else None
+
+    def list(self, limit: int = 50) -> list[Deployment]:
+        """Return the newest deployments with their steps, newest first."""
+        with self._open() as database:
+            ids = [row["id"] for row in database.execute("SELECT id FROM deployments ORDER BY created DESC LIMIT ?", (limit,))]
+        return [found for each in ids if (found := self.get(each))]
+
+    def find_last(self, target: str, version: int | None = None) -> Deployment | None:
+        """Return the newest deployment to a target, or the newest of a version that is done."""
+        condition = "" if version is None else f"AND version = {int(version)} AND state = 'done'"
+        with self._open() as database:
+            found = database.execute(  # the condition is ours
+                f"SELECT id FROM deployments WHERE target = ? {condition} ORDER BY created DESC LIMIT 1",  # noqa: S608
+                (target,),
+            ).fetchone()
+        return self.get(found["id"]) if found else None
+
+    def knows(self, delivery: str) -> bool:
+        """Whether a delivery was remembered."""
+        with self._open() as database:
+            return database.execute("SELECT 1 FROM deliveries WHERE id = ?", (delivery,)).fetchone() is not None
+
+    def remember(self, delivery: str, keep: float) -> None:
+        """Remember a delivery for `keep` s."""
+        with self._open() as database:
+            database.execute("DELETE FROM deliveries WHERE at < ?", (time.time() - keep,))
+            database.execute("INSERT OR IGNORE INTO deliveries VALUES (?, ?)", (delivery, time.time()))
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        database = sqlite3.connect(self._file, timeout=10)
+        database.row_factory = sqlite3.Row
+        try:
+            with database:  # a transaction
+                yield database
+        finally:
+            database.close()
+
+
+def _read(row: sqlite3.Row, steps: list[Step] | None = None) -> Deployment:
+    return Deployment(**{**dict(row), "cancel": bool(row["cancel"])}, steps=steps or [])

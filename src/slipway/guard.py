@@ -1,0 +1,61 @@
+"""Who may change something through the deployer: a bearer token, and an end to guessing it."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import time
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FAILURES, WINDOW = 5, 60.0  # wrong tokens of one address in so many s; then it waits
+
+
+class Denied(Exception):  # noqa: N818 -- an answer, no error
+    """The caller may not: `status` is 401 without a token, 403 with a wrong one, 429 after too many."""
+
+    def __init__(self, status: int, message: str, wait: int = 0) -> None:
+        super().__init__(message)
+        self.status, self.message, self.wait = status, message, wait
+
+
+def read_or_make(file: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> str:
+    """Return the secret in a file of mode 600, made when there is none."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(".unfinished")
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(make(), encoding="utf-8")
+        unfinished.replace(file)
+    return file.read_text(encoding="utf-8").strip()
+
+
+class Guard:
+    """Checks tokens, in a time that does not tell how much of one is right."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+        self._failures: dict[str, deque[float]] = defaultdict(deque)
+
+    def check(self, address: str, header: str | None) -> None:
+        """Check an Authorization header from an address; raise Denied."""
+        now = time.monotonic()
+        for known in [known for known, failures in self._failures.items() if now - failures[-1] > WINDOW]:
+            del self._failures[known]
+        failures = self._failures.get(address, deque())
+        if len(failures) >= FAILURES:
+            wait = max(1, round(WINDOW - (now - failures[0])))
+            raise Denied(429, f"too many wrong tokens; wait {wait} s", wait)
+        if not header:
+            raise Denied(401, "a token is needed: Authorization: Bearer <what .slipway/deployer/token holds>")
+        scheme, _, given = header.partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
+            self._failures[address].append(now)
+            if len(self._failures[address]) > FAILURES:
+                self._failures[address].popleft()
+            raise Denied(403, "the token is wrong; .slipway/deployer/token holds the right one")

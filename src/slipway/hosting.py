@@ -1,0 +1,91 @@
+"""Starting and stopping the deployer: a container beside the MLflow services, or a process of `.venv`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway import deploying, folder, guard, image, ports, registry, services, shell
+from slipway.deployer import HOME, TOKEN
+from slipway.errors import SlipwayError
+from slipway.settings import ROOT, STATE
+from slipway.slot import Slot
+
+if TYPE_CHECKING:
+    from slipway.settings import Settings
+
+HOOK = "/webhooks/mlflow"
+SOCKET = "/var/run/docker.sock"
+
+
+def start(settings: Settings) -> None:
+    """Start the deployer: in a container, and wait until it answers; or (RUNTIME=host) in the foreground until Ctrl-C.
+
+    Raises SlipwayError when the tracking server does not answer, or the port is taken.
+    """
+    if settings.network:  # we are in the container
+        deploying.serve(settings, "0.0.0.0", f"http://deployer:{settings.deployer_port}{HOOK}")  # noqa: S104 -- published on 127.0.0.1
+    elif settings.in_docker:
+        _start_container(settings)
+    else:
+        os.environ.update(services.local_webhooks())
+        registry.connect(settings)
+        deploying.serve(settings, ports.LOCAL, f"http://{ports.LOCAL}:{settings.deployer_port}{HOOK}")
+
+
+def stop(settings: Settings) -> None:
+    """Stop the deployer and the server that it started; what it has on record stays."""
+    if settings.in_docker:
+        command = services.compose(settings, "--profile", "deployer", "rm", "--stop", "--force", "deployer")
+        shell.run(command, env=services.environment(settings))
+    Slot(settings).stop()
+    print("stopped; make start_deployer brings it back, and the champion with it")
+
+
+def _start_container(settings: Settings) -> None:
+    registry.check_reachable(settings)
+    if not settings.owns_tracking:
+        raise SlipwayError(
+            "the deployer's container belongs to the MLflow services of make start_mlflow_services", "RUNTIME=host make start_deployer"
+        )
+    tag = image.build_service(settings, "deployer")
+    image.build_model(settings, folder.load(settings.model_dir))  # now, when it can be seen, and not at the first deployment
+    guard.read_or_make(TOKEN)
+    live = STATE / "live"
+    for path in (HOME / "build", live, *(HOME / "hidden" / name for name in ("deployer", "live"))):
+        path.mkdir(parents=True, exist_ok=True)
+    lines = [f"{name}={value}" for name, value in settings.scoring.items()]
+    (HOME / "environment").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    image.writing_user(live)
+    socket = _find_socket()
+    group = shell.ask(["docker", "run", "--rm", "--volume", f"{socket}:{SOCKET}", "--entrypoint", "stat", tag, "-c", "%g", SOCKET])[1]
+    variables = services.environment(settings) | {
+        "DEPLOYER_IMAGE": tag,
+        "DEPLOYER_USER": image.writing_user(HOME),
+        "DOCKER_GROUP": group,
+        "DOCKER_SOCKET": socket,
+        "MODEL_DIR": str(settings.model_dir),
+        "SLIPWAY_ROOT": str(ROOT),
+    }
+    if shell.ask(services.compose(settings, "--profile", "deployer", "port", "deployer", "8002"), env=variables)[0] != 0:
+        ports.check(settings.deployer_port, "DEPLOYER_PORT")
+    up = ["up", "--detach", "--no-deps", "--wait", "--wait-timeout", "90", "deployer"]
+    command = services.compose(settings, "--profile", "deployer", *up)
+    shell.echo(command)
+    code, words = shell.ask(command, env=variables)
+    if code != 0:
+        log = shell.ask(
+            services.compose(settings, "--profile", "deployer", "logs", "--no-color", "--tail", "15", "deployer"), env=variables
+        )[1]
+        raise SlipwayError("the deployer did not come up:\n    " + "\n    ".join(f"{words}\n{log}".splitlines()[-15:]))
+    print(f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; its token: {TOKEN.relative_to(ROOT)}")
+    print(f"next  {settings.make} promote")
+
+
+def _find_socket() -> str:
+    """Return the engine's socket, as the engine itself sees it: Docker Desktop's lies inside its virtual machine."""
+    code, words = shell.ask(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])
+    path = words.removeprefix("unix://")
+    return path if code == 0 and sys.platform == "linux" and words.startswith("unix://") and Path(path).exists() else SOCKET

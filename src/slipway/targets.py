@@ -1,0 +1,59 @@
+"""Where a deployment goes. `local`: the server on PORT of this machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from slipway import smoke
+from slipway.errors import SlipwayError
+from slipway.slot import Slot
+
+if TYPE_CHECKING:
+    from slipway.serving import Prepared
+    from slipway.settings import Settings
+
+
+class Target(Protocol):
+    """A place where one version answers; a change of version fails no request."""
+
+    name: str
+
+    def find_version(self) -> int | None:
+        """Return the version that answers, or None when none does."""
+
+    def roll_out(self, prepared: Prepared) -> None:
+        """Have a version answer. Raises SlipwayError when it does not: the one before goes on answering."""
+
+    def check(self, prepared: Prepared) -> None:
+        """Test the API there. Raises SlipwayError when the test fails, or another version answers."""
+
+    def clear(self) -> None:
+        """Have no version answer."""
+
+
+class Local:
+    """The server on PORT of this machine."""
+
+    name = "local"
+
+    def __init__(self, settings: Settings) -> None:
+        self._slot = Slot(settings)
+
+    def find_version(self) -> int | None:
+        """Return the version that answers, or None when none does."""
+        return self._slot.find_version()
+
+    def roll_out(self, prepared: Prepared) -> None:
+        """Change the model of the running server, or start it."""
+        self._slot.change(prepared)
+
+    def check(self, prepared: Prepared) -> None:
+        """Test the API through its port."""
+        smoke.examine(replace(self._slot.settings), prepared, self._slot.is_running)
+        if self.find_version() != int(prepared.model.version or 0):
+            raise SlipwayError(f"version {self.find_version()} answers at {self._slot.url}, not {prepared.model.version}")
+
+    def clear(self) -> None:
+        """Stop the server."""
+        self._slot.stop()

@@ -1,0 +1,79 @@
+"""MLflow's registry events: register for them, and tell a true one from any other.
+
+The signature is MLflow's: "v1," and the base64 of HMAC-SHA256 of "<delivery id>.<timestamp>.<body>" (mlflow/webhooks/delivery.py).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlflow import MlflowClient
+
+EVENT: Literal["model_version_alias.created"] = "model_version_alias.created"
+WINDOW = 300  # s that an event may be old, or ahead of our clock
+MEMORY = 2 * WINDOW + 60  # s that a delivery is remembered: longer than it can be sent again
+
+
+class Untrue(Exception):  # noqa: N818 -- the event is
+    """Not an event of our MLflow."""
+
+
+@dataclass(frozen=True)
+class AliasMoved:
+    """An alias stands for a version now."""
+
+    delivery: str
+    name: str
+    alias: str
+    version: int
+
+
+def register(client: MlflowClient, name: str, url: str, secret: str) -> None:
+    """Have MLflow send its alias events to `url`, signed with `secret`; an earlier registration of that name is brought up to date."""
+    token = None
+    while True:
+        page = client.list_webhooks(page_token=token)
+        if found := next((webhook for webhook in page if webhook.name == name), None):
+            client.update_webhook(found.webhook_id, url=url, events=[EVENT], secret=secret, status="ACTIVE")
+            return
+        token = page.token
+        if not token:
+            client.create_webhook(name, url, [EVENT], "Slipway's deployer", secret, "ACTIVE")
+            return
+
+
+def sign(secret: str, delivery: str, timestamp: str, body: bytes) -> str:
+    """Return the signature of an event."""
+    signed = f"{delivery}.{timestamp}.".encode() + body
+    return "v1," + base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()
+
+
+def read(secret: str, headers: Mapping[str, str], body: bytes) -> AliasMoved | None:
+    """Verify an event and return it; None for one of another kind.
+
+    Raises Untrue for one without a true signature, or out of its time. Whether it came before is for the caller to know.
+    """
+    delivery, timestamp, given = (headers.get(f"x-mlflow-{name}", "") for name in ("delivery-id", "timestamp", "signature"))
+    if not (delivery and timestamp and given):
+        raise Untrue("the event is not signed")
+    if not hmac.compare_digest(sign(secret, delivery, timestamp, body).encode(), given.encode()):
+        raise Untrue("the signature is not that of this MLflow")
+    if not timestamp.isdigit() or abs(time.time() - int(timestamp)) > WINDOW:
+        raise Untrue(f"the event is not of the last {WINDOW} s")
+    try:
+        event = json.loads(body)
+        if f"{event['entity']}.{event['action']}" != EVENT:
+            return None
+        data = event["data"]
+        return AliasMoved(delivery, str(data["name"]), str(data["alias"]), int(data["version"]))
+    except (ValueError, KeyError, TypeError):
+        raise Untrue("the event is not of MLflow's form") from None
