@@ -14,13 +14,25 @@ from slipway.settings import STATE
 from slipway.targets import Local
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from slipway.deployments import Deployment
     from slipway.settings import Settings
 
-HOME = STATE / "deployer"
-TOKEN, WEBHOOK_SECRET, IDENTITY = HOME / "token", HOME / "webhook_secret", HOME / "identity"
 RECONCILE = 30  # s between two looks at the alias: events are sent at most once
 AGAIN = 5  # s until a deployment that waits for the tracking server is tried again
+
+
+def find_home(settings: Settings) -> Path:
+    """Return the folder of the deployer on DEPLOYER_PORT: its token, its records, its pictures."""
+    return STATE / "deployer" / str(settings.deployer_port)
+
+
+def find_token(settings: Settings) -> Path:
+    """Return the file with the token, made at the first start."""
+    file = find_home(settings) / "token"
+    guard.read_or_make(file)
+    return file
 
 
 class Deployer:
@@ -29,13 +41,14 @@ class Deployer:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.model = folder.load(settings.model_dir)
-        self.guard = guard.Guard(guard.read_or_make(TOKEN))
-        self.webhook_secret = guard.read_or_make(WEBHOOK_SECRET)
-        self.pictures = HOME / "pictures"
+        self.guard = guard.Guard(find_token(settings))
+        home = find_home(settings)
+        self.webhook_secret = guard.read_or_make(home / "webhook_secret")
+        self.pictures = home / "pictures"
         self.pictures.mkdir(exist_ok=True)
-        self.store = deployments.Store(HOME / "deployments.db")
+        self.store = deployments.Store(home / "deployments.db")
         self.target = Local(settings)
-        holder = mutex.Holder("the deployer", f"deployer-{guard.read_or_make(IDENTITY)}")
+        holder = mutex.Holder("the deployer", f"deployer-{guard.read_or_make(home / 'identity')}")
         self._pipeline = Pipeline(settings, self.store, self.target, holder, self.pictures)
         self._wake = threading.Event()
 
@@ -115,7 +128,7 @@ class Deployer:
             self._wake.wait()
 
     def _look(self, url: str) -> None:
-        registered = False
+        registered = looked = False
         while True:
             try:
                 client = registry.connect(self.settings)
@@ -123,13 +136,14 @@ class Deployer:
                     if not registered:
                         webhooks.register(client, f"slipway-{self.settings.project}", url, self.webhook_secret)
                         registered = True
-                    self._reconcile(registry.find_champion(client, self.model.name))
+                    self._reconcile(registry.find_champion(client, self.model.name), again=not looked)
+                looked = True
             except Exception as error:  # noqa: BLE001 -- the next look may see
                 print(f"warning: {getattr(error, 'message', error)}", file=sys.stderr, flush=True)
             time.sleep(RECONCILE)
 
-    def _reconcile(self, champion: int | None) -> None:
-        """Deploy the champion when another version answers, or none; not one again that was refused and could not be put back."""
+    def _reconcile(self, champion: int | None, *, again: bool) -> None:
+        """Deploy the champion when another version answers, or none; one that failed before only `again`, at a start."""
         if champion is None or self.target.find_version() == champion:
             return
         last = self.store.find_last(self.target.name)

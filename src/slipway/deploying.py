@@ -18,10 +18,10 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped] # it has none
 
 from slipway import deployments, ports, problems, webhooks
-from slipway.deployer import TOKEN, Deployer
+from slipway.deployer import Deployer, find_token
 from slipway.errors import SlipwayError
 from slipway.problems import Problem, Refusal
-from slipway.settings import STATE, VERSION, Settings
+from slipway.settings import ROOT, VERSION, Settings
 
 PAGE = Path(__file__).parent / "page"
 POLICY = (
@@ -180,7 +180,10 @@ def serve(settings: Settings, host: str, url: str) -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the deployment waits, and not each of its calls
     deployer = Deployer(settings)
     deployer.begin(url)
-    print(f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; its token: {TOKEN.relative_to(STATE.parent)}", flush=True)
+    print(
+        f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; its token: {find_token(settings).relative_to(ROOT)}",
+        flush=True,
+    )
     uvicorn.run(build(deployer), host=host, port=settings.deployer_port, log_level="warning", proxy_headers=False)
 
 

@@ -6,11 +6,11 @@ import hmac
 import secrets
 import time
 from collections import defaultdict, deque
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 FAILURES, WINDOW = 5, 60.0  # wrong tokens of one address in so many s; then it waits
 
@@ -38,9 +38,14 @@ def read_or_make(file: Path, make: Callable[[], str] = lambda: secrets.token_url
 class Guard:
     """Checks tokens, in a time that does not tell how much of one is right."""
 
-    def __init__(self, token: str) -> None:
-        self._token = token.encode()
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._token = read_or_make(file).encode()
         self._failures: dict[str, deque[float]] = defaultdict(deque)
+
+    @property
+    def _where(self) -> str:
+        return str(Path(*self._file.parts[-4:]))  # from .slipway on
 
     def check(self, address: str, header: str | None) -> None:
         """Check an Authorization header from an address; raise Denied."""
@@ -52,10 +57,10 @@ class Guard:
             wait = max(1, round(WINDOW - (now - failures[0])))
             raise Denied(429, f"too many wrong tokens; wait {wait} s", wait)
         if not header:
-            raise Denied(401, "a token is needed: Authorization: Bearer <what .slipway/deployer/token holds>")
+            raise Denied(401, f"a token is needed, Authorization: Bearer …; {self._where} holds it")
         scheme, _, given = header.partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
             self._failures[address].append(now)
             if len(self._failures[address]) > FAILURES:
                 self._failures[address].popleft()
-            raise Denied(403, "the token is wrong; .slipway/deployer/token holds the right one")
+            raise Denied(403, f"the token is wrong; {self._where} holds the right one")

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import deploying, folder, guard, image, ports, registry, services, shell
-from slipway.deployer import HOME, TOKEN
+from slipway import deploying, folder, image, ports, registry, services, shell
+from slipway.deployer import find_home, find_token
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT, STATE
 from slipway.slot import Slot
@@ -52,24 +52,26 @@ def _start_container(settings: Settings) -> None:
         )
     tag = image.build_service(settings, "deployer")
     image.build_model(settings, folder.load(settings.model_dir))  # now, when it can be seen, and not at the first deployment
-    guard.read_or_make(TOKEN)
-    live = STATE / "live"
-    for path in (HOME / "build", live, *(HOME / "hidden" / name for name in ("deployer", "live"))):
+    home, live, token = find_home(settings), STATE / "live", find_token(settings)
+    for path in (home / "build", live, *(home / "hidden" / name for name in (f"deployer/{settings.deployer_port}", "live"))):
         path.mkdir(parents=True, exist_ok=True)
     lines = [f"{name}={value}" for name, value in settings.scoring.items()]
-    (HOME / "environment").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (home / "environment").write_text("\n".join(lines) + "\n", encoding="utf-8")
     image.writing_user(live)
     socket = _find_socket()
     group = shell.ask(["docker", "run", "--rm", "--volume", f"{socket}:{SOCKET}", "--entrypoint", "stat", tag, "-c", "%g", SOCKET])[1]
     variables = services.environment(settings) | {
         "DEPLOYER_IMAGE": tag,
-        "DEPLOYER_USER": image.writing_user(HOME),
+        "DEPLOYER_USER": image.writing_user(home),
         "DOCKER_GROUP": group,
         "DOCKER_SOCKET": socket,
         "MODEL_DIR": str(settings.model_dir),
         "SLIPWAY_ROOT": str(ROOT),
     }
-    if shell.ask(services.compose(settings, "--profile", "deployer", "port", "deployer", "8002"), env=variables)[0] != 0:
+    if (
+        shell.ask(services.compose(settings, "--profile", "deployer", "port", "deployer", str(settings.deployer_port)), env=variables)[0]
+        != 0
+    ):
         ports.check(settings.deployer_port, "DEPLOYER_PORT")
     up = ["up", "--detach", "--no-deps", "--wait", "--wait-timeout", "90", "deployer"]
     command = services.compose(settings, "--profile", "deployer", *up)
@@ -80,7 +82,7 @@ def _start_container(settings: Settings) -> None:
             services.compose(settings, "--profile", "deployer", "logs", "--no-color", "--tail", "15", "deployer"), env=variables
         )[1]
         raise SlipwayError("the deployer did not come up:\n    " + "\n    ".join(f"{words}\n{log}".splitlines()[-15:]))
-    print(f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; its token: {TOKEN.relative_to(ROOT)}")
+    print(f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; its token: {token.relative_to(ROOT)}")
     print(f"next  {settings.make} promote")
 
 

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,8 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     """End a program: SIGTERM, then SIGKILL when it does not go within `GRACE_SECONDS`; an impatient Ctrl-C changes nothing."""
     if process.poll() is not None:
         return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    is_main = threading.current_thread() is threading.main_thread()  # signals are no other's business
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
     process.terminate()
     try:
         process.wait(GRACE_SECONDS)
@@ -107,7 +109,8 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
     finally:
-        signal.signal(signal.SIGINT, handler)
+        if is_main:
+            signal.signal(signal.SIGINT, handler)
 
 
 def echo(command: Sequence[str]) -> None:
