@@ -147,10 +147,6 @@ class Deployer:
         if champion is None or self.target.find_version() == champion:
             return
         last = self.store.find_last(self.target.name)
-        if (
-            last
-            and last.version == champion
-            and last.state in {deployments.FAILED, deployments.BACK, deployments.PENDING, deployments.RUNNING}
-        ):
+        if last and last.version == champion and last.state in {deployments.FAILED, deployments.BACK} and not again:
             return
         self.add(champion, deployments.FOLLOW, f"@{registry.CHAMPION} had moved")
