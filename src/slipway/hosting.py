@@ -73,7 +73,7 @@ def _start_container(settings: Settings) -> None:
         != 0
     ):
         ports.check(settings.deployer_port, "DEPLOYER_PORT")
-    up = ["up", "--detach", "--no-deps", "--wait", "--wait-timeout", "90", "deployer"]
+    up = ["up", "--detach", "--no-deps", "--force-recreate", "--wait", "--wait-timeout", "90", "deployer"]
     command = services.compose(settings, "--profile", "deployer", *up)
     shell.echo(command)
     code, words = shell.ask(command, env=variables)

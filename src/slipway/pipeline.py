@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from slipway import deployments, folder, history, mutex, registry, serving
 from slipway.errors import SlipwayError
 from slipway.history import Release
-from slipway.release import Candidacy, Step, move
+from slipway.release import Candidacy, Outcome, Step, move
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,16 +88,16 @@ class Pipeline:
                 if before is not None:  # else it was set by hand, and there is nothing to set it to
                     self._put_back(deployment, candidacy, error.message)
                 raise
-            return self._roll_out(deployment, candidacy, outcome.prepared)
+            return self._roll_out(deployment, candidacy, outcome)
 
-    def _roll_out(self, deployment: Deployment, candidacy: Candidacy, prepared: serving.Prepared) -> tuple[str, str]:
+    def _roll_out(self, deployment: Deployment, candidacy: Candidacy, outcome: Outcome) -> tuple[str, str]:
         step = self._step(deployment, cancellable=False)
         try:
             with step("roll out") as told:
-                self._target.roll_out(prepared)
+                self._target.roll_out(outcome.prepared)
                 told(f"version {deployment.version} answers")
             with step("smoke test there") as told:
-                self._target.check(prepared)
+                self._target.check(outcome.prepared, outcome.case)
                 told("the API does what it should")
         except SlipwayError as error:
             reason = error.message

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slipway import comparison, folder, gate, history, models, mutex, registry, serving, trial, validation
+from slipway import comparison, folder, gate, history, models, mutex, registry, serving, smoke, trial, validation
 from slipway.errors import USAGE, SlipwayError
 from slipway.history import Release
 
@@ -30,6 +30,7 @@ class Outcome:
     """A version that may become champion: ready to be served, and with what verdict."""
 
     prepared: serving.Prepared
+    case: smoke.Case  # that the smoke test asked, to ask again where the version is rolled out
     verdict: str
     forced: bool = False
 
@@ -50,21 +51,24 @@ class Candidacy:
 
         Raises SlipwayError at the first that fails; `force` lets pass what the gate refuses, never what does not work.
         """
+        uri = f"models:/{self.model.name}/{self.version}"
         verdicts = [gate.Verdict("not judged", "it was champion before", passed=True)]
         with step("files") as told:
-            prepared = serving.prepare(self.settings, f"models:/{self.model.name}/{self.version}", fresh=True)
+            serving.prepare(self.settings, uri, fresh=True)
             told("as they were registered")
         if judged:
             with step("gate") as told:
                 verdicts = [self.weigh()]
                 told(_pass(verdicts[0], force=force))
         with step("image") as told:
+            prepared = serving.prepare(self.settings, uri)  # after the gate: what it measured is part of what a server says of itself
             told(serving.build(self.settings, prepared))
         with step("smoke test") as told:
-            verdicts.append(gate.judge_latency(self.model.rules, trial.run(self.settings, prepared)))
+            case, latency = trial.run(self.settings, prepared)
+            verdicts.append(gate.judge_latency(self.model.rules, latency))
             told(_pass(verdicts[1], force=force or not judged))
         decisive = next((verdict for verdict in verdicts if not verdict.passed), verdicts[0])
-        return Outcome(prepared, decisive.line, forced=judged and not decisive.passed)
+        return Outcome(prepared, case, decisive.line, forced=judged and not decisive.passed)
 
     def weigh(self) -> gate.Verdict:
         """Measure both versions on the held-out data, unless that is on record, and ask the gate."""

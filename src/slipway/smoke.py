@@ -83,7 +83,14 @@ def examine(settings: Settings, prepared: serving.Prepared, is_alive: Callable[[
     print(f"asking {prepared.model.uri} without a server, to compare", file=sys.stderr, flush=True)
     rows, true = _read_rows(settings, prepared)
     case = Case(settings.api_url, prepared.model.uri, rows, serving.predict(settings, prepared, rows), true)
-    wait_until_ready(settings.api_url, is_alive)
+    ask(settings, case, is_alive)
+    show(case)
+    return case
+
+
+def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] = lambda: True) -> None:
+    """Put a case to the server at its URL. Raises SlipwayError when it does not pass, or the server does not get ready."""
+    wait_until_ready(case.url, is_alive)
     file = BUILD / "api" / f"{settings.port}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(asdict(case)), encoding="utf-8")
@@ -94,9 +101,7 @@ def examine(settings: Settings, prepared: serving.Prepared, is_alive: Callable[[
         print(printed)
         why = "; ".join(re.findall(r"^FAILED \S+ - (?:AssertionError: )?(.*)$", printed, re.MULTILINE)[:2])
         raise SlipwayError(f"the API at {case.url} does not do what {case.uri} should: {why or 'the reasons are above'}")
-    show(case)
     print(f"{printed.splitlines()[-1]}: {case.url} answers as {case.uri}")
-    return case
 
 
 def wait_until_ready(url: str, is_alive: Callable[[], bool] = lambda: True) -> None:

@@ -12,6 +12,7 @@ from slipway.slot import Slot
 if TYPE_CHECKING:
     from slipway.serving import Prepared
     from slipway.settings import Settings
+    from slipway.smoke import Case
 
 
 class Target(Protocol):
@@ -25,8 +26,8 @@ class Target(Protocol):
     def roll_out(self, prepared: Prepared) -> None:
         """Have a version answer. Raises SlipwayError when it does not: the one before goes on answering."""
 
-    def check(self, prepared: Prepared) -> None:
-        """Test the API there. Raises SlipwayError when the test fails, or another version answers."""
+    def check(self, prepared: Prepared, case: Case) -> None:
+        """Put a case that the version passed elsewhere to the API there. Raises SlipwayError when it fails, or another version answers."""
 
     def clear(self) -> None:
         """Have no version answer."""
@@ -48,9 +49,9 @@ class Local:
         """Change the model of the running server, or start it."""
         self._slot.change(prepared)
 
-    def check(self, prepared: Prepared) -> None:
+    def check(self, prepared: Prepared, case: Case) -> None:
         """Test the API through its port."""
-        smoke.examine(replace(self._slot.settings), prepared, self._slot.is_running)
+        smoke.ask(self._slot.settings, replace(case, url=self._slot.url), self._slot.is_running)
         if self.find_version() != int(prepared.model.version or 0):
             raise SlipwayError(f"version {self.find_version()} answers at {self._slot.url}, not {prepared.model.version}")
 

@@ -25,8 +25,10 @@ WARM, TIMED = 5, 50  # requests
 SECONDS_PER_REQUEST = 10
 
 
-def run(settings: Settings, prepared: serving.Prepared) -> float:
-    """Serve a model where nobody else sees it, and test its API; return the p95 of its latency (ms, one row, one client).
+def run(settings: Settings, prepared: serving.Prepared) -> tuple[smoke.Case, float]:
+    """Serve a model where nobody else sees it, and test its API; return what was asked, and the p95 of its latency.
+
+    The latency is that of one row, from one client, in ms.
 
     Raises SlipwayError, with what the server or the test said, when it fails. Nothing of it is left, and nothing of an earlier
     trial that was killed.
@@ -45,7 +47,7 @@ def run(settings: Settings, prepared: serving.Prepared) -> float:
     try:
         with shell.running(process, log):
             case = smoke.examine(alone, prepared, lambda: process.poll() is None)
-            return _measure(case, process)
+            return case, _measure(case, process)
     except SlipwayError as error:
         raise SlipwayError(f"{prepared.model.uri} failed its smoke test: {error.message}", code=error.code) from None
     finally:
