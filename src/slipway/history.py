@@ -68,14 +68,16 @@ def walk(releases: Sequence[Release], champion: int | None) -> list[int]:
     """
     way: list[int] = []
     for release in releases:
+        if release.action == REFUSED:
+            continue
+        if release.previous is not None:
+            _settle(way, release.previous)
         if release.action == PROMOTED and way[-1:] != [release.version]:
             way.append(release.version)
-        elif release.action in {ROLLED_BACK, PUT_BACK} and release.version in way:
-            _shorten(way, release.version)
-    if champion in way:
-        _shorten(way, champion)
-    elif champion is not None:
-        way.append(champion)
+        elif release.action != PROMOTED and release.version in way:
+            _settle(way, release.version)
+    if champion is not None:
+        _settle(way, champion)
     return way
 
 
@@ -112,6 +114,9 @@ def show(settings: Settings, form: str = "") -> None:
         print(f"next  {settings.make} rollback    # to version {way[-2]}")
 
 
-def _shorten(way: list[int], version: int) -> None:
-    while way[-1] != version:
+def _settle(way: list[int], champion: int) -> None:
+    """Have a way end with the version that is known to have been champion then."""
+    if champion not in way:
+        way.append(champion)
+    while way[-1] != champion:
         way.pop()

@@ -1,0 +1,85 @@
+"""The deployments on record: one at a time, none twice, none lost."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from slipway import deployments
+from slipway.deployments import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Return an empty store."""
+    return Store(tmp_path / "deployments.db")
+
+
+def add(store: Store, version: int = 1) -> str:
+    """Add a deployment; return its id."""
+    return store.add("m", version, "local", deployments.DEPLOY, "a test")[0].id
+
+
+def test_a_version_is_deployed_once(store: Store) -> None:
+    """Twenty requests at once for one version are one deployment; when it has ended, the next is another."""
+    with ThreadPoolExecutor(20) as pool:
+        ids = set(pool.map(lambda _: add(store), range(20)))
+    store.begin("local")
+    again = add(store)
+    store.end(again, deployments.DONE)
+
+    assert ids == {again}
+    assert add(store) != again
+
+
+def test_one_runs_at_a_time(store: Store) -> None:
+    """While one runs no other begins, however many try; they begin in the order in which they came."""
+    first, second = add(store, 1), add(store, 2)
+    with ThreadPoolExecutor(20) as pool:
+        begun = [found.id for found in pool.map(lambda _: store.begin("local"), range(20)) if found]
+    store.end(first, deployments.DONE)
+    next_one = store.begin("local")
+
+    assert begun == [first]
+    assert next_one
+    assert next_one.id == second
+
+
+def test_what_ran_when_it_was_killed_comes_again(tmp_path: Path, store: Store) -> None:
+    """After a restart a running deployment is to come, its step marked as interrupted; its attempts are counted."""
+    add(store)
+    running = store.begin("local")
+    assert running
+    store.begin_step(running.id, "gate")
+    reopened = Store(tmp_path / "deployments.db")
+    recovered = reopened.recover()
+    again = reopened.begin("local")
+
+    assert [found.id for found in recovered] == [running.id]
+    assert again
+    assert (again.id, again.attempts) == (running.id, 2)
+    assert [(step.name, step.state) for step in again.steps] == [("gate", "interrupted")]
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before it began", "while it runs"])
+def test_cancelling(store: Store, begun: bool) -> None:  # noqa: FBT001
+    """One that has not begun ends at once; one that runs is asked to."""
+    cancelled = add(store)
+    if begun:
+        store.begin("local")
+    store.cancel(cancelled)
+    found = store.get(cancelled)
+
+    assert found
+    assert (found.state, found.cancel) == (("running", True) if begun else ("cancelled", True))
+
+
+def test_deliveries_are_remembered_for_a_while(store: Store) -> None:
+    """A delivery is known once remembered, and forgotten when it could not come again."""
+    store.remember("one", keep=60)
+    known = store.knows("one")
+    store.remember("two", keep=-1)
+
+    assert known
+    assert not store.knows("one")
+    assert store.knows("two")

@@ -1,0 +1,60 @@
+"""Who may change something through the deployer."""
+
+from pathlib import Path
+
+import pytest
+
+from slipway import guard
+from slipway.guard import Denied, Guard
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return where a token is made."""
+    return tmp_path / "deployer" / "token"
+
+
+def refuse(checked: Guard, header: str | None, address: str = "a") -> int:
+    """Return the status of a refusal."""
+    with pytest.raises(Denied) as denied:
+        checked.check(address, header)
+    return denied.value.status
+
+
+def test_a_token_is_made_once(file: Path) -> None:
+    """The first call makes a token that only its owner may read; the second returns the same."""
+    token = guard.read_or_make(file)
+
+    assert len(token) > 32
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert guard.read_or_make(file) == token
+
+
+def test_the_right_token_passes(file: Path) -> None:
+    """A bearer with the token may, whatever the case of the word."""
+    checked = Guard(file)
+    checked.check("a", f"Bearer {file.read_text()}")
+    checked.check("a", f"bearer  {file.read_text()} ")
+
+
+@pytest.mark.parametrize("header", ["Bearer wrong", "Basic x", "Bearer ", "Bearer ü", "nonsense"])
+def test_a_wrong_token_is_forbidden(file: Path, header: str) -> None:
+    """A wrong token is 403, none at all 401."""
+    assert refuse(Guard(file), header) == 403
+    assert refuse(Guard(file), None) == 401
+
+
+def test_guessing_comes_to_an_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After five wrong tokens an address waits, even with the right one; another does not; a minute later it may again."""
+    now = 1000.0
+    monkeypatch.setattr(guard.time, "monotonic", lambda: now)
+    checked, right = Guard(file), f"Bearer {file.read_text() if file.exists() else ''}"
+    right = f"Bearer {file.read_text()}"
+    guesses = [refuse(checked, f"Bearer {at}") for at in range(6)]
+    waits = refuse(checked, right)
+    checked.check("another", right)
+    now += guard.WINDOW + 1
+    checked.check("a", right)
+
+    assert guesses == [403] * 5 + [429]
+    assert waits == 429
