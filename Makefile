@@ -75,6 +75,10 @@ validate_model: .venv/host ## Score a model on held-out rows, into its own run: 
 compare: .venv/host ## Compare a version with @champion: MODEL=… or MODELS="1 3 models:/diabetes@champion"
 	@$(ENV) $(PYTHON) scripts/compare.py "$$MODEL" --models "$$MODELS"
 
+.PHONY: wrap_model
+wrap_model: .venv/host ## Register a model that is there: FILE=….joblib or .skops or .py EXAMPLE=rows.csv
+	@$(ENV) $(PYTHON) scripts/wrap_model.py "$$FILE" --example "$$EXAMPLE" --class "$$CLASS" --trust "$$TRUST"
+
 .PHONY: list_models
 list_models: .venv/host ## List the registry's model versions, newest first: FORMAT=json
 	@$(ENV) $(PYTHON) scripts/list_models.py --format "$$FORMAT"
