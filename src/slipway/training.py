@@ -108,6 +108,7 @@ def run_script(  # noqa: PLR0913 -- what a script is given
     """
     given = {"MLFLOW_EXPERIMENT_NAME": model.name, "LOGNAME": _user()}
     given |= {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}  # what it would say, we do
+    given |= {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
     given |= variables or {}
     if settings.in_docker:
         started = image.training_command(settings, model, ["python", *command], given, kept=kept, mounts=mounts)
@@ -128,6 +129,7 @@ def register(client: MlflowClient, model: folder.ModelFolder, script: str, sessi
     run = _find_run(client, script, session, kept)
     version = _register(client, run, model.name, script)
     files = models.fetch(models.resolve(client, f"models:/{version.name}/{version.version}"))
+    client.set_model_version_tag(version.name, version.version, models.CHECKSUM_TAG, models.checksum(files))
     example = models.read_example(files)
     if example is not None:  # the request to try first
         (model.path / "request.json").write_text(json.dumps(example) + "\n", encoding="utf-8")

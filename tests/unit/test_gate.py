@@ -44,7 +44,8 @@ MAXIMIZE = Rules("accuracy", "maximize")
     ],
     ids=[
         "first model", "better", "better by just the margin", "within the margin", "equal", "worse", "no deciding metric",
-        "no floor's metric", "no metrics at all", "NaN", "infinite", "a floor's metric is NaN", "below a floor", "above a ceiling, without a champion",
+        "no floor's metric", "no metrics at all", "NaN",
+        "infinite", "a floor's metric is NaN", "below a floor", "above a ceiling, without a champion",
         "other data", "unknown data", "the champion has no metric", "the champion's is NaN",
     ],
 )  # fmt: skip
