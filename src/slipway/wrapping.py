@@ -34,6 +34,8 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
     given = {"": _find(file, "FILE", "make wrap_model FILE=model.joblib")}
     if "example" in options:
         given["example"] = _find(options["example"], "EXAMPLE", "a CSV file with a header, or a JSON request")
+    elif (model.path / "request.json").exists():  # which no image has
+        given["example"] = model.path / "request.json"
     registry.check_reachable(settings)
     print(f"wrapping {given[''].name} with {model.path.name}/{SCRIPT}", flush=True)
     with _placed(settings, given) as (places, mounts):
