@@ -1,6 +1,7 @@
 """A stack of the tests' own: the real services by compose, beside whatever else runs on this machine."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from slipway import ports
-from slipway.settings import ROOT
+from slipway.settings import ROOT, STATE
 
 SECONDS_TO_STOP = 20  # on a busy machine; five are promised on a quiet one
 
@@ -32,11 +33,12 @@ class Stack:
             "COMPOSE_PROJECT_NAME": self.project,
             "MLFLOW_PORT": str(ports.find_free()),
             "PORT": str(ports.find_free()),
+            "DEPLOYER_PORT": str(ports.find_free()),
             "MLFLOW_ARTIFACT_ROOT": str(self.folder / "artifacts"),
             "BACKUP_DIR": str(self.folder / "backups"),
             "MLFLOW_TRACKING_URI": "",
             "MODEL_DIR": "model",
-            **dict.fromkeys(("TRAIN_ARGS", "URL", "KEPT", "MODEL", "FORMAT"), ""),
+            **dict.fromkeys(("TRAIN_ARGS", "URL", "KEPT", "MODEL", "FORMAT", "FORCE", "WHY", "TO", "FOLLOW"), ""),
         } | self.variables
 
     def start(self, target: str, **variables: str) -> subprocess.Popen[str]:
@@ -79,7 +81,7 @@ class Stack:
         return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
     def remove(self) -> None:
-        """Remove containers, network and volumes."""
+        """Remove containers, network and volumes, and what a deployer keeps."""
         for kind, arguments in (("container", ["ps", "-aq"]), ("volume", ["volume", "ls", "-q"]), ("network", ["network", "ls", "-q"])):
             found = self.docker(
                 *arguments, "--filter", f"name=^{self.project}[_-]" if kind != "network" else f"name=^{self.project}$"
@@ -88,6 +90,8 @@ class Stack:
                 subprocess.run(
                     ["docker", kind, "rm", *(["--force"] if kind != "network" else []), *found], check=False, capture_output=True
                 )
+        for place in (STATE / "deployer" / self.variables["DEPLOYER_PORT"], STATE / "live" / self.variables["PORT"]):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,322 @@
+"""The deployer in its container, beside the real services: from an alias that moves in MLflow to the version that answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from slipway import webhooks
+from slipway.settings import STATE
+from tests.e2e.conftest import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ALPHAS = ("0.05", "0.2", "0.3", "0.4", "3")  # each better on the held-out rows than the one before, but for the last
+CHANGES = 20
+CLIENTS, PER_SECOND = 8, 50
+WITHIN = 120.0  # s, on a busy machine
+
+
+@dataclass
+class Place:
+    """The stack, seen from outside: MLflow, the deployer, the model's API."""
+
+    stack: Stack
+
+    @property
+    def deployer(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.stack.variables['DEPLOYER_PORT']}"
+
+    @property
+    def api(self) -> str:
+        """The served model's address."""
+        return f"http://127.0.0.1:{self.stack.variables['PORT']}"
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """Token and webhook secret."""
+        home = STATE / "deployer" / self.stack.variables["DEPLOYER_PORT"]
+        return {name: (home / name).read_text() for name in ("token", "webhook_secret")}
+
+    def mlflow(self, path: str, **body: Any) -> dict[str, Any]:  # noqa: ANN401 -- any JSON
+        """Call MLflow's API as its own page does."""
+        url = f"http://127.0.0.1:{self.stack.variables['MLFLOW_PORT']}/api/2.0/mlflow/{path}"
+        answer = requests.post(url, json=body, timeout=10) if body else requests.get(url, timeout=10)
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    def set_alias(self, version: int) -> None:
+        """Move the alias by hand."""
+        self.mlflow("registered-models/alias", name="diabetes", alias="champion", version=str(version))
+
+    def find_champion(self) -> int:
+        """Ask MLflow for the champion."""
+        return int(self.mlflow("registered-models/alias?name=diabetes&alias=champion")["model_version"]["version"])
+
+    def find_answering(self) -> int | None:
+        """Ask the model's API for its version."""
+        try:
+            return int(requests.get(f"{self.api}/readyz", timeout=5).json()["version"])
+        except requests.ConnectionError:
+            return None
+
+    def post(self, path: str, body: dict[str, Any], token: str | None = None) -> requests.Response:
+        """Ask the deployer for something."""
+        bearer = self.secrets["token"] if token is None else token
+        return requests.post(f"{self.deployer}{path}", json=body, headers={"Authorization": f"Bearer {bearer}"}, timeout=30)
+
+    def find_last(self) -> dict[str, Any]:
+        """Return the newest deployment."""
+        return dict(requests.get(f"{self.deployer}/deployments?limit=1", timeout=30).json()["deployments"][0])
+
+    def wait(self, done: Callable[[], bool], what: str) -> float:
+        """Wait until something is so; return how many seconds that took."""
+        started = time.monotonic()
+        while time.monotonic() < started + WITHIN:
+            try:
+                if done():
+                    return time.monotonic() - started
+            except requests.RequestException:
+                pass
+            time.sleep(0.1)
+        logs = subprocess.run(
+            ["docker", "logs", "--tail", "60", f"{self.stack.project}-deployer-1"], check=False, capture_output=True, text=True
+        )
+        pytest.fail(f"not within {WITHIN:.0f} s: {what}\n{logs.stdout}{logs.stderr}")
+
+    def finish(self, deployment: str) -> dict[str, Any]:
+        """Wait for the end of a deployment, and return it."""
+        found: dict[str, Any] = {}
+
+        def ended() -> bool:
+            found.update(requests.get(f"{self.deployer}/deployments/{deployment}", timeout=30).json())
+            return found["state"] not in {"pending", "running"}
+
+        self.wait(ended, f"deployment {deployment} ends")
+        return found
+
+    def settle(self, version: int) -> None:
+        """Have a version be champion and answer, whatever was before."""
+        if self.find_champion() != version:
+            self.stack.make("promote", MODEL=f"models:/diabetes/{version}", FORCE="1", WHY="a test's beginning")
+        self.wait(lambda: self.find_answering() == version and self.find_last()["state"] == "done", f"version {version} answers")
+
+
+@dataclass
+class Load:
+    """Clients that send requests at a constant rate."""
+
+    api: str
+    sent: int = 0
+    failed: list[str] = field(default_factory=list)
+    versions: set[str] = field(default_factory=set)
+
+    def run(self, body: bytes, ended: threading.Event) -> None:
+        """Be one client."""
+        with requests.Session() as session:
+            while not ended.wait(CLIENTS / PER_SECOND):
+                try:
+                    answer = session.post(f"{self.api}/invocations", data=body, headers={"Content-Type": "application/json"}, timeout=30)
+                    if not answer.ok:
+                        self.failed.append(f"{answer.status_code}: {answer.text[:100]}")
+                    self.versions.add(answer.headers.get("X-Model-Version", "none"))
+                except requests.RequestException as error:
+                    self.failed.append(repr(error))
+                self.sent += 1
+
+
+@pytest.fixture(scope="module")
+def place(stack: Stack) -> Iterator[Place]:
+    """Train the versions, promote the first, start the deployer, and wait until that version answers."""
+    stack.make("start_mlflow_services")
+    for alpha in ALPHAS:
+        stack.make("train_model", TRAIN_ARGS=f"--alpha {alpha} --repeats 1")
+    stack.make("promote", MODEL="models:/diabetes/1")
+    stack.make("start_deployer")
+    place = Place(stack)
+    place.wait(lambda: place.find_answering() == 1, "the champion answers")
+    yield place
+    stack.make("stop_deployer")
+    left = stack.docker("ps", "--all", "--filter", f"name={stack.project}-(deployer|live|trial)", "--format", "{{.Names}}")
+    assert left == "", "stop_deployer leaves something"
+
+
+def test_a_moved_alias_is_followed(place: Place) -> None:
+    """An alias that is set in MLflow is followed on MLflow's event, through every step; the release stands in the registry."""
+    place.settle(1)
+    place.set_alias(2)
+    took = place.wait(lambda: place.find_answering() == 2, "version 2 answers")
+    deployment = place.finish(place.find_last()["id"])
+    print(f"answers {took:.1f} s after the alias was set")
+
+    assert deployment["by"] == "MLflow: @champion moved"
+    assert (deployment["state"], deployment["version"], deployment["previous"]) == ("done", 2, 1)
+    assert [step["name"] for step in deployment["steps"]] == [
+        "files",
+        "gate",
+        "image",
+        "smoke test",
+        "alias",
+        "roll out",
+        "smoke test there",
+    ]
+    assert json.loads(place.stack.make("releases", FORMAT="json"))[0]["verdict"].startswith("better: validation_rmse")
+    assert requests.get(f"{place.deployer}/deployments/{deployment['id']}/verdict.png", timeout=10).content[:4] == b"\x89PNG"
+
+
+def test_a_lost_event_is_found(place: Place) -> None:
+    """With MLflow's event lost, the moved alias is found by looking."""
+    place.settle(1)
+    hook = next(each for each in place.mlflow("webhooks")["webhooks"] if each["name"].startswith("slipway-"))
+    url = f"http://127.0.0.1:{place.stack.variables['MLFLOW_PORT']}/api/2.0/mlflow/webhooks/{hook['webhook_id']}"
+    requests.patch(url, json={"status": "DISABLED"}, timeout=10).raise_for_status()
+    time.sleep(6)  # MLflow's memory of it
+    place.set_alias(3)
+    took = place.wait(lambda: place.find_answering() == 3, "version 3 answers")
+    requests.patch(url, json={"status": "ACTIVE"}, timeout=10).raise_for_status()
+    deployment = place.finish(place.find_last()["id"])
+    print(f"answers {took:.1f} s after the alias was set, without an event")
+
+    assert (deployment["state"], deployment["by"]) == ("done", "@champion had moved")
+
+
+def test_a_worse_one_is_put_back(place: Place) -> None:
+    """An alias that is set to a worse version goes back, with the reason; the version before answers throughout."""
+    place.settle(3)
+    place.set_alias(5)
+    place.wait(lambda: place.find_last()["version"] == 5 and place.find_last()["state"] == "failed", "version 5 is refused")
+    place.wait(lambda: place.find_champion() == 3, "the alias is back")
+    releases = json.loads(place.stack.make("releases", FORMAT="json"))
+
+    assert place.find_last()["reason"].startswith("worse: validation_rmse")
+    assert place.find_answering() == 3
+    assert [(event["action"], event["version"]) for event in releases[:2]] == [("put back", 3), ("refused", 5)]
+
+
+def test_whoever_is_not_mlflow_is_refused(place: Place) -> None:
+    """Events without signature, with a wrong one or sent twice, wrong tokens and wrong requests are refused in one shape; nothing moves."""
+    place.settle(3)
+    body = json.dumps(
+        {"entity": "model_version_alias", "action": "created", "data": {"name": "diabetes", "alias": "other", "version": "5"}}
+    )
+    now = str(int(time.time()))
+    signature = webhooks.sign(place.secrets["webhook_secret"], "a delivery", now, body.encode())
+    headers = {"X-MLflow-Delivery-Id": "a delivery", "X-MLflow-Timestamp": now, "X-MLflow-Signature": signature}
+    url = f"{place.deployer}/webhooks/mlflow"
+    answers = [
+        requests.post(url, data=body, timeout=10),
+        requests.post(url, data=body.replace("other", "champion"), headers=headers, timeout=10),
+        requests.post(url, data=body, headers=headers, timeout=10),
+        requests.post(url, data=body, headers=headers, timeout=10),
+        requests.post(f"{place.deployer}/deployments", json={"model": "models:/diabetes/5"}, timeout=10),
+        place.post("/deployments", {"model": "models:/diabetes/5"}, "wrong"),
+        place.post("/deployments", {"model": "models:/diabetes/99"}),
+        place.post("/deployments", {"model": "s3://elsewhere"}),
+        place.post("/deployments", {"model": "models:/diabetes/5", "target": "the moon"}),
+        place.post("/deployments", {"modle": "models:/diabetes/5"}),
+        place.post("/rollbacks", {"to": 5}),
+        place.post("/deployments", {"model": "x" * 100_000}),
+        requests.get(f"{place.deployer}/deployments/none", timeout=10),
+        requests.get(f"{place.deployer}/nothing", timeout=10),
+    ]
+
+    assert [answer.status_code for answer in answers] == [401, 401, 202, 409, 401, 403, 404, 422, 422, 422, 409, 413, 404, 404]
+    assert all(answer.json().keys() == {"error_code", "message"} for answer in answers if not answer.ok)
+    assert requests.get(place.deployer, headers={"Host": "evil.example"}, timeout=10).status_code == 400
+    assert (place.find_champion(), place.find_answering()) == (3, 3)
+
+
+def test_changes_under_load_fail_no_request(place: Place) -> None:
+    """In twenty promotions and rollbacks under a constant load not one request fails."""
+    place.settle(3)
+    with (STATE.parent / "model" / "request.json").open("rb") as file:
+        body = file.read()
+    load, ended = Load(place.api), threading.Event()
+    clients = [threading.Thread(target=load.run, args=(body, ended)) for _ in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    states = []
+    for change in range(CHANGES):
+        answer = place.post("/rollbacks", {}) if change % 2 else place.post("/deployments", {"model": "models:/diabetes/4"})
+        assert answer.status_code == 202, answer.text
+        states.append(place.finish(answer.json()["id"])["state"])
+    ended.set()
+    for client in clients:
+        client.join()
+    print(f"{load.sent} requests")
+
+    assert states == ["done"] * CHANGES
+    assert load.failed == []
+    assert load.versions == {"3", "4"}
+    assert load.sent > CHANGES * PER_SECOND
+
+
+def test_one_version_is_deployed_once(place: Place) -> None:
+    """Asked twice for one version, the deployer does it once; asked again when it answers, it says so."""
+    place.settle(3)
+    first, second = (place.post("/deployments", {"model": "models:/diabetes/4"}) for _ in range(2))
+    deployment = place.finish(first.json()["id"])
+    third = place.post("/deployments", {"model": "models:/diabetes/4"})
+
+    assert (first.status_code, second.status_code, third.status_code) == (202, 202, 200)
+    assert {answer.json()["id"] for answer in (first, second, third)} == {deployment["id"]}
+
+
+def test_mlflow_killed_in_the_middle(place: Place) -> None:
+    """SIGKILL to MLflow during a deployment: it waits, goes on when MLflow is back, and the old version answers meanwhile."""
+    place.settle(3)
+    mlflow = f"{place.stack.project}-mlflow-1"
+    deployment = place.post("/deployments", {"model": "models:/diabetes/4"}).json()["id"]
+    place.wait(lambda: any(step["name"] == "image" for step in place.find_last()["steps"]), "it is at its third step")
+    place.stack.docker("update", "--restart=no", mlflow)
+    place.stack.docker("kill", "--signal=KILL", mlflow)
+    time.sleep(15)
+    meanwhile = place.find_answering()
+    place.stack.docker("update", "--restart=unless-stopped", mlflow)
+    place.stack.docker("start", mlflow)
+    ended = place.finish(deployment)
+
+    assert meanwhile == 3
+    assert ended["state"] == "done", ended
+    assert (place.find_champion(), place.find_answering()) == (4, 4)
+
+
+def test_the_deployer_killed_comes_back(place: Place) -> None:
+    """SIGKILL to the deployer's process: the engine starts it again, it takes the deployment up, and the served model never noticed."""
+    place.settle(3)
+    deployment = place.post("/deployments", {"model": "models:/diabetes/4"}).json()["id"]
+    place.wait(lambda: place.find_last()["steps"][-1]["name"] == "smoke test", "it is at its smoke test")
+    kill = "import os, signal; [os.kill(int(pid), 9) for pid in os.listdir('/proc') if pid.isdigit() and b'start_deployer' in open(f'/proc/{pid}/cmdline', 'rb').read()]"
+    subprocess.run(["docker", "exec", f"{place.stack.project}-deployer-1", "python", "-c", kill], check=False, capture_output=True)
+    meanwhile = place.find_answering()
+    ended = place.finish(deployment)
+
+    assert meanwhile == 3
+    assert (ended["state"], ended["attempts"]) == ("done", 2)
+    assert (place.find_champion(), place.find_answering()) == (4, 4)
+
+
+def test_the_container_is_closed(place: Place) -> None:
+    """The deployer has no root, no capabilities, nothing of this machine but the checkout to read; its secrets are in no log."""
+    name = f"{place.stack.project}-deployer-1"
+    facts = json.loads(place.stack.docker("inspect", name))[0]
+    logs = subprocess.run(["docker", "logs", name], check=True, capture_output=True, text=True)
+    token = STATE / "deployer" / place.stack.variables["DEPLOYER_PORT"] / "token"
+    seen = place.stack.docker("exec", name, "ls", str(STATE)).split()
+
+    assert place.stack.docker("exec", name, "id", "-u") != "0"
+    assert facts["HostConfig"]["CapDrop"] == ["ALL"]
+    assert facts["HostConfig"]["ReadonlyRootfs"]
+    assert [binding["HostIp"] for bindings in facts["HostConfig"]["PortBindings"].values() for binding in bindings] == ["127.0.0.1"]
+    assert sorted(seen) == ["deployer", "live"]
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert not [secret for secret in place.secrets.values() if secret in logs.stdout + logs.stderr]
