@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
 from playwright.sync_api import expect
 
 from slipway import deployments, history
@@ -244,16 +243,3 @@ def test_what_is_older_is_shown_on_demand(deployer: Running, visit: Callable[...
     expect(page.locator("#timeline > li")).to_have_count(len(found))
     expect(page.locator("#history tr")).to_have_count(len(status["releases"]))
     assert few == [10, 10]
-
-
-def test_too_many_wrong_tokens_are_said(deployer: Running, visit: Callable[..., Page]) -> None:
-    """After too many wrong tokens the page says how long to wait. The last test: the deployer takes no token for a minute after it."""
-    deployer.restore()
-    page = visit(f"{deployer.url}/", refused=True)
-    for _ in range(6):
-        requests.post(f"{deployer.url}/rollbacks", json={}, headers={"Authorization": "Bearer no"}, timeout=10)
-    page.locator("#roll-back").click()
-    answer(page, deployer.token)
-
-    expect(page.locator("#asking-problem")).to_contain_text("too many wrong tokens; wait ")
-    expect(page.get_by_role("button", name="Roll back", exact=True)).to_be_enabled()

@@ -6,132 +6,28 @@ import json
 import subprocess
 import threading
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
 from slipway import webhooks
 from slipway.settings import STATE
-from tests.e2e.conftest import Stack
+from tests.e2e.place import CLIENTS, PER_SECOND, Load, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from tests.e2e.conftest import Stack
 
 ALPHAS = ("0.05", "0.2", "0.3", "0.4", "3")  # each better on the held-out rows than the one before, but for the last
 CHANGES = 20
-CLIENTS, PER_SECOND = 8, 50
-WITHIN = 120.0  # s, on a busy machine
-
-
-@dataclass
-class Place:
-    """The stack, seen from outside: MLflow, the deployer, the model's API."""
-
-    stack: Stack
-
-    @property
-    def deployer(self) -> str:
-        """Its address."""
-        return f"http://127.0.0.1:{self.stack.variables['DEPLOYER_PORT']}"
-
-    @property
-    def api(self) -> str:
-        """The served model's address."""
-        return f"http://127.0.0.1:{self.stack.variables['PORT']}"
-
-    @property
-    def secrets(self) -> dict[str, str]:
-        """Token and webhook secret."""
-        home = STATE / "deployer" / self.stack.variables["DEPLOYER_PORT"]
-        return {name: (home / name).read_text() for name in ("token", "webhook_secret")}
-
-    def mlflow(self, path: str, **body: Any) -> dict[str, Any]:  # noqa: ANN401 -- any JSON
-        """Call MLflow's API as its own page does."""
-        url = f"http://127.0.0.1:{self.stack.variables['MLFLOW_PORT']}/api/2.0/mlflow/{path}"
-        answer = requests.post(url, json=body, timeout=10) if body else requests.get(url, timeout=10)
-        answer.raise_for_status()
-        return dict(answer.json())
-
-    def set_alias(self, version: int) -> None:
-        """Move the alias by hand."""
-        self.mlflow("registered-models/alias", name="diabetes", alias="champion", version=str(version))
-
-    def find_champion(self) -> int:
-        """Ask MLflow for the champion."""
-        return int(self.mlflow("registered-models/alias?name=diabetes&alias=champion")["model_version"]["version"])
-
-    def find_answering(self) -> int | None:
-        """Ask the model's API for its version."""
-        try:
-            return int(requests.get(f"{self.api}/readyz", timeout=5).json()["version"])
-        except requests.ConnectionError:
-            return None
-
-    def post(self, path: str, body: dict[str, Any], token: str | None = None) -> requests.Response:
-        """Ask the deployer for something."""
-        bearer = self.secrets["token"] if token is None else token
-        return requests.post(f"{self.deployer}{path}", json=body, headers={"Authorization": f"Bearer {bearer}"}, timeout=30)
-
-    def find_last(self) -> dict[str, Any]:
-        """Return the newest deployment."""
-        return dict(requests.get(f"{self.deployer}/deployments?limit=1", timeout=30).json()["deployments"][0])
-
-    def wait(self, done: Callable[[], bool], what: str) -> float:
-        """Wait until something is so; return how many seconds that took."""
-        started = time.monotonic()
-        while time.monotonic() < started + WITHIN:
-            try:
-                if done():
-                    return time.monotonic() - started
-            except requests.RequestException:
-                pass
-            time.sleep(0.1)
-        logs = subprocess.run(
-            ["docker", "logs", "--tail", "60", f"{self.stack.project}-deployer-1"], check=False, capture_output=True, text=True
-        )
-        pytest.fail(f"not within {WITHIN:.0f} s: {what}\n{logs.stdout}{logs.stderr}")
-
-    def finish(self, deployment: str) -> dict[str, Any]:
-        """Wait for the end of a deployment, and return it."""
-        found: dict[str, Any] = {}
-
-        def ended() -> bool:
-            found.update(requests.get(f"{self.deployer}/deployments/{deployment}", timeout=30).json())
-            return found["state"] not in {"pending", "running"}
-
-        self.wait(ended, f"deployment {deployment} ends")
-        return found
-
-    def settle(self, version: int) -> None:
-        """Have a version be champion and answer, whatever was before."""
-        if self.find_champion() != version:
-            self.stack.make("promote", MODEL=f"models:/diabetes/{version}", FORCE="1", WHY="a test's beginning")
-        self.wait(lambda: self.find_answering() == version and self.find_last()["state"] == "done", f"version {version} answers")
-
-
-@dataclass
-class Load:
-    """Clients that send requests at a constant rate."""
-
-    api: str
-    sent: int = 0
-    failed: list[str] = field(default_factory=list)
-    versions: set[str] = field(default_factory=set)
-
-    def run(self, body: bytes, ended: threading.Event) -> None:
-        """Be one client."""
-        with requests.Session() as session:
-            while not ended.wait(CLIENTS / PER_SECOND):
-                try:
-                    answer = session.post(f"{self.api}/invocations", data=body, headers={"Content-Type": "application/json"}, timeout=30)
-                    if not answer.ok:
-                        self.failed.append(f"{answer.status_code}: {answer.text[:100]}")
-                    self.versions.add(answer.headers.get("X-Model-Version", "none"))
-                except requests.RequestException as error:
-                    self.failed.append(repr(error))
-                self.sent += 1
+KILL = """
+import os, pathlib
+for line in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+    if b"start_deployer" in line.read_bytes() and line.parent.name != str(os.getpid()):
+        os.kill(int(line.parent.name), 9)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -295,8 +191,7 @@ def test_the_deployer_killed_comes_back(place: Place) -> None:
     place.settle(3)
     deployment = place.post("/deployments", {"model": "models:/diabetes/4"}).json()["id"]
     place.wait(lambda: place.find_last()["steps"][-1]["name"] == "smoke test", "it is at its smoke test")
-    kill = "import os, signal; [os.kill(int(pid), 9) for pid in os.listdir('/proc') if pid.isdigit() and b'start_deployer' in open(f'/proc/{pid}/cmdline', 'rb').read()]"
-    subprocess.run(["docker", "exec", f"{place.stack.project}-deployer-1", "python", "-c", kill], check=False, capture_output=True)
+    subprocess.run(["docker", "exec", f"{place.stack.project}-deployer-1", "python", "-c", KILL], check=False, capture_output=True)
     meanwhile = place.find_answering()
     ended = place.finish(deployment)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway import doctor, settings
+from slipway import doctor, services, settings
 from slipway.settings import ROOT
 from tests.conftest import need
 from tests.repo import tree
@@ -18,7 +18,7 @@ FORM = re.compile(r'export ([A-Z][A-Z0-9_]*)="\$\{\1:-(.*)\}"  # (\S.*)')
 LINES = [line for line in tree.read("mlflow_env.sh").splitlines() if line and not line.startswith("#")]
 SETTINGS = {found[1]: found[2] for line in LINES if (found := FORM.fullmatch(line))}
 CALLERS = {*settings.PROXIES, *settings.PACKAGE_INDEXES}  # the caller's own, without a default of ours
-FILLED = {"MLFLOW_IMAGE", "POSTGRES_MAJOR", "POSTGRES_PASSWORD", "SLIPWAY_USER"}  # what services.py gives compose
+FILLED = {*services.FILLED, "POSTGRES_MAJOR"}  # what services.py gives compose
 OTHERS = {"DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"}  # what MLflow itself reads
 READERS = {  # the modules that look up a variable by its name
     "environment": "runs before set-up: certificates and package indexes",

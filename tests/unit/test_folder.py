@@ -20,7 +20,7 @@ def test_a_folder_says_its_name_and_metric(tmp_path: Path) -> None:
     """model.toml gives the registered name, and the metric that decides with its direction."""
     model = folder.load(_write(tmp_path))
 
-    assert model == folder.ModelFolder(tmp_path, "wine", "f1", "maximize")
+    assert model == folder.ModelFolder(tmp_path, "wine", "f1", "maximize", folder.Rules("f1", "maximize"))
 
 
 @pytest.mark.parametrize(

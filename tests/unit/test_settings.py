@@ -16,6 +16,7 @@ CALLER = {
     "PORT": "9001",
     "URL": "http://cluster:80/",
     "MLFLOW_PORT": "5050",
+    "DEPLOYER_PORT": "9002",
     "MLFLOW_TRACKING_URI": "https://mlflow.example/ ",
     "MLFLOW_ARTIFACT_ROOT": "~/artifacts",
     "COMPOSE_PROJECT_NAME": "mine",
@@ -24,6 +25,7 @@ CALLER = {
     "POSTGRES_IMAGE": "registry.example:5000/postgres:16-alpine",
     "CA_BUNDLE": str(ROOT / "Makefile"),
     "WORKERS": "3",
+    "CONTAINER_NETWORK": "slipway_net",
     "SCORING_MAX_ROWS": "10",
 }
 
@@ -59,6 +61,7 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         port=9001,
         url="http://cluster:80/",
         mlflow_port=5050,
+        deployer_port=9002,
         external_tracking_uri="https://mlflow.example",
         artifact_root=Path.home() / "artifacts",
         project="mine",
@@ -66,6 +69,7 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         python_image="registry.example/python:3.12",
         postgres_image="registry.example:5000/postgres:16-alpine",
         ca_bundle=ROOT / "Makefile",
+        network="slipway_net",
         scoring={"SCORING_WORKERS": "3", "SCORING_MAX_ROWS": "10"},
     )
     assert settings.load().api_url == "http://cluster:80"
