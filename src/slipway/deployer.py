@@ -59,6 +59,10 @@ class Deployer:
         threading.Thread(target=self._work, daemon=True, name="work").start()
         threading.Thread(target=self._look, args=(url,), daemon=True, name="look").start()
 
+    def end(self) -> None:
+        """Begin no more; what is under way is interrupted, and taken up at the next start."""
+        self._pipeline.halt()
+
     def add(self, version: int, action: str, by: str) -> Deployment:
         """Have a version deployed; the deployment of it that is under way, when there is one."""
         found, _ = self.store.add(self.model.name, version, self.target.name, action, by)
@@ -133,11 +137,11 @@ class Deployer:
             try:
                 client = registry.connect(self.settings)
                 with registry.translated_errors():
+                    self._reconcile(registry.find_champion(client, self.model.name), again=not looked)
+                    looked = True
                     if not registered:
                         webhooks.register(client, f"slipway-{self.settings.project}", url, self.webhook_secret)
                         registered = True
-                    self._reconcile(registry.find_champion(client, self.model.name), again=not looked)
-                looked = True
             except Exception as error:  # noqa: BLE001 -- the next look may see
                 print(f"warning: {getattr(error, 'message', error)}", file=sys.stderr, flush=True)
             time.sleep(RECONCILE)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
@@ -17,11 +16,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped] # it has none
 
-from slipway import deployments, ports, problems, webhooks
+from slipway import deployments, ports, problems, registry, trial, webhooks
 from slipway.deployer import Deployer, find_token
 from slipway.errors import SlipwayError
 from slipway.problems import Problem, Refusal
 from slipway.settings import ROOT, VERSION, Settings
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 PAGE = Path(__file__).parent / "page"
 POLICY = (
@@ -173,18 +175,34 @@ def build(deployer: Deployer) -> FastAPI:
     return app
 
 
+class _Server(uvicorn.Server):
+    """uvicorn, which tells the deployer first: Ctrl-C ends the programs of its steps too, and that is no failure of theirs."""
+
+    def __init__(self, deployer: Deployer, host: str) -> None:
+        port = deployer.settings.deployer_port
+        super().__init__(uvicorn.Config(build(deployer), host=host, port=port, log_level="warning", proxy_headers=False))
+        self._deployer = deployer
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._deployer.end()
+        super().handle_exit(sig, frame)
+
+
 def serve(settings: Settings, host: str, url: str) -> None:
     """Serve in the foreground until Ctrl-C; `url` is where MLflow reaches us. The server on PORT goes on when this ends."""
     if host == ports.LOCAL:
         ports.check(settings.deployer_port, "DEPLOYER_PORT")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the deployment waits, and not each of its calls
+    registry.hurry()
     deployer = Deployer(settings)
     deployer.begin(url)
     print(
         f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; its token: {find_token(settings).relative_to(ROOT)}",
         flush=True,
     )
-    uvicorn.run(build(deployer), host=host, port=settings.deployer_port, log_level="warning", proxy_headers=False)
+    try:
+        _Server(deployer, host).run()
+    finally:
+        trial.clear(settings, deployer.model.name)
 
 
 def _find(deployer: Deployer, deployment: str) -> deployments.Deployment:

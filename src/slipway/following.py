@@ -83,6 +83,7 @@ def serve(settings: Settings, uri: str) -> None:
         raise SlipwayError(f"FOLLOW=1 follows an alias, and MODEL is {uri!r}", f"MODEL=models:/name@{registry.CHAMPION}", USAGE)
     serving.check_free(settings)
     prepared = serving.prepare(settings, uri)
+    registry.hurry()
     client = registry.connect(settings)
     slot = Slot(settings)
     follower = Follower(settings, client, found[1], found[2], int(prepared.model.version or 0))

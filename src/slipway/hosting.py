@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import deploying, folder, image, ports, registry, services, shell
+from slipway import deploying, folder, image, ports, registry, services, shell, trial
 from slipway.deployer import find_home, find_token
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT, STATE
@@ -40,6 +40,7 @@ def stop(settings: Settings) -> None:
     if settings.in_docker:
         command = services.compose(settings, "--profile", "deployer", "rm", "--stop", "--force", "deployer")
         shell.run(command, env=services.environment(settings))
+    trial.clear(settings, folder.load(settings.model_dir).name)
     Slot(settings).stop()
     print("stopped; make start_deployer brings it back, and the champion with it")
 

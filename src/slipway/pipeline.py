@@ -5,6 +5,7 @@ Every step may be taken twice, so a deployment that a kill interrupted is taken 
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -41,6 +42,11 @@ class Pipeline:
         self._target = target
         self._holder = holder
         self._pictures = pictures
+        self._halted = threading.Event()
+
+    def halt(self) -> None:
+        """Have nothing more be recorded: this program ends, and the next takes up what is under way."""
+        self._halted.set()
 
     def run(self, deployment: Deployment) -> bool:
         """Take a deployment to its end; return False when it has to wait for the tracking server."""
@@ -144,6 +150,8 @@ class Pipeline:
             try:
                 yield lambda words: said.__setitem__(0, words)
             except BaseException as error:
+                while self._halted.is_set():  # it fails because we end
+                    time.sleep(1)
                 self._store.end_step(number, "failed", error.message if isinstance(error, SlipwayError) else type(error).__name__)
                 raise
             self._store.end_step(number, "done", said[0])

@@ -33,14 +33,13 @@ def run(settings: Settings, prepared: serving.Prepared) -> tuple[smoke.Case, flo
     Raises SlipwayError, with what the server or the test said, when it fails. Nothing of it is left, and nothing of an earlier
     trial that was killed.
     """
-    name = f"{settings.project}-trial-{prepared.model.name or 'model'}"
+    name, log = _places(settings, prepared.model.name)
     port = ports.find_free()
     plain = {key: value for key, value in settings.scoring.items() if key not in serving.FILES} | {"SCORING_WORKERS": "1"}
     url = f"http://{name}:8080" if settings.network else f"http://127.0.0.1:{port}"
     alone = replace(settings, port=port, url=url, scoring=plain)
-    log = BUILD / "trials" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    _remove(alone, name, log)
+    clear(settings, prepared.model.name)
     command, environment = serving.command_for(alone, prepared, name)
     process = shell.start(command, env=environment, log=log)
     log.with_suffix(".pid").write_text(str(process.pid), encoding="utf-8")
@@ -51,7 +50,7 @@ def run(settings: Settings, prepared: serving.Prepared) -> tuple[smoke.Case, flo
     except SlipwayError as error:
         raise SlipwayError(f"{prepared.model.uri} failed its smoke test: {error.message}", code=error.code) from None
     finally:
-        _remove(alone, name, log)
+        clear(settings, prepared.model.name)
 
 
 def _measure(case: smoke.Case, process: subprocess.Popen[bytes]) -> float:
@@ -71,8 +70,9 @@ def _measure(case: smoke.Case, process: subprocess.Popen[bytes]) -> float:
     return sorted(taken[WARM:])[int(TIMED * 0.95)]
 
 
-def _remove(settings: Settings, name: str, log: Path) -> None:
-    """Remove the trial's container; or its process, when the one who started it was killed."""
+def clear(settings: Settings, model: str | None) -> None:
+    """Remove the container of a model's trial; or its process, when the one who started it was killed."""
+    name, log = _places(settings, model)
     if settings.in_docker:
         shell.ask(["docker", "rm", "--force", name])
         return
@@ -84,3 +84,8 @@ def _remove(settings: Settings, name: str, log: Path) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
     note.unlink(missing_ok=True)
+
+
+def _places(settings: Settings, model: str | None) -> tuple[str, Path]:
+    name = f"{settings.project}-trial-{model or 'model'}"
+    return name, BUILD / "trials" / f"{name}.log"

@@ -105,7 +105,8 @@ class Place:
         """Have a version be champion and answer, whatever was before."""
         if self.find_champion() != version:
             self.stack.make("promote", MODEL=f"models:/diabetes/{version}", FORCE="1", WHY="a test's beginning")
-        self.wait(lambda: self.find_answering() == version and self.find_last()["state"] == "done", f"version {version} answers")
+        self.wait(lambda: self.find_answering() == version, f"version {version} answers")
+        self.wait(lambda: self.find_last()["state"] in {"done", "failed"}, "nothing is under way")
 
 
 @dataclass

@@ -1,0 +1,178 @@
+"""serve_model with FOLLOW=1, as a process: it changes to what the alias stands for, and fails no request on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import mlflow
+import pytest
+import requests
+
+from slipway import ports
+from slipway.errors import USAGE
+from slipway.settings import STATE
+from tests.services.candidates import Candidates
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from slipway.settings import Settings
+    from tests.services.conftest import Tracking
+
+pytestmark = pytest.mark.parametrize("tracking", ["postgres"], indirect=True, scope="session")
+WITHIN = 60  # s, on a busy machine
+ROWS = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, 0.0]]}}  # a good version predicts its score for it
+SCORES = {1: 0.5, 2: 0.6, 4: 0.7}  # of the versions that work; 3 does not load
+
+
+@dataclass
+class Followed:
+    """A server that follows an alias: what it says, and what it answers."""
+
+    candidates: Candidates
+    port: int
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+
+    def set_alias(self, version: int) -> None:
+        """Move the alias by hand."""
+        client = mlflow.MlflowClient(self.candidates.settings.tracking_uri)
+        client.set_registered_model_alias(self.candidates.name, "champion", str(version))
+
+    def ask(self) -> float:
+        """Return a prediction."""
+        answer = requests.post(f"http://127.0.0.1:{self.port}/invocations", json=ROWS, timeout=30)
+        answer.raise_for_status()
+        return round(float(answer.json()["predictions"][0]), 6)
+
+    def listen(self) -> None:
+        """Keep what it says."""
+        assert self.process.stdout
+        self.lines.extend(iter(self.process.stdout.readline, ""))
+
+    def wait_for(self, words: str) -> None:
+        """Wait until it says something."""
+        deadline = time.monotonic() + WITHIN
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if any(words in line for line in self.lines):
+                return
+            time.sleep(0.05)
+        pytest.fail(f"it did not say {words!r}:\n{''.join(self.lines)}", pytrace=False)
+
+
+@pytest.fixture
+def followed(served_settings: Settings, tmp_path: Path, script: Callable[..., subprocess.Popen[str]]) -> Iterator[Followed]:
+    """Serve the champion, version 1 of three that work and one that does not."""
+    candidates = Candidates.make(served_settings, f"followed-{tmp_path.name[-12:].replace('_', '-')}", tmp_path)
+    for number in (1, 2, 3, 4):
+        candidates.add(SCORES.get(number, 0.9), bad="" if number in SCORES else "raises as it loads")
+    port = ports.find_free()
+    mlflow.MlflowClient(served_settings.tracking_uri).set_registered_model_alias(candidates.name, "champion", "1")
+    variables = {"PORT": str(port), "MODEL_DIR": str(candidates.settings.model_dir), "PYTHONUNBUFFERED": "1"}
+    process = script("serve_model", f"models:/{candidates.name}@champion", "--follow", "1", **variables)
+    found = Followed(candidates, port, process)
+    listener = threading.Thread(target=found.listen)
+    listener.start()
+    try:
+        found.wait_for("and following")
+        _wait_until(lambda: found.ask() == SCORES[1])
+        yield found
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+        listener.join()
+        shutil.rmtree(STATE / "live" / str(port), ignore_errors=True)
+
+
+def test_the_alias_is_followed(followed: Followed) -> None:
+    """Back and forth between two versions, while clients ask without pause: each request is answered, by one version or the other."""
+    answers, failures, ended = set(), [], threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            try:
+                answers.add(followed.ask())
+            except requests.RequestException as error:
+                failures.append(error)
+
+    clients = [threading.Thread(target=ask) for _ in range(3)]
+    for client in clients:
+        client.start()
+    for version in (2, 4, 2):
+        followed.set_alias(version)
+        followed.lines.clear()
+        followed.wait_for(f"version {version} answers")
+    ended.set()
+    for client in clients:
+        client.join()
+
+    assert failures == []
+    assert answers == set(SCORES.values())
+    assert followed.ask() == SCORES[2]
+
+
+def test_what_does_not_work_is_not_served(followed: Followed) -> None:
+    """A version that does not load is said to be refused, once, and the one before goes on; the next that works is served."""
+    followed.set_alias(3)
+    followed.wait_for("version 3 is not served")
+    followed.wait_for("version 1 goes on answering")
+    time.sleep(3)  # looks
+    before = followed.ask()
+    followed.set_alias(2)
+    followed.wait_for("version 2 answers")
+
+    assert before == SCORES[1]
+    assert followed.ask() == SCORES[2]
+    assert sum("version 3 is not served" in line for line in followed.lines) == 1
+
+
+def test_a_registry_that_is_away_is_waited_for(followed: Followed, tracking: Tracking) -> None:
+    """With MLflow killed the version goes on answering, which is said once; when it is back the alias is followed again."""
+    tracking.kill()
+    try:
+        followed.wait_for("version 1 goes on answering")
+        meanwhile = followed.ask()
+    finally:
+        tracking.start()
+    followed.set_alias(2)
+    followed.wait_for("version 2 answers")
+
+    assert meanwhile == SCORES[1]
+    assert followed.ask() == SCORES[2]
+
+
+def test_ctrl_c_leaves_nothing(followed: Followed) -> None:
+    """Ctrl-C ends the server and says so; the port is free."""
+    followed.process.send_signal(signal.SIGINT)
+    code = followed.process.wait(timeout=30)
+
+    assert code == 0, "".join(followed.lines)
+    assert "stopped\n" in followed.lines
+    ports.check(followed.port, "PORT")
+
+
+def test_only_an_alias_is_followed(script: Callable[..., subprocess.Popen[str]]) -> None:
+    """A version that cannot move is not followed: the error says what to type."""
+    process = script("serve_model", "models:/diabetes/1", "--follow", "1")
+    printed, _ = process.communicate(timeout=60)
+
+    assert process.returncode == USAGE
+    assert "MODEL=models:/name@champion" in printed
+
+
+def _wait_until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WITHIN
+    while time.monotonic() < deadline:
+        with contextlib.suppress(requests.RequestException):
+            if done():
+                return
+        time.sleep(0.05)
+    pytest.fail("it does not answer", pytrace=False)
