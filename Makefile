@@ -135,6 +135,10 @@ bench_local: .venv/host ## Measure the local loop: start, train, rebuild, memory
 bench_serving: .venv/host ## Measure the model server beside its peers, with wrk: QUICK=1, CASES=…, SERVERS=…
 	@$(ENV) $(PYTHON) benchmarks/serving/run.py
 
+.PHONY: bench_release
+bench_release: .venv/host ## Measure promotion, rollback and deployment, and what callers notice (needs Docker)
+	@$(ENV) $(PYTHON) -m benchmarks.release
+
 .PHONY: fuzz
 fuzz: .venv/host ## Fuzz the model server's decoders on Linux: SECONDS=600
 	@$(ENV) $(PYTHON) scripts/fuzz.py

@@ -147,10 +147,11 @@ class Deployer:
             time.sleep(RECONCILE)
 
     def _reconcile(self, champion: int | None, *, again: bool) -> None:
-        """Deploy the champion when another version answers, or none; one that failed before only `again`, at a start."""
+        """Deploy the champion when another version answers, or none; one that failed a step before only `again`, at a start."""
         if champion is None or self.target.find_version() == champion:
             return
         last = self.store.find_last(self.target.name)
-        if last and last.version == champion and last.state in {deployments.FAILED, deployments.BACK} and not again:
+        failed = last and last.version == champion and any(step.state == "failed" for step in last.steps)
+        if failed and not again:
             return
         self.add(champion, deployments.FOLLOW, f"@{registry.CHAMPION} had moved")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LIMIT = 900  # s; whoever holds the lock longer has died on a machine that we cannot see
+GONE = "RESOURCE_DOES_NOT_EXIST"
 WORDS = "A release is under way. Slipway removes this by itself; it holds no versions."
 
 
@@ -81,15 +82,18 @@ def _take(client: MlflowClient, lock: str, holder: Holder) -> bool:
     try:
         client.create_registered_model(lock, {"by": holder.by, "process": holder.process}, WORDS)
     except Exception as error:
-        if getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS":
+        if getattr(error, "error_code", "") in {"RESOURCE_ALREADY_EXISTS", GONE}:  # gone: while MLflow looked which one exists already
             return False
         raise
     return True
 
 
 def _remove(client: MlflowClient, lock: str) -> None:
-    if registry.find(client.get_registered_model, lock) is not None:
+    try:
         client.delete_registered_model(lock)
+    except Exception as error:
+        if getattr(error, "error_code", "") != GONE:
+            raise
 
 
 def _lives(pid: int) -> bool:

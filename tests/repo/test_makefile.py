@@ -16,7 +16,7 @@ RULES = {at: line for at, line in enumerate(LINES) if re.match(r"[^\s#:=]+( [^\s
 TARGETS = {line.split(":")[0]: at for at, line in RULES.items() if re.match(r"[a-z_0-9]+:", line)}
 RECIPES = {at: list(itertools.takewhile(lambda line: line.startswith("\t"), LINES[at + 1 :])) for at in RULES}
 WORDS = r"[^;&|<>`]*"
-SCRIPT = r"((scripts|benchmarks)/(\w+/)?\w+\.py|-m pytest)\b"
+SCRIPT = r"((scripts|benchmarks)/(\w+/)?\w+\.py|-m (pytest|benchmarks\.\w+))\b"
 COMMAND = re.compile(rf"\t@(awk -f scripts/help\.awk{WORDS}|\$\(ENV\) (\$\(PYTHON\)|python3)( -B)? {SCRIPT}{WORDS})")
 ADVICE = re.compile(r"\bmake((?: [A-Z_]+=\S*)*(?: [a-z][a-z0-9_]*\b(?!=))+)")
 # After these, `make` is the verb or the program.

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import mlflow
@@ -164,6 +165,24 @@ def test_two_at_once(candidates: Candidates, script: Callable[..., subprocess.Po
     assert sorted(process.returncode for process in both) == [0, 1], printed
     assert f"is releasing {candidates.name}" in loser
     assert candidates.find_champion() == 1 + (both[1].returncode == 0)
+
+
+def test_one_holds_the_lock(candidates: Candidates) -> None:
+    """Of many who take and leave the lock without pause one holds it at a time, and each gets it."""
+    inside, seen, client = [0], [], mlflow.MlflowClient(candidates.settings.tracking_uri)
+
+    def release_often(who: int) -> None:
+        for _ in range(10):
+            with mutex.held(client, candidates.name, mutex.Holder(f"person {who}", f"elsewhere/{who}"), patience=60):
+                inside[0] += 1
+                seen.append(inside[0])
+                inside[0] -= 1
+
+    with ThreadPoolExecutor(6) as people:
+        list(people.map(release_often, range(6)))
+
+    assert seen == [1] * 60
+    assert not _locks(client, candidates.name)
 
 
 def test_a_killed_release_blocks_nobody(candidates: Candidates, script: Callable[..., subprocess.Popen[str]]) -> None:

@@ -1,0 +1,129 @@
+"""What a release costs on this machine, and what callers notice of one, beside the usual way: the old container removed, a new one run.
+
+Uses services, ports and folders of its own; run it with nothing else going on: make bench_release
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+from rich.console import Console
+from rich.table import Table
+
+from slipway.settings import ROOT
+from tests.e2e.conftest import Stack
+from tests.e2e.place import CLIENTS, PER_SECOND, Load, Place
+
+ALPHAS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)  # each better on the held-out rows than the one before
+CHANGES, RESTARTS = 20, 10
+
+
+def timed(act: Callable[[], Any]) -> float:
+    """Return how many seconds something takes."""
+    started = time.monotonic()
+    act()
+    return time.monotonic() - started
+
+
+def move_alias(place: Place, version: int) -> float:
+    """Set @champion as MLflow's page does; return the seconds until that version answers a prediction."""
+    place.set_alias(version)
+    took = place.wait(lambda: place.find_answering() == version, f"version {version} answers")
+    place.finish(place.find_last()["id"])
+    return took
+
+
+def lose_events(place: Place) -> None:
+    """Have MLflow send no events."""
+    hook = next(each for each in place.mlflow("webhooks")["webhooks"] if each["name"].startswith("slipway-"))
+    url = f"http://127.0.0.1:{place.stack.variables['MLFLOW_PORT']}/api/2.0/mlflow/webhooks/{hook['webhook_id']}"
+    requests.patch(url, json={"status": "DISABLED"}, timeout=10).raise_for_status()
+    time.sleep(6)  # MLflow's memory of it
+
+
+def under_load(place: Place, change: Callable[[int], Any], times: int) -> tuple[Load, float]:
+    """Change the version so many times while clients ask; return what they saw, and the median seconds of a change."""
+    load, ended = Load(place.api), threading.Event()
+    body = (ROOT / "model" / "request.json").read_bytes()
+    clients = [threading.Thread(target=load.run, args=(body, ended)) for _ in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    taken = [timed(lambda at=at: change(at)) for at in range(times)]
+    ended.set()
+    for client in clients:
+        client.join()
+    return load, statistics.median(taken)
+
+
+def deploy(place: Place, at: int) -> None:
+    """Roll back, or deploy the newest version again, through the deployer."""
+    answer = place.post("/deployments", {"model": f"models:/diabetes/{len(ALPHAS)}"}) if at % 2 else place.post("/rollbacks", {})
+    ended = place.finish(answer.json()["id"])
+    if ended["state"] != "done":
+        sys.exit(f"a change failed: {ended['reason']}")
+
+
+def restart(place: Place, at: int) -> None:
+    """Remove the container and run the other version's image in its place, as one does without a deployer."""
+    version, port = len(ALPHAS) - at % 2, place.stack.variables["PORT"]
+    tag = place.stack.docker("images", "--filter", f"reference=slipway/diabetes:v{version}-*", "--format", "{{.Repository}}:{{.Tag}}")
+    subprocess.run(["docker", "rm", "--force", f"{place.stack.project}-serve"], check=False, capture_output=True)
+    place.stack.docker("run", "--detach", "--name", f"{place.stack.project}-serve", "--publish", f"127.0.0.1:{port}:8080", tag.split()[0])
+    place.wait(lambda: place.find_answering() == version, f"version {version} answers")
+
+
+def measure(stack: Stack) -> list[tuple[str, str]]:
+    """Measure everything; return the table's rows."""
+    stack.make("start_mlflow_services")
+    for alpha in ALPHAS:
+        stack.make("train_model", TRAIN_ARGS=f"--alpha {alpha} --repeats 1")
+    stack.make("promote", MODEL="models:/diabetes/1")
+    stack.make("promote", MODEL="models:/diabetes/2")
+    stack.make("rollback")
+    rows = [("promote of a built candidate, whole", f"{timed(lambda: stack.make('promote', MODEL='models:/diabetes/2')):.1f} s")]
+    rows += [("rollback, whole", f"{timed(lambda: stack.make('rollback')):.1f} s")]
+    stack.make("start_deployer")
+    place = Place(stack)
+    place.wait(lambda: place.find_answering() == 1, "the champion answers")
+    moved = [move_alias(place, version) for version in (2, 3, 4, 5)]
+    rows += [("alias set by hand to answer", ", ".join(f"{took:.1f}" for took in moved) + " s")]
+    lose_events(place)
+    lost = [move_alias(place, version) for version in (6, 7, 8)]
+    rows += [("the same, MLflow's event lost", ", ".join(f"{took:.1f}" for took in lost) + " s")]
+    ours, took = under_load(place, lambda at: deploy(place, at), CHANGES)
+    rows += [(f"{CHANGES} rollbacks and promotions: requests failed", f"{len(ours.failed)} of {ours.sent}"), ("each", f"{took:.1f} s")]
+    stack.make("stop_deployer")
+    restart(place, 1)
+    theirs, took = under_load(place, lambda at: restart(place, at), RESTARTS)
+    rows += [(f"peer, {RESTARTS} times docker rm and run: requests failed", f"{len(theirs.failed)} of {theirs.sent}")]
+    rows += [("each, without gate and tests", f"{took:.1f} s")]
+    stack.docker("rm", "--force", f"{stack.project}-serve")
+    return rows
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    with tempfile.TemporaryDirectory() as scratch:
+        stack = Stack("slipway-bench-release", Path(scratch))
+        stack.remove()
+        try:
+            rows = measure(stack)
+        finally:
+            stack.remove()
+    table = Table(box=None, header_style="bold")
+    table.add_column("what")
+    table.add_column(f"measured, with {CLIENTS} clients and {PER_SECOND} requests/s where there is load", justify="right")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
