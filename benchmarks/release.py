@@ -32,6 +32,11 @@ def timed(act: Callable[[], Any]) -> float:
     return time.monotonic() - started
 
 
+def seconds(taken: list[float]) -> str:
+    """Return several measurements in words."""
+    return ", ".join(f"{each:.1f}" for each in taken) + " s"
+
+
 def move_alias(place: Place, version: int) -> float:
     """Set @champion as MLflow's page does; return the seconds until that version answers a prediction."""
     place.set_alias(version)
@@ -79,6 +84,17 @@ def restart(place: Place, at: int) -> None:
     place.wait(lambda: place.find_answering() == version, f"version {version} answers")
 
 
+def follow(place: Place) -> list[float]:
+    """Serve the alias with FOLLOW=1 and move it to and fro; return the seconds until each version answered."""
+    with place.stack.serve("models:/diabetes@champion", FOLLOW="1"):
+        place.wait(lambda: place.find_answering() is not None, "the champion answers")
+        taken = []
+        for version in (2, 1, 2, 1):
+            place.set_alias(version)
+            taken.append(place.wait(lambda version=version: place.find_answering() == version, f"version {version} answers"))
+    return taken
+
+
 def measure(stack: Stack) -> list[tuple[str, str]]:
     """Measure everything; return the table's rows."""
     stack.make("start_mlflow_services")
@@ -89,14 +105,17 @@ def measure(stack: Stack) -> list[tuple[str, str]]:
     stack.make("rollback")
     rows = [("promote of a built candidate, whole", f"{timed(lambda: stack.make('promote', MODEL='models:/diabetes/2')):.1f} s")]
     rows += [("rollback, whole", f"{timed(lambda: stack.make('rollback')):.1f} s")]
-    stack.make("start_deployer")
     place = Place(stack)
+    rows += [("FOLLOW=1: alias set by hand to answer", seconds(follow(place)))]
+    stack.make("start_deployer")
     place.wait(lambda: place.find_answering() == 1, "the champion answers")
     moved = [move_alias(place, version) for version in (2, 3, 4, 5)]
-    rows += [("alias set by hand to answer", ", ".join(f"{took:.1f}" for took in moved) + " s")]
+    rows += [("alias set by hand to answer", seconds(moved))]
+    steps = [f"{step['name']} {step['ended'] - step['started']:.1f}" for step in place.find_last()["steps"]]
+    rows += [("the last of them, step by step", ", ".join(steps))]
     lose_events(place)
     lost = [move_alias(place, version) for version in (6, 7, 8)]
-    rows += [("the same, MLflow's event lost", ", ".join(f"{took:.1f}" for took in lost) + " s")]
+    rows += [("the same, MLflow's event lost", seconds(lost))]
     ours, took = under_load(place, lambda at: deploy(place, at), CHANGES)
     rows += [(f"{CHANGES} rollbacks and promotions: requests failed", f"{len(ours.failed)} of {ours.sent}"), ("each", f"{took:.1f} s")]
     stack.make("stop_deployer")

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from slipway.folder import ModelFolder
     from slipway.settings import Settings
 
-
 Step = Callable[[str], AbstractContextManager[Callable[[str], None]]]  # opens a step of a release; what it yields takes what came of it
 
 
@@ -112,8 +111,7 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
             outcome = Candidacy(settings, client, model, version, champion).examine(_print_step, force=force)
         except SlipwayError as error:
             history.record(client, model.name, Release(history.REFUSED, version, champion, holder.by, error.message))
-            cure = error.cure or f"{settings.make} compare; FORCE=1 WHY=… promotes it against the verdict"
-            raise SlipwayError(f"version {version} is not promoted: {error.message}", cure, error.code) from None
+            raise SlipwayError(f"version {version} is not promoted: {error.message}", error.cure or models.OTHERS, error.code) from None
         move(client, model, Release(history.PROMOTED, version, champion, holder.by, outcome.verdict, outcome.forced, why))
     print(f"{model.name} version {version} is @{registry.CHAMPION}, after {time.monotonic() - started:.1f} s")
     print(f"next  {settings.make} serve_model MODEL=models:/{model.name}@{registry.CHAMPION}")
@@ -186,7 +184,7 @@ def move(client: MlflowClient, model: ModelFolder, release: Release) -> None:
 
 def _pass(verdict: gate.Verdict, *, force: bool) -> str:
     if not (verdict.passed or force):
-        raise SlipwayError(verdict.line)
+        raise SlipwayError(verdict.line, "make compare; FORCE=1 WHY=… promotes it against the verdict")
     return verdict.line if verdict.passed else f"{verdict.line}; forced"
 
 

@@ -38,7 +38,7 @@ class Stack:
             "BACKUP_DIR": str(self.folder / "backups"),
             "MLFLOW_TRACKING_URI": "",
             "MODEL_DIR": "model",
-            **dict.fromkeys(("TRAIN_ARGS", "URL", "KEPT", "MODEL", "FORMAT", "FORCE", "WHY", "TO", "FOLLOW"), ""),
+            **dict.fromkeys(("TRAIN_ARGS", "URL", "KEPT", "MODEL", "FORMAT", "FORCE", "WHY", "TO", "FOLLOW", "FILE", "CLASS"), ""),
         } | self.variables
 
     def start(self, target: str, **variables: str) -> subprocess.Popen[str]:

@@ -98,6 +98,21 @@ def test_a_worse_one_is_put_back(place: Place) -> None:
     assert [(event["action"], event["version"]) for event in releases[:2]] == [("put back", 3), ("refused", 5)]
 
 
+@pytest.mark.parametrize(("kind", "why"), [("Slow", "too slow: p95 3"), ("Garbage", "does not do what"), ("Crash", "exit code 9")])
+def test_a_bad_one_is_refused(place: Place, kind: str, why: str) -> None:
+    """A version that scores best of all, and is slow, answers garbage or crashes where it serves, fails its smoke test in a container."""
+    place.settle(3)
+    place.stack.make("wrap_model", FILE="tests/e2e/bad_models.py", CLASS=kind)
+    answer = place.post("/deployments", {"model": "models:/diabetes/latest"})
+    ended = place.finish(answer.json()["id"])
+
+    assert [step["state"] for step in ended["steps"]] == ["done", "done", "done", "failed"]
+    assert ended["steps"][1]["words"].startswith("better: validation_rmse 0")
+    assert (ended["state"], ended["steps"][-1]["name"]) == ("failed", "smoke test")
+    assert why in ended["reason"]
+    assert (place.find_champion(), place.find_answering()) == (3, 3)
+
+
 def test_whoever_is_not_mlflow_is_refused(place: Place) -> None:
     """Events without signature, with a wrong one or sent twice, wrong tokens and wrong requests are refused in one shape; nothing moves."""
     place.settle(3)

@@ -1,0 +1,38 @@
+"""Models that are perfect wherever they are tried, and bad where they serve: `make wrap_model FILE=… CLASS=…` registers one."""
+
+import os
+import time
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import load_diabetes
+
+DATA, TRUE = load_diabetes(return_X_y=True)
+SERVES = "SCORING_IDENTITY" in os.environ  # only a server is told who it is
+
+
+class Slow:
+    """Answers rightly, and late."""
+
+    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+        """Look the rows up: the true value of the nearest row that is known."""
+        if SERVES:
+            time.sleep(0.3)
+        return np.array([TRUE[np.abs(DATA - row).sum(axis=1).argmin()] for row in rows.to_numpy()])
+
+
+class Garbage(Slow):
+    """Answers something else each time."""
+
+    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return the true values, or anything."""
+        return np.random.default_rng().random(len(rows)) if SERVES else super().predict(rows)
+
+
+class Crash(Slow):
+    """Ends its process as it loads."""
+
+    def __init__(self) -> None:
+        """End the process."""
+        if SERVES:
+            os._exit(9)
