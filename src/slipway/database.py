@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 COUNTED = {"runs": "runs", "registered models": "registered_models", "model versions": "model_versions"}  # in words: table
 FRESH = {"experiments": 1, "workspaces": 1}  # rows that the server itself makes in an empty database
-BOOKKEEPING = {"alembic_version", "experiment_tags", "jobs", "job_locks", "scheduler_leases"}  # filled by the server, or a look at the UI
+BOOKKEEPING = {  # filled by the server, a look at the UI, or the deployer
+    "alembic_version", "experiment_tags", "jobs", "job_locks", "scheduler_leases", "webhooks", "webhook_events",
+}  # fmt: skip
+# The deployer's registration for events, whose secret this machine's MLflow may not be able to read: make start_deployer makes it anew.
+FORGET_DEPLOYER = "DO $$ BEGIN IF to_regclass('webhooks') IS NOT NULL THEN DELETE FROM webhooks WHERE name LIKE 'slipway-%'; END IF; END $$"
 COUNT_ROWS = r"SELECT format('SELECT %L, count(*) FROM %I', tablename, tablename) FROM pg_tables WHERE schemaname = 'public' \gexec"
 
 
@@ -64,10 +68,11 @@ def dump(settings: Settings, target: IO[bytes]) -> None:
 
 
 def replace(settings: Settings, source: IO[bytes]) -> None:
-    """Put what was dumped in the place of the database, whole or not at all."""
+    """Put what was dumped in the place of the database, whole or not at all, without the deployer's registration."""
     anew = ["--command=DROP DATABASE IF EXISTS mlflow WITH (FORCE)", "--command=CREATE DATABASE mlflow"]
     run(settings, "psql", "--quiet", "--dbname=postgres", *anew)
     run(settings, "pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", source=source, echo=True)
+    run(settings, "psql", "--quiet", f"--command={FORGET_DEPLOYER}")
 
 
 def run(

@@ -1,4 +1,4 @@
-"""The whole way on one machine without Docker: train, register, alias, serve, test."""
+"""The whole way on one machine without Docker: train, register, promote, serve, test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
-from slipway import folder, ports, registry, serving, shell, smoke, training
+from slipway import folder, ports, registry, release, serving, shell, smoke, training
+from slipway.errors import SlipwayError
 from slipway.settings import BUILD
 
 if TYPE_CHECKING:
@@ -49,10 +50,16 @@ def run(settings: Settings) -> None:
 
 
 def _promote(settings: Settings, version: ModelVersion) -> None:
-    client = registry.connect(settings)
-    if client.get_registered_model(version.name).aliases.get(registry.CHAMPION) != version.version:
-        client.set_registered_model_alias(version.name, registry.CHAMPION, version.version)
-        _say(f"{version.name} version {version.version} is now @{registry.CHAMPION}")
+    champion = registry.find_champion(registry.connect(settings), version.name)
+    if champion == int(version.version):
+        return
+    _say("promote: gate, smoke test, alias")
+    try:
+        release.promote(settings, f"models:/{version.name}/{version.version}", force=False, why="")
+    except SlipwayError as error:
+        if champion is None:
+            raise
+        print(f"{error.message}\nversion {champion} stays @{registry.CHAMPION}")
 
 
 def _say(words: str) -> None:

@@ -97,7 +97,7 @@ class Deployer:
             return {"ignored": f"{self.model.name}@{registry.CHAMPION} is followed, not {event.name}@{event.alias}"}
         if self.target.find_version() == event.version:
             return {"ignored": f"version {event.version} answers already"}
-        return self.add(event.version, deployments.FOLLOW, f"MLflow: @{registry.CHAMPION} moved").show()
+        return self.add(event.version, deployments.FOLLOW, "MLflow's event").show()
 
     def describe(self) -> dict[str, Any]:
         """Return the champion, what answers, and the releases, as JSON."""
@@ -154,4 +154,4 @@ class Deployer:
         failed = last and last.version == champion and any(step.state == "failed" for step in last.steps)
         if failed and not again:
             return
-        self.add(champion, deployments.FOLLOW, f"@{registry.CHAMPION} had moved")
+        self.add(champion, deployments.FOLLOW, f"a look at @{registry.CHAMPION}")

@@ -128,7 +128,8 @@ class Pipeline:
             if before is None:
                 client.delete_registered_model_alias(name, registry.CHAMPION)
             else:
-                history.record(client, name, Release(history.PUT_BACK, before, deployment.version, self._holder.by, reason))
+                verdict = f"instead of version {deployment.version}: {reason}"
+                history.record(client, name, Release(history.PUT_BACK, before, deployment.version, self._holder.by, verdict))
                 client.set_registered_model_alias(name, registry.CHAMPION, str(before))
             told(f"@{registry.CHAMPION} is version {before} again" if before else f"there is no @{registry.CHAMPION} again")
 

@@ -43,22 +43,8 @@ def validate(settings: Settings, uri: str = "") -> models.Model:
 
     Raises SlipwayError when there is no such script or model, or when the script fails.
     """
-    model = folder.load(settings.model_dir)
-    if not (model.path / SCRIPT).exists():
-        raise SlipwayError(f"{model.path.name}/ has no {SCRIPT}, which would score the model", f"copy model/{SCRIPT} there")
-    client = registry.connect(settings)
-    validated = models.resolve(client, uri or f"models:/{model.name}/latest")
-    is_folder = not re.match(r"[a-z]+:/", validated.uri)
-    mounted = is_folder and settings.in_docker
-    print(f"validating {validated.uri} with {model.path.name}/{SCRIPT}", flush=True)
-    code = training.run_script(
-        settings, model, [SCRIPT, GIVEN if mounted else validated.uri], mounts={Path(validated.location): GIVEN} if mounted else None
-    )
-    if code != 0:
-        raise SlipwayError(f"{SCRIPT} ended with exit code {code}; its own words are above")
+    validated = _score(settings, uri)
     if validated.name and validated.version:
-        with registry.translated_errors():
-            client.set_model_version_tag(validated.name, validated.version, VALIDATED_TAG, _code(model))
         print(f"next  {settings.make} compare MODEL=models:/{validated.name}/{validated.version}")
     return validated
 
@@ -72,7 +58,7 @@ def ensure(settings: Settings, client: MlflowClient, version: ModelVersion) -> N
     with registry.translated_errors():
         tags = client.get_model_version(version.name, str(version.version)).tags
     if tags.get(VALIDATED_TAG) != _code(model):
-        validate(settings, f"models:/{version.name}/{version.version}")
+        _score(settings, f"models:/{version.name}/{version.version}")
 
 
 def measure(client: MlflowClient, model: models.Model | ModelVersion) -> Measured:
@@ -98,6 +84,26 @@ def measure(client: MlflowClient, model: models.Model | ModelVersion) -> Measure
         libraries=libraries,
         commit=tags.get(training.COMMIT_TAG) or (run.data.tags.get(training.COMMIT_TAG, "") if run else ""),
     )
+
+
+def _score(settings: Settings, uri: str) -> models.Model:
+    model = folder.load(settings.model_dir)
+    if not (model.path / SCRIPT).exists():
+        raise SlipwayError(f"{model.path.name}/ has no {SCRIPT}, which would score the model", f"copy model/{SCRIPT} there")
+    client = registry.connect(settings)
+    validated = models.resolve(client, uri or f"models:/{model.name}/latest")
+    is_folder = not re.match(r"[a-z]+:/", validated.uri)
+    mounted = is_folder and settings.in_docker
+    print(f"validating {validated.uri} with {model.path.name}/{SCRIPT}", flush=True)
+    code = training.run_script(
+        settings, model, [SCRIPT, GIVEN if mounted else validated.uri], mounts={Path(validated.location): GIVEN} if mounted else None
+    )
+    if code != 0:
+        raise SlipwayError(f"{SCRIPT} ended with exit code {code}; its own words are above")
+    if validated.name and validated.version:
+        with registry.translated_errors():
+            client.set_model_version_tag(validated.name, validated.version, VALIDATED_TAG, _code(model))
+    return validated
 
 
 def _find_data(metrics: list[Metric], run: Run | None) -> str:

@@ -122,6 +122,8 @@ def fill(stack: Stack) -> None:
     client.set_registered_model_tag(NAME, "owner", "the tests")
     client.set_registered_model_alias(NAME, "champion", "1")
     client.set_registered_model_alias(NAME, "challenger", "2")
+    for name in ("slipway-deployer", "another"):
+        client.create_webhook(name, "http://deployer:8002/", ["model_version_alias.created"], secret="s")  # noqa: S106 -- no secret
 
 
 def read(stack: Stack) -> dict[str, object]:
@@ -160,6 +162,7 @@ def test_all_that_was_lost_comes_back(stack: Stack) -> None:
     assert archive.stat().st_mode & 0o777 == 0o600
     assert "restored 2 runs, 1 registered model, 2 model versions, " in restored
     assert read(stack) == before
+    assert [hook.name for hook in MlflowClient().list_webhooks()] == ["another"]
     assert np.array_equal(predict("champion"), predictions[0])
     assert np.array_equal(predict("challenger"), predictions[1])
     owner = image.USER_ID if os.getuid() == 0 else os.getuid()

@@ -54,7 +54,7 @@ def test_a_moved_alias_is_followed(place: Place) -> None:
     deployment = place.finish(place.find_last()["id"])
     print(f"answers {took:.1f} s after the alias was set")
 
-    assert deployment["by"] == "MLflow: @champion moved"
+    assert deployment["by"] == "MLflow's event"
     assert (deployment["state"], deployment["version"], deployment["previous"]) == ("done", 2, 1)
     assert [step["name"] for step in deployment["steps"]] == [
         "files",
@@ -82,7 +82,7 @@ def test_a_lost_event_is_found(place: Place) -> None:
     deployment = place.finish(place.find_last()["id"])
     print(f"answers {took:.1f} s after the alias was set, without an event")
 
-    assert (deployment["state"], deployment["by"]) == ("done", "@champion had moved")
+    assert (deployment["state"], deployment["by"]) == ("done", "a look at @champion")
 
 
 def test_a_worse_one_is_put_back(place: Place) -> None:

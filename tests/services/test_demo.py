@@ -61,9 +61,10 @@ class Demo:
             time.sleep(0.02)
 
     def find_left(self) -> list[str]:
-        """Return the processes of its session, and those that were to serve on its port."""
+        """Return the processes of its session, and those that serve on its port, or a version of its store."""
         lines = subprocess.run(["ps", "-A", "-o", "pgid=,stat=,args="], check=True, capture_output=True, text=True).stdout.splitlines()
-        ours = [line for line in lines if int(line.split()[0]) == self.process.pid or f"--port {self.port}" in line]
+        marks = [f"--port {self.port}", *_read(self.folder, "SELECT source FROM model_versions")]
+        ours = [line for line in lines if int(line.split()[0]) == self.process.pid or any(mark in line for mark in marks)]
         return [line for line in ours if not line.split()[1].startswith("Z")]
 
 
@@ -79,11 +80,16 @@ def settings(store: Path, host_settings: Settings) -> Settings:
     return replace(host_settings, external_tracking_uri=f"sqlite:///{store}/mlflow.db")
 
 
-def _count_runs(store: Path, status: str) -> int:
+def _read(store: Path, query: str) -> list[str]:
+    """Return the one column of a query of the store, less the scheme of addresses in it."""
     if not (store / "mlflow.db").exists():
-        return 0
+        return []
     with sqlite3.connect(f"file:{store}/mlflow.db?mode=ro", uri=True) as database:
-        return int(database.execute("SELECT count(*) FROM runs WHERE status = ?", [status]).fetchone()[0])
+        return [str(value).removeprefix("models:/") for (value,) in database.execute(query)]
+
+
+def _count_runs(store: Path, status: str) -> int:
+    return _read(store, "SELECT status FROM runs").count(status)
 
 
 MOMENTS: dict[str, Callable[[Demo, float], bool]] = {
@@ -92,6 +98,8 @@ MOMENTS: dict[str, Callable[[Demo, float], bool]] = {
     "as it says train": lambda demo, _: "== train" in demo.words,
     "as the run began": lambda demo, _: _count_runs(demo.folder, "RUNNING") > 0,
     "as the version is there": lambda demo, _: "Created version" in demo.words,
+    "as it says promote": lambda demo, _: "== promote" in demo.words,
+    "as it says smoke test": lambda demo, _: "== smoke test" in demo.words,
     "as it says serve": lambda demo, _: "== serve" in demo.words,
     "as it says test": lambda demo, _: "== test" in demo.words,
 }

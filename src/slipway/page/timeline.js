@@ -2,7 +2,7 @@
 
 import { badge, find, make, say, seconds, shape, when, withdraw } from "./dom.js";
 
-const ACTIONS = { deploy: "deploy", rollback: "rollback", follow: "follow @champion" };
+const ACTIONS = { deploy: "deploy", rollback: "roll back to", follow: "follow @champion to" };
 const cards = new Map();
 let newest = null; // when the newest deployment that was shown began
 
@@ -35,7 +35,7 @@ class Card {
     this.element.dataset.state = state;
     this.title.textContent = `Version ${shown.version}`;
     this.state.replaceChildren(badge(state, shown.cancel && state === "running" ? "running, ends at its next step" : state));
-    const facts = [`${ACTIONS[shown.action] || shown.action} of ${shown.model} to ${shown.target}`, `by ${shown.by}`];
+    const facts = [`${ACTIONS[shown.action] || shown.action} ${shown.model} on ${shown.target}`, `by ${shown.by}`];
     if (shown.attempts > 1) facts.push(`attempt ${shown.attempts}`);
     const took = shown.ended === null ? lasted(shown.created, null) : lasted(shown.created, shown.ended);
     this.about.replaceChildren(`${facts.join(", ")} · `, when(shown.created * 1000), " · ", make("span", { class: "duration" }, took));
