@@ -59,8 +59,9 @@ def held(client: MlflowClient, name: str, holder: Holder, patience: float = 0.0)
     deadline = time.monotonic() + patience
     while not _take(client, lock, holder):
         model = registry.find(client.get_registered_model, lock)
-        if model is None:
-            continue  # it ended just now
+        if model is None:  # it ended just now
+            time.sleep(0.05)
+            continue
         other = Holder(model.tags.get("by", "somebody"), model.tags.get("process", ""))
         since = time.time() - int(model.creation_timestamp or 0) / 1000
         if since > LIMIT or holder.is_gone(other):
