@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,8 +45,15 @@ def exit_cleanly(main: Callable[[], None]) -> None:
         print(error, file=sys.stderr)
         sys.exit(error.code)
     except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        _stop()
+
+
+def _stop() -> None:
+    print("\nstopped", file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads any more
+            stream.flush()
+    os._exit(INTERRUPTED)  # Python would wait for threads, of which Ctrl-C may have cut off whoever ends them
 
 
 def _interrupt(*_: object) -> None:
@@ -57,8 +65,7 @@ def _stop_importing(kind: type[BaseException], error: BaseException, trace: Trac
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
-    print("\nstopped", file=sys.stderr, flush=True)
-    os._exit(INTERRUPTED)  # else Python would end itself by SIGINT
+    _stop()
 
 
 sys.excepthook = _stop_importing

@@ -15,6 +15,7 @@ def main():
     {body}
 errors.exit_cleanly(main)
 """
+THREAD = "import threading; threading.Thread(target=time.sleep, args=(60,)).start()"
 
 
 def _start(body: str) -> subprocess.Popen[str]:
@@ -30,8 +31,9 @@ def _start(body: str) -> subprocess.Popen[str]:
         ("raise errors.SlipwayError('which?', code=errors.USAGE)", 2, "error: which?\n"),
         ("raise errors.SlipwayError('no model', 'another', errors.MODEL_DID_NOT_LOAD)", 3, "error: no model\n  try: another\n"),
         ("raise KeyboardInterrupt", 130, "\nstopped\n"),
+        (f"{THREAD}; raise KeyboardInterrupt", 130, "\nstopped\n"),
     ],
-    ids=["done", "the user can fix it", "usage", "the model did not load", "Ctrl-C"],
+    ids=["done", "the user can fix it", "usage", "the model did not load", "Ctrl-C", "Ctrl-C, and a thread that nobody ends"],
 )
 def test_an_end_has_its_code_and_words(body: str, code: int, words: str) -> None:
     """What went wrong and what to do stand on stderr, without a traceback; the exit code says which kind it is."""
