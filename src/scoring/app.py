@@ -43,6 +43,7 @@ class Application:
         self.held = 0  # bytes of bodies in memory
         self.most = settings.max_body * SHARE
         self.reload_error = ""
+        self.prefixes = [prefix.strip().rstrip("/") for prefix in settings.root_path.split(",") if prefix.strip()]
         self.direct: dict[bytes, Callable[[Exchange], None]] = {}
         self.scorer = Scorer(model, settings, metrics)
         self._route()
@@ -66,6 +67,7 @@ class Application:
         self.direct = {b"/invocations": self.scorer.invocations}
         for path in (f"{base}/infer", f"{base}/versions/{identity.version}/infer"):
             self.direct[path.encode()] = self.scorer.infer
+        self.direct |= {prefix.encode() + path: handler for prefix in self.prefixes for path, handler in self.direct.items()}
 
     def handle(self, exchange: Exchange, handler: Callable[[Exchange], None]) -> None:
         """Hand a whole request to its handler; whatever goes wrong becomes an answer."""
@@ -96,7 +98,7 @@ class Application:
         if scope["method"] == "POST" and scope["path"].encode() in self.direct:
             await self._predictions(scope, receive, send)
         else:
-            await self._other(scope, receive, self._with_headers(scope, send))
+            await self._other(self._without_prefix(scope), receive, self._with_headers(scope, send))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -139,6 +141,10 @@ class Application:
 
             self._others = build(self)
         await self._others(scope, receive, send)
+
+    def _without_prefix(self, scope: Scope) -> Scope:
+        prefix = next((prefix for prefix in self.prefixes if scope["path"].startswith(f"{prefix}/")), "")
+        return {**scope, "path": scope["path"][len(prefix) :]} if prefix else scope
 
     def _with_headers(self, scope: Scope, send: Send) -> Send:
         async def wrapped(message: MutableMapping[str, Any]) -> None:

@@ -43,7 +43,7 @@ class Exchange:
         self.started = time.perf_counter()
         app.metrics.began(1)  # until it is answered, or its client has gone
         self.rows = 0
-        self.is_v2 = path.startswith(b"/v2")
+        self.is_v2 = path.endswith(b"/infer")
         self.scorer = app.scorer  # it answers, also when another takes its place meanwhile
 
     @property

@@ -41,6 +41,7 @@ class Settings:
     grace: float = _setting(0.0, "seconds between SIGTERM, when readiness fails, and the end of accepting requests")
     drain: float = _setting(30.0, "seconds that requests under way get to finish after that")
     api_keys_file: str = _setting("", "a file with one API key a line; without it anybody may call")
+    root_path: str = _setting("", "prefixes, parted by commas, under which a proxy passes requests on, such as /diabetes")
     cors_origins: str = _setting("", "origins, parted by commas, whose pages may call this API; empty: none")
     tls_cert: str = _setting("", "PEM file of the certificate chain; with it the server speaks https")
     tls_key: str = _setting("", "PEM file of the certificate's key")

@@ -104,3 +104,18 @@ def test_expect(plain: Server) -> None:
 
     assert first.startswith(b"HTTP/1.1 100 ")
     assert answers[0].json() == {"predictions": [4.0]}
+
+
+@pytest.mark.parametrize("prefix", ["", "/diabetes", "/a/b"], ids=["none", "one", "another, of two parts"])
+def test_a_prefix_is_taken_off(serve: Serve, folders: dict[str, Path], prefix: str) -> None:
+    """Behind a proxy that passes requests on with their prefix, all is where it is without, by either way; errors have their form."""
+    posted = {"/invocations": body(1), "/invocations?a=1": body(1), "/v2/models/none/infer": b"{"}
+    got = ("/ping", "/openapi.json", "/", "/page/page.css", "/none")
+    with serve(folders["one"], "--root-path", "/diabetes, /a/b/") as server:
+        answers = [server.ask("POST", prefix + path, content, Content_Type="application/json") for path, content in posted.items()]
+        answers += [server.ask("GET", prefix + path) for path in got]
+        elsewhere = server.ask("GET", "/elsewhere/ping")
+
+    assert [answer.status for answer in answers] == [200, 200, 404, 200, 200, 200, 200, 404]
+    assert b'"error"' in answers[2].body
+    assert elsewhere.status == 404
