@@ -98,8 +98,8 @@ promote: .venv/host ## Gate, smoke test, then @champion: MODEL=models:/diabetes/
 	@$(ENV) $(PYTHON) scripts/promote.py "$$MODEL" --force "$$FORCE" --why "$$WHY"
 
 .PHONY: rollback
-rollback: .venv/host ## Move @champion back to the one before, through the smoke test: TO=3
-	@$(ENV) $(PYTHON) scripts/rollback.py --to "$$TO"
+rollback: .venv/host ## Move @champion back to the one before, through the smoke test: TO=3 TARGET=kubernetes
+	@$(ENV) $(PYTHON) scripts/rollback.py --to "$$TO" --target "$$TARGET"
 
 .PHONY: releases
 releases: .venv/host ## List promotions and rollbacks, newest first: FORMAT=json
@@ -112,6 +112,32 @@ start_deployer: .venv/host ## Start the service that deploys by API and whenever
 .PHONY: stop_deployer
 stop_deployer: .venv/host ## Stop it, and the server that it started
 	@$(ENV) $(PYTHON) scripts/stop_deployer.py
+
+##@ Kubernetes
+
+.PHONY: deploy_minikube
+deploy_minikube: .venv/host ## Deploy a version to minikube and test it there: MODEL=models:/diabetes/3
+	@$(ENV) $(PYTHON) scripts/deploy_minikube.py "$$MODEL"
+
+.PHONY: undeploy_minikube
+undeploy_minikube: .venv/host ## Take it out of minikube again
+	@$(ENV) $(PYTHON) scripts/undeploy.py --minikube
+
+.PHONY: deploy
+deploy: .venv/host ## Deploy to any cluster: MODEL=… CONTEXT=… NAMESPACE=… REGISTRY=… or IMAGE_LOAD=…
+	@$(ENV) $(PYTHON) scripts/deploy.py "$$MODEL"
+
+.PHONY: undeploy
+undeploy: .venv/host ## Take it out of that cluster again: CONTEXT=… NAMESPACE=…
+	@$(ENV) $(PYTHON) scripts/undeploy.py
+
+.PHONY: diff
+diff: .venv/host ## Show what a deployment would change: MODEL=… CONTEXT=…
+	@$(ENV) $(PYTHON) scripts/diff.py "$$MODEL"
+
+.PHONY: deploy_status
+deploy_status: .venv/host ## Show what runs in the cluster: version, image, replicas, last rollout: CONTEXT=…
+	@$(ENV) $(PYTHON) scripts/deploy_status.py
 
 ##@ Work on Slipway
 

@@ -2,14 +2,19 @@
 
 import argparse
 
-from slipway import errors, release, settings
+from slipway import cluster, errors, release, settings
 
 
 def main() -> None:
     """Parse the arguments and roll back."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--to", default="", help="the number of the version to go back to; default: the champion before this one")
-    release.roll_back(settings.load(), parser.parse_args().to)
+    parser.add_argument(
+        "--target", default="", choices=["", "local", "kubernetes"], help="kubernetes: roll the cluster of CONTEXT back, too"
+    )
+    arguments = parser.parse_args()
+    roll_back = cluster.roll_back if arguments.target == "kubernetes" else release.roll_back
+    roll_back(settings.load(), arguments.to)
 
 
 if __name__ == "__main__":

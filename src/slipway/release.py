@@ -117,8 +117,8 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
     print(f"next  {settings.make} serve_model MODEL=models:/{model.name}@{registry.CHAMPION}")
 
 
-def roll_back(settings: Settings, to: str = "") -> None:
-    """Move @champion back to the champion before (or to version `to`, which was one), through the same smoke test.
+def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], None] = lambda _: None) -> None:
+    """Move @champion back to the champion before (or to version `to`, which was one), through the same smoke test, and `roll_out`.
 
     Raises SlipwayError when there is none, or when it fails: @champion is untouched.
     """
@@ -130,6 +130,7 @@ def roll_back(settings: Settings, to: str = "") -> None:
         version = choose_previous(settings, client, model, to)
         print(f"{model.name}, back from version {champion} to version {version}")
         outcome = Candidacy(settings, client, model, version, champion).examine(_print_step, judged=False)
+        roll_out(outcome)
         move(client, model, Release(history.ROLLED_BACK, version, champion, holder.by, outcome.verdict))
     print(f"{model.name} version {version} is @{registry.CHAMPION} again")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,11 @@ class Settings:
     python_image: str
     postgres_image: str
     ca_bundle: Path | None
+    context: str  # of kubectl; "": no cluster
+    namespace: str
+    registry: str  # that the cluster pulls from, or ""
+    image_load: list[str]  # the command that brings an image into a cluster without a registry, or []
+    components: list[str]  # of deploy/kubernetes/components
     network: str  # the docker network that this very process is in, or "" outside a container
     scoring: dict[str, str]  # the model server's own settings, by the names of their variables
 
@@ -113,6 +119,11 @@ def load() -> Settings:
         python_image=env.get("PYTHON_IMAGE", "python:3.13-slim-trixie"),
         postgres_image=env.get("POSTGRES_IMAGE", "postgres:17"),
         ca_bundle=Path(ca_bundle) if ca_bundle else None,
+        context=env.get("CONTEXT", ""),
+        namespace=env.get("NAMESPACE") or "slipway",
+        registry=env.get("REGISTRY", "").rstrip("/"),
+        image_load=shlex.split(env.get("IMAGE_LOAD", "")),
+        components=env.get("COMPONENTS", "").split(),
         network=env.get("CONTAINER_NETWORK", ""),
         scoring={f"{SCORING}WORKERS": workers} | {name: value for name, value in env.items() if name.startswith(SCORING) and value},
     )

@@ -1,0 +1,16 @@
+"""Show what a deployment of a model version would change in the cluster of CONTEXT, as kubectl diff does."""
+
+import argparse
+
+from slipway import cluster, errors, settings
+
+
+def main() -> None:
+    """Parse the arguments and compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", nargs="?", default="", help="the version, such as models:/name/3; default: the champion")
+    cluster.diff(settings.load(), parser.parse_args().model)
+
+
+if __name__ == "__main__":
+    errors.exit_cleanly(main)

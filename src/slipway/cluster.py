@@ -1,0 +1,119 @@
+"""What people do with a cluster: deploy a version and test it there, see what runs, what would change, go back, take it away."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from slipway import delivery, folder, listing, registry, release, rendering, serving, shell, smoke
+from slipway.errors import SlipwayError
+from slipway.kubectl import Cluster
+from slipway.rollout import Kubernetes, read_annotations
+
+if TYPE_CHECKING:
+    from slipway.release import Outcome
+    from slipway.settings import Settings
+
+OURS = "app.kubernetes.io/part-of=slipway"
+
+
+def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
+    """Deploy a version (default: the champion) to the cluster of CONTEXT, wait for it, and test its API through the cluster.
+
+    Raises SlipwayError when it does not roll out or fails its test: what was there before is back, or nothing is left.
+    """
+    started = time.monotonic()
+    target = Kubernetes(settings)
+    target.cluster.check()
+    target = Kubernetes(settings, overlay or find_overlay(target))
+    prepared = serving.prepare(settings, uri or f"models:/{folder.load(settings.model_dir).name}@{registry.CHAMPION}", fresh=True)
+    before = target.cluster.get("deployment", target.deployment)
+    target.roll_out(prepared)
+    try:
+        with target.cluster.forwarded(f"deployment/{target.deployment}", 8080) as url:
+            smoke.examine(replace(settings, url=url), prepared)
+    except BaseException:
+        if before:
+            target.undo()
+        else:
+            target.clear()
+        raise
+    print(f"{prepared.model.uri} answers in {settings.context}, namespace {settings.namespace}, after {time.monotonic() - started:.1f} s")
+    return target
+
+
+def roll_back(settings: Settings, to: str = "") -> None:
+    """Roll the cluster back to the champion before (or version `to`), test it there, then move @champion."""
+    target = Kubernetes(settings)
+    target.cluster.check()
+    target = Kubernetes(settings, find_overlay(target))
+
+    def roll_out(outcome: Outcome) -> None:
+        print(f"\n== roll out in {settings.context}", flush=True)
+        target.roll_out(outcome.prepared)
+        try:
+            target.check(outcome.prepared, outcome.case)
+        except SlipwayError:
+            target.undo()
+            raise
+
+    release.roll_back(settings, to, roll_out)
+
+
+def diff(settings: Settings, uri: str = "") -> bool:
+    """Print what a deployment of a version would change in the cluster, as kubectl does; return whether it would anything."""
+    target = Kubernetes(settings)
+    target.cluster.check()
+    prepared = serving.prepare(settings, uri or f"models:/{folder.load(settings.model_dir).name}@{registry.CHAMPION}")
+    tag = serving.build(settings, prepared)
+    image = delivery.deliver(settings, tag) if settings.registry else tag  # it is pushed, as its digest is part of the manifests
+    manifest = rendering.render(settings, prepared, image, find_overlay(target))
+    shell.echo(["kubectl", "--context", settings.context, "--namespace", settings.namespace, "diff", "--filename", str(manifest)])
+    code, printed = target.cluster.ask("diff", "--filename", str(manifest))
+    if code > 1:
+        raise SlipwayError(f"kubectl diff failed: {printed.splitlines()[-1]}", "make deploy_status")
+    print(printed or "nothing would change")
+    return code == 1
+
+
+def undeploy(settings: Settings) -> None:
+    """Delete what was deployed of the folder's model; the namespace and everything else stays."""
+    target = Kubernetes(settings)
+    target.cluster.check()
+    target.clear()
+    print(f"nothing of {target.instance} is left in {settings.context}, namespace {settings.namespace}")
+
+
+def show_status(settings: Settings) -> None:
+    """Print what runs where: model version, image, replicas that are ready, the last rollout.
+
+    Raises SlipwayError when nothing of ours runs in the namespace.
+    """
+    cluster = Cluster(settings)
+    cluster.check()
+    found = cluster.list("deployments", OURS)
+    if not found:
+        raise SlipwayError(f"nothing of Slipway runs in {settings.context}, namespace {settings.namespace}", "make deploy MODEL=…")
+    table = Table(box=None, header_style="bold")
+    for heading in ("deployment", "model", "version", "ready", "image", "last rollout"):
+        table.add_column(heading)
+    for each in found:
+        known, status = read_annotations(each), each.get("status", {})
+        conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
+        rolled = conditions.get("Progressing", {}).get("lastUpdateTime", "")
+        table.add_row(
+            each["metadata"]["name"], known.get("model", ""), known.get("version", ""),
+            f"{status.get('readyReplicas', 0)} of {each['spec']['replicas']}",
+            each["spec"]["template"]["spec"]["containers"][0]["image"], rolled,
+        )  # fmt: skip
+    Console().print(table) if Console().is_terminal else Console(width=listing.WIDTH_OFF_TERMINAL).print(table)
+
+
+def find_overlay(target: Kubernetes) -> str:
+    """Return the overlay by which the model was deployed, or cloud."""
+    found = target.cluster.get("deployment", target.deployment)
+    return read_annotations(found).get("overlay", "cloud") if found else "cloud"

@@ -1,0 +1,83 @@
+"""The manifests of one model version: what a deployment computes, around the ones that are in deploy/kubernetes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from slipway import serving, shell
+from slipway.errors import USAGE, SlipwayError
+from slipway.settings import BUILD, ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from slipway.serving import Prepared
+    from slipway.settings import Settings
+
+MANIFESTS = ROOT / "deploy" / "kubernetes"
+PREFIX = "io.slipway/"  # begins the annotations that say which model it is
+LONGEST = 50  # of a name that gets more appended: 63 is Kubernetes' limit
+
+
+def make_name(model: str) -> str:
+    """Return the name that a model's objects begin with: a DNS label (pure)."""
+    name = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:LONGEST].rstrip("-")
+    return name if re.match("[a-z]", name) else f"m-{name}"
+
+
+def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, place: Path) -> dict[str, Any]:
+    """Return the kustomization of a version: `image` is name:tag or name@digest, `place` the folder that it will lie in."""
+    components = [MANIFESTS / "components" / name for name in settings.components]
+    for path in components:
+        if not (path / "kustomization.yaml").exists():
+            there = ", ".join(sorted(each.name for each in path.parent.iterdir() if each.is_dir()))
+            raise SlipwayError(f"COMPONENTS names {path.name}; there is: {there}", "COMPONENTS='autoscaling ingress'", USAGE)
+    model, name = prepared.model.name or "model", make_name(prepared.model.name or "model")
+    reference, at, digest = image.partition("@")
+    repository, _, tag = reference.rpartition(":") if not at else (reference, "", "")
+    facts = {"model": model, "version": prepared.model.version, "run": prepared.model.run_id, "commit": _find_commit(), "overlay": overlay}
+    variables = {key: value for key, value in settings.scoring.items() if key not in serving.FILES} | {
+        "SCORING_ROOT_PATH": f"/{name},/model"
+    }
+    container = {"name": "model", "env": [{"name": key, "value": value} for key, value in variables.items()]}
+    patch = {
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "model"},
+        "spec": {"template": {"spec": {"containers": [container]}}},
+    }  # fmt: skip
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(MANIFESTS / "overlays" / overlay, place)],
+        "components": [os.path.relpath(path, place) for path in components],
+        "namespace": settings.namespace,
+        "namePrefix": f"{name}-",
+        "images": [{"name": "slipway/model", "newName": repository, **({"digest": digest} if at else {"newTag": tag})}],
+        "labels": [{"pairs": {"app.kubernetes.io/instance": name}, "includeSelectors": True}],
+        "commonAnnotations": {f"{PREFIX}{key}": str(value) for key, value in facts.items() if value},
+        "patches": [{"patch": json.dumps(patch)}],
+    }
+
+
+def render(settings: Settings, prepared: Prepared, image: str, overlay: str) -> Path:
+    """Write a version's manifests below build/k8s, and return the file.
+
+    Raises SlipwayError for a component that is not there, or manifests that kustomize refuses.
+    """
+    place = BUILD / "k8s" / make_name(settings.context or overlay) / make_name(prepared.model.name or "model")
+    place.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(describe(settings, prepared, image, overlay, place), indent=2)
+    (place / "kustomization.yaml").write_text(content, encoding="utf-8")  # JSON is YAML
+    code, printed = shell.ask(["kubectl", "kustomize", str(place)])
+    if code != 0:
+        raise SlipwayError(f"the manifests cannot be rendered: {(printed.splitlines() or ['kubectl is not installed'])[-1]}")
+    manifest = place / "manifest.yaml"
+    manifest.write_text(printed + "\n", encoding="utf-8")
+    return manifest
+
+
+def _find_commit() -> str:
+    code, words = shell.ask(["git", "-C", str(ROOT), "rev-parse", "HEAD"])
+    return words if code == 0 else ""

@@ -1,0 +1,127 @@
+"""Kubernetes as a target: a version rolls out, is tested through the cluster, and goes back when it fails."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from slipway import delivery, folder, rendering, serving, smoke
+from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
+from slipway.kubectl import Cluster
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from slipway.serving import Prepared
+    from slipway.settings import Settings
+    from slipway.smoke import Case
+
+PATIENCE = 180  # s for a rollout
+GLANCE = 3  # s between two looks at what keeps it
+HOPELESS = {
+    "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError",
+    "CreateContainerError",
+}  # fmt: skip
+
+
+class Kubernetes:
+    """One model in one namespace of one cluster."""
+
+    name = "kubernetes"
+
+    def __init__(self, settings: Settings, overlay: str = "cloud") -> None:
+        if not settings.in_docker:
+            raise SlipwayError("a cluster runs images, and RUNTIME=host builds none", "RUNTIME=docker", USAGE)
+        self.settings, self.overlay = settings, overlay
+        self.cluster = Cluster(settings)
+        self.instance = rendering.make_name(folder.load(settings.model_dir).name)
+        self.deployment = f"{self.instance}-model"
+
+    def find_version(self) -> int | None:
+        """Return the version that answers, or None when none does."""
+        found = self.cluster.get("deployment", self.deployment)
+        if not found or not found.get("status", {}).get("availableReplicas"):
+            return None
+        version = read_annotations(found).get("version", "")
+        return int(version) if version.isdigit() else None
+
+    def render(self, prepared: Prepared) -> Path:
+        """Bring the version's image into the cluster, and write its manifests."""
+        image = delivery.deliver(self.settings, serving.build(self.settings, prepared))
+        return rendering.render(self.settings, prepared, image, self.overlay)
+
+    def roll_out(self, prepared: Prepared) -> None:
+        """Have the version answer in all replicas. Raises SlipwayError when it does not: the one before is back, or nothing is left."""
+        manifest = self.render(prepared)
+        before = self.cluster.get("deployment", self.deployment)
+        self.cluster.make_namespace()
+        self.cluster.apply(manifest)
+        try:
+            self._wait(prepared)
+        except BaseException:
+            self._undo(before, manifest)
+            raise
+
+    def check(self, prepared: Prepared, case: Case) -> None:
+        """Put a case to the API through the cluster."""
+        with self.cluster.forwarded(f"deployment/{self.deployment}", 8080) as url:
+            smoke.ask(self.settings, replace(case, url=url))
+            answers = requests.get(f"{url}/readyz", timeout=10).json().get("version")
+        if answers != prepared.model.version:
+            raise SlipwayError(f"version {answers} answers in {self.cluster.context}, not {prepared.model.version}")
+
+    def undo(self) -> None:
+        """Go back to the revision before."""
+        self.cluster.run("rollout", "undo", f"deployment/{self.deployment}")
+        self.cluster.run("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{PATIENCE}s", seconds=PATIENCE + 10)
+
+    def clear(self) -> None:
+        """Delete what was deployed."""
+        kinds = "deployments,services,poddisruptionbudgets,horizontalpodautoscalers,ingresses,networkpolicies,jobs,configmaps"
+        labels = f"app.kubernetes.io/instance={self.instance},app.kubernetes.io/part-of=slipway"
+        self.cluster.run("delete", kinds, "--selector", labels, "--wait", "--timeout", "120s", seconds=150)
+
+    def _wait(self, prepared: Prepared) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            code, words = self.cluster.ask("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{GLANCE}s")
+            if code == 0:
+                return
+            trouble = self._find_trouble(prepared.model.version or "")
+            if trouble or "progress deadline" in words or time.monotonic() > deadline:
+                why = trouble or (words.splitlines() or ["it is not ready"])[-1]
+                raise SlipwayError(f"{prepared.model.uri} does not roll out: {why}", code=MODEL_DID_NOT_LOAD)
+
+    def _find_trouble(self, version: str) -> str:
+        """Return why no pod of a version will ever be ready, or "" while there is hope."""
+        for pod in self.cluster.list("pods", f"app.kubernetes.io/instance={self.instance},app.kubernetes.io/name=slipway-model"):
+            if pod["metadata"].get("annotations", {}).get(f"{rendering.PREFIX}version", "") != version:
+                continue
+            for status in pod.get("status", {}).get("containerStatuses", []):
+                waiting = status.get("state", {}).get("waiting", {})
+                ended = status.get("lastState", {}).get("terminated") or status.get("state", {}).get("terminated") or {}
+                if waiting.get("reason") in HOPELESS or ended.get("exitCode"):
+                    return self._explain(pod["metadata"]["name"], waiting, ended)
+        return ""
+
+    def _explain(self, pod: str, waiting: dict[str, Any], ended: dict[str, Any]) -> str:
+        for which in ("--previous=true", "--previous=false"):
+            code, printed = self.cluster.ask("logs", pod, which, "--tail", "3")
+            if code == 0 and printed.strip():
+                return f"{printed.strip().splitlines()[-1]} (exit code {ended.get('exitCode', '?')})"
+        return f"{waiting.get('reason', 'it ended')}: {waiting.get('message', '')}"
+
+    def _undo(self, before: dict[str, Any] | None, manifest: Path) -> None:
+        if before is None:
+            self.cluster.delete(manifest)
+        else:
+            self.undo()
+
+
+def read_annotations(deployment: dict[str, Any]) -> dict[str, str]:
+    """Return which model a Deployment's pods are: model, version, run, commit."""
+    found = deployment["spec"]["template"]["metadata"].get("annotations", {})
+    return {key.removeprefix(rendering.PREFIX): value for key, value in found.items() if key.startswith(rendering.PREFIX)}
