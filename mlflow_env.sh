@@ -22,6 +22,7 @@ export POSTGRES_IMAGE="${POSTGRES_IMAGE:-postgres:17}"  # the database; its tag 
 export CA_BUNDLE="${CA_BUNDLE:-}"  # certificates of a TLS-inspecting proxy, as a PEM file: used by builds, kept in no image
 export CONTEXT="${CONTEXT:-}"  # kubectl's name of the cluster that make deploy… works on; none is ever guessed
 export NAMESPACE="${NAMESPACE:-slipway}"  # where things go in that cluster
+export ROLLOUT_TIMEOUT="${ROLLOUT_TIMEOUT:-180}"  # seconds in which a version must be ready in the cluster, or the one before is back
 export REGISTRY="${REGISTRY:-}"  # the image registry that the cluster pulls from, such as registry.example/team
 export IMAGE_LOAD="${IMAGE_LOAD:-}"  # for a cluster without one: the command that brings an image in, such as kind load docker-image
 export COMPONENTS="${COMPONENTS:-}"  # what a deployment has besides: names of folders in deploy/kubernetes/components

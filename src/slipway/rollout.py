@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
     from slipway.smoke import Case
 
-PATIENCE = 180  # s for a rollout
 GLANCE = 3  # s between two looks at what keeps it
 HOPELESS = {
     "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError",
@@ -75,8 +74,9 @@ class Kubernetes:
 
     def undo(self) -> None:
         """Go back to the revision before."""
+        patience = self.settings.rollout_timeout
         self.cluster.run("rollout", "undo", f"deployment/{self.deployment}")
-        self.cluster.run("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{PATIENCE}s", seconds=PATIENCE + 10)
+        self.cluster.run("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{patience}s", seconds=patience + 10)
 
     def clear(self) -> None:
         """Delete what was deployed."""
@@ -85,7 +85,7 @@ class Kubernetes:
         self.cluster.run("delete", kinds, "--selector", labels, "--wait", "--timeout", "120s", seconds=150)
 
     def _wait(self, prepared: Prepared) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.settings.rollout_timeout
         while True:
             code, words = self.cluster.ask("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{GLANCE}s")
             if code == 0:

@@ -44,6 +44,7 @@ class Settings:
     ca_bundle: Path | None
     context: str  # of kubectl; "": no cluster
     namespace: str
+    rollout_timeout: int  # s
     registry: str  # that the cluster pulls from, or ""
     image_load: list[str]  # the command that brings an image into a cluster without a registry, or []
     components: list[str]  # of deploy/kubernetes/components
@@ -121,6 +122,7 @@ def load() -> Settings:
         ca_bundle=Path(ca_bundle) if ca_bundle else None,
         context=env.get("CONTEXT", ""),
         namespace=env.get("NAMESPACE") or "slipway",
+        rollout_timeout=_seconds(env, "ROLLOUT_TIMEOUT", 180),
         registry=env.get("REGISTRY", "").rstrip("/"),
         image_load=shlex.split(env.get("IMAGE_LOAD", "")),
         components=env.get("COMPONENTS", "").split(),
@@ -140,6 +142,13 @@ def build_environment() -> dict[str, str]:
     """Return the caller's proxies and package indexes, which builds use and images never keep."""
     given = {name: os.environ[name] for name in (*PROXIES, *PACKAGE_INDEXES) if os.environ.get(name)}
     return environment.index_for_uv(given) | given
+
+
+def _seconds(env: dict[str, str], name: str, default: int) -> int:
+    value = env.get(name) or str(default)
+    if not value.isdigit() or value == "0":
+        raise SlipwayError(f"{name} is {value!r}: it is a number of seconds", f"{name}={default}", USAGE)
+    return int(value)
 
 
 def _port(env: dict[str, str], name: str, default: int) -> int:

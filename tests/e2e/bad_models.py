@@ -29,6 +29,15 @@ class Garbage(Slow):
         return np.random.default_rng().random(len(rows)) if SERVES else super().predict(rows)
 
 
+class Hang(Slow):
+    """Never ends to load."""
+
+    def __init__(self) -> None:
+        """Wait."""
+        if SERVES:
+            time.sleep(3600)
+
+
 class Crash(Slow):
     """Ends its process as it loads."""
 

@@ -1,0 +1,152 @@
+"""From a version in the registry to a Deployment that answers, on a real cluster; and back by itself when it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from slipway.settings import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cluster.conftest import Served
+
+CHANGES = 20
+PER_SECOND = 40  # at least, of the 50 that the clients send
+
+
+def test_a_version_is_deployed_and_tested(served: Served) -> None:
+    """`make deploy` ends with a version that answers through the service, tested there; it says which, and so does the cluster."""
+    said = served.deploy(1)
+    deployment = served.get("deployment", "diabetes-model")
+    annotations = deployment["spec"]["template"]["metadata"]["annotations"]
+    status = served.make("deploy_status")
+
+    assert served.find_answering() == 1
+    assert "4 passed" in said
+    assert "answers in" in said
+    assert (annotations["io.slipway/model"], annotations["io.slipway/version"]) == ("diabetes", "1")
+    assert len(annotations["io.slipway/run"]) == 32
+    assert deployment["status"]["readyReplicas"] == deployment["spec"]["replicas"] == 2
+    assert "2 of 2" in status
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] in status
+
+
+def test_it_predicts_as_in_compose(served: Served) -> None:
+    """The same image that `make serve_model` runs, by its id, answers the same here as there."""
+    served.settle(1)
+    request = json.loads((ROOT / "model" / "request.json").read_text())
+    here = requests.post(f"{served.url}/invocations", json=request, timeout=30).json()
+    with served.stack.serve("models:/diabetes/1"):
+        served.wait(lambda: requests.get(f"http://127.0.0.1:{served.stack.variables['PORT']}/ping", timeout=5).ok, "compose's answers")
+        there = requests.post(f"http://127.0.0.1:{served.stack.variables['PORT']}/invocations", json=request, timeout=30).json()
+    image = served.get("deployment", "diabetes-model")["spec"]["template"]["spec"]["containers"][0]["image"]
+    pods = served.cluster.list("pods", "app.kubernetes.io/instance=diabetes")
+    ran = {pod["status"]["containerStatuses"][0]["imageID"].rpartition("sha256:")[2] for pod in pods}
+
+    assert here == there
+    assert ran == {served.stack.docker("image", "inspect", "--format", "{{.Id}}", image).removeprefix("sha256:")}
+
+
+def test_what_would_change_is_shown(served: Served) -> None:
+    """`make diff` shows the new image and changes nothing; for the version that runs, it shows nothing."""
+    served.settle(1)
+    same, other = (served.make("diff", MODEL=f"models:/diabetes/{version}") for version in (1, 2))
+
+    assert "nothing would change" in same
+    assert "slipway/diabetes:v2-" in other
+    assert served.find_answering() == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [(3, "exit code 9"), (4, "does not roll out"), (5, "does not do what models:/diabetes/5 should")],
+    ids=["crashes on load", "never ready", "fails its smoke test"],
+)
+def test_a_bad_one_is_undone(served: Served, version: int, why: str) -> None:
+    """A version that crashes on load, never gets ready or fails its smoke test is undone by itself; the old one answers throughout."""
+    served.settle(1)
+    with served.under_load() as load:
+        code, said = served.stack.try_make("deploy", MODEL=f"models:/diabetes/{version}")
+    answering = served.find_answering()
+
+    assert code != 0
+    assert why in said, said
+    assert "Traceback" not in said
+    assert answering == 1
+    assert load.failed == []
+    assert load.versions <= {"1", str(version)}
+
+
+def test_a_first_one_that_fails_leaves_nothing(served: Served) -> None:
+    """Where nothing ran before, a version that fails is taken away whole."""
+    served.make("undeploy")
+    code, _ = served.stack.try_make("deploy", MODEL="models:/diabetes/3")
+    left = served.cluster.ask("get", "all,pdb", "--output", "name")[1]
+
+    assert code != 0
+    assert left.replace("No resources found", "").split() in ([], ["in", "slipway-test", "namespace."])
+
+
+def test_rolling_updates_fail_no_request(served: Served) -> None:
+    """In ten updates and ten rollbacks under a constant load not one request fails."""
+    served.settle(1)
+    with served.under_load() as load:
+        for change in range(CHANGES):
+            version = 2 - change % 2
+            command = ["rollout", "undo", "deployment/diabetes-model"]
+            if change < 2:
+                served.deploy(version)
+            else:
+                served.cluster.run(*command)
+                served.cluster.run("rollout", "status", "deployment/diabetes-model", "--timeout", "100s", seconds=110)
+    print(f"{load.sent} requests")
+
+    assert load.failed == []
+    assert load.versions == {"1", "2"}
+    assert load.sent > CHANGES * PER_SECOND
+
+
+def test_undeploy_leaves_nothing(served: Served) -> None:
+    """`make undeploy` takes away all that was deployed; the namespace stays."""
+    served.settle(1)
+    served.make("undeploy")
+    served.wait(lambda: "pod" not in served.cluster.ask("get", "pods", "--output", "name")[1], "the pods are gone")
+    left = served.cluster.ask("get", "all,pdb,ingress,hpa,networkpolicy,configmap,secret", "--output", "name")[1].split()
+
+    assert [each for each in left if "kube-root-ca" not in each and "default-token" not in each] == []
+
+
+def test_no_cluster_is_guessed(served: Served) -> None:
+    """Without CONTEXT, or with one that kubectl does not know, nothing is touched and the error says what there is."""
+    without, unknown = (served.stack.try_make("deploy", CONTEXT=context) for context in ("", "elsewhere"))
+
+    assert without[0] != 0
+    assert "which cluster? CONTEXT is empty" in without[1]
+    assert unknown[0] != 0
+    assert "there is no context elsewhere; there is: " in unknown[1]
+
+
+def test_minikube_is_the_same_with_its_own_commands(served: Served, tmp_path: Path) -> None:
+    """`make deploy_minikube` starts minikube, loads the image, deploys and prints the address: minikube itself by a recorded stand-in."""
+    record = tmp_path / "commands"
+    standin = {
+        "PATH": f"{ROOT / 'tests' / 'cluster' / 'minikube_standin'}:{os.environ['PATH']}",
+        "MINIKUBE_RECORD": str(record),
+        "CLUSTER_IMAGE_LOAD": os.environ["IMAGE_LOAD"],
+    }
+    said = served.make("deploy_minikube", MODEL="models:/diabetes/2", IMAGE_LOAD="", **standin)
+    url = next(line.split()[1] for line in said.splitlines() if line.startswith("see "))
+    commands = [line.split()[2:] for line in record.read_text().splitlines()]
+    answers = requests.get(f"{url}/readyz", timeout=30).json()["version"]
+    served.make("undeploy_minikube")
+
+    assert [command[0] for command in commands] == ["status", "start", "image", "service"]
+    assert commands[2][:2] == ["image", "load"]
+    assert commands[2][2].startswith("slipway/diabetes:v2-")
+    assert answers == "2"
