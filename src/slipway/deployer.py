@@ -1,4 +1,4 @@
-"""The deployer: a service that takes versions to the server on PORT, by request, and whenever @champion moves."""
+"""The deployer: a service that takes versions to its targets, by request, and whenever @champion moves."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from slipway import deployments, folder, guard, history, mutex, registry, release, webhooks
 from slipway.errors import SlipwayError
 from slipway.pipeline import Pipeline
+from slipway.rollout import Kubernetes
 from slipway.settings import STATE
 from slipway.targets import Local
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from slipway.deployments import Deployment
     from slipway.settings import Settings
+    from slipway.targets import Target
 
 RECONCILE = 30  # s between two looks at the alias: events are sent at most once
 AGAIN = 5  # s until a deployment that waits for the tracking server is tried again
@@ -26,6 +28,11 @@ AGAIN = 5  # s until a deployment that waits for the tracking server is tried ag
 def find_home(settings: Settings) -> Path:
     """Return the folder of the deployer on DEPLOYER_PORT: its token, its records, its pictures."""
     return STATE / "deployer" / str(settings.deployer_port)
+
+
+def list_targets(settings: Settings) -> list[Target]:
+    """Return where versions go: this machine, and the cluster of CONTEXT when it is named."""
+    return [Local(settings), *([Kubernetes(settings)] if settings.context else [])]
 
 
 def find_token(settings: Settings) -> Path:
@@ -47,26 +54,28 @@ class Deployer:
         self.pictures = home / "pictures"
         self.pictures.mkdir(exist_ok=True)
         self.store = deployments.Store(home / "deployments.db")
-        self.target = Local(settings)
+        self.targets: dict[str, Target] = {target.name: target for target in list_targets(settings)}
         holder = mutex.Holder("the deployer", f"deployer-{guard.read_or_make(home / 'identity')}")
-        self._pipeline = Pipeline(settings, self.store, self.target, holder, self.pictures)
-        self._wake = threading.Event()
+        self._pipelines = {name: Pipeline(settings, self.store, target, holder, self.pictures) for name, target in self.targets.items()}
+        self._wake = {name: threading.Event() for name in self.targets}
 
     def begin(self, url: str) -> None:
-        """Take up what a kill interrupted; then work, look at the alias, and have MLflow send its events to `url`."""
+        """Take up what a kill interrupted; then work, look at the alias, and have MLflow send its events to `url`, if any."""
         for found in self.store.recover():
             print(f"== {found.model}: interrupted, and taken up again", flush=True)
-        threading.Thread(target=self._work, daemon=True, name="work").start()
+        for target in self.targets:
+            threading.Thread(target=self._work, args=(target,), daemon=True, name=f"work on {target}").start()
         threading.Thread(target=self._look, args=(url,), daemon=True, name="look").start()
 
     def end(self) -> None:
         """Begin no more; what is under way is interrupted, and taken up at the next start."""
-        self._pipeline.halt()
+        for pipeline in self._pipelines.values():
+            pipeline.halt()
 
-    def add(self, version: int, action: str, by: str) -> Deployment:
+    def add(self, version: int, target: str, action: str, by: str) -> Deployment:
         """Have a version deployed; the deployment of it that is under way, when there is one."""
-        found, _ = self.store.add(self.model.name, version, self.target.name, action, by)
-        self._wake.set()
+        found, _ = self.store.add(self.model.name, version, target, action, by)
+        self._wake[target].set()
         return self.store.get(found.id) or found
 
     def find_version(self, uri: str) -> int:
@@ -75,15 +84,15 @@ class Deployer:
         with registry.translated_errors():
             return release.find_version(self.settings, client, self.model, uri)
 
-    def find_deployed(self, version: int) -> Deployment | None:
+    def find_deployed(self, version: int, target: str) -> Deployment | None:
         """Return the deployment by which a version answers and is @champion, or None when it does not."""
-        if self.target.find_version() != version:
+        if self.targets[target].find_version() != version:
             return None
         client = registry.connect(self.settings)
         with registry.translated_errors():
             if registry.find_champion(client, self.model.name) != version:
                 return None
-        return self.store.find_last(self.target.name, version)
+        return self.store.find_last(target, version)
 
     def choose_previous(self, to: int | None) -> int:
         """Return the version that a rollback goes to; raise SlipwayError when there is none."""
@@ -95,17 +104,17 @@ class Deployer:
         """Deploy the version that @champion stands for now."""
         if (event.name, event.alias) != (self.model.name, registry.CHAMPION):
             return {"ignored": f"{self.model.name}@{registry.CHAMPION} is followed, not {event.name}@{event.alias}"}
-        if self.target.find_version() == event.version:
+        behind = [name for name, target in self.targets.items() if target.find_version() != event.version]
+        if not behind:
             return {"ignored": f"version {event.version} answers already"}
-        return self.add(event.version, deployments.FOLLOW, "MLflow's event").show()
+        return {"deployments": [self.add(event.version, name, deployments.FOLLOW, "MLflow's event").show() for name in behind]}
 
     def describe(self) -> dict[str, Any]:
         """Return the champion, what answers, and the releases, as JSON."""
-        answers = self.target.find_version()
         found: dict[str, Any] = {
             "model": self.model.name, "alias": registry.CHAMPION, "metric": self.model.rules.metric, "champion": None, "previous": None,
             "metrics": {}, "releases": [], "error": None,
-            "targets": {self.target.name: {"version": answers, "url": self.settings.api_url}},
+            "targets": {name: {"version": target.find_version(), "url": target.url} for name, target in self.targets.items()},
         }  # fmt: skip
         try:
             client = registry.connect(self.settings)
@@ -123,13 +132,13 @@ class Deployer:
             "releases": [vars(each) for each in releases[::-1]],
         }
 
-    def _work(self) -> None:
+    def _work(self, target: str) -> None:
         while True:
-            self._wake.clear()
-            while found := self.store.begin(self.target.name):
-                if not self._pipeline.run(found):
+            self._wake[target].clear()
+            while found := self.store.begin(target):
+                if not self._pipelines[target].run(found):
                     time.sleep(AGAIN)
-            self._wake.wait()
+            self._wake[target].wait()
 
     def _look(self, url: str) -> None:
         registered = looked = False
@@ -139,7 +148,7 @@ class Deployer:
                 with registry.translated_errors():
                     self._reconcile(registry.find_champion(client, self.model.name), again=not looked)
                     looked = True
-                    if not registered:
+                    if url and not registered:
                         webhooks.register(client, f"slipway-{self.settings.project}", url, self.webhook_secret)
                         registered = True
             except Exception as error:  # noqa: BLE001 -- the next look may see
@@ -148,10 +157,10 @@ class Deployer:
 
     def _reconcile(self, champion: int | None, *, again: bool) -> None:
         """Deploy the champion when another version answers, or none; one that failed a step before only `again`, at a start."""
-        if champion is None or self.target.find_version() == champion:
-            return
-        last = self.store.find_last(self.target.name)
-        failed = last and last.version == champion and any(step.state == "failed" for step in last.steps)
-        if failed and not again:
-            return
-        self.add(champion, deployments.FOLLOW, f"a look at @{registry.CHAMPION}")
+        for name, target in self.targets.items():
+            if champion is None or target.find_version() == champion:
+                continue
+            last = self.store.find_last(name)
+            failed = last and last.version == champion and any(step.state == "failed" for step in last.steps)
+            if again or not failed:
+                self.add(champion, name, deployments.FOLLOW, f"a look at @{registry.CHAMPION}")

@@ -69,10 +69,10 @@ def deploy(wanted: Wanted, deployer: Ours, response: Response) -> dict[str, Any]
     """Deploy a version, through gate and smoke tests. 202: it is under way; 200: it answers already."""
     _check_target(deployer, wanted.target)
     version = deployer.find_version(wanted.model)
-    if found := deployer.find_deployed(version):
+    if found := deployer.find_deployed(version, wanted.target):
         response.status_code = 200
         return found.show()
-    return deployer.add(version, deployments.DEPLOY, "deployment API").show()
+    return deployer.add(version, wanted.target, deployments.DEPLOY, "deployment API").show()
 
 
 @router.post("/rollbacks", status_code=202, dependencies=ALLOWED)
@@ -83,7 +83,7 @@ def roll_back(back: Back, deployer: Ours) -> dict[str, Any]:
         version = deployer.choose_previous(back.to)
     except SlipwayError as error:
         raise Refusal(409, error.message) from None
-    return deployer.add(version, deployments.ROLL_BACK, "deployment API").show()
+    return deployer.add(version, back.target, deployments.ROLL_BACK, "deployment API").show()
 
 
 @router.get("/deployments")
@@ -213,5 +213,5 @@ def _find(deployer: Deployer, deployment: str) -> deployments.Deployment:
 
 
 def _check_target(deployer: Deployer, target: str) -> None:
-    if target != deployer.target.name:
-        raise Refusal(422, f"target is {target!r}; there is: {deployer.target.name}")
+    if target not in deployer.targets:
+        raise Refusal(422, f"target is {target!r}; there is: {', '.join(deployer.targets)}")

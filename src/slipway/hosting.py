@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway import deploying, folder, image, ports, registry, services, shell, trial
-from slipway.deployer import find_home, find_token
+from slipway.deployer import RECONCILE, find_home, find_token
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT, STATE
 from slipway.slot import Slot
@@ -27,6 +27,10 @@ def start(settings: Settings) -> None:
     """
     if settings.network:  # we are in the container
         deploying.serve(settings, "0.0.0.0", f"http://deployer:{settings.deployer_port}{HOOK}")  # noqa: S104 -- published on 127.0.0.1
+    elif settings.in_docker and settings.context:  # it needs this machine's kubectl, which no container has
+        registry.check_reachable(settings)
+        print(f"deploying to {settings.context} too; a moved @{registry.CHAMPION} is found by looking, every {RECONCILE} s")
+        deploying.serve(settings, ports.LOCAL, "")
     elif settings.in_docker:
         _start_container(settings)
     else:

@@ -39,6 +39,11 @@ class Kubernetes:
         self.instance = rendering.make_name(folder.load(settings.model_dir).name)
         self.deployment = f"{self.instance}-model"
 
+    @property
+    def url(self) -> str | None:
+        """Nothing that this machine could open: kubectl port-forward, or an ingress."""
+        return None
+
     def find_version(self) -> int | None:
         """Return the version that answers, or None when none does."""
         found = self.cluster.get("deployment", self.deployment)

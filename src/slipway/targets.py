@@ -20,6 +20,10 @@ class Target(Protocol):
 
     name: str
 
+    @property
+    def url(self) -> str | None:
+        """Where people find it, as far as that is known."""
+
     def find_version(self) -> int | None:
         """Return the version that answers, or None when none does."""
 
@@ -40,6 +44,11 @@ class Local:
 
     def __init__(self, settings: Settings) -> None:
         self._slot = Slot(settings)
+
+    @property
+    def url(self) -> str | None:
+        """The address on this machine."""
+        return f"http://127.0.0.1:{self._slot.settings.port}"
 
     def find_version(self) -> int | None:
         """Return the version that answers, or None when none does."""

@@ -61,11 +61,11 @@ function drawWayBack({ previous, error }) {
 }
 
 function drawTarget(name, { version, url }, champion) {
-  const link = make("a", { href: url }, url);
-  if (version === null) return make("li", { "data-state": "nothing" }, shape("nothing"), make("span", {}, make("b", {}, name), ": nothing answers at ", link));
+  const place = url ? [" at ", make("a", { href: url }, url)] : [];
+  if (version === null) return make("li", { "data-state": "nothing" }, shape("nothing"), make("span", {}, make("b", {}, name), ": nothing answers", ...place));
   const state = champion === null || version === champion ? "answers" : "another";
-  const words = `: version ${version} answers${state === "another" ? `, not the champion, version ${champion},` : ""} at `;
-  return make("li", { "data-state": state }, shape(state), make("span", {}, make("b", {}, name), words, link));
+  const words = `: version ${version} answers${state === "another" ? `, not the champion, version ${champion}${url ? "," : ""}` : ""}`;
+  return make("li", { "data-state": state }, shape(state), make("span", {}, make("b", {}, name), words, ...place));
 }
 
 function drawReleases(releases) {
