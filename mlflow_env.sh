@@ -26,4 +26,10 @@ export ROLLOUT_TIMEOUT="${ROLLOUT_TIMEOUT:-180}"  # seconds in which a version m
 export REGISTRY="${REGISTRY:-}"  # the image registry that the cluster pulls from, such as registry.example/team
 export IMAGE_LOAD="${IMAGE_LOAD:-}"  # for a cluster without one: the command that brings an image in, such as kind load docker-image
 export COMPONENTS="${COMPONENTS:-}"  # what a deployment has besides: names of folders in deploy/kubernetes/components
+export TRACKING_IN_CLUSTER="${TRACKING_IN_CLUSTER:-}"  # the tracking server as the cluster calls it; empty: the exported one, or deploy_tracking's
+export TRACKING_HOST="${TRACKING_HOST:-}"  # the host name that an ingress gives deploy_tracking's MLflow, which has no login; empty: no ingress
+export TRAIN_CPU="${TRAIN_CPU:-1}"  # cores that train_on_kubernetes asks for
+export TRAIN_MEMORY="${TRAIN_MEMORY:-2Gi}"  # memory that it asks for, and does not get more of
+export TRAIN_GPU="${TRAIN_GPU:-}"  # graphics cards: a number of nvidia.com/gpu, or such as amd.com/gpu=1
+export TRAIN_RETRIES="${TRAIN_RETRIES:-2}"  # how often it begins again when a pod was lost; a script that failed is not begun again
 export CONTAINER_NETWORK="${CONTAINER_NETWORK:-}"  # the docker network that the command itself runs in; empty: it runs on this machine

@@ -43,6 +43,10 @@ class Cluster:
         if code != 0:
             raise SlipwayError(f"the cluster {self.context} does not answer: {words.splitlines()[-1]}", "kubectl cluster-info")
 
+    def command(self, *arguments: str) -> list[str]:
+        """Return a kubectl command for this context and namespace, for whoever starts it."""
+        return [*self._kubectl, *arguments]
+
     def ask(self, *arguments: str, words: str | None = None, seconds: float = SECONDS) -> tuple[int, str]:
         """Run kubectl silently; return its exit code and what it printed."""
         return shell.ask([*self._kubectl, *arguments], words=words, seconds=seconds)

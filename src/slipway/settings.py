@@ -48,6 +48,12 @@ class Settings:
     registry: str  # that the cluster pulls from, or ""
     image_load: list[str]  # the command that brings an image into a cluster without a registry, or []
     components: list[str]  # of deploy/kubernetes/components
+    tracking_in_cluster: str  # the tracking server as the cluster calls it, or ""
+    tracking_host: str  # of the ingress to it, or ""
+    train_cpu: str
+    train_memory: str
+    train_gpu: str
+    train_retries: str
     network: str  # the docker network that this very process is in, or "" outside a container
     scoring: dict[str, str]  # the model server's own settings, by the names of their variables
 
@@ -126,6 +132,12 @@ def load() -> Settings:
         registry=env.get("REGISTRY", "").rstrip("/"),
         image_load=shlex.split(env.get("IMAGE_LOAD", "")),
         components=env.get("COMPONENTS", "").split(),
+        tracking_in_cluster=env.get("TRACKING_IN_CLUSTER", "").rstrip("/"),
+        tracking_host=env.get("TRACKING_HOST", ""),
+        train_cpu=env.get("TRAIN_CPU") or "1",
+        train_memory=env.get("TRAIN_MEMORY") or "2Gi",
+        train_gpu=env.get("TRAIN_GPU", ""),
+        train_retries=env.get("TRAIN_RETRIES") or "2",
         network=env.get("CONTAINER_NETWORK", ""),
         scoring={f"{SCORING}WORKERS": workers} | {name: value for name, value in env.items() if name.startswith(SCORING) and value},
     )

@@ -44,7 +44,7 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     model = folder.load(settings.model_dir)
     registry.check_reachable(settings)
     threading.Thread(target=importlib.import_module, args=("mlflow",), daemon=True).start()  # a second, while the script runs
-    arguments = _split(settings.train_args)
+    arguments = split(settings.train_args)
     if kept:
         arguments += ["--kept", str(_kept_file(kept))]
     files_before = set(KEPT.glob("*"))
@@ -55,6 +55,17 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     seconds = time.monotonic() - started
     if code != 0:
         _explain(settings, code, sorted(set(KEPT.glob("*")) - files_before))
+    run, version = conclude(settings, model, session, seconds, kept)
+    if settings.tracking_uri.startswith("http"):
+        print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
+    print(f"next  {settings.make} serve_model MODEL=models:/{version.name}/{version.version}")
+    if kept:
+        _kept_file(kept).unlink()
+    return version
+
+
+def conclude(settings: Settings, model: folder.ModelFolder, session: str, seconds: float, kept: str = "") -> tuple[Run, ModelVersion]:
+    """Register what `train.py` logged and print a table of it; return the run and the version, wherever it was trained."""
     client = registry.connect(settings)
     with registry.translated_errors():
         run, version = register(client, model, TRAIN, session, kept)
@@ -63,12 +74,7 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
         there = ", ".join(sorted(name for name in run.data.metrics if not name.startswith("fold_"))) or "none"
         print(f"warning: model.toml names the metric {model.metric!r}, which train.py did not log; it logged: {there}", file=sys.stderr)
     print(f"trained and logged in {seconds:.1f} s, from {version.description}")
-    if settings.tracking_uri.startswith("http"):
-        print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
-    print(f"next  {settings.make} serve_model MODEL=models:/{version.name}/{version.version}")
-    if kept:
-        _kept_file(kept).unlink()
-    return version
+    return run, version
 
 
 def code_digest(settings: Settings, model: folder.ModelFolder) -> str:
@@ -84,13 +90,24 @@ def run_logging(
     Ctrl-C marks the run, so that it does not look as if it still ran, and is raised on.
     """
     session = uuid.uuid4().hex
-    context = {SESSION_TAG: session, **_source(settings, model, command[0])}
     try:
-        return run_script(settings, model, command, {"MLFLOW_RUN_CONTEXT": json.dumps(context)}, kept=kept, mounts=mounts), session
+        return run_script(settings, model, command, write_context(settings, model, command[0], session), kept=kept, mounts=mounts), session
     except KeyboardInterrupt:
         with suppress(SlipwayError):  # without a server there is no run to mark
-            _end_run(settings, session)
+            end_runs(settings, session)
         raise
+
+
+def write_context(settings: Settings, model: folder.ModelFolder, script: str, session: str) -> dict[str, str]:
+    """Return the variable that has MLflow tag a script's run: with the session, and with where its version comes from."""
+    return {"MLFLOW_RUN_CONTEXT": json.dumps({SESSION_TAG: session, **_source(settings, model, script)})}
+
+
+def write_variables(model: folder.ModelFolder) -> dict[str, str]:
+    """Return what a script of the folder is told wherever it runs: its experiment, who we are, and that we do the talking."""
+    told = {"MLFLOW_EXPERIMENT_NAME": model.name, "LOGNAME": _user()}
+    told |= {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+    return told | {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 
 
 def run_script(  # noqa: PLR0913 -- what a script is given
@@ -106,10 +123,7 @@ def run_script(  # noqa: PLR0913 -- what a script is given
 
     It may write to `kept` alone. `mounts` says where a container finds files of ours, to read only. Returns its exit code.
     """
-    given = {"MLFLOW_EXPERIMENT_NAME": model.name, "LOGNAME": _user()}
-    given |= {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}  # what it would say, we do
-    given |= {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
-    given |= variables or {}
+    given = write_variables(model) | dict(variables or {})
     if settings.in_docker:
         started = image.training_command(settings, model, ["python", *command], given, kept=kept, mounts=mounts)
         try:
@@ -136,6 +150,21 @@ def register(client: MlflowClient, model: folder.ModelFolder, script: str, sessi
     return run, version
 
 
+def split(arguments: str) -> list[str]:
+    """Split TRAIN_ARGS as a shell does."""
+    try:
+        return shlex.split(arguments)
+    except ValueError as error:
+        raise SlipwayError(f"TRAIN_ARGS is {arguments!r}: {error}", "TRAIN_ARGS='--name \"two words\"'", USAGE) from None
+
+
+def end_runs(settings: Settings, session: str) -> None:
+    """Mark the runs of an interrupted training, so that they do not look as if they still ran."""
+    client = registry.connect(settings)
+    for run in registry.find_runs(client, f"tags.`{SESSION_TAG}` = '{session}' and attributes.status = 'RUNNING'"):
+        client.set_terminated(run.info.run_id, "KILLED")
+
+
 def _source(settings: Settings, model: folder.ModelFolder, script: str) -> dict[str, str]:
     """Say where the version comes from, as MLflow's own tags where it has them."""
     commit = shell.ask(["git", "-C", str(ROOT), "rev-parse", "HEAD"])
@@ -149,25 +178,11 @@ def _source(settings: Settings, model: folder.ModelFolder, script: str) -> dict[
     return source | {"slipway.image": image.training_tag(model) if settings.in_docker else "none (host)"}
 
 
-def _split(arguments: str) -> list[str]:
-    try:
-        return shlex.split(arguments)
-    except ValueError as error:
-        raise SlipwayError(f"TRAIN_ARGS is {arguments!r}: {error}", "TRAIN_ARGS='--name \"two words\"'", USAGE) from None
-
-
 def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # an id without a name, as in many a container
         return "unknown"
-
-
-def _end_run(settings: Settings, session: str) -> None:
-    """Mark the run of an interrupted training, so that it does not look as if it still ran."""
-    client = registry.connect(settings)
-    for run in registry.find_runs(client, f"tags.`{SESSION_TAG}` = '{session}' and attributes.status = 'RUNNING'"):
-        client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _explain(settings: Settings, code: int, kept: list[Path]) -> NoReturn:
