@@ -36,8 +36,6 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
             there = ", ".join(sorted(each.name for each in path.parent.iterdir() if each.is_dir()))
             raise SlipwayError(f"COMPONENTS names {path.name}; there is: {there}", "COMPONENTS='autoscaling ingress'", USAGE)
     model, name = prepared.model.name or "model", make_name(prepared.model.name or "model")
-    reference, at, digest = image.partition("@")
-    repository, _, tag = reference.rpartition(":") if not at else (reference, "", "")
     facts = {"model": model, "version": prepared.model.version, "run": prepared.model.run_id, "commit": _find_commit(), "overlay": overlay}
     variables = {key: value for key, value in settings.scoring.items() if key not in serving.FILES} | {
         "SCORING_ROOT_PATH": f"/{name},/model"
@@ -54,7 +52,7 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
         "components": [os.path.relpath(path, place) for path in components],
         "namespace": settings.namespace,
         "namePrefix": f"{name}-",
-        "images": [{"name": "slipway/model", "newName": repository, **({"digest": digest} if at else {"newTag": tag})}],
+        "images": [replace_image("slipway/model", image)],
         "labels": [{"pairs": {"app.kubernetes.io/instance": name}, "includeSelectors": True}],
         "commonAnnotations": {f"{PREFIX}{key}": str(value) for key, value in facts.items() if value},
         "patches": [{"patch": json.dumps(patch)}],
@@ -67,9 +65,25 @@ def render(settings: Settings, prepared: Prepared, image: str, overlay: str) -> 
     Raises SlipwayError for a component that is not there, or manifests that kustomize refuses.
     """
     place = BUILD / "k8s" / make_name(settings.context or overlay) / make_name(prepared.model.name or "model")
+    return write(place, describe(settings, prepared, image, overlay, place))
+
+
+def replace_image(name: str, image: str) -> dict[str, str]:
+    """Return kustomize's entry that puts an image, name:tag or name@digest, in the place of the one in the manifests (pure)."""
+    reference, at, digest = image.partition("@")
+    if at:
+        return {"name": name, "newName": reference, "digest": digest}
+    repository, _, tag = reference.rpartition(":")
+    return {"name": name, "newName": repository, "newTag": tag}
+
+
+def write(place: Path, kustomization: dict[str, Any]) -> Path:
+    """Write a kustomization into a folder, and what it renders to beside it; return that file.
+
+    Raises SlipwayError for manifests that kustomize refuses.
+    """
     place.mkdir(parents=True, exist_ok=True)
-    content = json.dumps(describe(settings, prepared, image, overlay, place), indent=2)
-    (place / "kustomization.yaml").write_text(content, encoding="utf-8")  # JSON is YAML
+    (place / "kustomization.yaml").write_text(json.dumps(kustomization, indent=2), encoding="utf-8")  # JSON is YAML
     code, printed = shell.ask(["kubectl", "kustomize", str(place)])
     if code != 0:
         raise SlipwayError(f"the manifests cannot be rendered: {(printed.splitlines() or ['kubectl is not installed'])[-1]}")
