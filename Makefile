@@ -143,7 +143,7 @@ deploy_status: .venv/host ## Show what runs in the cluster: version, image, repl
 
 .PHONY: test
 test: .venv/dev ## Run the tests that need no Docker: ARGS="-k registry"
-	@$(ENV) $(PYTHON) -m pytest tests/unit tests/repo tests/services tests/contract tests/protocols tests/scoring tests/browser $(ARGS)
+	@$(ENV) $(PYTHON) -m pytest tests/unit tests/repo tests/manifests tests/services tests/contract tests/protocols tests/scoring tests/browser $(ARGS)
 
 .PHONY: test_e2e
 test_e2e: .venv/dev ## Run the tests with real images and services (needs Docker): ARGS="-k backup"
