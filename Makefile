@@ -139,6 +139,18 @@ diff: .venv/host ## Show what a deployment would change: MODEL=… CONTEXT=…
 deploy_status: .venv/host ## Show what runs in the cluster: version, image, replicas, last rollout: CONTEXT=…
 	@$(ENV) $(PYTHON) scripts/deploy_status.py
 
+.PHONY: deploy_tracking
+deploy_tracking: build_base_container ## Deploy MLflow and Postgres to a cluster: CONTEXT=… NAMESPACE=… TRACKING_HOST=…
+	@$(ENV) $(PYTHON) scripts/deploy_tracking.py
+
+.PHONY: undeploy_tracking
+undeploy_tracking: .venv/host ## Take them out again; the data stays, but for DATA=delete: CONTEXT=…
+	@$(ENV) $(PYTHON) scripts/undeploy_tracking.py --data "$$DATA"
+
+.PHONY: train_on_kubernetes
+train_on_kubernetes: .venv/host ## Train as a Job of a cluster: CONTEXT=… TRAIN_ARGS=… TRAIN_GPU=1 JOB=…
+	@$(ENV) $(PYTHON) scripts/train_on_kubernetes.py --job "$$JOB"
+
 ##@ Work on Slipway
 
 .PHONY: test

@@ -165,6 +165,17 @@ def end_runs(settings: Settings, session: str) -> None:
         client.set_terminated(run.info.run_id, "KILLED")
 
 
+def forget_lost(settings: Settings, session: str) -> None:
+    """Keep one version of a training that was begun again: what attempts before the newest registered goes, unless an alias names it."""
+    client = registry.connect(settings)
+    for run in registry.find_runs(client, f"tags.`{SESSION_TAG}` = '{session}'")[1:]:  # newest first
+        if run.info.status == "RUNNING":
+            client.set_terminated(run.info.run_id, "KILLED")
+        for version in registry.find_versions_of_run(client, run.info.run_id):
+            if not client.get_model_version(version.name, version.version).aliases:
+                client.delete_model_version(version.name, version.version)
+
+
 def _source(settings: Settings, model: folder.ModelFolder, script: str) -> dict[str, str]:
     """Say where the version comes from, as MLflow's own tags where it has them."""
     commit = shell.ask(["git", "-C", str(ROOT), "rev-parse", "HEAD"])

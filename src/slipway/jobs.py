@@ -1,0 +1,192 @@
+"""Training as a Job of a cluster: the same image, tags and registration as on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import uuid
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from slipway import attempts, delivery, folder, image, registry, rendering, tracking, training
+from slipway.errors import USAGE, SlipwayError
+from slipway.kubectl import Cluster
+from slipway.settings import BUILD, LOCAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mlflow.entities.model_registry import ModelVersion
+
+    from slipway.settings import Settings
+
+SESSION = f"{rendering.PREFIX}session"  # annotates a Job with what its runs are found by
+QUANTITY = re.compile(r"\d+(\.\d+)?(m|[kMGTPE]i?)?")
+DEVICES = re.compile(r"(?:([\w.-]+/[\w.-]+)=)?(\d+)")
+LONGEST = 40  # of a model's name in that of its Jobs, whose pods get more appended
+
+
+def train(settings: Settings, job: str = "") -> ModelVersion:
+    """Train in the cluster of CONTEXT, show the Job's log, register what it logged, and return the version.
+
+    With `job`, follow one that goes on. Ctrl-C deletes the Job. Raises SlipwayError, with the script's own exit code, when it fails.
+    """
+    if not settings.in_docker:
+        raise SlipwayError("a cluster runs images, and RUNTIME=host builds none", "RUNTIME=docker", USAGE)
+    model, cluster = folder.load(settings.model_dir), Cluster(settings)
+    cluster.check()
+    inside = find_tracking(settings, cluster)
+    with _reached(settings, cluster, inside) as here:
+        registry.check_reachable(here)
+    started = time.monotonic()
+    session = _find_session(cluster, job) if job else uuid.uuid4().hex
+    job = job or _start(settings, cluster, model, inside, session)
+    try:
+        _follow(settings, cluster, job)
+    except KeyboardInterrupt:
+        _stop(settings, cluster, inside, job, session)
+        raise
+    with _reached(settings, cluster, inside) as here:
+        with registry.translated_errors():
+            training.forget_lost(here, session)
+        _, version = training.conclude(here, model, session, time.monotonic() - started)
+    print(f"tracked by {inside}; the Job is {job}, and its log can be read for a while")
+    print(f"next  make deploy MODEL=models:/{version.name}/{version.version} CONTEXT={settings.context} NAMESPACE={settings.namespace}")
+    return version
+
+
+def find_tracking(settings: Settings, cluster: Cluster) -> str:
+    """Return what the cluster calls the tracking server.
+
+    Raises SlipwayError when there is none that it could reach.
+    """
+    address = settings.tracking_in_cluster
+    if not address and urlsplit(settings.external_tracking_uri).hostname not in {None, *LOCAL}:
+        address = settings.external_tracking_uri
+    if address:
+        if urlsplit(address).username or urlsplit(address).password:
+            secret = "kubectl create secret generic slipway-training --from-literal MLFLOW_TRACKING_USERNAME=…"  # noqa: S105 -- how to make one
+            raise SlipwayError("the tracking server's address holds a password, which a Job's manifest must not", secret, USAGE)
+        return address
+    if tracking.is_deployed(cluster):
+        return tracking.find_address(settings)
+    here = f"make deploy_tracking CONTEXT={settings.context} NAMESPACE={settings.namespace}"
+    raise SlipwayError("the cluster has no tracking server to report to", f"{here}; or TRACKING_IN_CLUSTER=http://…")
+
+
+def read_resources(settings: Settings) -> dict[str, dict[str, str]]:
+    """Return what a training asks for, as Kubernetes has it (pure).
+
+    Raises SlipwayError (exit code 2) for a quantity that is none.
+    """
+    for name, value, example in (("TRAIN_CPU", settings.train_cpu, "500m"), ("TRAIN_MEMORY", settings.train_memory, "2Gi")):
+        if not QUANTITY.fullmatch(value):
+            raise SlipwayError(f"{name} is {value!r}: it is a quantity of Kubernetes", f"{name}={example}", USAGE)
+    requests, limits = {"cpu": settings.train_cpu, "memory": settings.train_memory}, {"memory": settings.train_memory}
+    if settings.train_gpu:
+        found = DEVICES.fullmatch(settings.train_gpu)
+        if not found:
+            raise SlipwayError(f"TRAIN_GPU is {settings.train_gpu!r}: it is a number", "TRAIN_GPU=1, or TRAIN_GPU=amd.com/gpu=1", USAGE)
+        limits |= {found[1] or "nvidia.com/gpu": found[2]}
+    return {"requests": requests, "limits": limits}
+
+
+def describe(settings: Settings, job: str, container: dict[str, Any], session: str, place: Path) -> dict[str, Any]:
+    """Return the kustomization of a Job: `container` has image, arguments and environment (pure)."""
+    if not settings.train_retries.isdigit():
+        raise SlipwayError(f"TRAIN_RETRIES is {settings.train_retries!r}: it is a number", "TRAIN_RETRIES=2", USAGE)
+    at = "/spec/template/spec/containers/0"
+    patch = [
+        {"op": "replace", "path": "/metadata/name", "value": job},
+        {"op": "add", "path": "/metadata/annotations", "value": {SESSION: session}},
+        {"op": "replace", "path": "/spec/backoffLimit", "value": int(settings.train_retries)},
+        {"op": "replace", "path": f"{at}/resources", "value": read_resources(settings)},
+        *({"op": "add", "path": f"{at}/{key}", "value": value} for key, value in container.items()),
+    ]
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(rendering.MANIFESTS / "training", place)],
+        "namespace": settings.namespace,
+        "patches": [{"target": {"kind": "Job"}, "patch": json.dumps(patch)}],
+    }
+
+
+def _start(settings: Settings, cluster: Cluster, model: folder.ModelFolder, inside: str, session: str) -> str:
+    """Bring the training image into the cluster and make the Job; return its name."""
+    command = ["python", training.TRAIN, *training.split(settings.train_args)]
+    read_resources(settings)
+    image.build_model(settings, model)
+    variables = training.write_variables(model) | training.write_context(settings, model, training.TRAIN, session)
+    variables |= {"MLFLOW_TRACKING_URI": inside}
+    container = {
+        "image": delivery.deliver(settings, image.training_tag(model)),
+        "command": command,
+        "env": [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()],
+    }
+    job = f"{rendering.make_name(model.name)[:LONGEST].rstrip('-')}-train-{session[:8]}"
+    place = BUILD / "k8s" / rendering.make_name(settings.context) / f"_training-{settings.namespace}" / job
+    manifest = rendering.write(place, describe(settings, job, container, session, place))
+    cluster.make_namespace()
+    print(f"training {model.name} as Job {job} with {model.path.name}/train.py {settings.train_args}".rstrip(), flush=True)
+    cluster.run("create", "--filename", str(manifest))
+    return job
+
+
+def _follow(settings: Settings, cluster: Cluster, job: str) -> None:
+    """Follow a Job until it is done.
+
+    Raises SlipwayError when it fails; a script that failed by itself is not begun again.
+    """
+    try:
+        ending = attempts.Followed(cluster, job).follow()
+    except attempts.LostSightError:
+        raise
+    except SlipwayError:
+        _end(cluster, job)
+        raise
+    if ending.code == 0:
+        return
+    if not ending.lost:
+        _end(cluster, job)
+    if ending.reason == attempts.OUT_OF_MEMORY:
+        raise SlipwayError(f"train.py needed more memory than {settings.train_memory}", "TRAIN_MEMORY=8Gi", ending.code)
+    if ending.lost:
+        again = f"make train_on_kubernetes CONTEXT={settings.context}"
+        raise SlipwayError(f"each attempt of {job} was lost; the last: {ending.reason}", f"{again} TRAIN_RETRIES=5", ending.code)
+    raise SlipwayError(f"train.py ended with exit code {ending.code}; its own words are above", code=ending.code)
+
+
+def _end(cluster: Cluster, job: str) -> None:
+    """Have a Job make no further pods; those that ended stay, with their logs, until its time to live is over."""
+    cluster.ask("patch", "job", job, "--patch", json.dumps({"spec": {"activeDeadlineSeconds": 1}}))
+
+
+def _stop(settings: Settings, cluster: Cluster, inside: str, job: str, session: str) -> None:
+    """Delete an interrupted Job, and mark its runs, once nothing can log to them any more."""
+    with suppress(SlipwayError):
+        cluster.run("delete", "job", job, "--ignore-not-found", "--cascade=foreground", "--wait", "--timeout", "60s", seconds=70)
+        with _reached(settings, cluster, inside) as here:
+            training.end_runs(here, session)
+
+
+def _find_session(cluster: Cluster, job: str) -> str:
+    found = cluster.get("job", job) or {}
+    session = found.get("metadata", {}).get("annotations", {}).get(SESSION)
+    if not session:
+        raise SlipwayError(f"there is no training {job} in {cluster.context}, namespace {cluster.namespace}", "kubectl get jobs")
+    return str(session)
+
+
+@contextmanager
+def _reached(settings: Settings, cluster: Cluster, inside: str) -> Iterator[Settings]:
+    """Yield settings by which this machine reaches the server that the cluster calls `inside`."""
+    if inside != tracking.find_address(settings):
+        yield settings
+        return
+    with tracking.reached(settings, cluster) as here:
+        yield here

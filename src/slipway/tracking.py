@@ -1,0 +1,219 @@
+"""MLflow and its database in a cluster: deployed, checked and taken away; what they keep stays."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from slipway import delivery, image, registry, rendering, rollout, shell
+from slipway.errors import USAGE, SlipwayError
+from slipway.kubectl import Cluster
+from slipway.settings import BUILD, LOCAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from slipway.settings import Settings
+
+MLFLOW, POSTGRES, SECRET = "mlflow", "mlflow-postgres", "tracking"  # the objects' names
+PORT = 5000  # of the service
+PORT_HERE = 5500  # that people are told to forward it to; 5000 is that of make start_mlflow_services
+LABELS = "app.kubernetes.io/component=tracking,app.kubernetes.io/part-of=slipway"
+RUNNING = "deployments,statefulsets,services,ingresses,networkpolicies"
+KEPT = "persistentvolumeclaims,secrets"
+MAJOR = f"{rendering.PREFIX}postgres"  # labels the database's volume with the version that can read it
+API = "/api/2.0/mlflow/experiments/search?max_results=1"
+PATIENCE, MIGRATION = 300, 660  # s for the database, and for MLflow, which may have to migrate it
+RESTARTS = 3  # of a container that will not do better
+
+
+def deploy(settings: Settings) -> None:
+    """Deploy MLflow and Postgres, or the newer images of a newer Slipway; wait until the API answers under every name.
+
+    Raises SlipwayError when they do not come up; then everything is left as it is, to be looked at.
+    """
+    started = time.monotonic()
+    cluster = _connect(settings)
+    _check_major(settings, cluster)
+    manifest = _render(settings)
+    cluster.make_namespace()
+    password = _make_secret(cluster)
+    cluster.apply(manifest)
+    _wait(cluster, f"statefulset/{POSTGRES}", PATIENCE)
+    if password:
+        _set_password(cluster, password)
+    _wait(cluster, f"deployment/{MLFLOW}", MIGRATION)
+    with cluster.forwarded(f"service/{MLFLOW}", PORT) as url:
+        _check_names(settings, url)
+    print(f"MLflow answers in {settings.context}, namespace {settings.namespace}, after {time.monotonic() - started:.0f} s")
+    print(f"there {find_address(settings)}{f', and http://{settings.tracking_host}' if settings.tracking_host else ''}")
+    print(f"here  {' '.join(cluster.command('port-forward', f'service/{MLFLOW}', f'{PORT_HERE}:{PORT}'))}")
+    print(f"      export MLFLOW_TRACKING_URI=http://127.0.0.1:{PORT_HERE}")
+    print(f"next  make train_on_kubernetes CONTEXT={settings.context} NAMESPACE={settings.namespace}")
+
+
+def undeploy(settings: Settings, data: str = "") -> None:
+    """Take MLflow and Postgres away; volumes and Secret stay, unless `data` is `delete`."""
+    if data not in {"", "delete"}:
+        raise SlipwayError(f"DATA is {data!r}: it is delete, or empty", "DATA=delete, when all runs, models and versions may go", USAGE)
+    cluster = _connect(settings)
+    kinds = f"{RUNNING},{KEPT}" if data else RUNNING
+    print(cluster.run("delete", kinds, "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "180s", seconds=200))
+    if data:
+        print(f"nothing of it is left in {settings.context}, namespace {settings.namespace}")
+        return
+    print("the data stays, with the Secret that opens it; make deploy_tracking brings MLflow back, DATA=delete deletes them, too")
+
+
+def is_deployed(cluster: Cluster) -> bool:
+    """Whether there is an MLflow of ours in the namespace."""
+    return cluster.get("deployment", MLFLOW) is not None
+
+
+def find_address(settings: Settings) -> str:
+    """Return what the cluster calls the MLflow of the namespace."""
+    return f"http://{MLFLOW}.{settings.namespace}:{PORT}"
+
+
+@contextmanager
+def reached(settings: Settings, cluster: Cluster) -> Iterator[Settings]:
+    """Yield settings by which this machine reaches the MLflow of the namespace, once that is ready; as long as its pod lives."""
+    _wait(cluster, f"deployment/{MLFLOW}", PATIENCE)
+    with cluster.forwarded(f"service/{MLFLOW}", PORT) as url:
+        here = replace(settings, external_tracking_uri=url)
+        registry.check_reachable(here)
+        yield here
+
+
+def list_names(settings: Settings) -> list[str]:
+    """Return what clients call MLflow: here, by a forwarded port; in the cluster; from outside (pure)."""
+    service = f"{MLFLOW}.{settings.namespace}"
+    names = [*LOCAL, MLFLOW, service, f"{service}.svc", f"{service}.svc.cluster.local"]
+    return [*names, settings.tracking_host] if settings.tracking_host else names
+
+
+def describe(settings: Settings, images: dict[str, str], user: str, place: Path) -> dict[str, Any]:
+    """Return the kustomization: `images` by their names in the manifests, `user` the id of postgres in its own (pure)."""
+    hosts = ",".join(f"{name},{name}:*" for name in list_names(settings))
+    container = {"name": "mlflow", "env": [{"name": "MLFLOW_SERVER_ALLOWED_HOSTS", "value": hosts}]}
+    if settings.tracking_host:  # a page's own POST names its origin
+        origins = ",".join(f"{scheme}://{settings.tracking_host}" for scheme in ("http", "https"))
+        container["env"] += [{"name": "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", "value": origins}]  # type: ignore[operator]
+    deployment = {
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": MLFLOW},
+        "spec": {"template": {"spec": {"containers": [container]}}},
+    }  # fmt: skip
+    ids = {"runAsUser": int(user), "runAsGroup": int(user), "fsGroup": int(user)}
+    database = [{"op": "replace", "path": f"/spec/template/spec/securityContext/{key}", "value": value} for key, value in ids.items()]
+    label = f"/spec/volumeClaimTemplates/0/metadata/labels/{MAJOR.replace('/', '~1')}"
+    database += [{"op": "add", "path": label, "value": settings.postgres_major}]
+    patches: list[dict[str, Any]] = [{"patch": json.dumps(deployment)}]
+    patches += [{"target": {"kind": "StatefulSet", "name": POSTGRES}, "patch": json.dumps(database)}]
+    if settings.tracking_host:
+        host = [{"op": "replace", "path": "/spec/rules/0/host", "value": settings.tracking_host}]
+        patches += [{"target": {"kind": "Ingress", "name": MLFLOW}, "patch": json.dumps(host)}]
+    folder = os.path.relpath(rendering.MANIFESTS / "tracking", place)
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [folder],
+        "components": [f"{folder}/ingress"] if settings.tracking_host else [],
+        "namespace": settings.namespace,
+        "images": [rendering.replace_image(name, tag) for name, tag in images.items()],
+        "patches": patches,
+    }
+
+
+def _connect(settings: Settings) -> Cluster:
+    if not settings.in_docker:
+        raise SlipwayError("a cluster runs images, and RUNTIME=host builds none", "RUNTIME=docker", USAGE)
+    cluster = Cluster(settings)
+    cluster.check()
+    return cluster
+
+
+def _check_major(settings: Settings, cluster: Cluster) -> None:
+    found = cluster.get("persistentvolumeclaim", f"data-{POSTGRES}-0") or {}
+    major = found.get("metadata", {}).get("labels", {}).get(MAJOR, settings.postgres_major)
+    if major != settings.postgres_major:
+        wrong = f"the data there is that of PostgreSQL {major}, and {settings.postgres_image} cannot read it"
+        raise SlipwayError(wrong, f"POSTGRES_IMAGE=postgres:{major}")
+
+
+def _render(settings: Settings) -> Path:
+    mlflow = image.build_service(settings, "mlflow")
+    postgres = settings.postgres_image
+    if not image.exists(postgres):
+        shell.run(["docker", "pull", postgres])
+    code, user = shell.ask(["docker", "run", "--rm", "--entrypoint", "id", postgres, "-u", "postgres"])
+    if code != 0 or not user.isdigit():
+        raise SlipwayError(f"{postgres} has no user postgres: {user}", "an image made like the official one: POSTGRES_IMAGE=postgres:17")
+    images = {"slipway/mlflow": delivery.deliver(settings, mlflow), "postgres": delivery.deliver(settings, postgres)}
+    place = BUILD / "k8s" / rendering.make_name(settings.context) / f"_tracking-{settings.namespace}"  # no model's name begins so
+    return rendering.write(place, describe(settings, images, user, place))
+
+
+def _make_secret(cluster: Cluster) -> str:
+    """Make the Secret unless it is there; return the new password, or "" when it was."""
+    if cluster.get("secret", SECRET):
+        return ""
+    password, key = secrets.token_hex(24), base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    labels = dict(pair.split("=") for pair in LABELS.split(","))
+    secret = {
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "labels": labels},
+        "stringData": {"postgres-password": password, "webhook-key": key},
+    }  # fmt: skip
+    cluster.run("create", "--filename", "-", words=json.dumps(secret))
+    return password
+
+
+def _set_password(cluster: Cluster, password: str) -> None:
+    """Give the database's user the password of a new Secret: the volume may be older, and its Secret gone."""
+    command = ["exec", "--stdin", f"{POSTGRES}-0", "--", "psql", "--username=mlflow", "--dbname=mlflow", "--quiet"]
+    code, words = cluster.ask(*command, words=f"ALTER USER mlflow PASSWORD '{password}'\n")
+    if code != 0:
+        raise SlipwayError(f"Postgres did not take the password of the new Secret: {words}")
+
+
+def _wait(cluster: Cluster, what: str, patience: int) -> None:
+    deadline = time.monotonic() + patience
+    name = what.split("/")[1]
+    while True:
+        code, words = cluster.ask("rollout", "status", what, "--timeout", f"{rollout.GLANCE}s")
+        if code == 0:
+            return
+        trouble = _find_trouble(cluster, name)
+        if trouble or time.monotonic() > deadline:
+            why = trouble or (words.splitlines() or ["it is not ready"])[-1]
+            raise SlipwayError(f"{what} does not come up: {why}", " ".join(cluster.command("describe", "pods", "--selector", LABELS)))
+
+
+def _find_trouble(cluster: Cluster, name: str) -> str:
+    """Return why a pod will never be ready, or "" while there is hope."""
+    for pod in cluster.list("pods", f"app.kubernetes.io/name={name}"):
+        for status in pod.get("status", {}).get("containerStatuses", []):
+            waiting = status.get("state", {}).get("waiting", {})
+            if waiting.get("reason") in rollout.HOPELESS - {"CrashLoopBackOff"}:
+                return f"{waiting['reason']}: {waiting.get('message', '')}"
+            if status["restartCount"] >= RESTARTS:
+                code, printed = cluster.ask("logs", pod["metadata"]["name"], "--previous", "--tail", "10")
+                last = "\n    ".join(printed.splitlines()) if code == 0 else "its log is gone"
+                return f"it was restarted {status['restartCount']} times; its last words:\n    {last}"
+    return ""
+
+
+def _check_names(settings: Settings, url: str) -> None:
+    for name in list_names(settings):
+        host = name if name == settings.tracking_host else f"{name}:{PORT}"
+        answer = requests.get(f"{url}{API}", headers={"Host": host}, timeout=30)
+        if not answer.ok:
+            raise SlipwayError(f"MLflow answers {answer.status_code} to clients that call it {host}", "kubectl logs deployment/mlflow")
