@@ -8,7 +8,7 @@ import os
 import secrets
 import time
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -31,9 +31,19 @@ LABELS = "app.kubernetes.io/component=tracking,app.kubernetes.io/part-of=slipway
 RUNNING = "deployments,statefulsets,services,ingresses,networkpolicies"
 KEPT = "persistentvolumeclaims,secrets"
 MAJOR = f"{rendering.PREFIX}postgres"  # labels the database's volume with the version that can read it
+OPENED_BY = f"{rendering.PREFIX}secret"  # annotates MLflow's pod with the id of the Secret: a new one makes a new pod
 API = "/api/2.0/mlflow/experiments/search?max_results=1"
 PATIENCE, MIGRATION = 300, 660  # s for the database, and for MLflow, which may have to migrate it
 RESTARTS = 3  # of a container that will not do better
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a deployment finds out: images by their names in the manifests, the id of the user postgres, that of the Secret."""
+
+    images: dict[str, str]
+    user: int
+    secret: str
 
 
 def deploy(settings: Settings) -> None:
@@ -44,10 +54,12 @@ def deploy(settings: Settings) -> None:
     started = time.monotonic()
     cluster = _connect(settings)
     _check_major(settings, cluster)
-    manifest = _render(settings)
+    images = _deliver(settings)
     cluster.make_namespace()
     password = _make_secret(cluster)
-    cluster.apply(manifest)
+    place = BUILD / "k8s" / rendering.make_name(settings.context) / f"_tracking-{settings.namespace}"  # no model's name begins so
+    facts = Facts(images, _find_user(settings.postgres_image), (cluster.get("secret", SECRET) or {})["metadata"]["uid"])
+    cluster.apply(rendering.write(place, describe(settings, facts, place)))
     _wait(cluster, f"statefulset/{POSTGRES}", PATIENCE)
     if password:
         _set_password(cluster, password)
@@ -101,8 +113,8 @@ def list_names(settings: Settings) -> list[str]:
     return [*names, settings.tracking_host] if settings.tracking_host else names
 
 
-def describe(settings: Settings, images: dict[str, str], user: str, place: Path) -> dict[str, Any]:
-    """Return the kustomization: `images` by their names in the manifests, `user` the id of postgres in its own (pure)."""
+def describe(settings: Settings, facts: Facts, place: Path) -> dict[str, Any]:
+    """Return the kustomization, that will lie in `place` (pure)."""
     hosts = ",".join(f"{name},{name}:*" for name in list_names(settings))
     container = {"name": "mlflow", "env": [{"name": "MLFLOW_SERVER_ALLOWED_HOSTS", "value": hosts}]}
     if settings.tracking_host:  # a page's own POST names its origin
@@ -110,10 +122,12 @@ def describe(settings: Settings, images: dict[str, str], user: str, place: Path)
         container["env"] += [{"name": "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", "value": origins}]  # type: ignore[operator]
     deployment = {
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": MLFLOW},
-        "spec": {"template": {"spec": {"containers": [container]}}},
+        "spec": {"template": {"metadata": {"annotations": {OPENED_BY: facts.secret}}, "spec": {"containers": [container]}}},
     }  # fmt: skip
-    ids = {"runAsUser": int(user), "runAsGroup": int(user), "fsGroup": int(user)}
-    database = [{"op": "replace", "path": f"/spec/template/spec/securityContext/{key}", "value": value} for key, value in ids.items()]
+    context = "/spec/template/spec/securityContext"
+    database: list[dict[str, Any]] = [
+        {"op": "replace", "path": f"{context}/{key}", "value": facts.user} for key in ("runAsUser", "runAsGroup", "fsGroup")
+    ]
     label = f"/spec/volumeClaimTemplates/0/metadata/labels/{MAJOR.replace('/', '~1')}"
     database += [{"op": "add", "path": label, "value": settings.postgres_major}]
     patches: list[dict[str, Any]] = [{"patch": json.dumps(deployment)}]
@@ -128,7 +142,7 @@ def describe(settings: Settings, images: dict[str, str], user: str, place: Path)
         "resources": [folder],
         "components": [f"{folder}/ingress"] if settings.tracking_host else [],
         "namespace": settings.namespace,
-        "images": [rendering.replace_image(name, tag) for name, tag in images.items()],
+        "images": [rendering.replace_image(name, tag) for name, tag in facts.images.items()],
         "patches": patches,
     }
 
@@ -149,17 +163,20 @@ def _check_major(settings: Settings, cluster: Cluster) -> None:
         raise SlipwayError(wrong, f"POSTGRES_IMAGE=postgres:{major}")
 
 
-def _render(settings: Settings) -> Path:
+def _deliver(settings: Settings) -> dict[str, str]:
+    """Bring the images into the cluster; return how manifests name them, by the names that they have in ours."""
     mlflow = image.build_service(settings, "mlflow")
-    postgres = settings.postgres_image
-    if not image.exists(postgres):
-        shell.run(["docker", "pull", postgres])
+    if not image.exists(settings.postgres_image):
+        shell.run(["docker", "pull", settings.postgres_image])
+    return {"slipway/mlflow": delivery.deliver(settings, mlflow), "postgres": delivery.deliver(settings, settings.postgres_image)}
+
+
+def _find_user(postgres: str) -> int:
+    """Return the id of the user postgres in its image: Debian's and Alpine's differ."""
     code, user = shell.ask(["docker", "run", "--rm", "--entrypoint", "id", postgres, "-u", "postgres"])
     if code != 0 or not user.isdigit():
         raise SlipwayError(f"{postgres} has no user postgres: {user}", "an image made like the official one: POSTGRES_IMAGE=postgres:17")
-    images = {"slipway/mlflow": delivery.deliver(settings, mlflow), "postgres": delivery.deliver(settings, postgres)}
-    place = BUILD / "k8s" / rendering.make_name(settings.context) / f"_tracking-{settings.namespace}"  # no model's name begins so
-    return rendering.write(place, describe(settings, images, user, place))
+    return int(user)
 
 
 def _make_secret(cluster: Cluster) -> str:
