@@ -48,7 +48,18 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
     try:
         _follow(settings, cluster, job)
     except KeyboardInterrupt:
-        _stop(settings, cluster, inside, job, session)
+        arguments = ("delete", "job", job, "--ignore-not-found", "--cascade=foreground", "--wait", "--timeout", "60s")
+        with suppress(SlipwayError):
+            cluster.run(*arguments, seconds=70)  # only then can nothing log to its run any more
+            _end_runs(settings, cluster, inside, session)
+        raise
+    except attempts.LostSightError:
+        raise
+    except SlipwayError:
+        # No further pods. Those that ended stay, with their logs, until their time to live is over.
+        cluster.ask("patch", "job", job, "--patch", json.dumps({"spec": {"activeDeadlineSeconds": 1}}))
+        with suppress(SlipwayError):
+            _end_runs(settings, cluster, inside, session)
         raise
     with _reached(settings, cluster, inside) as here:
         with registry.translated_errors():
@@ -138,40 +149,20 @@ def _start(settings: Settings, cluster: Cluster, model: folder.ModelFolder, insi
 
 
 def _follow(settings: Settings, cluster: Cluster, job: str) -> None:
-    """Follow a Job until it is done.
-
-    Raises SlipwayError when it fails; a script that failed by itself is not begun again.
-    """
-    try:
-        ending = attempts.Followed(cluster, job).follow()
-    except attempts.LostSightError:
-        raise
-    except SlipwayError:
-        _end(cluster, job)
-        raise
-    if ending.code == 0:
-        return
-    if not ending.lost:
-        _end(cluster, job)
+    """Follow a Job until it is done. Raises SlipwayError when it fails."""
+    ending = attempts.Followed(cluster, job).follow()
     if ending.reason == attempts.OUT_OF_MEMORY:
         raise SlipwayError(f"train.py needed more memory than {settings.train_memory}", "TRAIN_MEMORY=8Gi", ending.code)
     if ending.lost:
         again = f"make train_on_kubernetes CONTEXT={settings.context}"
         raise SlipwayError(f"each attempt of {job} was lost; the last: {ending.reason}", f"{again} TRAIN_RETRIES=5", ending.code)
-    raise SlipwayError(f"train.py ended with exit code {ending.code}; its own words are above", code=ending.code)
+    if ending.code != 0:
+        raise SlipwayError(f"train.py ended with exit code {ending.code}; its own words are above", code=ending.code)
 
 
-def _end(cluster: Cluster, job: str) -> None:
-    """Have a Job make no further pods; those that ended stay, with their logs, until its time to live is over."""
-    cluster.ask("patch", "job", job, "--patch", json.dumps({"spec": {"activeDeadlineSeconds": 1}}))
-
-
-def _stop(settings: Settings, cluster: Cluster, inside: str, job: str, session: str) -> None:
-    """Delete an interrupted Job, and mark its runs, once nothing can log to them any more."""
-    with suppress(SlipwayError):
-        cluster.run("delete", "job", job, "--ignore-not-found", "--cascade=foreground", "--wait", "--timeout", "60s", seconds=70)
-        with _reached(settings, cluster, inside) as here:
-            training.end_runs(here, session)
+def _end_runs(settings: Settings, cluster: Cluster, inside: str, session: str) -> None:
+    with _reached(settings, cluster, inside) as here:
+        training.end_runs(here, session)
 
 
 def _find_session(cluster: Cluster, job: str) -> str:

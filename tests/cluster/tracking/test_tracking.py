@@ -38,8 +38,9 @@ def is_there(tracked: Tracked) -> bool:
 def test_it_answers_under_every_name(tracked: Tracked) -> None:
     """A pod of the cluster reaches the API by the service's names; a name that is nobody's is refused."""
     names = [*tracking.list_names(tracked.settings)[2:], "mlflow.elsewhere"]
-    code = "import sys, urllib.request\nprint(urllib.request.urlopen(urllib.request.Request(sys.argv[1], headers=dict(Host=sys.argv[2]))).status)"
-    service = f"http://{tracked.settings.namespace and tracking.MLFLOW}:5000{tracking.API}"
+    request = "urllib.request.Request(sys.argv[1], headers=dict(Host=sys.argv[2]))"
+    code = f"import sys, urllib.request\nprint(urllib.request.urlopen({request}).status)"
+    service = f"http://{tracking.MLFLOW}:{tracking.PORT}{tracking.API}"
     pod = tracked.find_pod(MLFLOW)["metadata"]["name"]
     answers = {name: tracked.cluster.ask("exec", pod, "--", "python", "-c", code, service, f"{name}:5000")[1] for name in names}
 
