@@ -147,6 +147,14 @@ deploy_tracking: build_base_container ## Deploy MLflow and Postgres to a cluster
 undeploy_tracking: .venv/host ## Take them out again; the data stays, but for DATA=delete: CONTEXT=…
 	@$(ENV) $(PYTHON) scripts/undeploy_tracking.py --data "$$DATA"
 
+.PHONY: backup_tracking
+backup_tracking: .venv/host ## Write an archive of what MLflow keeps in a cluster: CONTEXT=… NAMESPACE=…
+	@$(ENV) $(PYTHON) scripts/backup_tracking.py
+
+.PHONY: restore_tracking
+restore_tracking: .venv/host ## Restore one into an empty MLflow there: BACKUP=backups/….tar.gz CONTEXT=…
+	@$(ENV) $(PYTHON) scripts/restore_tracking.py "$$BACKUP"
+
 .PHONY: train_on_kubernetes
 train_on_kubernetes: .venv/host ## Train as a Job of a cluster: CONTEXT=… TRAIN_ARGS=… TRAIN_GPU=1 JOB=…
 	@$(ENV) $(PYTHON) scripts/train_on_kubernetes.py --job "$$JOB"

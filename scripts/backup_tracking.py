@@ -1,0 +1,15 @@
+"""Write all that the tracking server in the cluster of CONTEXT keeps to one dated archive in BACKUP_DIR; it goes on meanwhile."""
+
+import argparse
+
+from slipway import errors, settings, tracking_data
+
+
+def main() -> None:
+    """Take no arguments, and back up."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    tracking_data.backup(settings.load())
+
+
+if __name__ == "__main__":
+    errors.exit_cleanly(main)

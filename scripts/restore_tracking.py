@@ -1,0 +1,16 @@
+"""Verify an archive of make backup or make backup_tracking, and restore it into an empty tracking server in the cluster of CONTEXT."""
+
+import argparse
+
+from slipway import errors, settings, tracking_data
+
+
+def main() -> None:
+    """Parse the arguments and restore."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("backup", nargs="?", default="", help="the archive; without it, those in BACKUP_DIR are listed")
+    tracking_data.restore(settings.load(), parser.parse_args().backup)
+
+
+if __name__ == "__main__":
+    errors.exit_cleanly(main)
