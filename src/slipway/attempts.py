@@ -60,8 +60,8 @@ def describe_wait(pod: dict[str, Any]) -> str:
             return f"no node takes it yet: {condition.get('message', '')}"
     for container in status.get("containerStatuses", []):
         waiting = container.get("state", {}).get("waiting")
-        if waiting and waiting.get("reason") in rollout.HOPELESS:
-            raise SlipwayError(f"it cannot start: {waiting['reason']}: {waiting.get('message', '')}")
+        if waiting and waiting.get("reason") in rollout.HOPELESS - {"ErrImagePull"}:  # which is tried once more
+            raise SlipwayError(f"it cannot start: {waiting['reason']}: {waiting.get('message', '')}", "check REGISTRY or IMAGE_LOAD")
         if waiting:
             return f"its container is made ({waiting.get('reason', '')})"
     return "" if status.get("containerStatuses") else "it waits for a node"

@@ -8,6 +8,7 @@ import re
 import time
 import uuid
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -176,7 +177,7 @@ def _find_session(cluster: Cluster, job: str) -> str:
 @contextmanager
 def _reached(settings: Settings, cluster: Cluster, inside: str) -> Iterator[Settings]:
     """Yield settings by which this machine reaches the server that the cluster calls `inside`."""
-    if inside != tracking.find_address(settings):
+    if urlsplit(inside).hostname not in tracking.list_names(replace(settings, tracking_host="")):
         yield settings
         return
     with tracking.reached(settings, cluster) as here:

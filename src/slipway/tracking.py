@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from slipway import delivery, image, registry, rendering, rollout, shell
+from slipway import attempts, delivery, image, registry, rendering, rollout, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubectl import Cluster
 from slipway.settings import BUILD, LOCAL
@@ -91,6 +91,13 @@ def is_deployed(cluster: Cluster) -> bool:
     return cluster.get("deployment", MLFLOW) is not None
 
 
+def check_deployed(cluster: Cluster) -> None:
+    """Raise SlipwayError when there is none."""
+    if not is_deployed(cluster):
+        here = f"CONTEXT={cluster.context} NAMESPACE={cluster.namespace}"
+        raise SlipwayError(f"there is no MLflow in {cluster.context}, namespace {cluster.namespace}", f"make deploy_tracking {here}")
+
+
 def find_address(settings: Settings) -> str:
     """Return what the cluster calls the MLflow of the namespace."""
     return f"http://{MLFLOW}.{settings.namespace}:{PORT}"
@@ -99,6 +106,7 @@ def find_address(settings: Settings) -> str:
 @contextmanager
 def reached(settings: Settings, cluster: Cluster) -> Iterator[Settings]:
     """Yield settings by which this machine reaches the MLflow of the namespace, once that is ready; as long as its pod lives."""
+    check_deployed(cluster)
     _wait(cluster, f"deployment/{MLFLOW}", PATIENCE)
     with cluster.forwarded(f"service/{MLFLOW}", PORT) as url:
         here = replace(settings, external_tracking_uri=url)
@@ -204,13 +212,17 @@ def _set_password(cluster: Cluster, password: str) -> None:
 def _wait(cluster: Cluster, what: str, patience: int) -> None:
     deadline = time.monotonic() + patience
     name = what.split("/")[1]
+    code, words = cluster.ask("rollout", "status", what, "--watch=false")
+    if code == 0 and "successfully rolled out" not in words and "complete" not in words:
+        print(f"waiting for {what}", flush=True)
     while True:
         code, words = cluster.ask("rollout", "status", what, "--timeout", f"{rollout.GLANCE}s")
         if code == 0:
             return
         trouble = _find_trouble(cluster, name)
         if trouble or time.monotonic() > deadline:
-            why = trouble or (words.splitlines() or ["it is not ready"])[-1]
+            waits = [attempts.describe_wait(pod) for pod in cluster.list("pods", f"app.kubernetes.io/name={name}")]
+            why = trouble or "; ".join(filter(None, waits)) or (words.splitlines() or ["it is not ready"])[-1]
             raise SlipwayError(f"{what} does not come up: {why}", " ".join(cluster.command("describe", "pods", "--selector", LABELS)))
 
 

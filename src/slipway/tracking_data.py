@@ -84,11 +84,7 @@ def restore(settings: Settings, name: str) -> None:
 def _connect(settings: Settings) -> Cluster:
     cluster = Cluster(settings)
     cluster.check()
-    if not tracking.is_deployed(cluster):
-        here = f"CONTEXT={settings.context} NAMESPACE={settings.namespace}"
-        raise SlipwayError(
-            f"there is no tracking server in {settings.context}, namespace {settings.namespace}", f"make deploy_tracking {here}"
-        )
+    tracking.check_deployed(cluster)
     return cluster
 
 

@@ -1,0 +1,48 @@
+"""A training that was begun again in a cluster, in a real registry: one version is left of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import mlflow
+
+from slipway import registry, training
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlflow import MlflowClient
+
+    from slipway.settings import Settings
+
+NAME = "begun-again"
+
+
+def attempt(client: MlflowClient, folder: Path, session: str, *, ended: bool) -> tuple[str, str]:
+    """Log a run that registered a version, as an attempt does; return the run's id and the version's number."""
+    with mlflow.start_run(tags={training.SESSION_TAG: session}) as run:
+        mlflow.log_artifact(str(folder / "model.txt"), "model")
+        version = client.create_model_version(NAME, f"runs:/{run.info.run_id}/model", run.info.run_id)
+    if not ended:
+        client.update_run(run.info.run_id, "RUNNING")
+    return run.info.run_id, str(version.version)
+
+
+def test_what_lost_attempts_registered_goes(served_settings: Settings, tmp_path: Path) -> None:
+    """Of a training's versions the newest run's is left, and one with an alias; another training's are not touched."""
+    client = registry.connect(served_settings)
+    (tmp_path / "model.txt").write_text("a model")
+    client.create_registered_model(NAME)
+    mlflow.set_experiment("attempts")
+    _, other = attempt(client, tmp_path, "another", ended=True)
+    lost, gone = attempt(client, tmp_path, "mine", ended=False)
+    _, named = attempt(client, tmp_path, "mine", ended=True)
+    last, kept = attempt(client, tmp_path, "mine", ended=True)
+    client.set_registered_model_alias(NAME, "champion", named)
+    training.forget_lost(served_settings, "mine")
+    left = {str(number) for number in registry.find_versions(client, NAME)}
+
+    assert left == {other, named, kept}
+    assert gone not in left
+    assert client.get_run(lost).info.status == "KILLED"
+    assert client.get_run(last).info.status == "FINISHED"
