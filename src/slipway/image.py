@@ -37,7 +37,7 @@ def build_base(settings: Settings) -> None:
     content = folder.digest([ROOT / "base_container", ROOT / "requirements" / "setup.txt"], settings.python_image)
     options = _options("--build-arg", {"PYTHON_IMAGE": settings.python_image}) + _options("--label", {LABEL: content})
     for target, tag in (("build", f"{BASE}-build"), ("run", BASE)):
-        if _label(tag, LABEL) != content:
+        if read_label(tag, LABEL) != content:
             _build(settings, ROOT / "base_container" / "Dockerfile", target, tag, options)
     print(f"ready {BASE}, {size(BASE)}")
 
@@ -187,7 +187,8 @@ def _base_id() -> str:
     return words
 
 
-def _label(tag: str, name: str) -> str | None:
+def read_label(tag: str, name: str) -> str | None:
+    """Return a label of an image, or None when the engine has no such image."""
     code, words = shell.ask(["docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{name}"}}}}', tag])
     return words if code == 0 else None
 

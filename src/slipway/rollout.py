@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from slipway.smoke import Case
 
 GLANCE = 3  # s between two looks at what keeps it
+KINDS = ("deployments", "services", "poddisruptionbudgets", "horizontalpodautoscalers", "ingresses", "networkpolicies", "configmaps")
+OPTIONAL = (  # where the cluster knows them
+    "httproutes.gateway.networking.k8s.io", "inferenceservices.serving.kserve.io", "servicemonitors.monitoring.coreos.com",
+)  # fmt: skip
 HOPELESS = {
     "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError",
     "CreateContainerError",
@@ -85,7 +89,8 @@ class Kubernetes:
 
     def clear(self) -> None:
         """Delete what was deployed."""
-        kinds = "deployments,services,poddisruptionbudgets,horizontalpodautoscalers,ingresses,networkpolicies,jobs,configmaps"
+        known = self.cluster.ask("api-resources", "--output", "name")[1].split()
+        kinds = ",".join([*KINDS, *(kind for kind in OPTIONAL if kind in known)])
         labels = f"app.kubernetes.io/instance={self.instance},app.kubernetes.io/part-of=slipway"
         self.cluster.run("delete", kinds, "--selector", labels, "--wait", "--timeout", "120s", seconds=150)
 
@@ -113,11 +118,12 @@ class Kubernetes:
         return ""
 
     def _explain(self, pod: str, waiting: dict[str, Any], ended: dict[str, Any]) -> str:
+        why = f"it ended with exit code {ended['exitCode']}" if ended else f"{waiting.get('reason')}: {waiting.get('message', '')}"
         for which in ("--previous=true", "--previous=false"):
             code, printed = self.cluster.ask("logs", pod, which, "--tail", "3")
             if code == 0 and printed.strip():
-                return f"{printed.strip().splitlines()[-1]} (exit code {ended.get('exitCode', '?')})"
-        return f"{waiting.get('reason', 'it ended')}: {waiting.get('message', '')}"
+                return f"{printed.strip().splitlines()[-1]} ({why})"
+        return why
 
     def _undo(self, before: dict[str, Any] | None, manifest: Path) -> None:
         if before is None:
