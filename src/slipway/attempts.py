@@ -45,7 +45,7 @@ def read_ending(pod: dict[str, Any]) -> Ending | None:
             code, reason = int(ended.get("exitCode", 1)), ended.get("reason", "")
             return Ending(code, reason, lost=code > BY_SIGNAL and reason != OUT_OF_MEMORY)
     if status.get("phase") in {"Failed", "Unknown"}:
-        return Ending(1, status.get("reason") or status.get("message") or "its node is gone", lost=True)
+        return Ending(1, status.get("reason") or status.get("message") or "its end was not seen", lost=True)
     return None
 
 

@@ -49,9 +49,9 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
     try:
         _follow(settings, cluster, job)
     except KeyboardInterrupt:
-        arguments = ("delete", "job", job, "--ignore-not-found", "--cascade=foreground", "--wait", "--timeout", "60s")
-        with suppress(SlipwayError):
-            cluster.run(*arguments, seconds=70)  # only then can nothing log to its run any more
+        with suppress(SlipwayError):  # its pods are waited for: only then can nothing log to its run any more
+            cluster.run("delete", "job", job, "--ignore-not-found")
+            cluster.run("delete", "pods", "--selector", f"job-name={job}", "--grace-period=1", "--wait", "--timeout=60s", seconds=70)
             _end_runs(settings, cluster, inside, session)
         raise
     except attempts.LostSightError:

@@ -38,7 +38,7 @@ def ended(code: int, reason: str = "Error", name: str = "one") -> Status:
         (ended(137, "OOMKilled"), Ending(137, "OOMKilled", lost=False)),
         (pod(phase="Failed", reason="Evicted"), Ending(1, "Evicted", lost=True)),
         (pod(phase="Failed", reason="NodeLost"), Ending(1, "NodeLost", lost=True)),
-        (pod(phase="Unknown"), Ending(1, "its node is gone", lost=True)),
+        (pod(phase="Unknown"), Ending(1, "its end was not seen", lost=True)),
     ],
     ids=["waits", "runs", "done", "failed", "killed", "terminated", "out of memory", "evicted", "lost with its node", "unknown"],
 )
