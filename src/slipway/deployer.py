@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from slipway import deployments, folder, guard, history, mutex, registry, release, webhooks
@@ -46,7 +47,7 @@ class Deployer:
         self.webhook_secret = guard.read_or_make(home / "webhook_secret")
         self.pictures = home / "pictures"
         self.pictures.mkdir(exist_ok=True)
-        self.store = deployments.Store(home / "deployments.db")
+        self.store = deployments.Store(home / f"{self.model.name}.db")
         self.target = Local(settings)
         holder = mutex.Holder("the deployer", f"deployer-{guard.read_or_make(home / 'identity')}")
         self._pipeline = Pipeline(settings, self.store, self.target, holder, self.pictures)
@@ -125,11 +126,17 @@ class Deployer:
 
     def _work(self) -> None:
         while True:
-            self._wake.clear()
-            while found := self.store.begin(self.target.name):
-                if not self._pipeline.run(found):
-                    time.sleep(AGAIN)
-            self._wake.wait()
+            try:
+                self._wake.clear()
+                while found := self.store.begin(self.target.name):
+                    if not self._pipeline.run(found):
+                        time.sleep(AGAIN)
+                self._wake.wait()
+            except Exception as error:  # noqa: BLE001 -- a full disk, say: what is under way is taken up again
+                print(f"warning: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                time.sleep(AGAIN)
+                with suppress(Exception):
+                    self.store.recover()
 
     def _look(self, url: str) -> None:
         registered = looked = False
@@ -140,7 +147,8 @@ class Deployer:
                     self._reconcile(registry.find_champion(client, self.model.name), again=not looked)
                     looked = True
                     if not registered:
-                        webhooks.register(client, f"slipway-{self.settings.project}", url, self.webhook_secret)
+                        hook = f"slipway-{self.settings.project}-{self.settings.deployer_port}"
+                        webhooks.register(client, hook, url, self.webhook_secret)
                         registered = True
             except Exception as error:  # noqa: BLE001 -- the next look may see
                 print(f"warning: {getattr(error, 'message', error)}", file=sys.stderr, flush=True)

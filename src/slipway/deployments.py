@@ -110,10 +110,13 @@ class Store:
         return self.get(found["id"]) if taken else None
 
     def end(self, deployment: str, state: str, reason: str = "") -> None:
-        """Record how a deployment ended; PENDING: it is to be tried again."""
-        ended = time.time() if state in ENDED else None
+        """Record how a deployment ended; PENDING: it waits, and this was no attempt."""
+        ended, fewer = (time.time(), 0) if state in ENDED else (None, 1)
         with self._open() as database:
-            database.execute("UPDATE deployments SET state = ?, reason = ?, ended = ? WHERE id = ?", (state, reason, ended, deployment))
+            database.execute(
+                "UPDATE deployments SET state = ?, reason = ?, ended = ?, attempts = attempts - ? WHERE id = ?",
+                (state, reason, ended, fewer, deployment),
+            )
 
     def recover(self) -> list[Deployment]:
         """Make those that ran when this program was killed come again; return them. Their steps begin anew."""
