@@ -8,17 +8,20 @@ import logging
 import sys
 import warnings
 
+MARK = "predictions: "  # begins the line: a model may print what it likes
+
 
 def main() -> None:
-    """Read a dataframe_split (columns, data) of n rows, print a JSON list of n predictions on the last line."""
+    """Read a dataframe_split (columns, data) of n rows, print a JSON list of n predictions on the last line, behind the mark."""
     import mlflow.pyfunc  # noqa: PLC0415 -- the messages of a wrong call need it not
+    import numpy as np  # noqa: PLC0415
     import pandas as pd  # noqa: PLC0415
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # a container's Python may be another: its answers are compared, that says more
     warnings.simplefilter("ignore")
     predictions = mlflow.pyfunc.load_model(sys.argv[1]).predict(pd.DataFrame(**json.load(sys.stdin)))
-    print()
-    print(json.dumps(predictions.tolist() if hasattr(predictions, "tolist") else predictions.to_numpy().tolist(), default=str))
+    values = predictions.to_numpy() if hasattr(predictions, "to_numpy") else np.asarray(predictions)
+    print(f"\n{MARK}{json.dumps(values.tolist(), default=str)}")
 
 
 if __name__ == "__main__":

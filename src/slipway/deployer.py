@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from slipway import deployments, folder, guard, history, mutex, registry, release, webhooks
@@ -53,10 +54,13 @@ class Deployer:
         self.webhook_secret = guard.read_or_make(home / "webhook_secret")
         self.pictures = home / "pictures"
         self.pictures.mkdir(exist_ok=True)
-        self.store = deployments.Store(home / "deployments.db")
+        self.store = deployments.Store(home / f"{self.model.name}.db")
         self.targets: dict[str, Target] = {target.name: target for target in list_targets(settings)}
-        holder = mutex.Holder("the deployer", f"deployer-{guard.read_or_make(home / 'identity')}")
-        self._pipelines = {name: Pipeline(settings, self.store, target, holder, self.pictures) for name, target in self.targets.items()}
+        identity = guard.read_or_make(home / "identity")
+        self._pipelines = {  # each a holder of its own: two targets do not release at once either
+            name: Pipeline(settings, self.store, target, mutex.Holder("the deployer", f"deployer-{identity}-{name}"), self.pictures)
+            for name, target in self.targets.items()
+        }
         self._wake = {name: threading.Event() for name in self.targets}
 
     def begin(self, url: str) -> None:
@@ -134,11 +138,17 @@ class Deployer:
 
     def _work(self, target: str) -> None:
         while True:
-            self._wake[target].clear()
-            while found := self.store.begin(target):
-                if not self._pipelines[target].run(found):
-                    time.sleep(AGAIN)
-            self._wake[target].wait()
+            try:
+                self._wake[target].clear()
+                while found := self.store.begin(target):
+                    if not self._pipelines[target].run(found):
+                        time.sleep(AGAIN)
+                self._wake[target].wait()
+            except Exception as error:  # noqa: BLE001 -- a full disk, say: what is under way is taken up again
+                print(f"warning: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                time.sleep(AGAIN)
+                with suppress(Exception):
+                    self.store.recover(target)
 
     def _look(self, url: str) -> None:
         registered = looked = False
@@ -149,7 +159,8 @@ class Deployer:
                     self._reconcile(registry.find_champion(client, self.model.name), again=not looked)
                     looked = True
                     if url and not registered:
-                        webhooks.register(client, f"slipway-{self.settings.project}", url, self.webhook_secret)
+                        hook = f"slipway-{self.settings.project}-{self.settings.deployer_port}"
+                        webhooks.register(client, hook, url, self.webhook_secret)
                         registered = True
             except Exception as error:  # noqa: BLE001 -- the next look may see
                 print(f"warning: {getattr(error, 'message', error)}", file=sys.stderr, flush=True)

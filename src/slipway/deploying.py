@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +18,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped] # it has none
 
 from slipway import deployments, ports, problems, registry, trial, webhooks
-from slipway.deployer import Deployer, find_token
+from slipway.deployer import Deployer, find_home, find_token
 from slipway.errors import SlipwayError
+from slipway.pipeline import name_owner
 from slipway.problems import Problem, Refusal
 from slipway.settings import ROOT, VERSION, Settings
 
@@ -81,6 +83,8 @@ def roll_back(back: Back, deployer: Ours) -> dict[str, Any]:
     _check_target(deployer, back.target)
     try:
         version = deployer.choose_previous(back.to)
+    except registry.UnreachableError:
+        raise
     except SlipwayError as error:
         raise Refusal(409, error.message) from None
     return deployer.add(version, back.target, deployments.ROLL_BACK, "deployment API").show()
@@ -193,6 +197,13 @@ def serve(settings: Settings, host: str, url: str) -> None:
     if host == ports.LOCAL:
         ports.check(settings.deployer_port, "DEPLOYER_PORT")
     registry.hurry()
+    home = find_home(settings)
+    home.mkdir(parents=True, exist_ok=True)
+    lock = (home / "lock").open("w")  # held as long as we live, however we end
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise SlipwayError(f"a deployer on port {settings.deployer_port} runs already", "make stop_deployer") from None
     deployer = Deployer(settings)
     deployer.begin(url)
     print(
@@ -202,7 +213,8 @@ def serve(settings: Settings, host: str, url: str) -> None:
     try:
         _Server(deployer, host).run()
     finally:
-        trial.clear(settings, deployer.model.name)
+        deployer.end()  # a closed terminal is no signal that uvicorn knows
+        trial.clear(settings, deployer.model.name, name_owner(settings))
 
 
 def _find(deployer: Deployer, deployment: str) -> deployments.Deployment:

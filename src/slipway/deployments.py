@@ -110,17 +110,23 @@ class Store:
         return self.get(found["id"]) if taken else None
 
     def end(self, deployment: str, state: str, reason: str = "") -> None:
-        """Record how a deployment ended; PENDING: it is to be tried again."""
-        ended = time.time() if state in ENDED else None
+        """Record how a deployment ended; PENDING: it waits, and this was no attempt."""
+        ended, fewer = (time.time(), 0) if state in ENDED else (None, 1)
         with self._open() as database:
-            database.execute("UPDATE deployments SET state = ?, reason = ?, ended = ? WHERE id = ?", (state, reason, ended, deployment))
+            database.execute(
+                "UPDATE deployments SET state = ?, reason = ?, ended = ?, attempts = attempts - ? WHERE id = ?",
+                (state, reason, ended, fewer, deployment),
+            )
 
-    def recover(self) -> list[Deployment]:
-        """Make those that ran when this program was killed come again; return them. Their steps begin anew."""
+    def recover(self, target: str | None = None) -> list[Deployment]:
+        """Make those that ran when this program was killed come again (on a target, or all); return them. Their steps begin anew."""
         with self._open() as database:
             found = [_read(row) for row in database.execute("SELECT * FROM deployments WHERE state = 'running'")]
-            database.execute("UPDATE steps SET state = 'interrupted', ended = ? WHERE state = 'running'", (time.time(),))
-            database.execute("UPDATE deployments SET state = 'pending' WHERE state = 'running'")
+            found = [each for each in found if target in {None, each.target}]
+            for each in found:
+                values = (time.time(), each.id)
+                database.execute("UPDATE steps SET state = 'interrupted', ended = ? WHERE state = 'running' AND deployment = ?", values)
+                database.execute("UPDATE deployments SET state = 'pending' WHERE id = ?", (each.id,))
         return found
 
     def set_previous(self, deployment: str, previous: int | None) -> None:

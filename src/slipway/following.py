@@ -41,12 +41,17 @@ class Follower:
         _say(f"@{self.alias} is version {found} now: smoke test")
         started = time.monotonic()
         try:
-            prepared = serving.prepare(self.settings, f"models:/{self.name}/{found}", fresh=True)
-            trial.run(self.settings, prepared)
+            with registry.translated_errors():
+                prepared = serving.prepare(self.settings, f"models:/{self.name}/{found}", fresh=True)
+            trial.run(self.settings, prepared, f"follow-{self.settings.port}")
             slot.change(prepared)
-        except SlipwayError as error:
+        except registry.UnreachableError as error:  # the next look tries again
+            self._complain(f"{error.message}; version {self.version} goes on answering")
+            return
+        except Exception as error:  # noqa: BLE001 -- whatever goes wrong, the version before goes on
             self.refused = found
-            _say(f"version {found} is not served: {error.message}\n   version {self.version} goes on answering")
+            words = getattr(error, "message", f"{type(error).__name__}: {error}")
+            _say(f"version {found} is not served: {words}\n   version {self.version} goes on answering")
             return
         self.version, self.refused = int(found or 0), None
         serving.note(self.settings, prepared)

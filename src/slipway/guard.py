@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import os
 import secrets
+import threading
 import time
 from collections import defaultdict, deque
 from pathlib import Path
@@ -25,12 +27,15 @@ class Denied(Exception):  # noqa: N818 -- an answer, no error
 
 def read_or_make(file: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> str:
     """Return the secret in a file of mode 600, made when there is none."""
-    if not file.exists():
+    if not file.exists() or not file.read_text(encoding="utf-8").strip():  # empty: a power cut, or a hand
         file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(".unfinished")
         unfinished.unlink(missing_ok=True)
         unfinished.touch(mode=0o600)
-        unfinished.write_text(make(), encoding="utf-8")
+        with unfinished.open("w", encoding="utf-8") as written:
+            written.write(make())
+            written.flush()
+            os.fsync(written.fileno())
         unfinished.replace(file)
     return file.read_text(encoding="utf-8").strip()
 
@@ -42,6 +47,7 @@ class Guard:
         self._file = file
         self._token = read_or_make(file).encode()
         self._failures: dict[str, deque[float]] = defaultdict(deque)
+        self._lock = threading.Lock()  # requests are answered in threads
 
     @property
     def _where(self) -> str:
@@ -49,6 +55,10 @@ class Guard:
 
     def check(self, address: str, header: str | None) -> None:
         """Check an Authorization header from an address; raise Denied."""
+        with self._lock:
+            self._check(address, header)
+
+    def _check(self, address: str, header: str | None) -> None:
         now = time.monotonic()
         for known in [known for known, failures in self._failures.items() if now - failures[-1] > WINDOW]:
             del self._failures[known]

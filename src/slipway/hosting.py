@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import requests
+
 from slipway import deploying, folder, image, ports, registry, services, shell, trial
 from slipway.deployer import RECONCILE, find_home, find_token
 from slipway.errors import SlipwayError
-from slipway.settings import ROOT, STATE
+from slipway.pipeline import name_owner
+from slipway.settings import BUILD, ROOT, STATE
 from slipway.slot import Slot
 
 if TYPE_CHECKING:
@@ -44,7 +47,9 @@ def stop(settings: Settings) -> None:
     if settings.in_docker:
         command = services.compose(settings, "--profile", "deployer", "rm", "--stop", "--force", "deployer")
         shell.run(command, env=services.environment(settings))
-    trial.clear(settings, folder.load(settings.model_dir).name)
+    elif _answers(settings):
+        raise SlipwayError("the deployer runs in another terminal", "Ctrl-C there, then this")
+    trial.clear(settings, folder.load(settings.model_dir).name, name_owner(settings))
     Slot(settings).stop()
     print("stopped; make start_deployer brings it back, and the champion with it")
 
@@ -58,7 +63,7 @@ def _start_container(settings: Settings) -> None:
     tag = image.build_service(settings, "deployer")
     image.build_model(settings, folder.load(settings.model_dir))  # now, when it can be seen, and not at the first deployment
     home, live, token = find_home(settings), STATE / "live", find_token(settings)
-    for path in (home / "build", live, *(home / "hidden" / name for name in (f"deployer/{settings.deployer_port}", "live"))):
+    for path in (BUILD, home / "build", live, *(home / "hidden" / name for name in (f"deployer/{settings.deployer_port}", "live"))):
         path.mkdir(parents=True, exist_ok=True)
     lines = [f"{name}={value}" for name, value in settings.scoring.items()]
     (home / "environment").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -89,6 +94,13 @@ def _start_container(settings: Settings) -> None:
         raise SlipwayError("the deployer did not come up:\n    " + "\n    ".join(f"{words}\n{log}".splitlines()[-15:]))
     print(f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; its token: {token.relative_to(ROOT)}")
     print(f"next  {settings.make} promote")
+
+
+def _answers(settings: Settings) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{settings.deployer_port}/livez", timeout=5).ok
+    except requests.RequestException:
+        return False
 
 
 def _find_socket() -> str:

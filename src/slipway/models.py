@@ -49,7 +49,10 @@ def resolve(client: MlflowClient | None, uri: str) -> Model:
     uri = uri.strip()
     if not uri:
         raise SlipwayError("which model? MODEL is empty", f"make list_models, then {FORMS}", USAGE)
-    scheme = urlsplit(uri).scheme
+    try:
+        scheme = urlsplit(uri).scheme
+    except ValueError:  # a bracket in it
+        raise SlipwayError(f"not the address of a model: {uri}", FORMS, USAGE) from None
     if scheme not in {"", "file", "models", "runs"}:
         raise SlipwayError(f"not the address of a model: {uri}", FORMS, USAGE)
     if scheme in {"", "file"}:
@@ -103,6 +106,11 @@ def checksum(files: Path) -> str:
     """Return the checksum that a model's files had when they were downloaded; for a folder of the user's own, the present one."""
     noted = _checksum_file(files)
     return noted.read_text(encoding="utf-8") if files.parent == BUILD / "models" and noted.exists() else compute_checksum(files)
+
+
+def record_checksum(client: MlflowClient, name: str, version: str, files: Path) -> None:
+    """Note in the registry which files a version has: those, and no others, are served from now on."""
+    client.set_model_version_tag(name, version, CHECKSUM_TAG, checksum(files))
 
 
 def compute_checksum(files: Path) -> str:

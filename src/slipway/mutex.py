@@ -65,7 +65,7 @@ def held(client: MlflowClient, name: str, holder: Holder, patience: float = 0.0)
         other = Holder(model.tags.get("by", "somebody"), model.tags.get("process", ""))
         since = time.time() - int(model.creation_timestamp or 0) / 1000
         if since > LIMIT or holder.is_gone(other):
-            _remove(client, lock)
+            _remove(client, lock, other)
         elif time.monotonic() > deadline:
             raise SlipwayError(
                 f"{other.by} is releasing {name}, since {max(since, 0):.0f} s; two at once are not", "the same again, a little later"
@@ -76,7 +76,7 @@ def held(client: MlflowClient, name: str, holder: Holder, patience: float = 0.0)
         yield
     finally:
         with suppress(Exception):  # a registry that does not answer now: the lock is seen to be a dead one's
-            _remove(client, lock)
+            _remove(client, lock, holder)
 
 
 def _take(client: MlflowClient, lock: str, holder: Holder) -> bool:
@@ -89,7 +89,11 @@ def _take(client: MlflowClient, lock: str, holder: Holder) -> bool:
     return True
 
 
-def _remove(client: MlflowClient, lock: str) -> None:
+def _remove(client: MlflowClient, lock: str, holder: Holder) -> None:
+    """Remove the lock, if it is that holder's: who found it stale may be late."""
+    model = registry.find(client.get_registered_model, lock)
+    if model is None or model.tags.get("process", "") != holder.process:
+        return
     try:
         client.delete_registered_model(lock)
     except Exception as error:

@@ -20,17 +20,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from mlflow import MlflowClient
+
     from slipway.deployments import Deployment, Store
     from slipway.settings import Settings
     from slipway.targets import Target
 
 PATIENCE = 60  # s for somebody else's release to end
+HICCUPS = 900  # s of a tracking server that answers, and then does not
 ATTEMPTS = 5  # of a deployment that is interrupted again and again
-WAITS = 900  # s for the tracking server to come back
 
 
 class Cancelled(Exception):  # noqa: N818 -- no error
     """Somebody asked for the end of the deployment."""
+
+
+def name_owner(settings: Settings) -> str:
+    """Return whose smoke tests the deployer's are."""
+    return f"deployer-{settings.deployer_port}"
 
 
 class Pipeline:
@@ -53,15 +60,14 @@ class Pipeline:
         try:
             if deployment.attempts > ATTEMPTS:
                 raise SlipwayError(f"it was interrupted {ATTEMPTS} times")  # noqa: TRY301 -- as any reason
-            state, reason = self._release(deployment)
-        except Cancelled:
-            state, reason = deployments.CANCELLED, "on request"
+            with _worded():
+                state, reason = self._release(deployment)
+        except Cancelled as words:
+            state, reason = deployments.CANCELLED, str(words)
         except SlipwayError as error:
             state, reason = deployments.FAILED, error.message
-            if self._must_wait() and time.time() - deployment.created < WAITS:
+            if self._must_wait(deployment, error):
                 state, reason = deployments.PENDING, f"waits for the tracking server: {error.message}"
-        except Exception as error:  # noqa: BLE001 -- whatever a step raises ends its deployment, and not the deployer
-            state, reason = deployments.FAILED, f"{type(error).__name__}: {error}".splitlines()[0]
         self._store.end(deployment.id, state, reason)
         print(f"== {deployment.model} on {deployment.target}: {state}{f', {reason}' if reason else ''}", flush=True)
         return state != deployments.PENDING
@@ -69,60 +75,82 @@ class Pipeline:
     def _release(self, deployment: Deployment) -> tuple[str, str]:
         settings, model = self._settings, folder.load(self._settings.model_dir)
         client = registry.connect(settings)
-        with registry.translated_errors(), mutex.held(client, model.name, self._holder, PATIENCE):
+        with mutex.held(client, model.name, self._holder, PATIENCE):
             champion = registry.find_champion(client, model.name)
             if deployment.action == deployments.FOLLOW and champion != deployment.version:
-                return deployments.CANCELLED, f"@{registry.CHAMPION} has moved on to version {champion}"
-            past = history.read(client, model.name)
-            before = champion if champion != deployment.version else next(iter(history.walk(past, champion)[-2:-1]), None)
-            on_record = champion == deployment.version and history.walk(past, None)[-1:] == [champion]
+                raise Cancelled(f"@{registry.CHAMPION} has moved on to version {champion}")
+            way = history.walk(history.read(client, model.name), None)  # as it is on record
+            on_record = champion == deployment.version and way[-1:] == [champion]
+            ways_back = (deployment.previous, champion, self._target.find_version() if on_record else None, *reversed(way))
+            before = next((version for version in ways_back if version not in {None, deployment.version}), None)
             self._store.set_previous(deployment.id, before)
-            candidacy = Candidacy(settings, client, model, deployment.version, before, self._pictures / f"{deployment.id}.png")
-            event = Release(history.PROMOTED, deployment.version, before, deployment.by, "")
-            if deployment.action == deployments.ROLL_BACK:
-                event = replace(event, action=history.ROLLED_BACK)
+            picture = self._pictures / f"{deployment.id}.png"
+            candidacy = Candidacy(settings, client, model, deployment.version, before, picture, name_owner(settings))
+            action = history.ROLLED_BACK if deployment.action == deployments.ROLL_BACK else history.PROMOTED
+            event = Release(action, deployment.version, before, deployment.by, "")
             try:
-                outcome = candidacy.examine(self._step(deployment), judged=not on_record and event.action == history.PROMOTED)
-                with self._step(deployment)("alias") as told:
-                    if not on_record:
-                        move(client, model, replace(event, verdict=outcome.verdict))
-                    told(f"@{registry.CHAMPION} is version {deployment.version}")
+                with _worded():
+                    outcome = candidacy.examine(self._step(deployment), judged=not on_record and action == history.PROMOTED)
+                    with self._step(deployment)("alias") as told:
+                        self._check_followed(deployment, client)
+                        if not on_record:
+                            move(client, model, replace(event, verdict=outcome.verdict))
+                        told(f"@{registry.CHAMPION} is version {deployment.version}")
+            except Cancelled as words:
+                if not on_record:
+                    self._put_back(deployment, candidacy, f"cancelled {words}")
+                raise
             except SlipwayError as error:
-                if self._must_wait():
+                if self._must_wait(deployment, error):
                     raise
-                history.record(client, model.name, replace(event, action=history.REFUSED, verdict=error.message))
-                if before is not None:  # else it was set by hand, and there is nothing to set it to
+                if not on_record:
+                    history.record(client, model.name, replace(event, action=history.REFUSED, verdict=error.message))
+                # What was released already stays, unless the one before answers: or a server's fault would undo release after release.
+                if not on_record or self._target.find_version() == before:
                     self._put_back(deployment, candidacy, error.message)
                 raise
             return self._roll_out(deployment, candidacy, outcome)
 
     def _roll_out(self, deployment: Deployment, candidacy: Candidacy, outcome: Outcome) -> tuple[str, str]:
         step = self._step(deployment, cancellable=False)
+        answered = self._target.find_version()
         try:
-            with step("roll out") as told:
-                self._target.roll_out(outcome.prepared)
-                told(f"version {deployment.version} answers")
-            with step("smoke test there") as told:
-                self._target.check(outcome.prepared, outcome.case)
-                told("the API does what it should")
+            with _worded():
+                with step("roll out") as told:
+                    self._target.roll_out(outcome.prepared)
+                    told(f"version {deployment.version} answers")
+                with step("smoke test there") as told:
+                    self._target.check(outcome.prepared, outcome.case)
+                    told("the API does what it should")
         except SlipwayError as error:
             reason = error.message
         else:
             return deployments.DONE, ""
-        with step("back") as told:
-            before = candidacy.champion
-            if before is None:
-                self._target.clear()
-            elif self._target.find_version() != before:
-                self._target.roll_out(serving.prepare(self._settings, f"models:/{candidacy.model.name}/{before}"))
-            told(f"version {before} answers" if before else "nothing answers: there was no version before")
-        self._put_back(deployment, candidacy, reason)
+        before = candidacy.champion or (answered if answered != deployment.version else None)  # where it was set by hand
+        try:
+            with _worded(), step("back") as told:
+                if before is None:
+                    self._target.clear()
+                elif self._target.find_version() != before:
+                    self._target.roll_out(serving.prepare(self._settings, f"models:/{candidacy.model.name}/{before}"))
+                told(f"version {before} answers" if before else "nothing answers: there was no version before")
+        finally:
+            self._put_back(deployment, candidacy, reason, even_away=True)
         return deployments.BACK, reason
 
-    def _put_back(self, deployment: Deployment, candidacy: Candidacy, reason: str) -> None:
-        """Have @champion stand for the version before again, when it stands for this one."""
+    def _check_followed(self, deployment: Deployment, client: MlflowClient) -> None:
+        """Raise Cancelled when the alias that is followed was moved on meanwhile."""
+        champion = registry.find_champion(client, deployment.name)
+        if deployment.action == deployments.FOLLOW and champion != deployment.version:
+            raise Cancelled(f"@{registry.CHAMPION} has moved on to version {champion}")
+
+    def _put_back(self, deployment: Deployment, candidacy: Candidacy, reason: str, *, even_away: bool = False) -> None:
+        """Have @champion stand for the version before again, when it stands for this one.
+
+        Without one it stays, as it was set by hand; or goes, with `even_away`, when the deployment had set it.
+        """
         client, name, before = candidacy.client, candidacy.model.name, candidacy.champion
-        if registry.find_champion(client, name) != deployment.version:
+        if registry.find_champion(client, name) != deployment.version or (before is None and not even_away):
             return
         with self._step(deployment, cancellable=False)("alias back") as told:
             if before is None:
@@ -133,19 +161,19 @@ class Pipeline:
                 client.set_registered_model_alias(name, registry.CHAMPION, str(before))
             told(f"@{registry.CHAMPION} is version {before} again" if before else f"there is no @{registry.CHAMPION} again")
 
-    def _must_wait(self) -> bool:
+    def _must_wait(self, deployment: Deployment, error: SlipwayError) -> bool:
         try:
             registry.check_reachable(self._settings)
         except SlipwayError:
             return True
-        return False
+        return isinstance(error, registry.UnreachableError) and time.time() - deployment.created < HICCUPS
 
     def _step(self, deployment: Deployment, *, cancellable: bool = True) -> Step:
         @contextmanager
         def step(name: str) -> Iterator[Callable[[str], None]]:
             present = self._store.get(deployment.id)
             if cancellable and present and present.cancel:
-                raise Cancelled
+                raise Cancelled("on request")
             print(f"== {deployment.model}: {name}", flush=True)
             number, said = self._store.begin_step(deployment.id, name), [""]
             try:
@@ -158,3 +186,15 @@ class Pipeline:
             self._store.end_step(number, "done", said[0])
 
         return step
+
+
+@contextmanager
+def _worded() -> Iterator[None]:
+    """Turn whatever is raised into an error in words, so that nothing ends a deployment past its ways back."""
+    try:
+        with registry.translated_errors():
+            yield
+    except (SlipwayError, Cancelled):
+        raise
+    except Exception as error:
+        raise SlipwayError(f"{type(error).__name__}: {error}".splitlines()[0]) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
 import tempfile
 from contextlib import closing, contextmanager, suppress
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 CHAMPION = "champion"
+OUTAGE = re.compile(r"API request to .* failed with (exception|error code 5)")  # as MLflow's client says it
 LOCK = ".release-lock"  # ends the name of a registered model that is none: see mutex
 PAGE = 100  # run ids in one search; a longer filter meets the server's limits
 
@@ -162,13 +164,14 @@ def read_metrics(client: MlflowClient, run_id: str) -> dict[str, float]:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn MLflow's exceptions into errors in words."""
+    """Turn MLflow's exceptions into errors in words; UnreachableError when the server did not answer."""
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 -- see connect
 
     try:
         yield
     except MlflowException as error:
-        raise SlipwayError(f"MLflow: {error.message.splitlines()[0]}") from None
+        kind = UnreachableError if OUTAGE.match(error.message) else SlipwayError
+        raise kind(f"MLflow: {error.message.splitlines()[0]}") from None
 
 
 def make_experiment(settings: Settings, name: str) -> None:

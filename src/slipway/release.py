@@ -44,6 +44,7 @@ class Candidacy:
     version: int
     champion: int | None
     picture: Path | None = None  # where the verdict is drawn
+    owner: str = "release"  # of the smoke test
 
     def examine(self, step: Step, *, judged: bool = True, force: bool = False) -> Outcome:
         """Take the version through files, gate (unless not `judged`), image and smoke test.
@@ -53,8 +54,10 @@ class Candidacy:
         uri = f"models:/{self.model.name}/{self.version}"
         verdicts = [gate.Verdict("not judged", "it was champion before", passed=True)]
         with step("files") as told:
-            serving.prepare(self.settings, uri, fresh=True)
-            told("as they were registered")
+            prepared = serving.prepare(self.settings, uri, fresh=True)
+            if not prepared.model.checksum:
+                models.record_checksum(self.client, self.model.name, str(self.version), prepared.files)
+            told("as they were registered" if prepared.model.checksum else "registered without a checksum; recorded now")
         if judged:
             with step("gate") as told:
                 verdicts = [self.weigh()]
@@ -63,7 +66,7 @@ class Candidacy:
             prepared = serving.prepare(self.settings, uri)  # after the gate: what it measured is part of what a server says of itself
             told(serving.build(self.settings, prepared))
         with step("smoke test") as told:
-            case, latency = trial.run(self.settings, prepared)
+            case, latency = trial.run(self.settings, prepared, self.owner)
             verdicts.append(gate.judge_latency(self.model.rules, latency))
             told(_pass(verdicts[1], force=force or not judged))
         decisive = next((verdict for verdict in verdicts if not verdict.passed), verdicts[0])
@@ -98,6 +101,7 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
     """
     started = time.monotonic()
     model = folder.load(settings.model_dir)
+    registry.hurry()
     client = registry.connect(settings)
     version = find_version(settings, client, model, uri or f"models:/{model.name}/latest")
     holder = mutex.identify_caller()
@@ -109,6 +113,8 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
         print(f"{model.name} version {version}, to follow {f'version {champion}' if champion else 'no champion'}")
         try:
             outcome = Candidacy(settings, client, model, version, champion).examine(_print_step, force=force)
+        except registry.UnreachableError:
+            raise  # no word against the version
         except SlipwayError as error:
             history.record(client, model.name, Release(history.REFUSED, version, champion, holder.by, error.message))
             raise SlipwayError(f"version {version} is not promoted: {error.message}", error.cure or models.OTHERS, error.code) from None
@@ -123,6 +129,7 @@ def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], No
     Raises SlipwayError when there is none, or when it fails: @champion is untouched.
     """
     model = folder.load(settings.model_dir)
+    registry.hurry()
     client = registry.connect(settings)
     holder = mutex.identify_caller()
     with registry.translated_errors(), mutex.held(client, model.name, holder):

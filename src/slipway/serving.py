@@ -124,17 +124,17 @@ def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> lis
 
     Raises SlipwayError when it does not: a model is code, which may end or hang its process.
     """
-    command = [sys.executable, "-m", "scoring.reference", str(prepared.files)]
+    command = [sys.executable, "-W", "ignore", "-m", "scoring.reference", str(prepared.files)]
     if settings.in_docker:
         limit = ["timeout", str(SECONDS_TO_PREDICT - 10)]  # a client that is killed leaves its container
         closed = ["docker", "run", "--rm", "--interactive", "--network", "none", *image.HARDENING]
-        command = [*closed, build(settings, prepared), *limit, "python", "-m", "scoring.reference", "/opt/model"]
+        command = [*closed, build(settings, prepared), *limit, "python", "-W", "ignore", "-m", "scoring.reference", "/opt/model"]
     code, printed = shell.ask(command, words=json.dumps(rows), seconds=SECONDS_TO_PREDICT)
-    found = re.search(r"^\[.*\]$", printed, re.MULTILINE) if code == 0 else None
+    found = re.findall(r"^predictions: (\[.*\])$", printed, re.MULTILINE) if code == 0 else []
     if not found:
-        last = printed.splitlines()[-1] if printed else f"exit code {code}"
+        last = f"{printed.splitlines()[-1]} (exit code {code})" if printed else f"exit code {code}"
         raise SlipwayError(f"{prepared.model.uri} does not predict its own example: {last}", code=MODEL_DID_NOT_LOAD)
-    return list(json.loads(found[0]))
+    return list(json.loads(found[-1]))
 
 
 def read_key(settings: Settings) -> str:

@@ -42,6 +42,7 @@ class Slot:
         self._container = f"{settings.project}-live-{settings.port}"
         url = f"http://{self._container}:8080" if settings.network else f"http://127.0.0.1:{settings.port}"
         self.settings = replace(settings, url=url)
+        self._model = folder.load(settings.model_dir)
         self._folder = STATE / "live" / str(settings.port)
         self._link = self._folder / "current"
         self._process: subprocess.Popen[bytes] | None = None
@@ -55,12 +56,15 @@ class Slot:
         """Return the version that answers, or None when none does."""
         try:
             answer = requests.get(f"{self.url}/readyz", timeout=5)
-            return int(answer.json()["version"]) if answer.ok else None
-        except (requests.RequestException, ValueError, KeyError):
+            said = answer.json()
+            return int(said["version"]) if answer.ok and said["model"] == self._model.name else None
+        except (requests.RequestException, ValueError, KeyError, TypeError):
             return None
 
     def start(self, prepared: serving.Prepared) -> subprocess.Popen[bytes]:
         """Serve a model in the foreground, as long as the process that is returned lives."""
+        if self.is_running():
+            raise SlipwayError(f"port {self.settings.port} is the deployer's", "make stop_deployer, or another PORT with the same command")
         self.stop()
         ports.check(self.settings.port, "PORT")
         self._place(prepared)
@@ -76,7 +80,7 @@ class Slot:
         before = self._link.readlink() if self._link.is_symlink() else None
         self._place(prepared)
         try:
-            if self.is_running():
+            if self.is_running() and self._answers():
                 self._reload()
             else:
                 self._start_detached()
@@ -88,6 +92,11 @@ class Slot:
                     self._signal()  # of several workers, some may have changed
             raise
         self._tidy(before)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(f"{self.url}/livez", timeout=5).ok
+        return False
 
     def is_running(self) -> bool:
         """Whether the server runs."""
@@ -130,11 +139,10 @@ class Slot:
         if not self.settings.in_docker:
             variables = self.settings.scoring | {"SCORING_IDENTITY": str(self._link / "identity.json")}
             return [sys.executable, "-m", "scoring", str(self._link / "model"), "--port", str(self.settings.port)], variables
-        model = folder.load(self.settings.model_dir)
-        image.build_model(self.settings, model)
+        image.build_model(self.settings, self._model)
         inside = f"{INSIDE}/current"
         options = [*serving.container_options(self.settings, self._container), "--volume", f"{self._folder}:{INSIDE}:ro"]
-        options += ["--env", f"SCORING_IDENTITY={inside}/identity.json", image.runtime_tag(model)]
+        options += ["--env", f"SCORING_IDENTITY={inside}/identity.json", image.runtime_tag(self._model)]
         server = ["python", "-m", "scoring", f"{inside}/model", "--host", "0.0.0.0", "--port", "8080"]  # noqa: S104 -- in the container
         return ["docker", "run", *how, *options, *server], {}
 
@@ -146,7 +154,8 @@ class Slot:
             shell.echo(command)
             code, words = shell.ask(command)
             if code != 0:
-                raise SlipwayError(f"the server does not start: {words.splitlines()[-1]}")
+                self.stop()  # a container that was made and not started
+                raise SlipwayError(f"the server does not start: {(words.splitlines() or ['no word of why'])[-1]}")
         else:
             ports.check(self.settings.port, "PORT")
             process = shell.start(command, env=variables, log=log)
@@ -189,8 +198,10 @@ class Slot:
         return counts.get(False, 0.0), counts.get(True, 0.0)
 
     def _reload_error(self) -> str:
-        answer = requests.get(f"{self.url}/readyz", headers=self._headers, timeout=5)
-        return str(answer.json().get("reload_error"))
+        try:
+            return str(requests.get(f"{self.url}/readyz", headers=self._headers, timeout=5).json().get("reload_error"))
+        except (requests.RequestException, ValueError):
+            return "the server does not say why"
 
     @property
     def _headers(self) -> dict[str, str]:
@@ -205,7 +216,7 @@ class Slot:
             shutil.rmtree(unfinished, ignore_errors=True)
             shutil.copytree(prepared.files, unfinished / "model")
             (unfinished / "identity.json").write_text(prepared.identity, encoding="utf-8")
-            for path in (unfinished, *unfinished.rglob("*")):  # the container's user reads it
+            for path in (self._folder, unfinished.parent, unfinished, *unfinished.rglob("*")):  # the container's user reads it
                 path.chmod(0o755 if path.is_dir() else 0o644)
             unfinished.rename(place)
         self._point(place.relative_to(self._folder))

@@ -162,8 +162,12 @@ def _read_rows(settings: Settings, prepared: serving.Prepared) -> tuple[dict[str
     if sample is None:
         return rows, []
     heading, *lines = list(csv.reader(io.StringIO(sample)))
-    if not example:
-        rows = {"columns": heading[:-1], "data": [[float(value) for value in line[:-1]] for line in lines]}
+    if "dataframe_split" not in example:
+        try:
+            rows = {"columns": heading[:-1], "data": [[float(value) for value in line[:-1]] for line in lines]}
+        except ValueError as error:
+            words = f"sample.csv of {prepared.model.uri} holds no numbers: {error}"
+            raise SlipwayError(words, "log the model with input_example=…") from None
     return rows, [line[-1] for line in lines][: len(rows["data"])]
 
 

@@ -143,7 +143,7 @@ def register(client: MlflowClient, model: folder.ModelFolder, script: str, sessi
     run = _find_run(client, script, session, kept)
     version = _register(client, run, model.name, script)
     files = models.fetch(models.resolve(client, f"models:/{version.name}/{version.version}"))
-    client.set_model_version_tag(version.name, version.version, models.CHECKSUM_TAG, models.checksum(files))
+    models.record_checksum(client, version.name, version.version, files)
     example = models.read_example(files)
     if example is not None:  # the request to try first
         (model.path / "request.json").write_text(json.dumps(example) + "\n", encoding="utf-8")

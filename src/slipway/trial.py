@@ -25,21 +25,21 @@ WARM, TIMED = 5, 50  # requests
 SECONDS_PER_REQUEST = 10
 
 
-def run(settings: Settings, prepared: serving.Prepared) -> tuple[smoke.Case, float]:
+def run(settings: Settings, prepared: serving.Prepared, owner: str = "release") -> tuple[smoke.Case, float]:
     """Serve a model where nobody else sees it, and test its API; return what was asked, and the p95 of its latency.
 
-    The latency is that of one row, from one client, in ms.
+    The latency is that of one row, from one client, in ms. An `owner` has one trial of a model at a time.
 
     Raises SlipwayError, with what the server or the test said, when it fails. Nothing of it is left, and nothing of an earlier
     trial that was killed.
     """
-    name, log = _places(settings, prepared.model.name)
+    name, log = _places(settings, prepared.model.name, owner)
     port = ports.find_free()
     plain = {key: value for key, value in settings.scoring.items() if key not in serving.FILES} | {"SCORING_WORKERS": "1"}
     url = f"http://{name}:8080" if settings.network else f"http://127.0.0.1:{port}"
     alone = replace(settings, port=port, url=url, scoring=plain)
     log.parent.mkdir(parents=True, exist_ok=True)
-    clear(settings, prepared.model.name)
+    clear(settings, prepared.model.name, owner)
     command, environment = serving.command_for(alone, prepared, name)
     process = shell.start(command, env=environment, log=log)
     log.with_suffix(".pid").write_text(str(process.pid), encoding="utf-8")
@@ -50,7 +50,7 @@ def run(settings: Settings, prepared: serving.Prepared) -> tuple[smoke.Case, flo
     except SlipwayError as error:
         raise SlipwayError(f"{prepared.model.uri} failed its smoke test: {error.message}", code=error.code) from None
     finally:
-        clear(settings, prepared.model.name)
+        clear(settings, prepared.model.name, owner)
 
 
 def _measure(case: smoke.Case, process: subprocess.Popen[bytes]) -> float:
@@ -70,9 +70,9 @@ def _measure(case: smoke.Case, process: subprocess.Popen[bytes]) -> float:
     return sorted(taken[WARM:])[int(TIMED * 0.95)]
 
 
-def clear(settings: Settings, model: str | None) -> None:
-    """Remove the container of a model's trial; or its process, when the one who started it was killed."""
-    name, log = _places(settings, model)
+def clear(settings: Settings, model: str | None, owner: str = "release") -> None:
+    """Remove the container of an owner's trial of a model; or its process, when the one who started it was killed."""
+    name, log = _places(settings, model, owner)
     if settings.in_docker:
         shell.ask(["docker", "rm", "--force", name])
         return
@@ -86,6 +86,6 @@ def clear(settings: Settings, model: str | None) -> None:
     note.unlink(missing_ok=True)
 
 
-def _places(settings: Settings, model: str | None) -> tuple[str, Path]:
-    name = f"{settings.project}-trial-{model or 'model'}"
+def _places(settings: Settings, model: str | None, owner: str) -> tuple[str, Path]:
+    name = f"{settings.project}-trial-{model or 'model'}-{owner}"
     return name, BUILD / "trials" / f"{name}.log"

@@ -72,7 +72,7 @@ def measure(client: MlflowClient, model: models.Model | ModelVersion) -> Measure
     if run and run.info.lifecycle_stage != "active":
         run = None
     kept = sorted(logged.metrics or [], key=lambda metric: metric.timestamp) if logged else []
-    metrics = {metric.key: metric.value for metric in kept} | (run.data.metrics if run else {})
+    metrics = (run.data.metrics if run else {}) | {metric.key: metric.value for metric in kept}  # a run may have logged several models
     libraries = {}
     with suppress(SlipwayError, OSError):  # its files, or the list of what it needs, are gone
         text = (models.fetch(model) / "requirements.txt").read_text(encoding="utf-8")

@@ -43,6 +43,7 @@ def test_predictions_are_the_models_own(case: Case) -> None:
     assert len(predictions) == len(case.rows["data"]), f"{len(predictions)} predictions for {len(case.rows['data'])} rows"
     for served, direct in zip(predictions, case.expected, strict=True):
         if isinstance(direct, float):
+            assert isinstance(served, int | float), f"a prediction is {served}, and no number"
             assert math.isfinite(served), f"a prediction is {served}"
             assert math.isclose(served, direct, rel_tol=1e-9), f"it predicts {served}, the model loaded directly {direct}"
         else:

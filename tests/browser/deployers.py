@@ -52,7 +52,7 @@ class Running:
     @property
     def store(self) -> deployments.Store:
         """Its records."""
-        return deployments.Store(slipway_deployer.find_home(self.settings) / "deployments.db")
+        return deployments.Store(slipway_deployer.find_home(self.settings) / "diabetes.db")
 
     def get(self, path: str) -> Any:  # noqa: ANN401 -- any JSON
         """Return what it answers."""

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,14 +65,11 @@ def run_postgres(folder: Path) -> Iterator[str]:
     """Run a Postgres server of the test's own and yield its SQLAlchemy URI."""
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [Path(found).parent for found in [shutil.which("initdb")] if found]
     need("postgres", bool(binaries), "apt install postgresql, or brew install postgresql")
-    data, port = folder / "data", ports.find_free()
+    data, port = Path(tempfile.mkdtemp(prefix="slipway-postgres-")), ports.find_free()  # pytest closes its own folders to other users
     as_user = []
     if os.getuid() == 0:  # Postgres refuses to run as root
         account = pwd.getpwnam("postgres")
-        data.mkdir()
         os.chown(data, account.pw_uid, account.pw_gid)
-        for parent in (folder, *folder.parents[:3]):
-            parent.chmod(parent.stat().st_mode | 0o055)
         as_user = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
     subprocess.run(
         [*as_user, binaries[-1] / "initdb", "-D", data, "-U", "mlflow", "--auth=trust"], check=True, capture_output=True, cwd="/"
@@ -92,6 +90,7 @@ def run_postgres(folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+        shutil.rmtree(data)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.models import infer_signature
 from sklearn.linear_model import LinearRegression
 
-from slipway import models, registry
+from slipway import models, registry, serving
 from slipway.errors import SlipwayError
 from slipway.settings import BUILD, Settings
 
@@ -54,13 +54,13 @@ def test_every_address_names_the_same_version(client: MlflowClient, logged: dict
 
 
 @pytest.mark.parametrize("prefix", ["", "file://"], ids=["path", "file URI"])
-def test_a_path_names_the_files_themselves(client: MlflowClient, logged: dict[str, str], prefix: str) -> None:
+def test_a_path_names_the_files_themselves(served_settings: Settings, client: MlflowClient, logged: dict[str, str], prefix: str) -> None:
     """A folder of this machine is served as it is, and predicts as the model does."""
     files = models.fetch(models.resolve(client, f"models:/{logged['id']}"))
     model = models.resolve(None, f"{prefix}{files}")
 
     assert (Path(model.location), model.run_id) == (files, logged["run"])
-    assert np.allclose(registry.predict(files, {"columns": ["0"], "data": [[3.0]]}), [6.0])
+    assert np.allclose(serving.predict(served_settings, serving.Prepared(model, files, ""), {"columns": ["0"], "data": [[3.0]]}), [6.0])
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from slipway import history, mutex, release
 from slipway.errors import SlipwayError
 from slipway.history import Release
-from tests.services.candidates import BAD, Candidates
+from tests.services.candidates import Candidates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
     from tests.services.conftest import Tracking
 
+WHY = {  # what is said of each of BAD
+    "ends its process as it loads": "(exit code 9)",
+    "raises as it loads": "RuntimeError: no such luck",
+    "answers NaN": "a prediction is None, and no number",
+    "answers too few": "1 predictions for 3 rows",
+    "answers at random": "the model loaded directly",
+    "is slow": "too slow: p95 3",
+}
 pytestmark = pytest.mark.parametrize("tracking", ["postgres"], indirect=True, scope="session")
 
 
@@ -110,8 +118,8 @@ def test_rolling_back_walks_back(candidates: Candidates) -> None:
     assert [event.version for event in read_history(candidates) if event.action == "rolled back"] == [3, 2, 1]
 
 
-@pytest.mark.parametrize("bad", BAD)
-def test_what_does_not_work_is_refused(candidates: Candidates, bad: str) -> None:
+@pytest.mark.parametrize(("bad", "why"), WHY.items(), ids=WHY)
+def test_what_does_not_work_is_refused(candidates: Candidates, bad: str, why: str) -> None:
     """A version that does not load, answers garbage or too slowly is refused whatever its score, by force too unless it is only slow."""
     candidates.add(0.5)
     promote(candidates)
@@ -122,6 +130,7 @@ def test_what_does_not_work_is_refused(candidates: Candidates, bad: str) -> None
 
     assert candidates.find_champion() == 1
     assert (last.action, last.version) == ("refused", 2)
+    assert why in last.verdict
     assert last.verdict in str(refused.value)
     assert count_servers(candidates) == 0
 

@@ -61,6 +61,18 @@ def test_what_ran_when_it_was_killed_comes_again(tmp_path: Path, store: Store) -
     assert [(step.name, step.state) for step in again.steps] == [("gate", "interrupted")]
 
 
+def test_waiting_is_no_attempt(store: Store) -> None:
+    """However often a deployment begins and waits for the tracking server, it has begun once when it goes on."""
+    waiting = add(store)
+    for _ in range(20):
+        store.begin("local")
+        store.end(waiting, deployments.PENDING, "waits")
+    begun = store.begin("local")
+
+    assert begun
+    assert (begun.id, begun.attempts) == (waiting, 1)
+
+
 @pytest.mark.parametrize("begun", [False, True], ids=["before it began", "while it runs"])
 def test_cancelling(store: Store, begun: bool) -> None:  # noqa: FBT001
     """One that has not begun ends at once; one that runs is asked to."""

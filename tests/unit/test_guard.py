@@ -30,6 +30,18 @@ def test_a_token_is_made_once(file: Path) -> None:
     assert guard.read_or_make(file) == token
 
 
+def test_an_empty_file_is_no_token(file: Path) -> None:
+    """A file that a power cut or a hand has emptied lets nobody in: a new token is made."""
+    token = guard.read_or_make(file)
+    file.write_text("")
+    checked = Guard(file)
+
+    assert refuse(checked, "Bearer ") == 403
+    assert refuse(checked, f"Bearer {token}") == 403
+    assert len(guard.read_or_make(file)) > 32
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 def test_the_right_token_passes(file: Path) -> None:
     """A bearer with the token may, whatever the case of the word."""
     checked = Guard(file)
