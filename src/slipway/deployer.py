@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from slipway import deployments, folder, guard, history, mutex, registry, release, webhooks
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 RECONCILE = 30  # s between two looks at the alias: events are sent at most once
+TRIES = 3  # of a champion that fails; then a start tries again
+FAILURES = {deployments.FAILED, deployments.BACK}
 AGAIN = 5  # s until a deployment that waits for the tracking server is tried again
 
 
@@ -155,11 +158,10 @@ class Deployer:
             time.sleep(RECONCILE)
 
     def _reconcile(self, champion: int | None, *, again: bool) -> None:
-        """Deploy the champion when another version answers, or none; one that failed a step before only `again`, at a start."""
+        """Deploy the champion when another version answers, or none; one that has failed `TRIES` times only `again`, at a start."""
         if champion is None or self.target.find_version() == champion:
             return
-        last = self.store.find_last(self.target.name)
-        failed = last and last.version == champion and any(step.state == "failed" for step in last.steps)
-        if failed and not again:
+        newest = takewhile(lambda each: each.version == champion and each.state in FAILURES, self.store.list(TRIES))
+        if len(list(newest)) == TRIES and not again:
             return
         self.add(champion, deployments.FOLLOW, f"a look at @{registry.CHAMPION}")
