@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from slipway.targets import Target
 
 RECONCILE = 30  # s between two looks at the alias: events are sent at most once
+TRIES = 3  # of a champion that fails; then a start tries again
+FAILURES = {deployments.FAILED, deployments.BACK}
 AGAIN = 5  # s until a deployment that waits for the tracking server is tried again
 
 
@@ -167,11 +169,11 @@ class Deployer:
             time.sleep(RECONCILE)
 
     def _reconcile(self, champion: int | None, *, again: bool) -> None:
-        """Deploy the champion when another version answers, or none; one that failed a step before only `again`, at a start."""
+        """Deploy the champion where another version answers, or none; one that has failed `TRIES` times only `again`, at a start."""
         for name, target in self.targets.items():
             if champion is None or target.find_version() == champion:
                 continue
-            last = self.store.find_last(name)
-            failed = last and last.version == champion and any(step.state == "failed" for step in last.steps)
-            if again or not failed:
+            there = [each for each in self.store.list() if each.target == name][:TRIES]
+            failed = [each for each in there if each.version == champion and each.state in FAILURES]
+            if again or len(failed) < TRIES:
                 self.add(champion, name, deployments.FOLLOW, f"a look at @{registry.CHAMPION}")

@@ -70,6 +70,9 @@ def walk(releases: Sequence[Release], champion: int | None) -> list[int]:
     for release in releases:
         if release.action == REFUSED:
             continue
+        if release.action == PUT_BACK:  # the one that it replaced was never released
+            _settle(way, release.version)
+            continue
         if release.previous is not None:
             _settle(way, release.previous)
         if release.action == PROMOTED and way[-1:] != [release.version]:

@@ -93,7 +93,8 @@ def command_for(settings: Settings, prepared: Prepared, container: str = "") -> 
     if not settings.in_docker:
         command = [sys.executable, "-m", "scoring", str(prepared.files), "--port", str(settings.port)]
         return command, settings.scoring | {"SCORING_IDENTITY": prepared.identity}
-    return ["docker", "run", "--rm", *container_options(settings, container or _container(settings)), build(settings, prepared)], {}
+    options = container_options(settings, container or _container(settings), publish=not (container and settings.network))
+    return ["docker", "run", "--rm", *options, build(settings, prepared)], {}
 
 
 def build(settings: Settings, prepared: Prepared) -> str:
@@ -103,8 +104,11 @@ def build(settings: Settings, prepared: Prepared) -> str:
     return image.build_served(settings, folder.load(settings.model_dir), prepared.model, prepared.files, prepared.identity)
 
 
-def container_options(settings: Settings, name: str) -> list[str]:
-    """Return docker's options for a container that serves: closed, on 127.0.0.1:PORT, with the server's own settings and their files."""
+def container_options(settings: Settings, name: str, *, publish: bool = True) -> list[str]:
+    """Return docker's options for a container that serves: closed, on 127.0.0.1:PORT, with the server's own settings and their files.
+
+    Without `publish` only its network reaches it: a port that is free in our container may not be so on the machine.
+    """
     variables, options = dict(settings.scoring), []
     for setting in settings.scoring.keys() & FILES:
         file, inside = Path(settings.scoring[setting]).resolve(), f"/run/secrets/{setting.lower()}"
@@ -116,7 +120,8 @@ def container_options(settings: Settings, name: str) -> list[str]:
             options += ["--user", f"{file.stat().st_uid}:{file.stat().st_gid}"]
     options += [part for key, value in variables.items() for part in ("--env", f"{key}={value}")]
     network = ["--network", settings.network] if settings.network else []
-    return ["--name", name, *image.HARDENING, *network, "--publish", f"127.0.0.1:{settings.port}:8080", *options]
+    published = ["--publish", f"127.0.0.1:{settings.port}:8080"] if publish else []
+    return ["--name", name, *image.HARDENING, *network, *published, *options]
 
 
 def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> list[Any]:

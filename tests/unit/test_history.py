@@ -37,12 +37,13 @@ def promoted(*versions: int) -> list[tuple[str, int]]:
         (promoted(1, 2, 1), 1, [1, 2, 1]),
         ([(ROLLED_BACK, 7)], 7, [7]),
         ([*promoted(1, 2, 1, 3), (ROLLED_BACK, 1, 2)], 1, [1]),
+        ([*promoted(1, 2, 3), (PUT_BACK, 3, 1)], 3, [1, 2, 3]),
     ],
     ids=[
         "nothing", "set by hand, no history", "promotions", "rolled back", "twice", "two at once", "then promoted another", "refused",
         "put back", "moved by hand to a new one", "moved by hand to an old one", "recorded and never done", "recorded twice",
         "the same one again", "a record whose beginning is gone",
-        "moved by hand, then rolled back",
+        "moved by hand, then rolled back", "moved by hand to an old one, and put back",
     ],
 )  # fmt: skip
 def test_the_way_back(events: list[tuple[str, int]], champion: int | None, way: list[int]) -> None:
