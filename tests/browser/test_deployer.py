@@ -229,6 +229,17 @@ def test_it_works_by_keyboard_alone(deployer: Running, visit: Callable[..., Page
     assert set(inside) <= {"do-it", "close", "token", ""}  # "": the browser's own bar
 
 
+def test_a_dialog_that_was_closed_and_opened_at_once_still_acts(deployer: Running, visit: Callable[..., Page]) -> None:
+    """The browser reports a closing later than it happens; what was asked for in between is not forgotten."""
+    deployer.restore()
+    page = visit(f"{deployer.url}/", refused=True)
+    expect(page.locator("#roll-back")).to_be_visible()
+    page.evaluate("['roll-back', 'close', 'roll-back'].forEach((id) => document.getElementById(id).click())")
+    answer(page, "wrong")
+
+    expect(page.locator("#asking-problem")).to_contain_text("the token is wrong")
+
+
 def test_what_is_older_is_shown_on_demand(deployer: Running, visit: Callable[..., Page]) -> None:
     """The page begins with ten deployments and ten releases; buttons show the others."""
     for _ in range(10):
