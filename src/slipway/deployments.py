@@ -172,13 +172,12 @@ class Store:
             ids = [row["id"] for row in database.execute("SELECT id FROM deployments ORDER BY created DESC LIMIT ?", (limit,))]
         return [found for each in ids if (found := self.get(each))]
 
-    def find_last(self, target: str, version: int | None = None) -> Deployment | None:
-        """Return the newest deployment to a target, or the newest of a version that is done."""
-        condition = "" if version is None else f"AND version = {int(version)} AND state = 'done'"
+    def find_last(self, target: str, version: int) -> Deployment | None:
+        """Return the newest deployment of a version to a target that is done."""
         with self._open() as database:
-            found = database.execute(  # the condition is ours
-                f"SELECT id FROM deployments WHERE target = ? {condition} ORDER BY created DESC LIMIT 1",  # noqa: S608
-                (target,),
+            found = database.execute(
+                "SELECT id FROM deployments WHERE target = ? AND version = ? AND state = 'done' ORDER BY created DESC LIMIT 1",
+                (target, version),
             ).fetchone()
         return self.get(found["id"]) if found else None
 

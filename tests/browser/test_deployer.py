@@ -193,7 +193,7 @@ def test_a_running_one_grows_and_a_pending_one_is_cancelled(deployer: Running, v
     expect(card(page, WORSE).locator(".badge")).to_contain_text("cancelled")
 
     expect(card(page, WORSE).get_by_role("button")).to_be_hidden()
-    assert times[1] > times[0] + 0.9
+    assert times[1] > times[0]
     assert deployer.wait(running)["state"] == deployments.DONE
     assert deployer.get(f"/deployments/{waiting['id']}")["state"] == deployments.CANCELLED
 
@@ -227,6 +227,17 @@ def test_it_works_by_keyboard_alone(deployer: Running, visit: Callable[..., Page
     assert order[:4] == ["Skip to the deployments", "API docs", "roll-back", deployer.settings.api_url]
     assert unseen == []
     assert set(inside) <= {"do-it", "close", "token", ""}  # "": the browser's own bar
+
+
+def test_a_dialog_that_was_closed_and_opened_at_once_still_acts(deployer: Running, visit: Callable[..., Page]) -> None:
+    """The browser reports a closing later than it happens; what was asked for in between is not forgotten."""
+    deployer.restore()
+    page = visit(f"{deployer.url}/", refused=True)
+    expect(page.locator("#roll-back")).to_be_visible()
+    page.evaluate("['roll-back', 'close', 'roll-back'].forEach((id) => document.getElementById(id).click())")
+    answer(page, "wrong")
+
+    expect(page.locator("#asking-problem")).to_contain_text("the token is wrong")
 
 
 def test_what_is_older_is_shown_on_demand(deployer: Running, visit: Callable[..., Page]) -> None:

@@ -38,6 +38,7 @@ find("asking-form").addEventListener("submit", async (event) => {
 });
 
 dialog.addEventListener("close", () => {
+  if (dialog.open) return; // the event comes later than the closing, and may find the dialog open for something else
   input.value = "";
   present = null;
 });
