@@ -70,7 +70,10 @@ class Kubernetes:
         try:
             self._wait(prepared)
         except BaseException:
-            self._undo(before, manifest)
+            if before:
+                self.undo()
+            else:
+                self.clear()
             raise
 
     def check(self, prepared: Prepared, case: Case) -> None:
@@ -88,11 +91,12 @@ class Kubernetes:
         self.cluster.run("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{patience}s", seconds=patience + 10)
 
     def clear(self) -> None:
-        """Delete what was deployed."""
+        """Delete what was deployed, and wait until its pods are gone."""
         known = self.cluster.ask("api-resources", "--output", "name")[1].split()
         kinds = ",".join([*KINDS, *(kind for kind in OPTIONAL if kind in known)])
         labels = f"app.kubernetes.io/instance={self.instance},app.kubernetes.io/part-of=slipway"
         self.cluster.run("delete", kinds, "--selector", labels, "--wait", "--timeout", "120s", seconds=150)
+        self.cluster.run("wait", "--for=delete", "pods", "--selector", labels, "--timeout", "120s", seconds=150)
 
     def _wait(self, prepared: Prepared) -> None:
         deadline = time.monotonic() + self.settings.rollout_timeout
@@ -124,12 +128,6 @@ class Kubernetes:
             if code == 0 and printed.strip():
                 return f"{printed.strip().splitlines()[-1]} ({why})"
         return why
-
-    def _undo(self, before: dict[str, Any] | None, manifest: Path) -> None:
-        if before is None:
-            self.cluster.delete(manifest)
-        else:
-            self.undo()
 
 
 def read_annotations(deployment: dict[str, Any]) -> dict[str, str]:
