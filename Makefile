@@ -139,6 +139,14 @@ diff: .venv/host ## Show what a deployment would change: MODEL=… CONTEXT=…
 deploy_status: .venv/host ## Show what runs in the cluster: version, image, replicas, last rollout: CONTEXT=…
 	@$(ENV) $(PYTHON) scripts/deploy_status.py
 
+.PHONY: start_registry
+start_registry: .venv/host ## Start a registry of images on :5001, for clusters that pull: REGISTRY=127.0.0.1:5001
+	@$(ENV) $(PYTHON) scripts/start_registry.py
+
+.PHONY: stop_registry
+stop_registry: .venv/host ## Stop it; its images stay
+	@$(ENV) $(PYTHON) scripts/stop_registry.py
+
 .PHONY: deploy_tracking
 deploy_tracking: build_base_container ## Deploy MLflow and Postgres to a cluster: CONTEXT=… NAMESPACE=… TRACKING_HOST=…
 	@$(ENV) $(PYTHON) scripts/deploy_tracking.py
@@ -168,6 +176,10 @@ test: .venv/dev ## Run the tests that need no Docker: ARGS="-k registry"
 .PHONY: test_e2e
 test_e2e: .venv/dev ## Run the tests with real images and services (needs Docker): ARGS="-k backup"
 	@$(ENV) $(PYTHON) -m pytest --timeout=900 tests/image tests/e2e $(ARGS)
+
+.PHONY: test_cluster
+test_cluster: .venv/dev ## Run the tests on a cluster that they may play with: CONTEXT=… IMAGE_LOAD=…
+	@$(ENV) $(PYTHON) -m pytest --timeout=900 tests/cluster $(ARGS)
 
 .PHONY: check
 check: .venv/dev ## Lint and type-check everything

@@ -6,6 +6,7 @@
 #   standin/python:3.13-slim-trixie  for python:3.13-slim-trixie
 #   standin/python-fresh:3.13        the same with make and git: a fresh machine to try the README on
 #   standin/postgres:17              for postgres:17 (entry point: .ci/postgres-entrypoint.sh)
+#   standin/registry:2               for registry:3
 # An image is built again when this folder's images.sh or entry point, or what it took from the machine, has changed.
 set -euo pipefail
 
@@ -112,4 +113,12 @@ EXPOSE 5432
 ENTRYPOINT ["docker-entrypoint.sh"]
 CMD ["postgres"]
 DOCKERFILE
-docker image ls --filter reference='standin/*' --format '{{.Repository}}:{{.Tag}} {{.Size}}'
+
+is_current standin/registry:2 || build standin/registry:2 <<'DOCKERFILE'
+FROM standin/debian:trixie
+RUN apt-get -qq update && apt-get -qq install --no-install-recommends docker-registry wget && rm -rf /var/lib/apt/lists/*
+RUN printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: /var/lib/registry}}\nhttp: {addr: ":5000"}\n' >/etc/registry.yml
+EXPOSE 5000
+CMD ["docker-registry", "serve", "/etc/registry.yml"]
+DOCKERFILE
+docker image ls --filter reference='standin/*'  --format '{{.Repository}}:{{.Tag}} {{.Size}}'

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from slipway import delivery, folder, listing, registry, release, rendering, serving, shell, smoke
+from slipway import delivery, folder, listing, registry, release, serving, shell, smoke
 from slipway.errors import SlipwayError
 from slipway.kubectl import Cluster
 from slipway.rollout import Kubernetes, read_annotations
@@ -27,9 +27,8 @@ def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
     Raises SlipwayError when it does not roll out or fails its test: what was there before is back, or nothing is left.
     """
     started = time.monotonic()
-    target = Kubernetes(settings)
+    target = Kubernetes(settings, overlay)
     target.cluster.check()
-    target = Kubernetes(settings, overlay or find_overlay(target))
     prepared = serving.prepare(settings, uri or f"models:/{folder.load(settings.model_dir).name}@{registry.CHAMPION}", fresh=True)
     before = target.cluster.get("deployment", target.deployment)
     target.roll_out(prepared)
@@ -42,6 +41,7 @@ def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
         else:
             target.clear()
         raise
+    target.prune()
     print(f"{prepared.model.uri} answers in {settings.context}, namespace {settings.namespace}, after {time.monotonic() - started:.1f} s")
     return target
 
@@ -50,7 +50,6 @@ def roll_back(settings: Settings, to: str = "") -> None:
     """Roll the cluster back to the champion before (or version `to`), test it there, then move @champion."""
     target = Kubernetes(settings)
     target.cluster.check()
-    target = Kubernetes(settings, find_overlay(target))
 
     def roll_out(outcome: Outcome) -> None:
         print(f"\n== roll out in {settings.context}", flush=True)
@@ -71,7 +70,7 @@ def diff(settings: Settings, uri: str = "") -> bool:
     prepared = serving.prepare(settings, uri or f"models:/{folder.load(settings.model_dir).name}@{registry.CHAMPION}")
     tag = serving.build(settings, prepared)
     image = delivery.deliver(settings, tag) if settings.registry else tag  # it is pushed, as its digest is part of the manifests
-    manifest = rendering.render(settings, prepared, image, find_overlay(target))
+    manifest = target.render(prepared, image)
     shell.echo(["kubectl", "--context", settings.context, "--namespace", settings.namespace, "diff", "--filename", str(manifest)])
     code, printed = target.cluster.ask("diff", "--filename", str(manifest))
     if code > 1:
@@ -111,9 +110,3 @@ def show_status(settings: Settings) -> None:
             each["spec"]["template"]["spec"]["containers"][0]["image"], rolled,
         )  # fmt: skip
     Console().print(table) if Console().is_terminal else Console(width=listing.WIDTH_OFF_TERMINAL).print(table)
-
-
-def find_overlay(target: Kubernetes) -> str:
-    """Return the overlay by which the model was deployed, or cloud."""
-    found = target.cluster.get("deployment", target.deployment)
-    return read_annotations(found).get("overlay", "cloud") if found else "cloud"

@@ -37,6 +37,7 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
     model, name = prepared.model.name or "model", make_name(prepared.model.name or "model")
     commit = images.read_label(image, "org.opencontainers.image.revision") or ""  # of the image, so that only another image rolls the pods
     facts = {"model": model, "version": prepared.model.version, "run": prepared.model.run_id, "commit": commit, "overlay": overlay}
+    facts["components"] = " ".join(settings.components)
     variables = {key: value for key, value in settings.scoring.items() if key not in serving.FILES}
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",

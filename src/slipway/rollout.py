@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
     from slipway.smoke import Case
 
+NO_COMPONENT = "none"  # in COMPONENTS: without those of the last deployment
 GLANCE = 3  # s between two looks at what keeps it
 KINDS = ("deployments", "services", "poddisruptionbudgets", "horizontalpodautoscalers", "ingresses", "networkpolicies", "configmaps")
 OPTIONAL = (  # where the cluster knows them
@@ -35,13 +36,15 @@ class Kubernetes:
 
     name = "kubernetes"
 
-    def __init__(self, settings: Settings, overlay: str = "cloud") -> None:
-        if not settings.in_docker:
+    def __init__(self, settings: Settings, overlay: str = "") -> None:
+        if not (settings.in_docker or settings.in_cluster):
             raise SlipwayError("a cluster runs images, and RUNTIME=host builds none", "RUNTIME=docker", USAGE)
         self.settings, self.overlay = settings, overlay
         self.cluster = Cluster(settings)
         self.instance = rendering.make_name(folder.load(settings.model_dir).name)
         self.deployment = f"{self.instance}-model"
+        self._labels = f"app.kubernetes.io/instance={self.instance},app.kubernetes.io/part-of=slipway"
+        self._manifest: Path | None = None  # of the last rollout
 
     @property
     def url(self) -> str | None:
@@ -56,17 +59,25 @@ class Kubernetes:
         version = read_annotations(found).get("version", "")
         return int(version) if version.isdigit() else None
 
-    def render(self, prepared: Prepared) -> Path:
-        """Bring the version's image into the cluster, and write its manifests."""
-        image = delivery.deliver(self.settings, serving.build(self.settings, prepared))
-        return rendering.render(self.settings, prepared, image, self.overlay)
+    def render(self, prepared: Prepared, image: str) -> Path:
+        """Write the version's manifests; what is not said, overlay or components, is as in the last deployment.
+
+        Raises SlipwayError for components that cannot be, or that make no Deployment whose rollout could be watched.
+        """
+        found = self.cluster.get("deployment", self.deployment)
+        known = read_annotations(found) if found else {}
+        components = [name for name in self.settings.components or known.get("components", "").split() if name != NO_COMPONENT]
+        if "kserve" in components:
+            raise SlipwayError("KServe makes the Deployment itself, and make deploy watches none of its", "see docs/kubernetes.md", USAGE)
+        overlay = self.overlay or known.get("overlay", "cloud")
+        return rendering.render(replace(self.settings, components=components), prepared, image, overlay)
 
     def roll_out(self, prepared: Prepared) -> None:
         """Have the version answer in all replicas. Raises SlipwayError when it does not: the one before is back, or nothing is left."""
-        manifest = self.render(prepared)
+        self._manifest = self.render(prepared, delivery.deliver(self.settings, serving.build(self.settings, prepared)))
         before = self.cluster.get("deployment", self.deployment)
         self.cluster.make_namespace()
-        self.cluster.apply(manifest)
+        self.cluster.apply(self._manifest)
         try:
             self._wait(prepared)
         except BaseException:
@@ -83,6 +94,7 @@ class Kubernetes:
             answers = requests.get(f"{url}/readyz", timeout=10).json().get("version")
         if answers != prepared.model.version:
             raise SlipwayError(f"version {answers} answers in {self.cluster.context}, not {prepared.model.version}")
+        self.prune()
 
     def undo(self) -> None:
         """Go back to the revision before."""
@@ -90,13 +102,22 @@ class Kubernetes:
         self.cluster.run("rollout", "undo", f"deployment/{self.deployment}")
         self.cluster.run("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{patience}s", seconds=patience + 10)
 
+    def prune(self) -> None:
+        """Delete what an earlier deployment had and the present one has not, such as an ingress."""
+        labels = f"{self._labels},app.kubernetes.io/component!=challenger"
+        there = self.cluster.ask("get", self._find_kinds(), "--selector", labels, "--output", "name")[1].split()
+        wanted = self.cluster.ask("get", "--filename", str(self._manifest), "--output", "name")[1].split()
+        if wanted and (old := [name for name in there if "/" in name and name not in wanted]):
+            self.cluster.run("delete", *old, "--wait", "--timeout", "120s", seconds=150)
+
     def clear(self) -> None:
         """Delete what was deployed, and wait until its pods are gone."""
+        self.cluster.run("delete", self._find_kinds(), "--selector", self._labels, "--wait", "--timeout", "120s", seconds=150)
+        self.cluster.run("wait", "--for=delete", "pods", "--selector", self._labels, "--timeout", "120s", seconds=150)
+
+    def _find_kinds(self) -> str:
         known = self.cluster.ask("api-resources", "--output", "name")[1].split()
-        kinds = ",".join([*KINDS, *(kind for kind in OPTIONAL if kind in known)])
-        labels = f"app.kubernetes.io/instance={self.instance},app.kubernetes.io/part-of=slipway"
-        self.cluster.run("delete", kinds, "--selector", labels, "--wait", "--timeout", "120s", seconds=150)
-        self.cluster.run("wait", "--for=delete", "pods", "--selector", labels, "--timeout", "120s", seconds=150)
+        return ",".join([*KINDS, *(kind for kind in OPTIONAL if kind in known)])
 
     def _wait(self, prepared: Prepared) -> None:
         deadline = time.monotonic() + self.settings.rollout_timeout

@@ -24,7 +24,7 @@ PASSWORD = STATE / "postgres_password"
 WEBHOOK_KEY = STATE / "webhook_key"
 FILLED = (  # what compose.yaml wants besides settings; only the commands that start something have a value for it
     "POSTGRES_PASSWORD", "WEBHOOK_KEY", "SLIPWAY_USER", "MLFLOW_IMAGE", "DEPLOYER_IMAGE", "DEPLOYER_USER", "DOCKER_GROUP", "DOCKER_SOCKET",
-    "SLIPWAY_ROOT",
+    "SLIPWAY_ROOT", "REGISTRY_USER", "REGISTRY_FOLDER",
 )  # fmt: skip
 NAMES = ("localhost", "127.0.0.1", "mlflow", "host.docker.internal")  # what clients call the tracking server
 DEADLINE = 180  # s; a first start makes the database
@@ -74,7 +74,7 @@ def start(settings: Settings) -> None:
         ports.check(settings.mlflow_port, "MLFLOW_PORT")
     variables = environment(settings, up=True) | {"MLFLOW_IMAGE": mlflow_image}
     started = time.monotonic()
-    _pull(settings)
+    pull(settings.postgres_image, "POSTGRES_IMAGE")
     _up(settings, variables, "postgres")
     _check_password(settings, variables)  # with a wrong one MLflow would try for minutes
     _up(settings, variables)
@@ -164,6 +164,15 @@ def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
     }
 
 
+def pull(wanted: str, setting: str) -> None:
+    """Fetch an image that a setting names, where it can be seen: the first time it takes a while."""
+    if not image.exists(wanted):
+        try:
+            shell.run(["docker", "pull", wanted])
+        except SlipwayError:
+            raise SlipwayError(f"the image {wanted} cannot be had", f"check {setting} and the network; make doctor") from None
+
+
 def webhook_key() -> str:
     """Return the key (Fernet's) that MLflow encrypts its webhooks' secrets with; with another one it could not sign its events."""
     return guard.read_or_make(WEBHOOK_KEY, lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
@@ -182,17 +191,6 @@ def diagnose(log: str, settings: Settings) -> SlipwayError:
             return SlipwayError(message.format(*found.groups(), **facts), cure.format(*found.groups(), **facts))
     last = [line for line in log.splitlines() if line.strip()][-15:]
     return SlipwayError("the services did not come up; the end of their logs:\n    " + "\n    ".join(last), "make logs")
-
-
-def _pull(settings: Settings) -> None:
-    """Fetch the database's image where it can be seen: the first time it takes a while."""
-    if not image.exists(settings.postgres_image):
-        try:
-            shell.run(["docker", "pull", settings.postgres_image])
-        except SlipwayError:
-            raise SlipwayError(
-                f"the image {settings.postgres_image} cannot be had", "check POSTGRES_IMAGE and the network; make doctor"
-            ) from None
 
 
 def _up(settings: Settings, variables: dict[str, str], *services: str) -> None:

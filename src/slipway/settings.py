@@ -19,6 +19,7 @@ VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8
 SCORING = "SCORING_"  # begins the names of the model server's own settings, which it reads itself
 MLFLOW_INSIDE = "http://mlflow:5000"  # as the containers of our network call it
 LOCAL = ("localhost", "127.0.0.1")
+IN_CLUSTER = "in-cluster"  # as CONTEXT, in a pod: the cluster that it is in, through its service account
 PAST_THE_PROXY = ("localhost", "127.0.0.1", "mlflow")  # names of our own, which a proxy does not know
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 PACKAGE_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS")
@@ -35,12 +36,14 @@ class Settings:
     url: str
     mlflow_port: int
     deployer_port: int
+    registry_port: int
     external_tracking_uri: str
     artifact_root: Path
     project: str
     backup_dir: Path
     python_image: str
     postgres_image: str
+    registry_image: str
     ca_bundle: Path | None
     context: str  # of kubectl; "": no cluster
     namespace: str
@@ -54,6 +57,7 @@ class Settings:
     train_memory: str
     train_gpu: str
     train_retries: str
+    in_cluster: bool  # whether this process is in a pod, and CONTEXT means that cluster
     network: str  # the docker network that this very process is in, or "" outside a container
     scoring: dict[str, str]  # the model server's own settings, by the names of their variables
 
@@ -119,12 +123,14 @@ def load() -> Settings:
         url=env.get("URL", ""),
         mlflow_port=_port(env, "MLFLOW_PORT", 5000),
         deployer_port=_port(env, "DEPLOYER_PORT", 8002),
+        registry_port=_port(env, "REGISTRY_PORT", 5001),
         external_tracking_uri=env.get("MLFLOW_TRACKING_URI", "").rstrip("/"),
         artifact_root=Path(env.get("MLFLOW_ARTIFACT_ROOT") or "~/.local/share/slipway/artifacts").expanduser().resolve(),
         project=env.get("COMPOSE_PROJECT_NAME", "slipway"),
         backup_dir=(ROOT / env.get("BACKUP_DIR", "backups")).resolve(),
         python_image=env.get("PYTHON_IMAGE", "python:3.13-slim-trixie"),
         postgres_image=env.get("POSTGRES_IMAGE", "postgres:17"),
+        registry_image=env.get("REGISTRY_IMAGE", "registry:3"),
         ca_bundle=Path(ca_bundle) if ca_bundle else None,
         context=env.get("CONTEXT", ""),
         namespace=env.get("NAMESPACE") or "slipway",
@@ -138,6 +144,7 @@ def load() -> Settings:
         train_memory=env.get("TRAIN_MEMORY") or "2Gi",
         train_gpu=env.get("TRAIN_GPU", ""),
         train_retries=env.get("TRAIN_RETRIES") or "2",
+        in_cluster=env.get("CONTEXT") == IN_CLUSTER and bool(env.get("KUBERNETES_SERVICE_HOST")),
         network=env.get("CONTAINER_NETWORK", ""),
         scoring={f"{SCORING}WORKERS": workers} | {name: value for name, value in env.items() if name.startswith(SCORING) and value},
     )

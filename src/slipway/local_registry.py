@@ -1,0 +1,45 @@
+"""A registry of images on this machine, for clusters that pull: by compose, on 127.0.0.1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slipway import image, ports, services, shell
+from slipway.settings import STATE
+
+if TYPE_CHECKING:
+    from slipway.settings import Settings
+
+IMAGES = STATE / "registry"
+
+
+def start(settings: Settings) -> None:
+    """Start it, and wait until it answers; what was pushed before is still there.
+
+    Raises SlipwayError when its port is taken, or it does not come up.
+    """
+    image.check_engine()
+    if shell.ask(_compose(settings, "port", "registry", "5000"), env=_variables())[1] != f"127.0.0.1:{settings.registry_port}":
+        ports.check(settings.registry_port, "REGISTRY_PORT")
+    services.pull(settings.registry_image, "REGISTRY_IMAGE")
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    variables = _variables() | {"REGISTRY_USER": image.writing_user(IMAGES), "REGISTRY_FOLDER": str(IMAGES)}
+    shell.run(_compose(settings, "up", "--detach", "--no-deps", "--wait", "--wait-timeout", "60", "registry"), env=variables)
+    print(f"the registry answers at http://127.0.0.1:{settings.registry_port}/v2/_catalog; its images: {IMAGES.relative_to(STATE.parent)}")
+    print(f"next  make deploy MODEL=… CONTEXT=… REGISTRY=127.0.0.1:{settings.registry_port}")
+
+
+def stop(settings: Settings) -> None:
+    """Stop it; its images stay."""
+    image.check_engine()
+    shell.run(_compose(settings, "rm", "--stop", "--force", "registry"), env=_variables())
+    print("stopped; the images stay, make start_registry brings them back")
+
+
+def _compose(settings: Settings, *arguments: str) -> list[str]:
+    return services.compose(settings, "--profile", "registry", *arguments)
+
+
+def _variables() -> dict[str, str]:
+    """Return compose's variables of other services, too, which it insists on."""
+    return dict.fromkeys((*services.FILLED, "POSTGRES_MAJOR"), "unused")
