@@ -28,6 +28,7 @@ export ROLLOUT_TIMEOUT="${ROLLOUT_TIMEOUT:-180}"  # seconds in which a version m
 export REGISTRY="${REGISTRY:-}"  # the image registry that the cluster pulls from, such as registry.example/team
 export IMAGE_LOAD="${IMAGE_LOAD:-}"  # for a cluster without one: the command that brings an image in, such as kind load docker-image
 export COMPONENTS="${COMPONENTS:-}"  # what a deployment has besides: folders of deploy/kubernetes/components; empty: as before; none
+export GATEWAY="${GATEWAY:-gateway}"  # the Gateway that the component gateway's route hangs on: its name, or namespace/name
 export TRACKING_IN_CLUSTER="${TRACKING_IN_CLUSTER:-}"  # the tracking server as the cluster calls it; empty: the exported one, or deploy_tracking's
 export TRACKING_HOST="${TRACKING_HOST:-}"  # the host name that an ingress gives deploy_tracking's MLflow, which has no login; empty: no ingress
 export TRAIN_CPU="${TRAIN_CPU:-1}"  # cores that train_on_kubernetes asks for

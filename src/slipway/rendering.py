@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from slipway import image as images
-from slipway import serving, shell
+from slipway import serving, shares, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import BUILD, ROOT
 
@@ -17,12 +20,14 @@ if TYPE_CHECKING:
 
     from slipway.serving import Prepared
     from slipway.settings import Settings
+    from slipway.shares import Share
 
 MANIFESTS = ROOT / "deploy" / "kubernetes"
 PREFIX = "io.slipway/"  # begins the annotations that say which model it is
 NEEDED = (("gateway", "canary"), ("gateway", "shadow"), ("autoscaling", "autoscaling-requests"))  # the second changes the first
 EXCLUDED = {"canary": {"shadow"}, "kserve": set[str]()}  # empty: all but network
-LONGEST = 50  # of a name that gets more appended: 63 is Kubernetes' limit
+DRAIN, SPARE = 30, 10  # s: the server's default of SCORING_DRAIN, and what a pod has besides to end
+LONGEST = 46  # of a name that gets more appended: 63 is Kubernetes' limit
 
 
 def make_name(model: str) -> str:
@@ -49,7 +54,12 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
         "images": [replace_image("slipway/model", image)],
         "labels": [{"pairs": {"app.kubernetes.io/instance": name}, "includeSelectors": True}],
         "commonAnnotations": {f"{PREFIX}{key}": str(value) for key, value in facts.items() if value},
-        "patches": [*patch_environment(variables | {"SCORING_ROOT_PATH": f"/{name},/model"}), *patch_paths(name)],
+        "patches": [
+            *patch_environment(variables | {"SCORING_ROOT_PATH": f"/{name},/model"}),
+            *patch_end(overlay, settings.scoring),
+            *patch_paths(name),
+            *patch_parent(settings.gateway),
+        ],
     }
 
 
@@ -93,13 +103,68 @@ def patch_paths(name: str) -> list[dict[str, Any]]:
     ]
 
 
-def render(settings: Settings, prepared: Prepared, image: str, overlay: str) -> Path:
-    """Write a version's manifests below build/k8s, and return the file.
+def patch_parent(gateway: str) -> list[dict[str, Any]]:
+    """Return kustomize's patch that hangs the route on a Gateway: `name`, or `namespace/name` (pure)."""
+    namespace, _, name = gateway.rpartition("/")
+    parent = {"name": name} | ({"namespace": namespace} if namespace else {})
+    patch = [{"op": "replace", "path": "/spec/parentRefs", "value": [parent]}]
+    return [{"target": {"kind": "HTTPRoute", "name": "model"}, "patch": json.dumps(patch)}]
+
+
+def patch_end(overlay: str, scoring: dict[str, str]) -> list[dict[str, Any]]:
+    """Return kustomize's patches that give a pod more time to end than its server takes, where the overlay's own does not do."""
+    patches = []
+    places = {"Deployment": ("template/spec", ["base", f"overlays/{overlay}"]), "InferenceService": ("predictor", ["base"])}
+    for kind, (path, folders) in places.items():
+        grace, own = _read_end(folders)
+        wanted = read_seconds(scoring, "SCORING_GRACE", grace) + read_seconds(scoring, "SCORING_DRAIN", DRAIN) + SPARE
+        if wanted > own:
+            patch = [{"op": "replace", "path": f"/spec/{path}/terminationGracePeriodSeconds", "value": math.ceil(wanted)}]
+            patches.append({"target": {"kind": kind, "name": "model"}, "patch": json.dumps(patch)})
+    return patches
+
+
+def read_seconds(scoring: dict[str, str], name: str, default: float) -> float:
+    """Return one of the server's settings, in s (pure). Raises SlipwayError (exit code 2) for what the server would refuse."""
+    try:
+        seconds = float(scoring.get(name, default))
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < math.inf:
+        raise SlipwayError(f"{name} is {scoring[name]!r}: it is a number of seconds", f"{name}={default:g}", USAGE)
+    return seconds
+
+
+def _read_end(folders: list[str]) -> tuple[float, float]:
+    """Return SCORING_GRACE and the time to end that these manifests have, a later one's before an earlier's, in s."""
+    grace, end = 0.0, 0.0
+    for folder in folders:
+        spec = yaml.safe_load((MANIFESTS / folder / "deployment.yaml").read_text(encoding="utf-8"))["spec"]["template"]["spec"]
+        end = spec.get("terminationGracePeriodSeconds", end)
+        variables = {each["name"]: each["value"] for container in spec["containers"] for each in container.get("env", [])}
+        grace = float(variables.get("SCORING_GRACE", grace))
+    return grace, end
+
+
+def render(settings: Settings, prepared: Prepared, image: str, overlay: str, share: Share | None = None) -> Path:
+    """Write a version's manifests below build/k8s, and return the file; `share` is what a challenger gets of its requests.
 
     Raises SlipwayError for a component that is not there, or manifests that kustomize refuses.
     """
     place = BUILD / "k8s" / make_name(settings.context or overlay) / make_name(prepared.model.name or "model")
-    return write(place, describe(settings, prepared, image, overlay, place))
+    kustomization = describe(settings, prepared, image, overlay, place)
+    if share:
+        check_components([*settings.components, share.component])
+        kustomization["components"].append(os.path.relpath(MANIFESTS / "components" / share.component, place))
+        kustomization["patches"] += shares.patch_weights(share)
+    return write(place, kustomization)
+
+
+def render_challenger(settings: Settings, prepared: Prepared, image: str, overlay: str, pods: int) -> Path:
+    """Write the manifests of a version that is deployed beside the champion, with so many pods, and return the file."""
+    name = make_name(prepared.model.name or "model")
+    place = BUILD / "k8s" / make_name(settings.context or overlay) / f"{name}-{shares.CHALLENGER}"
+    return write(place, shares.challenge(describe(settings, prepared, image, overlay, place), name, pods))
 
 
 def replace_image(name: str, image: str) -> dict[str, str]:

@@ -33,6 +33,7 @@ CALLER = {
     "REGISTRY": "registry.example/team/",
     "IMAGE_LOAD": "kind load 'docker-image'",
     "COMPONENTS": "ingress autoscaling",
+    "GATEWAY": "infra/public",
     "TRACKING_IN_CLUSTER": "http://mlflow.ml:5000/",
     "TRACKING_HOST": "mlflow.example",
     "TRAIN_CPU": "4",
@@ -91,6 +92,7 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         registry="registry.example/team",
         image_load=["kind", "load", "docker-image"],
         components=["ingress", "autoscaling"],
+        gateway="infra/public",
         tracking_in_cluster="http://mlflow.ml:5000",
         tracking_host="mlflow.example",
         train_cpu="4",
@@ -114,8 +116,19 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MLFLOW_PORT", "65536", "MLFLOW_PORT is '65536'"),
         ("MLFLOW_PORT", "-1", "MLFLOW_PORT is '-1'"),
         ("CA_BUNDLE", "/no/such.pem", "CA_BUNDLE names no file: /no/such.pem"),
+        ("GATEWAY", "infra/public/http", "GATEWAY is 'infra/public/http'"),
     ],
-    ids=["runtime", "word as a port", "word as a number", "no workers", "port 0", "port too high", "negative port", "no bundle"],
+    ids=[
+        "runtime",
+        "word as a port",
+        "word as a number",
+        "no workers",
+        "port 0",
+        "port too high",
+        "negative port",
+        "no bundle",
+        "no Gateway",
+    ],
 )
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
     """A value that cannot be used is a usage error, which names setting and value and says what to set."""
