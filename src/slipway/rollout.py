@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from slipway import delivery, folder, rendering, serving, smoke
+from slipway import delivery, folder, rendering, serving, shares, smoke
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
 from slipway.kubectl import Cluster
 
@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
     from slipway.serving import Prepared
     from slipway.settings import Settings
+    from slipway.shares import Share
     from slipway.smoke import Case
 
 NO_COMPONENT = "none"  # in COMPONENTS: without those of the last deployment
 GLANCE = 3  # s between two looks at what keeps it
 KINDS = ("deployments", "services", "poddisruptionbudgets", "horizontalpodautoscalers", "ingresses", "networkpolicies", "configmaps")
-OPTIONAL = (  # where the cluster knows them
-    "httproutes.gateway.networking.k8s.io", "inferenceservices.serving.kserve.io", "servicemonitors.monitoring.coreos.com",
-)  # fmt: skip
+ROUTES, MONITORS = "httproutes.gateway.networking.k8s.io", "servicemonitors.monitoring.coreos.com"
+OPTIONAL = (ROUTES, MONITORS, "inferenceservices.serving.kserve.io")  # where the cluster knows them
+NEEDED = {  # by a component: a kind that is no cluster's own, and what brings it
+    "gateway": (ROUTES, "HTTPRoute", "the Gateway API"),
+    "monitoring": (MONITORS, "ServiceMonitor", "the Prometheus operator"),
+}
 HOPELESS = {
     "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError",
     "CreateContainerError",
@@ -35,6 +39,7 @@ class Kubernetes:
     """One model in one namespace of one cluster."""
 
     name = "kubernetes"
+    component = shares.CHAMPION
 
     def __init__(self, settings: Settings, overlay: str = "") -> None:
         if not (settings.in_docker or settings.in_cluster):
@@ -45,6 +50,7 @@ class Kubernetes:
         self.deployment = f"{self.instance}-model"
         self._labels = f"app.kubernetes.io/instance={self.instance},app.kubernetes.io/part-of=slipway"
         self._manifest: Path | None = None  # of the last rollout
+        self._known: list[str] = []  # the kinds of the cluster, when they were asked for
 
     @property
     def url(self) -> str | None:
@@ -60,17 +66,42 @@ class Kubernetes:
         return int(version) if version.isdigit() else None
 
     def render(self, prepared: Prepared, image: str) -> Path:
-        """Write the version's manifests; what is not said, overlay or components, is as in the last deployment.
+        """Write the version's manifests, by which a challenger keeps its share. Raises SlipwayError for components that cannot be."""
+        settings, overlay = self.find_choices()
+        share = self.find_share()
+        if share and share.component == shares.BY_WEIGHT and "gateway" not in rendering.check_components(settings.components):
+            share = None  # the route goes
+        if share:
+            print("note: a challenger keeps its share of the requests; make canary WEIGHT=0 ends it", flush=True)
+        return rendering.render(settings, prepared, image, overlay, share)
 
-        Raises SlipwayError for components that cannot be, or that make no Deployment whose rollout could be watched.
+    def find_choices(self) -> tuple[Settings, str]:
+        """Return settings with components, and the overlay; what is not said is as in the last deployment.
+
+        Raises SlipwayError for components that the cluster cannot have, or that make no Deployment whose rollout could be watched.
         """
         found = self.cluster.get("deployment", self.deployment)
         known = read_annotations(found) if found else {}
         components = [name for name in self.settings.components or known.get("components", "").split() if name != NO_COMPONENT]
         if "kserve" in components:
             raise SlipwayError("KServe makes the Deployment itself, and make deploy watches none of its", "see docs/kubernetes.md", USAGE)
-        overlay = self.overlay or known.get("overlay", "cloud")
-        return rendering.render(replace(self.settings, components=components), prepared, image, overlay)
+        for name in NEEDED.keys() & {*rendering.check_components(components)}:
+            kind, what, source = NEEDED[name]
+            if not self._knows(kind):
+                words = f"the cluster {self.cluster.context} knows no {what}, which the component {name} is"
+                raise SlipwayError(words, f"install {source} there, or COMPONENTS without {name}")
+        return replace(self.settings, components=components), self.overlay or known.get("overlay", "cloud")
+
+    def find_share(self) -> Share | None:
+        """Return what gives a challenger its share, or None where there is none."""
+        challenger = f"{self.instance}-{shares.CHALLENGER}-model"
+        if not self.cluster.get("deployment", challenger):
+            return None
+        return shares.read(self.cluster.get("service", self.deployment), self.find_route(), challenger)
+
+    def find_route(self) -> dict[str, Any] | None:
+        """Return the route to the model, or None where there is none."""
+        return self.cluster.get(ROUTES, self.deployment) if self._knows(ROUTES) else None
 
     def roll_out(self, prepared: Prepared) -> None:
         """Have the version answer in all replicas. Raises SlipwayError when it does not: the one before is back, or nothing is left."""
@@ -116,8 +147,12 @@ class Kubernetes:
         self.cluster.run("wait", "--for=delete", "pods", "--selector", self._labels, "--timeout", "120s", seconds=150)
 
     def _find_kinds(self) -> str:
-        known = self.cluster.ask("api-resources", "--output", "name")[1].split()
-        return ",".join([*KINDS, *(kind for kind in OPTIONAL if kind in known)])
+        return ",".join([*KINDS, *(kind for kind in OPTIONAL if self._knows(kind))])
+
+    def _knows(self, kind: str) -> bool:
+        if not self._known:
+            self._known = self.cluster.ask("api-resources", "--output", "name")[1].split()
+        return kind in self._known
 
     def _wait(self, prepared: Prepared) -> None:
         deadline = time.monotonic() + self.settings.rollout_timeout
@@ -132,7 +167,7 @@ class Kubernetes:
 
     def _find_trouble(self, version: str) -> str:
         """Return why no pod of a version will ever be ready, or "" while there is hope."""
-        for pod in self.cluster.list("pods", f"app.kubernetes.io/instance={self.instance},app.kubernetes.io/name=slipway-model"):
+        for pod in self.cluster.list("pods", f"{self._labels},{shares.COMPONENT}={self.component}"):
             if pod["metadata"].get("annotations", {}).get(f"{rendering.PREFIX}version", "") != version:
                 continue
             for status in pod.get("status", {}).get("containerStatuses", []):
