@@ -167,6 +167,18 @@ restore_tracking: .venv/host ## Restore one into an empty MLflow there: BACKUP=b
 train_on_kubernetes: .venv/host ## Train as a Job of a cluster: CONTEXT=… TRAIN_ARGS=… TRAIN_GPU=1 JOB=…
 	@$(ENV) $(PYTHON) scripts/train_on_kubernetes.py --job "$$JOB"
 
+.PHONY: push_model
+push_model: build_base_container ## Bring a version's image to where a cluster finds it: MODEL=… REGISTRY=… or IMAGE_LOAD=…
+	@$(ENV) $(PYTHON) scripts/push_model.py "$$MODEL"
+
+.PHONY: deploy_deployer
+deploy_deployer: build_base_container ## Have a cluster follow @champion by itself: CONTEXT=… NAMESPACE=… REGISTRY=…
+	@$(ENV) $(PYTHON) scripts/deploy_deployer.py
+
+.PHONY: undeploy_deployer
+undeploy_deployer: .venv/host ## Take the deployer out again; what it deployed stays: CONTEXT=… NAMESPACE=…
+	@$(ENV) $(PYTHON) scripts/undeploy_deployer.py
+
 ##@ Work on Slipway
 
 .PHONY: test

@@ -4,11 +4,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slipway import shell
+from slipway import folder, models, registry, serving, shell
 from slipway.errors import USAGE, SlipwayError
 
 if TYPE_CHECKING:
+    from slipway.serving import Prepared
     from slipway.settings import Settings
+
+
+def push(settings: Settings, uri: str = "") -> None:
+    """Bring the image of a version (default: the newest) to where a cluster finds it, and note that in the registry, for its deployer.
+
+    Raises SlipwayError when there is no such version, or no way.
+    """
+    if not settings.in_docker:
+        raise SlipwayError("a cluster runs images, and RUNTIME=host builds none", "RUNTIME=docker", USAGE)
+    prepared = serving.prepare(settings, uri or f"models:/{folder.load(settings.model_dir).name}/latest", fresh=True)
+    if not prepared.model.version:
+        raise SlipwayError(f"{uri} is no registered version, whose image could be noted", f"{settings.make} list_models", USAGE)
+    print(f"{prepared.model.uri} is there as {deliver_version(settings, prepared)}")
+    print(f"next  make promote MODEL={prepared.model.uri}; make deploy_deployer CONTEXT=…, once, to have the cluster follow")
+
+
+def deliver_version(settings: Settings, prepared: Prepared) -> str:
+    """Bring the image of a version to where the cluster finds it; return how the manifests name it, which the registry notes.
+
+    In a cluster it is there, or not: SlipwayError.
+    """
+    built = serving.build(settings, prepared)
+    if settings.in_cluster:
+        return built
+    image = deliver(settings, built)
+    if prepared.model.version:
+        models.record_image(registry.connect(settings), prepared.model, image)
+    return image
 
 
 def deliver(settings: Settings, tag: str) -> str:

@@ -34,7 +34,9 @@ def find_home(settings: Settings) -> Path:
 
 
 def list_targets(settings: Settings) -> list[Target]:
-    """Return where versions go: this machine, and the cluster of CONTEXT when it is named."""
+    """Return where versions go: this machine, and the cluster of CONTEXT when it is named; in a pod only that."""
+    if settings.in_cluster:
+        return [Kubernetes(settings)]
     return [Local(settings), *([Kubernetes(settings)] if settings.context else [])]
 
 

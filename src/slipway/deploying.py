@@ -33,6 +33,7 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 SAFE = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
+TARGET = "default: the first that GET /status lists"
 NAMES = ["localhost", "127.0.0.1", "deployer"]  # what callers call us; a page under any other name is none of ours
 
 router = APIRouter()
@@ -42,13 +43,13 @@ class Wanted(BaseModel, extra="forbid"):
     """What to deploy, and where."""
 
     model: str = Field(examples=["models:/diabetes/4"], max_length=300, description="a version, in any form that MODEL= takes")
-    target: str = Field("local", max_length=50)
+    target: str = Field("", max_length=50, description=TARGET)
 
 
 class Back(BaseModel, extra="forbid"):
     """Where to roll back, and to which version (default: the champion before)."""
 
-    target: str = Field("local", max_length=50)
+    target: str = Field("", max_length=50, description=TARGET)
     to: int | None = Field(None, ge=1, le=10**9)
 
 
@@ -69,25 +70,25 @@ ALLOWED = [Depends(_authorize), Depends(HTTPBearer(auto_error=False))]
 @router.post("/deployments", status_code=202, dependencies=ALLOWED)
 def deploy(wanted: Wanted, deployer: Ours, response: Response) -> dict[str, Any]:
     """Deploy a version, through gate and smoke tests. 202: it is under way; 200: it answers already."""
-    _check_target(deployer, wanted.target)
+    target = _choose_target(deployer, wanted.target)
     version = deployer.find_version(wanted.model)
-    if found := deployer.find_deployed(version, wanted.target):
+    if found := deployer.find_deployed(version, target):
         response.status_code = 200
         return found.show()
-    return deployer.add(version, wanted.target, deployments.DEPLOY, "deployment API").show()
+    return deployer.add(version, target, deployments.DEPLOY, "deployment API").show()
 
 
 @router.post("/rollbacks", status_code=202, dependencies=ALLOWED)
 def roll_back(back: Back, deployer: Ours) -> dict[str, Any]:
     """Go back to the champion before, through the smoke tests."""
-    _check_target(deployer, back.target)
+    target = _choose_target(deployer, back.target)
     try:
         version = deployer.choose_previous(back.to)
     except registry.UnreachableError:
         raise
     except SlipwayError as error:
         raise Refusal(409, error.message) from None
-    return deployer.add(version, back.target, deployments.ROLL_BACK, "deployment API").show()
+    return deployer.add(version, target, deployments.ROLL_BACK, "deployment API").show()
 
 
 @router.get("/deployments")
@@ -174,7 +175,7 @@ def build(deployer: Deployer) -> FastAPI:
     app.mount("/page", StaticFiles(directory=PAGE))
     app.mount("/swagger", StaticFiles(directory=Path(str(swagger_ui_path))))
     app.middleware("http")(problems.limit)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=NAMES)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*NAMES, f"deployer.{deployer.settings.namespace}"])
     problems.handle(app)
     return app
 
@@ -224,6 +225,8 @@ def _find(deployer: Deployer, deployment: str) -> deployments.Deployment:
     return found
 
 
-def _check_target(deployer: Deployer, target: str) -> None:
+def _choose_target(deployer: Deployer, wanted: str) -> str:
+    target = wanted or next(iter(deployer.targets))
     if target not in deployer.targets:
         raise Refusal(422, f"target is {target!r}; there is: {', '.join(deployer.targets)}")
+    return target

@@ -6,10 +6,11 @@ import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import requests
 
-from slipway import deploying, folder, image, ports, registry, services, shell, trial
+from slipway import deploying, folder, image, ports, registry, services, shell, tracking, trial
 from slipway.deployer import RECONCILE, find_home, find_token
 from slipway.errors import SlipwayError
 from slipway.pipeline import name_owner
@@ -28,7 +29,11 @@ def start(settings: Settings) -> None:
 
     Raises SlipwayError when the tracking server does not answer, or the port is taken.
     """
-    if settings.network:  # we are in the container
+    if settings.in_cluster:  # we are in a pod, of deployer_in_cluster
+        name = f"deployer.{settings.namespace}"
+        followed = urlsplit(settings.tracking_uri).hostname in tracking.list_names(settings)  # no other MLflow is sure to reach us
+        deploying.serve(settings, "0.0.0.0", f"http://{name}:{settings.deployer_port}{HOOK}" if followed else "")  # noqa: S104 -- a pod's
+    elif settings.network:  # we are in the container
         deploying.serve(settings, "0.0.0.0", f"http://deployer:{settings.deployer_port}{HOOK}")  # noqa: S104 -- published on 127.0.0.1
     elif settings.in_docker and settings.context:  # it needs this machine's kubectl, which no container has
         registry.check_reachable(settings)

@@ -28,6 +28,7 @@ BASE = f"slipway/base:{VERSION}"
 USER_ID = 10001  # of the user in our images
 HARDENING = ["--init", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108 -- the container's
 LABEL = "io.slipway.content"
+COPIED = ("src", "scripts", "requirements", "deploy/kubernetes", "tests/api", "pyproject.toml")  # into the deployer's image for a cluster
 DIGITS = 12  # of a content digest in a tag
 
 
@@ -44,9 +45,7 @@ def build_base(settings: Settings) -> None:
 
 def build_model(settings: Settings, model: folder.ModelFolder) -> None:
     """Build layer 2 unless it is there: the image that serves (without a model yet) and the one that trains."""
-    if not any(model.path.is_relative_to(ROOT / name) for name in ("model", "examples")):  # what .dockerignore lets in
-        raise SlipwayError(f"no image can be built from {model.path}: it is not in model/ or examples/", "copy it there, or RUNTIME=host")
-    options = _options("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": str(model.path.relative_to(ROOT))})
+    options = _options("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": _check_context(model)})
     for target, tag in (("runtime", runtime_tag(model)), ("train", training_tag(model))):
         if not exists(tag):
             _build(settings, model.path / "Dockerfile", target, tag, options)
@@ -81,6 +80,17 @@ def build_service(settings: Settings, name: str) -> str:
     tag = f"slipway/{name}:{content[:DIGITS]}"
     if not exists(tag):
         _build(settings, folder_of_image / "Dockerfile", name, tag, _options("--build-arg", {"BASE_IMAGE": BASE}))
+    return tag
+
+
+def build_deployer(settings: Settings, model: folder.ModelFolder) -> str:
+    """Build the image of the deployer for a cluster, which holds what it needs of this checkout, unless it is there; return its tag."""
+    place = _check_context(model)
+    content = folder.digest([*(ROOT / name for name in COPIED), model.path], _base_id(), place)
+    tag = f"slipway/deployer-kubernetes:{content[:DIGITS]}"
+    if not exists(tag):
+        options = _options("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": place})
+        _build(settings, ROOT / "deploy" / "kubernetes" / "deployer" / "Dockerfile", "deployer", tag, options)
     return tag
 
 
@@ -177,6 +187,13 @@ def check_libraries(files: Path, served: models.Model) -> None:
 def _pins(text: str) -> dict[str, str]:
     pins = re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)", text, re.MULTILINE)
     return {re.sub(r"[-_.]+", "-", name).lower().replace("mlflow-skinny", "mlflow"): version for name, version in pins}
+
+
+def _check_context(model: folder.ModelFolder) -> str:
+    """Return the model folder as the build context has it. Raises SlipwayError when .dockerignore does not let it in."""
+    if not any(model.path.is_relative_to(ROOT / name) for name in ("model", "examples")):
+        raise SlipwayError(f"no image can be built from {model.path}: it is not in model/ or examples/", "copy it there, or RUNTIME=host")
+    return str(model.path.relative_to(ROOT))
 
 
 def _base_id() -> str:

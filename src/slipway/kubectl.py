@@ -29,14 +29,16 @@ class Cluster:
         if not settings.context:
             raise SlipwayError("which cluster? CONTEXT is empty, and no other is ever guessed", "kubectl config get-contexts", USAGE)
         self.context, self.namespace = settings.context, settings.namespace
-        self._kubectl = ["kubectl", "--context", self.context, "--namespace", self.namespace]
+        self._inside = settings.in_cluster  # with the rights of a service account, in its namespace alone
+        context = [] if self._inside else ["--context", self.context]
+        self._kubectl = ["kubectl", *context, "--namespace", self.namespace]
 
     def check(self) -> None:
         """Raise SlipwayError when kubectl is missing, knows no such context, or the cluster does not answer."""
         code, words = shell.ask(["kubectl", "config", "get-contexts", "--output", "name"])
         if code == shell.NOT_FOUND:
             raise SlipwayError("kubectl is not installed", "see https://kubernetes.io/docs/tasks/tools/")
-        if self.context not in words.split():
+        if not self._inside and self.context not in words.split():
             there = ", ".join(words.split()) or "none"
             raise SlipwayError(f"there is no context {self.context}; there is: {there}", "kubectl config get-contexts", USAGE)
         code, words = self.ask("get", "--raw", "/readyz", "--request-timeout", "10s")
@@ -76,7 +78,7 @@ class Cluster:
 
     def make_namespace(self) -> None:
         """Make the namespace unless it is there."""
-        if self.get("namespace", self.namespace) is None:
+        if not self._inside and self.get("namespace", self.namespace) is None:
             self.run("create", "namespace", self.namespace)
 
     def apply(self, manifest: Path) -> None:

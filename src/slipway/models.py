@@ -26,6 +26,7 @@ FORMS = "MODEL=models:/name/3, models:/name@alias, models:/m-<id>, runs:/<run>/m
 OTHERS = "make list_models, for another version"
 META = "registered_model_meta"  # MLflow adds it, in a local store to the very files, when it loads a registered version
 CHECKSUM_TAG = "slipway.checksum"  # of a version's files, as they were when it was registered
+IMAGE_TAG = "slipway.served_image"  # of a version: how a cluster calls its image
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,22 @@ def checksum(files: Path) -> str:
 def record_checksum(client: MlflowClient, name: str, version: str, files: Path) -> None:
     """Note in the registry which files a version has: those, and no others, are served from now on."""
     client.set_model_version_tag(name, version, CHECKSUM_TAG, checksum(files))
+
+
+def record_image(client: MlflowClient, model: Model, image: str) -> None:
+    """Note in the registry how a cluster calls the image of a version."""
+    with registry.translated_errors():
+        client.set_model_version_tag(str(model.name), str(model.version), IMAGE_TAG, image)
+
+
+def find_image(client: MlflowClient, model: Model) -> str:
+    """Return how the cluster calls the image of a version. Raises SlipwayError when none was pushed."""
+    with registry.translated_errors():
+        found = client.get_model_version(str(model.name), str(model.version)).tags.get(IMAGE_TAG)
+    if not found:
+        cure = f"make push_model MODEL={model.uri} REGISTRY=… or IMAGE_LOAD=…"
+        raise SlipwayError(f"no image of version {model.version} was pushed", cure)
+    return str(found)
 
 
 def compute_checksum(files: Path) -> str:

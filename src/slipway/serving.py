@@ -98,7 +98,9 @@ def command_for(settings: Settings, prepared: Prepared, container: str = "") -> 
 
 
 def build(settings: Settings, prepared: Prepared) -> str:
-    """Return the tag of the image that serves a model, built when it is not there; without Docker, say so."""
+    """Return the tag of the image that serves a model, built when it is not there; in a cluster the one pushed; without Docker, say so."""
+    if settings.in_cluster:
+        return models.find_image(registry.connect(settings), prepared.model)
     if not settings.in_docker:
         return "none, a process of .venv serves"
     return image.build_served(settings, folder.load(settings.model_dir), prepared.model, prepared.files, prepared.identity)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from slipway import attempts, delivery, image, registry, rendering, rollout, shell
+from slipway import delivery, image, readiness, registry, rendering, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubectl import Cluster
 from slipway.settings import BUILD, LOCAL
@@ -34,7 +34,6 @@ MAJOR = f"{rendering.PREFIX}postgres"  # labels the database's volume with the v
 OPENED_BY = f"{rendering.PREFIX}secret"  # annotates MLflow's pod with the id of the Secret: a new one makes a new pod
 API = "/api/2.0/mlflow/experiments/search?max_results=1"
 PATIENCE, MIGRATION = 300, 660  # s for the database, and for MLflow, which may have to migrate it
-RESTARTS = 3  # of a container that will not do better
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,10 @@ def deploy(settings: Settings) -> None:
     place = BUILD / "k8s" / rendering.make_name(settings.context) / f"_tracking-{settings.namespace}"  # no model's name begins so
     facts = Facts(images, _find_user(settings.postgres_image), (cluster.get("secret", SECRET) or {})["metadata"]["uid"])
     cluster.apply(rendering.write(place, describe(settings, facts, place)))
-    _wait(cluster, f"statefulset/{POSTGRES}", PATIENCE)
+    readiness.wait(cluster, f"statefulset/{POSTGRES}", PATIENCE)
     if password:
         _set_password(cluster, password)
-    _wait(cluster, f"deployment/{MLFLOW}", MIGRATION)
+    readiness.wait(cluster, f"deployment/{MLFLOW}", MIGRATION)
     with cluster.forwarded(f"service/{MLFLOW}", PORT) as url:
         _check_names(settings, url)
     print(f"MLflow answers in {settings.context}, namespace {settings.namespace}, after {time.monotonic() - started:.0f} s")
@@ -107,7 +106,7 @@ def find_address(settings: Settings) -> str:
 def reached(settings: Settings, cluster: Cluster) -> Iterator[Settings]:
     """Yield settings by which this machine reaches the MLflow of the namespace, once that is ready; as long as its pod lives."""
     check_deployed(cluster)
-    _wait(cluster, f"deployment/{MLFLOW}", PATIENCE)
+    readiness.wait(cluster, f"deployment/{MLFLOW}", PATIENCE)
     with cluster.forwarded(f"service/{MLFLOW}", PORT) as url:
         here = replace(settings, external_tracking_uri=url)
         registry.check_reachable(here)
@@ -207,37 +206,6 @@ def _set_password(cluster: Cluster, password: str) -> None:
     code, words = cluster.ask(*command, words=f"ALTER USER mlflow PASSWORD '{password}'\n")
     if code != 0:
         raise SlipwayError(f"Postgres did not take the password of the new Secret: {words}")
-
-
-def _wait(cluster: Cluster, what: str, patience: int) -> None:
-    deadline = time.monotonic() + patience
-    name = what.split("/")[1]
-    code, words = cluster.ask("rollout", "status", what, "--watch=false")
-    if code == 0 and "successfully rolled out" not in words and "complete" not in words:
-        print(f"waiting for {what}", flush=True)
-    while True:
-        code, words = cluster.ask("rollout", "status", what, "--timeout", f"{rollout.GLANCE}s")
-        if code == 0:
-            return
-        trouble = _find_trouble(cluster, name)
-        if trouble or time.monotonic() > deadline:
-            waits = [attempts.describe_wait(pod) for pod in cluster.list("pods", f"app.kubernetes.io/name={name}")]
-            why = trouble or "; ".join(filter(None, waits)) or (words.splitlines() or ["it is not ready"])[-1]
-            raise SlipwayError(f"{what} does not come up: {why}", " ".join(cluster.command("describe", "pods", "--selector", LABELS)))
-
-
-def _find_trouble(cluster: Cluster, name: str) -> str:
-    """Return why a pod will never be ready, or "" while there is hope."""
-    for pod in cluster.list("pods", f"app.kubernetes.io/name={name}"):
-        for status in pod.get("status", {}).get("containerStatuses", []):
-            waiting = status.get("state", {}).get("waiting", {})
-            if waiting.get("reason") in rollout.HOPELESS - {"CrashLoopBackOff"}:
-                return f"{waiting['reason']}: {waiting.get('message', '')}"
-            if status["restartCount"] >= RESTARTS:
-                code, printed = cluster.ask("logs", pod["metadata"]["name"], "--previous", "--tail", "10")
-                last = "\n    ".join(printed.splitlines()) if code == 0 else "its log is gone"
-                return f"it was restarted {status['restartCount']} times; its last words:\n    {last}"
-    return ""
 
 
 def _check_names(settings: Settings, url: str) -> None:

@@ -17,7 +17,7 @@ from tests.repo import tree
 FORM = re.compile(r'export ([A-Z][A-Z0-9_]*)="\$\{\1:-(.*)\}"  # (\S.*)')
 LINES = [line for line in tree.read("mlflow_env.sh").splitlines() if line and not line.startswith("#")]
 SETTINGS = {found[1]: found[2] for line in LINES if (found := FORM.fullmatch(line))}
-CALLERS = {*settings.PROXIES, *settings.PACKAGE_INDEXES}  # the caller's own, without a default of ours
+CALLERS = {*settings.PROXIES, *settings.PACKAGE_INDEXES, "KUBERNETES_SERVICE_HOST"}  # not ours to set
 FILLED = {*services.FILLED, "POSTGRES_MAJOR"}  # what services.py gives compose
 OTHERS = {"DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"}  # what MLflow itself reads
 READERS = {  # the modules that look up a variable by its name

@@ -99,6 +99,7 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         train_memory="8Gi",
         train_gpu="1",
         train_retries="0",
+        in_cluster=False,
         network="slipway_net",
         scoring={"SCORING_WORKERS": "3", "SCORING_MAX_ROWS": "10"},
     )

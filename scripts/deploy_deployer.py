@@ -1,0 +1,15 @@
+"""Deploy the deployer to the cluster of CONTEXT, or bring it up to date there: from then on the cluster follows @champion by itself."""
+
+import argparse
+
+from slipway import deployer_in_cluster, errors, settings
+
+
+def main() -> None:
+    """Take no arguments, and deploy."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    deployer_in_cluster.deploy(settings.load())
+
+
+if __name__ == "__main__":
+    errors.exit_cleanly(main)

@@ -1,0 +1,15 @@
+"""Take the deployer out of the cluster of CONTEXT, with its records and its token; the model that it deployed goes on answering."""
+
+import argparse
+
+from slipway import deployer_in_cluster, errors, settings
+
+
+def main() -> None:
+    """Take no arguments, and undeploy."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    deployer_in_cluster.undeploy(settings.load())
+
+
+if __name__ == "__main__":
+    errors.exit_cleanly(main)

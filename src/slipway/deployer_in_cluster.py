@@ -1,0 +1,99 @@
+"""The deployer in a cluster: deployed, and taken away. It follows @champion there, and needs none of our machines for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from slipway import delivery, folder, image, jobs, readiness, rendering, serving
+from slipway.deployer import RECONCILE
+from slipway.errors import USAGE, SlipwayError
+from slipway.kubectl import Cluster
+from slipway.settings import BUILD, ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from slipway.settings import Settings
+
+NAME, PORT = "deployer", 8002  # of all its objects; of the service
+LABELS = f"app.kubernetes.io/component={NAME},app.kubernetes.io/part-of=slipway"
+KINDS = "deployments,services,networkpolicies,rolebindings,roles,serviceaccounts,persistentvolumeclaims,secrets"
+OPENED_BY = f"{rendering.PREFIX}secret"  # annotates its pod with the id of the Secret: a new one makes a new pod
+PATIENCE = 180  # s
+
+
+def deploy(settings: Settings) -> None:
+    """Deploy the deployer, or the present state of this checkout and its model folder; wait until it answers.
+
+    Raises SlipwayError when it does not, or when there is no tracking server that it could follow.
+    """
+    started = time.monotonic()
+    cluster = _connect(settings)
+    model = folder.load(settings.model_dir)
+    tracking_uri = jobs.find_tracking(settings, cluster)
+    delivered = delivery.deliver(settings, image.build_deployer(settings, model))
+    _make_secret(cluster)
+    place = BUILD / "k8s" / rendering.make_name(settings.context) / f"_deployer-{settings.namespace}"  # no model's name begins so
+    secret = (cluster.get("secret", NAME) or {})["metadata"]["uid"]
+    cluster.apply(rendering.write(place, describe(settings, delivered, tracking_uri, secret, place)))
+    readiness.wait(cluster, f"deployment/{NAME}", PATIENCE)
+    where = f"{settings.context}, namespace {settings.namespace}"
+    print(f"the deployer of {model.name} works in {where}, after {time.monotonic() - started:.0f} s; it follows {tracking_uri}")
+    print(f"a moved @champion is found by MLflow's event when that is deploy_tracking's, and by looking, every {RECONCILE} s")
+    print(f"see   {' '.join(cluster.command('port-forward', f'service/{NAME}', str(PORT)))}, then http://localhost:{PORT}")
+    template = "'{{.data.token | base64decode}}'"
+    print(f"token {' '.join(cluster.command('get', 'secret', NAME, '--output', f'go-template={template}'))}")
+    print("next  make push_model MODEL=…, then make promote MODEL=…")
+
+
+def undeploy(settings: Settings) -> None:
+    """Take the deployer away, with its records and its token; what it deployed goes on answering."""
+    cluster = _connect(settings)
+    print(cluster.run("delete", KINDS, "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "120s", seconds=150))
+    print(f"nothing of the deployer is left in {settings.context}, namespace {settings.namespace}; what it deployed goes on answering")
+
+
+def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str, place: Path) -> dict[str, Any]:
+    """Return the kustomization, that will lie in `place`: `secret` is the Secret's id (pure)."""
+    variables = {
+        "MLFLOW_TRACKING_URI": tracking_uri,
+        "MODEL_DIR": str(settings.model_dir.relative_to(ROOT)),
+        "COMPOSE_PROJECT_NAME": f"cluster-{settings.namespace}",  # in the name that MLflow's page gives its webhook
+        "COMPONENTS": " ".join(settings.components),
+        "ROLLOUT_TIMEOUT": str(settings.rollout_timeout),
+    } | {name: value for name, value in settings.scoring.items() if name not in serving.FILES}
+    entries = [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()]
+    container = {"name": NAME, "env": entries}
+    template = {"metadata": {"annotations": {OPENED_BY: secret}}, "spec": {"containers": [container]}}
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NAME}, "spec": {"template": template}}
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(rendering.MANIFESTS / "deployer", place)],
+        "namespace": settings.namespace,
+        "images": [rendering.replace_image("slipway/deployer", delivered)],
+        "patches": [{"patch": json.dumps(deployment)}],
+    }
+
+
+def _connect(settings: Settings) -> Cluster:
+    if not settings.in_docker:
+        raise SlipwayError("a cluster runs images, and RUNTIME=host builds none", "RUNTIME=docker", USAGE)
+    cluster = Cluster(settings)
+    cluster.check()
+    return cluster
+
+
+def _make_secret(cluster: Cluster) -> None:
+    """Make the namespace, and in it the Secret, unless they are there."""
+    cluster.make_namespace()
+    if cluster.get("secret", NAME):
+        return
+    labels = dict(pair.split("=") for pair in LABELS.split(","))
+    made = {"token": secrets.token_urlsafe(32), "webhook_secret": secrets.token_urlsafe(32)}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME, "labels": labels}, "stringData": made}
+    cluster.run("create", "--filename", "-", words=json.dumps(secret))
