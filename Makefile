@@ -127,6 +127,10 @@ undeploy_minikube: .venv/host ## Take it out of minikube again
 deploy: .venv/host ## Deploy to any cluster: MODEL=… CONTEXT=… NAMESPACE=… REGISTRY=… or IMAGE_LOAD=…
 	@$(ENV) $(PYTHON) scripts/deploy.py "$$MODEL"
 
+.PHONY: canary
+canary: .venv/host ## Give a challenger a share of the requests: MODEL=models:/diabetes/4 WEIGHT=10, 0 ends it
+	@$(ENV) $(PYTHON) scripts/canary.py "$$MODEL" --weight "$$WEIGHT"
+
 .PHONY: undeploy
 undeploy: .venv/host ## Take it out of that cluster again: CONTEXT=… NAMESPACE=…
 	@$(ENV) $(PYTHON) scripts/undeploy.py

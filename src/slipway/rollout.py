@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from slipway import delivery, folder, rendering, shares, smoke
+from slipway import delivery, folder, rendering, serving, shares, smoke
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
 from slipway.kubectl import Cluster
 
@@ -78,7 +78,7 @@ class Kubernetes:
     def find_choices(self) -> tuple[Settings, str]:
         """Return settings with components, and the overlay; what is not said is as in the last deployment.
 
-        Raises SlipwayError for components that the cluster cannot have, or that make no Deployment whose rollout could be watched.
+        Raises SlipwayError for components that the cluster cannot have, or whose Deployment is not ours to watch.
         """
         found = self.cluster.get("deployment", self.deployment)
         known = read_annotations(found) if found else {}
@@ -94,7 +94,7 @@ class Kubernetes:
 
     def find_share(self) -> Share | None:
         """Return what gives a challenger its share, or None where there is none."""
-        challenger = f"{self.instance}-{shares.CHALLENGER}-model"
+        challenger = shares.name(self.instance)
         if not self.cluster.get("deployment", challenger):
             return None
         return shares.read(self.cluster.get("service", self.deployment), self.find_route(), challenger)
@@ -105,7 +105,7 @@ class Kubernetes:
 
     def roll_out(self, prepared: Prepared) -> None:
         """Have the version answer in all replicas. Raises SlipwayError when it does not: the one before is back, or nothing is left."""
-        self._manifest = self.render(prepared, delivery.deliver_version(self.settings, prepared))
+        self._manifest = self.render(prepared, delivery.deliver(self.settings, serving.build(self.settings, prepared)))
         before = self.cluster.get("deployment", self.deployment)
         self.cluster.make_namespace()
         self.cluster.apply(self._manifest)

@@ -69,12 +69,17 @@ def read(service: dict[str, Any] | None, route: dict[str, Any] | None, challenge
     return None
 
 
-def direct(name: str, share: Share | None) -> list[dict[str, Any]]:
+def name(instance: str) -> str:
+    """Return the name of a challenger's Deployment and Service."""
+    return f"{instance}-{CHALLENGER}-model"
+
+
+def direct(instance: str, share: Share | None) -> list[dict[str, Any]]:
     """Return the backends of a route to the Services of a champion, and a challenger that has a share by weight."""
-    champion = {"name": f"{name}-model", "port": PORT}
+    champion = {"name": f"{instance}-model", "port": PORT}
     if not share or share.component != BY_WEIGHT:
         return [champion]
-    return [champion | {"weight": 100 - share.weight}, {"name": f"{name}-{CHALLENGER}-model", "port": PORT, "weight": share.weight}]
+    return [champion | {"weight": 100 - share.weight}, {"name": name(instance), "port": PORT, "weight": share.weight}]
 
 
 def patch_weights(share: Share | None) -> list[dict[str, Any]]:
@@ -88,14 +93,14 @@ def patch_weights(share: Share | None) -> list[dict[str, Any]]:
 
 def choose_components(chosen: list[str], share: Share) -> list[str]:
     """Return which of the champion's components a challenger has, too; behind one Service, the champion's monitor sees its pods already."""
-    return [name for name in chosen if name == "network" or (name == "monitoring" and share.component == BY_WEIGHT)]
+    return [each for each in chosen if each == "network" or (each == "monitoring" and share.component == BY_WEIGHT)]
 
 
-def challenge(kustomization: dict[str, Any], name: str, pods: int) -> dict[str, Any]:
+def challenge(kustomization: dict[str, Any], instance: str, pods: int) -> dict[str, Any]:
     """Return the kustomization of a challenger, from the one that its version would have as champion."""
-    labels = {"app.kubernetes.io/instance": name, COMPONENT: CHALLENGER}
+    labels = {"app.kubernetes.io/instance": instance, COMPONENT: CHALLENGER}
     return kustomization | {
-        "namePrefix": f"{name}-{CHALLENGER}-",
+        "namePrefix": f"{instance}-{CHALLENGER}-",
         "labels": [{"pairs": labels, "includeSelectors": True}],
         "replicas": [{"name": "model", "count": pods}],
     }

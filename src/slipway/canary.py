@@ -1,0 +1,127 @@
+"""A canary: a challenger rolls out beside the champion of a cluster, is tested there, and only then gets a share of the requests."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from slipway import delivery, rendering, serving, shares, smoke
+from slipway.errors import USAGE, SlipwayError
+from slipway.rollout import ROUTES, Kubernetes, read_annotations
+from slipway.shares import Share
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from slipway.serving import Prepared
+    from slipway.settings import Settings
+
+
+class Challenger(Kubernetes):
+    """A version that is deployed beside the champion of the same model."""
+
+    component = shares.CHALLENGER
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.deployment = shares.name(self.instance)
+        self._labels += f",{shares.COMPONENT}={self.component}"
+
+    def start(self, prepared: Prepared, manifest: Path) -> None:
+        """Have all of its pods ready, and its API tested. Raises SlipwayError when either fails."""
+        self.cluster.apply(manifest)
+        self._wait(prepared)
+        with self.cluster.forwarded(f"deployment/{self.deployment}", 8080) as url:
+            smoke.examine(replace(self.settings, url=url), prepared)
+
+
+def set_share(settings: Settings, uri: str, weight: str) -> None:
+    """Give a version (default: the challenger that runs) `weight` of 100 requests in the cluster of CONTEXT; 0 ends it.
+
+    Raises SlipwayError when it does not roll out or fails its test: nothing of it is left, and the champion is as before.
+    """
+    percent = shares.parse(weight)
+    champion, challenger = Kubernetes(settings), Challenger(settings)
+    champion.cluster.check()
+    if not percent:
+        end(champion, challenger)
+        print(f"no challenger of {champion.instance} is left in {settings.context}, namespace {settings.namespace}")
+        return
+    champions = _count_champions(champion)
+    share = _choose(champion, percent)
+    pods = shares.count_pods(share, champions)
+    chosen, overlay = champion.find_choices()
+    chosen = replace(chosen, components=shares.choose_components(chosen.components, share))
+    before = challenger.cluster.get("deployment", challenger.deployment)
+    prepared = serving.prepare(settings, uri or _name(before), fresh=True)
+    _check_name(champion, prepared, before)
+    image = delivery.deliver(settings, serving.build(settings, prepared))
+    manifest = rendering.render_challenger(chosen, prepared, image, overlay, pods)
+    try:
+        if before and before["spec"]["template"]["spec"]["containers"][0]["image"] != image:
+            print("\n== the challenger before ends", flush=True)
+            end(champion, challenger)
+        print(f"\n== {prepared.model.uri} starts beside the champion: {pods} pods to its {champions}", flush=True)
+        challenger.start(prepared, manifest)
+        print("\n== its share", flush=True)
+        direct(champion, share)
+    except BaseException:
+        print("\n== the champion answers alone again", flush=True)
+        end(champion, challenger)
+        raise
+    print(f"{prepared.model.uri} gets {shares.explain(share, champions, pods)}")
+    print("each answer's X-Model-Version says who gave it")
+
+
+def end(champion: Kubernetes, challenger: Challenger) -> None:
+    """Send all requests to the champion, then delete its challenger; without one, nothing happens."""
+    direct(champion, None)
+    challenger.clear()
+
+
+def direct(champion: Kubernetes, share: Share | None) -> None:
+    """Have the champion's Service and route, as they run, give a challenger its share, or nothing; nothing else of them changes."""
+    cluster, name = champion.cluster, champion.deployment
+    weight = share if share and share.component == shares.BY_WEIGHT else None
+    if (route := champion.find_route()) and shares.read(None, route, shares.name(champion.instance)) != weight:
+        patch = [{"op": "replace", "path": "/spec/rules/0/backendRefs", "value": shares.direct(champion.instance, weight)}]
+        print(cluster.run("patch", ROUTES, name, "--type", "json", "--patch", json.dumps(patch)))
+    service = cluster.get("service", name)
+    wanted = None if share and not weight else shares.CHAMPION
+    if service and service["spec"]["selector"].get(shares.COMPONENT) != wanted:
+        selector = {"spec": {"selector": {shares.COMPONENT: wanted}}}
+        print(cluster.run("patch", "service", name, "--type", "merge", "--patch", json.dumps(selector)))
+
+
+def _count_champions(champion: Kubernetes) -> int:
+    found = champion.cluster.get("deployment", champion.deployment)
+    if not found or not found.get("status", {}).get("availableReplicas"):
+        where = f"{champion.cluster.context}, namespace {champion.cluster.namespace}"
+        raise SlipwayError(f"no version of {champion.instance} answers in {where}, so there is nothing to share", "make deploy MODEL=…")
+    return int(found["spec"]["replicas"])
+
+
+def _choose(champion: Kubernetes, percent: int) -> Share:
+    """Return how a share comes about in the cluster: by weight where there is a route, or else by pods."""
+    components = champion.find_choices()[0].components
+    if champion.find_route():
+        rendering.check_components([*components, shares.BY_WEIGHT])
+        return Share(shares.BY_WEIGHT, percent)
+    if "gateway" in rendering.check_components(components):
+        raise SlipwayError(f"the champion has no HTTPRoute {champion.deployment} yet", "make deploy, with the same COMPONENTS")
+    return Share(shares.BY_PODS, percent)
+
+
+def _name(challenger: dict[str, Any] | None) -> str:
+    known = read_annotations(challenger) if challenger else {}
+    if not known.get("version"):
+        raise SlipwayError("MODEL is empty, and there is no challenger yet", "make canary MODEL=models:/diabetes/4 WEIGHT=10", USAGE)
+    return f"models:/{known['model']}/{known['version']}"
+
+
+def _check_name(champion: Kubernetes, prepared: Prepared, there: dict[str, Any] | None) -> None:
+    if rendering.make_name(prepared.model.name or "model") != champion.instance:
+        raise SlipwayError(f"{prepared.model.uri} is no version of {champion.instance}, the model of MODEL_DIR", "make list_models", USAGE)
+    if there and there["metadata"]["labels"].get("app.kubernetes.io/instance") != champion.instance:
+        raise SlipwayError(f"{there['metadata']['name']} is there already, and belongs to another model", "make deploy_status")
