@@ -56,7 +56,7 @@ def set_share(settings: Settings, uri: str, weight: str) -> None:
     before = challenger.cluster.get("deployment", challenger.deployment)
     prepared = serving.prepare(settings, uri or _name(before), fresh=True)
     _check_name(champion, prepared, before)
-    image = delivery.deliver(settings, serving.build(settings, prepared))
+    image = delivery.deliver_version(settings, prepared)
     manifest = rendering.render_challenger(chosen, prepared, image, overlay, pods)
     try:
         if before and before["spec"]["template"]["spec"]["containers"][0]["image"] != image:

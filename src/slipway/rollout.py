@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from slipway import delivery, folder, rendering, serving, shares, smoke
+from slipway import delivery, folder, rendering, shares, smoke
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
 from slipway.kubectl import Cluster
 
@@ -105,7 +105,7 @@ class Kubernetes:
 
     def roll_out(self, prepared: Prepared) -> None:
         """Have the version answer in all replicas. Raises SlipwayError when it does not: the one before is back, or nothing is left."""
-        self._manifest = self.render(prepared, delivery.deliver(self.settings, serving.build(self.settings, prepared)))
+        self._manifest = self.render(prepared, delivery.deliver_version(self.settings, prepared))
         before = self.cluster.get("deployment", self.deployment)
         self.cluster.make_namespace()
         self.cluster.apply(self._manifest)
