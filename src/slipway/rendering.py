@@ -104,7 +104,9 @@ def patch_paths(name: str) -> list[dict[str, Any]]:
 
 
 def patch_parent(gateway: str) -> list[dict[str, Any]]:
-    """Return kustomize's patch that hangs the route on a Gateway: `name`, or `namespace/name` (pure)."""
+    """Return kustomize's patch that hangs the route on a Gateway, `name` or `namespace/name`; "" is the manifests' own (pure)."""
+    if not gateway:
+        return []
     namespace, _, name = gateway.rpartition("/")
     parent = {"name": name} | ({"namespace": namespace} if namespace else {})
     patch = [{"op": "replace", "path": "/spec/parentRefs", "value": [parent]}]

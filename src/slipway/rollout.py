@@ -76,7 +76,7 @@ class Kubernetes:
         return rendering.render(settings, prepared, image, overlay, share)
 
     def find_choices(self) -> tuple[Settings, str]:
-        """Return settings with components, and the overlay; what is not said is as in the last deployment.
+        """Return settings with components and Gateway, and the overlay; what is not said is as in the last deployment.
 
         Raises SlipwayError for components that the cluster cannot have, or whose Deployment is not ours to watch.
         """
@@ -90,7 +90,9 @@ class Kubernetes:
             if not self._knows(kind):
                 words = f"the cluster {self.cluster.context} knows no {what}, which the component {name} is"
                 raise SlipwayError(words, f"install {source} there, or COMPONENTS without {name}")
-        return replace(self.settings, components=components), self.overlay or known.get("overlay", "cloud")
+        route = None if self.settings.gateway or "gateway" not in rendering.check_components(components) else self.find_route()
+        gateway = shares.read_gateway(route) if route else self.settings.gateway
+        return replace(self.settings, components=components, gateway=gateway), self.overlay or known.get("overlay", "cloud")
 
     def find_share(self) -> Share | None:
         """Return what gives a challenger its share, or None where there is none."""

@@ -51,7 +51,7 @@ class Settings:
     registry: str  # that the cluster pulls from, or ""
     image_load: list[str]  # the command that brings an image into a cluster without a registry, or []
     components: list[str]  # of deploy/kubernetes/components
-    gateway: str  # name, or namespace/name, of what the component gateway's route hangs on
+    gateway: str  # name, or namespace/name, of what the component gateway's route hangs on; "": as before, or gateway
     tracking_in_cluster: str  # the tracking server as the cluster calls it, or ""
     tracking_host: str  # of the ingress to it, or ""
     train_cpu: str
@@ -139,7 +139,7 @@ def load() -> Settings:
         registry=env.get("REGISTRY", "").rstrip("/"),
         image_load=shlex.split(env.get("IMAGE_LOAD", "")),
         components=env.get("COMPONENTS", "").split(),
-        gateway=_gateway(env.get("GATEWAY") or "gateway"),
+        gateway=_gateway(env.get("GATEWAY", "")),
         tracking_in_cluster=env.get("TRACKING_IN_CLUSTER", "").rstrip("/"),
         tracking_host=env.get("TRACKING_HOST", ""),
         train_cpu=env.get("TRAIN_CPU") or "1",
@@ -174,7 +174,7 @@ def _seconds(env: dict[str, str], name: str, default: int) -> int:
 
 def _gateway(value: str) -> str:
     name = "[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
-    if not re.fullmatch(f"({name}/)?{name}", value):
+    if value and not re.fullmatch(f"({name}/)?{name}", value):
         raise SlipwayError(f"GATEWAY is {value!r}: it is the name of a Gateway, or namespace/name", "GATEWAY=infra/public", USAGE)
     return value
 

@@ -74,6 +74,12 @@ def name(instance: str) -> str:
     return f"{instance}-{CHALLENGER}-model"
 
 
+def read_gateway(route: dict[str, Any]) -> str:
+    """Return what a route hangs on, as GATEWAY has it: a name, or a namespace and a name."""
+    parent = next(iter(route["spec"].get("parentRefs", [])), {"name": ""})
+    return f"{parent['namespace']}/{parent['name']}" if parent.get("namespace") else str(parent["name"])
+
+
 def direct(instance: str, share: Share | None) -> list[dict[str, Any]]:
     """Return the backends of a route to the Services of a champion, and a challenger that has a share by weight."""
     champion = {"name": f"{instance}-model", "port": PORT}

@@ -156,3 +156,21 @@ def test_a_gateway_is_missed_early(loaded: Settings) -> None:
         champion.find_choices()
 
     assert "COMPONENTS without gateway" in raised.value.cure
+
+
+@pytest.mark.parametrize(
+    ("said", "hangs", "gateway"),
+    [
+        ("", [{"name": "public", "namespace": "infra"}], "infra/public"),
+        ("", [{"name": "mine"}], "mine"),
+        ("", [], ""),
+        ("other", [{}], "other"),
+    ],
+    ids=["another namespace", "its own", "nowhere", "it is said"],
+)
+def test_a_route_stays_on_its_gateway(loaded: Settings, said: str, hangs: list[dict[str, str]], gateway: str) -> None:
+    """Without GATEWAY a deployment leaves the route on the Gateway that it hangs on."""
+    cluster = Running(ROUTES, httproutes={"spec": {"parentRefs": hangs}})
+    champion = run(replace(loaded, components=["gateway"], gateway=said), cluster)
+
+    assert champion.find_choices()[0].gateway == gateway
