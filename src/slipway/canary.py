@@ -49,9 +49,9 @@ def set_share(settings: Settings, uri: str, weight: str) -> None:
         print(f"no challenger of {champion.instance} is left in {settings.context}, namespace {settings.namespace}")
         return
     champions = _count_champions(champion)
-    share = _choose(champion, percent)
-    pods = shares.count_pods(share, champions)
     chosen, overlay = champion.find_choices()
+    share = _choose(champion, chosen.components, percent)
+    pods = shares.count_pods(share, champions)
     chosen = replace(chosen, components=shares.choose_components(chosen.components, share))
     before = challenger.cluster.get("deployment", challenger.deployment)
     prepared = serving.prepare(settings, uri or _name(before), fresh=True)
@@ -102,9 +102,8 @@ def _count_champions(champion: Kubernetes) -> int:
     return int(found["spec"]["replicas"])
 
 
-def _choose(champion: Kubernetes, percent: int) -> Share:
+def _choose(champion: Kubernetes, components: list[str], percent: int) -> Share:
     """Return how a share comes about in the cluster: by weight where there is a route, or else by pods."""
-    components = champion.find_choices()[0].components
     if champion.find_route():
         rendering.check_components([*components, shares.BY_WEIGHT])
         return Share(shares.BY_WEIGHT, percent)
