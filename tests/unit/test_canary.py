@@ -4,70 +4,28 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slipway import canary, settings
+from slipway import canary, delivery, rendering, rollout, serving, settings
 from slipway.errors import SlipwayError
-from slipway.rollout import ROUTES, Kubernetes
+from slipway.models import Model
+from slipway.rollout import ROUTES
 from slipway.shares import BY_PODS, BY_WEIGHT, Share
+from tests.unit.running import CHALLENGER, CHAMPION, CLOSED, OPEN, Running, deployment, route, run, service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from slipway.settings import Settings
-
-OPEN, CLOSED = {"app.kubernetes.io/name": "slipway-model"}, {"app.kubernetes.io/component": "champion"}
-CHAMPION, CHALLENGER = {"name": "diabetes-model", "port": 80}, {"name": "diabetes-challenger-model", "port": 80}
-
-
-class Running:
-    """A cluster in which one champion runs, as far as a canary looks at it."""
-
-    context, namespace = "team", "models"
-
-    def __init__(self, kinds: str = "", **objects: dict[str, Any]) -> None:
-        self.kinds, self.objects = kinds, objects
-        self.done: list[tuple[str, ...]] = []
-
-    def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        """Return an object by its kind; the challenger's as `challenger`."""
-        return self.objects.get("challenger" if name.startswith("diabetes-challenger") else kind.partition(".")[0])
-
-    def ask(self, *arguments: str) -> tuple[int, str]:
-        """List the kinds that it knows."""
-        assert arguments[0] == "api-resources"
-        return 0, self.kinds
-
-    def run(self, *arguments: str) -> str:
-        """Note what is done to it."""
-        self.done.append(arguments)
-        return ""
-
-    def check(self) -> None:
-        """Answer."""
 
 
 @pytest.fixture
 def loaded() -> Settings:
     """Return settings that name a cluster."""
     return replace(settings.load(), runtime="docker", context="team", namespace="models", components=[])
-
-
-def run(loaded: Settings, cluster: Running) -> Kubernetes:
-    """Return the champion in a cluster."""
-    champion = Kubernetes(loaded)
-    champion.cluster = cluster  # type: ignore[assignment]
-    return champion
-
-
-def route(*backends: dict[str, Any]) -> dict[str, Any]:
-    """Return an HTTPRoute with these backends."""
-    return {"spec": {"rules": [{"backendRefs": [*backends]}]}}
-
-
-def service(selector: dict[str, str]) -> dict[str, Any]:
-    """Return a Service with a selector."""
-    return {"spec": {"selector": selector}}
 
 
 @pytest.mark.parametrize(
@@ -123,54 +81,73 @@ def test_what_is_so_already_is_left_alone(
     assert cluster.done == []
 
 
+@pytest.fixture
+def begin(loaded: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that gives version 4 a tenth in a cluster, where it starts without being built, or fails to."""
+    prepared = serving.Prepared(Model("models:/diabetes/4", "", "diabetes", "4"), Path(), "{}")
+    monkeypatch.setattr(serving, "prepare", lambda *_, **__: prepared)
+    monkeypatch.setattr(delivery, "deliver_version", lambda *_: "slipway/diabetes:v4")
+    monkeypatch.setattr(rendering, "render_challenger", lambda *_: Path("manifest.yaml"))
+
+    def run(cluster: Running, components: str = "", fails: str = "") -> None:
+        def start(*_: object) -> None:
+            cluster.done.append(("start",))
+            if fails:
+                raise SlipwayError(fails)
+
+        monkeypatch.setattr(rollout, "Cluster", lambda _: cluster)
+        monkeypatch.setattr(canary.Challenger, "start", start)
+        canary.set_share(replace(loaded, components=components.split()), "models:/diabetes/4", "10")
+
+    return run
+
+
+def test_the_share_comes_after_the_test(begin: Callable[..., None]) -> None:
+    """Behind a Gateway the route gets its weights when the challenger answers, and not before."""
+    cluster = Running(ROUTES, deployment=deployment(3), service=service(CLOSED), httproutes=route(CHAMPION))
+    begin(cluster, "gateway")
+
+    assert [words[0] for words in cluster.done] == ["start", "patch"]
+    assert [each["weight"] for each in json.loads(cluster.done[1][-1])[0]["value"]] == [90, 10]
+
+
+def test_another_challenger_goes_first(begin: Callable[..., None]) -> None:
+    """A challenger of another version loses its share, and is deleted, before the new one starts."""
+    shared = route(CHAMPION | {"weight": 50}, CHALLENGER | {"weight": 50})
+    cluster = Running(ROUTES, deployment=deployment(3), challenger=deployment(2), service=service(CLOSED), httproutes=shared)
+    begin(cluster, "gateway")
+
+    assert [words[0] for words in cluster.done[:4]] == ["patch", "delete", "wait", "start"]
+    assert json.loads(cluster.done[0][-1])[0]["value"] == [CHAMPION]
+
+
+def test_one_that_fails_is_deleted(begin: Callable[..., None]) -> None:
+    """What does not start leaves nothing: only a challenger's objects are deleted, and a share that it had has ended."""
+    shared = route(CHAMPION | {"weight": 50}, CHALLENGER | {"weight": 50})
+    cluster = Running(ROUTES, deployment=deployment(3), challenger=deployment(4), service=service(CLOSED), httproutes=shared)
+
+    with pytest.raises(SlipwayError, match="it hangs"):
+        begin(cluster, "gateway", fails="it hangs")
+
+    assert [words[0] for words in cluster.done] == ["start", "patch", "delete", "wait"]
+    assert "app.kubernetes.io/component=challenger" in cluster.done[2][cluster.done[2].index("--selector") + 1]
+
+
 @pytest.mark.parametrize(
-    ("selector", "backends", "share"),
+    ("objects", "components", "words"),
     [
-        (OPEN, [], Share(BY_PODS)),
-        (CLOSED, [CHAMPION | {"weight": 60}, CHALLENGER | {"weight": 40}], Share(BY_WEIGHT, 40)),
-        (CLOSED, [CHAMPION], None),
+        ({}, "", "no version of diabetes answers in team, namespace models"),
+        ({"deployment": deployment(3, 0)}, "", "no version of diabetes answers in team, namespace models"),
+        ({"deployment": deployment(3)}, "gateway", "the champion has no HTTPRoute diabetes-model yet"),
+        ({"deployment": deployment(3), "httproutes": route(CHAMPION)}, "gateway shadow", "the component canary does not go with shadow"),
     ],
-    ids=["by pods", "by weight", "none yet"],
+    ids=["no champion", "no pod of it", "a champion without its route", "a shadow"],
 )
-def test_a_deployment_finds_the_share(
-    loaded: Settings, selector: dict[str, str], backends: list[dict[str, Any]], share: Share | None
-) -> None:
-    """A deployment of the champion looks whether a challenger is there, and what it gets."""
-    objects = {"service": service(selector), "challenger": {"kind": "Deployment"}, **({"httproutes": route(*backends)} if backends else {})}
+def test_what_cannot_share_is_named(begin: Callable[..., None], objects: dict[str, Any], components: str, words: str) -> None:
+    """What stands in the way of a share is said before anything is deployed."""
+    cluster = Running(ROUTES, **objects)
 
-    assert run(loaded, Running(ROUTES, **objects)).find_share() == share
+    with pytest.raises(SlipwayError, match=words):
+        begin(cluster, components)
 
-
-def test_without_a_challenger_there_is_no_share(loaded: Settings) -> None:
-    """A route to a challenger that is gone, or a Service for any pod, is put right by the next deployment."""
-    cluster = Running(ROUTES, httproutes=route(CHAMPION, CHALLENGER), service=service(OPEN))
-
-    assert run(loaded, cluster).find_share() is None
-
-
-def test_a_gateway_is_missed_early(loaded: Settings) -> None:
-    """A cluster that knows no HTTPRoute is named, before anything is deployed to it."""
-    champion = run(replace(loaded, components=["gateway"]), Running("deployments.apps"))
-
-    with pytest.raises(SlipwayError, match="the cluster team knows no HTTPRoute, which the component gateway is") as raised:
-        champion.find_choices()
-
-    assert "COMPONENTS without gateway" in raised.value.cure
-
-
-@pytest.mark.parametrize(
-    ("said", "hangs", "gateway"),
-    [
-        ("", [{"name": "public", "namespace": "infra"}], "infra/public"),
-        ("", [{"name": "mine"}], "mine"),
-        ("", [], ""),
-        ("other", [{}], "other"),
-    ],
-    ids=["another namespace", "its own", "nowhere", "it is said"],
-)
-def test_a_route_stays_on_its_gateway(loaded: Settings, said: str, hangs: list[dict[str, str]], gateway: str) -> None:
-    """Without GATEWAY a deployment leaves the route on the Gateway that it hangs on."""
-    cluster = Running(ROUTES, httproutes={"spec": {"parentRefs": hangs}})
-    champion = run(replace(loaded, components=["gateway"], gateway=said), cluster)
-
-    assert champion.find_choices()[0].gateway == gateway
+    assert cluster.done == []

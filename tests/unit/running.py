@@ -1,0 +1,66 @@
+"""A cluster that is made up, in which one champion runs: what it has, and what was done to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from slipway.rollout import Kubernetes
+
+if TYPE_CHECKING:
+    from slipway.settings import Settings
+
+OPEN, CLOSED = {"app.kubernetes.io/name": "slipway-model"}, {"app.kubernetes.io/component": "champion"}
+CHAMPION, CHALLENGER = {"name": "diabetes-model", "port": 80}, {"name": "diabetes-challenger-model", "port": 80}
+
+
+class Running:
+    """A cluster in which one champion runs, as far as a canary looks at it."""
+
+    context, namespace = "team", "models"
+
+    def __init__(self, kinds: str = "", **objects: dict[str, Any]) -> None:
+        self.kinds, self.objects = kinds, objects
+        self.done: list[tuple[str, ...]] = []
+
+    def get(self, kind: str, name: str) -> dict[str, Any] | None:
+        """Return an object by its kind; the challenger's as `challenger`."""
+        return self.objects.get("challenger" if name.startswith("diabetes-challenger") else kind.partition(".")[0])
+
+    def ask(self, *arguments: str) -> tuple[int, str]:
+        """List the kinds that it knows."""
+        assert arguments[0] == "api-resources"
+        return 0, self.kinds
+
+    def run(self, *arguments: str, seconds: float = 0) -> str:
+        """Note what is done to it."""
+        assert seconds >= 0
+        self.done.append(arguments)
+        return ""
+
+    def check(self) -> None:
+        """Answer."""
+
+
+def run(loaded: Settings, cluster: Running) -> Kubernetes:
+    """Return the champion in a cluster."""
+    champion = Kubernetes(loaded)
+    champion.cluster = cluster  # type: ignore[assignment]
+    return champion
+
+
+def route(*backends: dict[str, Any]) -> dict[str, Any]:
+    """Return an HTTPRoute with these backends."""
+    return {"spec": {"rules": [{"backendRefs": [*backends]}]}}
+
+
+def service(selector: dict[str, str]) -> dict[str, Any]:
+    """Return a Service with a selector."""
+    return {"spec": {"selector": selector}}
+
+
+def deployment(version: int, replicas: int = 2) -> dict[str, Any]:
+    """Return a Deployment of which all pods answer."""
+    labels, annotations = {"app.kubernetes.io/instance": "diabetes"}, {"io.slipway/model": "diabetes", "io.slipway/version": str(version)}
+    containers = [{"image": f"slipway/diabetes:v{version}"}]
+    template = {"metadata": {"annotations": annotations}, "spec": {"containers": containers}}
+    return {"metadata": {"labels": labels}, "spec": {"replicas": replicas, "template": template}, "status": {"availableReplicas": replicas}}

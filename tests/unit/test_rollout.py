@@ -1,0 +1,76 @@
+"""What a deployment finds in a cluster that is made up: a challenger's share, the Gateway, and what the cluster lacks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from slipway import settings
+from slipway.errors import SlipwayError
+from slipway.rollout import ROUTES
+from slipway.shares import BY_PODS, BY_WEIGHT, Share
+from tests.unit.running import CHALLENGER, CHAMPION, CLOSED, OPEN, Running, route, run, service
+
+if TYPE_CHECKING:
+    from slipway.settings import Settings
+
+
+@pytest.fixture
+def loaded() -> Settings:
+    """Return settings that name a cluster."""
+    return replace(settings.load(), runtime="docker", context="team", namespace="models", components=[])
+
+
+@pytest.mark.parametrize(
+    ("selector", "backends", "share"),
+    [
+        (OPEN, [], Share(BY_PODS)),
+        (CLOSED, [CHAMPION | {"weight": 60}, CHALLENGER | {"weight": 40}], Share(BY_WEIGHT, 40)),
+        (CLOSED, [CHAMPION], None),
+    ],
+    ids=["by pods", "by weight", "none yet"],
+)
+def test_a_deployment_finds_the_share(
+    loaded: Settings, selector: dict[str, str], backends: list[dict[str, Any]], share: Share | None
+) -> None:
+    """A deployment of the champion looks whether a challenger is there, and what it gets."""
+    objects = {"service": service(selector), "challenger": {"kind": "Deployment"}, **({"httproutes": route(*backends)} if backends else {})}
+
+    assert run(loaded, Running(ROUTES, **objects)).find_share() == share
+
+
+def test_without_a_challenger_there_is_no_share(loaded: Settings) -> None:
+    """A route to a challenger that is gone, or a Service for any pod, is put right by the next deployment."""
+    cluster = Running(ROUTES, httproutes=route(CHAMPION, CHALLENGER), service=service(OPEN))
+
+    assert run(loaded, cluster).find_share() is None
+
+
+def test_a_gateway_is_missed_early(loaded: Settings) -> None:
+    """A cluster that knows no HTTPRoute is named, before anything is deployed to it."""
+    champion = run(replace(loaded, components=["gateway"]), Running("deployments.apps"))
+
+    with pytest.raises(SlipwayError, match="the cluster team knows no HTTPRoute, which the component gateway is") as raised:
+        champion.find_choices()
+
+    assert "COMPONENTS without gateway" in raised.value.cure
+
+
+@pytest.mark.parametrize(
+    ("said", "hangs", "gateway"),
+    [
+        ("", [{"name": "public", "namespace": "infra"}], "infra/public"),
+        ("", [{"name": "mine"}], "mine"),
+        ("", [], ""),
+        ("other", [{}], "other"),
+    ],
+    ids=["another namespace", "its own", "nowhere", "it is said"],
+)
+def test_a_route_stays_on_its_gateway(loaded: Settings, said: str, hangs: list[dict[str, str]], gateway: str) -> None:
+    """Without GATEWAY a deployment leaves the route on the Gateway that it hangs on."""
+    cluster = Running(ROUTES, httproutes={"spec": {"parentRefs": hangs}})
+    champion = run(replace(loaded, components=["gateway"], gateway=said), cluster)
+
+    assert champion.find_choices()[0].gateway == gateway
