@@ -33,6 +33,11 @@ def find_home(settings: Settings) -> Path:
     return STATE / "deployer" / str(settings.deployer_port)
 
 
+def name_hook(settings: Settings) -> str:
+    """Return how MLflow calls its registration of the deployer on DEPLOYER_PORT."""
+    return f"slipway-{settings.project}-{settings.deployer_port}"
+
+
 def list_targets(settings: Settings) -> list[Target]:
     """Return where versions go: this machine, and the cluster of CONTEXT when it is named; in a pod only that."""
     if settings.in_cluster:
@@ -163,8 +168,7 @@ class Deployer:
                     self._reconcile(registry.find_champion(client, self.model.name), again=not looked)
                     looked = True
                     if url and not registered:
-                        hook = f"slipway-{self.settings.project}-{self.settings.deployer_port}"
-                        webhooks.register(client, hook, url, self.webhook_secret)
+                        webhooks.register(client, name_hook(self.settings), url, self.webhook_secret)
                         registered = True
             except Exception as error:  # noqa: BLE001 -- the next look may see
                 print(f"warning: {getattr(error, 'message', error)}", file=sys.stderr, flush=True)

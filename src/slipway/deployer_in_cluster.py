@@ -6,10 +6,12 @@ import json
 import os
 import secrets
 import time
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from slipway import delivery, folder, image, jobs, readiness, rendering, serving
-from slipway.deployer import RECONCILE
+from slipway import delivery, folder, image, jobs, readiness, registry, rendering, serving, tracking, webhooks
+from slipway.deployer import RECONCILE, name_hook
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubectl import Cluster
 from slipway.settings import BUILD, ROOT
@@ -53,6 +55,9 @@ def deploy(settings: Settings) -> None:
 def undeploy(settings: Settings) -> None:
     """Take the deployer away, with its records and its token; what it deployed goes on answering."""
     cluster = _connect(settings)
+    if (cluster.get("deployment", tracking.MLFLOW) or {}).get("status", {}).get("readyReplicas"):
+        with suppress(SlipwayError), tracking.reached(settings, cluster) as here, registry.translated_errors():
+            webhooks.unregister(registry.connect(here), name_hook(_inside(settings)))
     print(cluster.run("delete", KINDS, "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "120s", seconds=150))
     print(f"nothing of the deployer is left in {settings.context}, namespace {settings.namespace}; what it deployed goes on answering")
 
@@ -62,8 +67,9 @@ def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str,
     variables = {
         "MLFLOW_TRACKING_URI": tracking_uri,
         "MODEL_DIR": str(settings.model_dir.relative_to(ROOT)),
-        "COMPOSE_PROJECT_NAME": f"cluster-{settings.namespace}",  # in the name that MLflow's page gives its webhook
+        "COMPOSE_PROJECT_NAME": _inside(settings).project,
         "COMPONENTS": " ".join(settings.components),
+        "GATEWAY": settings.gateway,
         "ROLLOUT_TIMEOUT": str(settings.rollout_timeout),
     } | {name: value for name, value in settings.scoring.items() if name not in serving.FILES}
     entries = [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()]
@@ -78,6 +84,11 @@ def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str,
         "images": [rendering.replace_image("slipway/deployer", delivered)],
         "patches": [{"patch": json.dumps(deployment)}],
     }
+
+
+def _inside(settings: Settings) -> Settings:
+    """Return settings with the names that the deployer there goes by."""
+    return replace(settings, project=f"cluster-{settings.namespace}", deployer_port=PORT)
 
 
 def _connect(settings: Settings) -> Cluster:

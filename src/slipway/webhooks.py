@@ -39,16 +39,27 @@ class AliasMoved:
 
 def register(client: MlflowClient, name: str, url: str, secret: str) -> None:
     """Have MLflow send its alias events to `url`, signed with `secret`; an earlier registration of that name is brought up to date."""
+    if found := _find(client, name):
+        client.update_webhook(found, url=url, events=[EVENT], secret=secret, status="ACTIVE")
+    else:
+        client.create_webhook(name, url, [EVENT], "Slipway's deployer", secret, "ACTIVE")
+
+
+def unregister(client: MlflowClient, name: str) -> None:
+    """Have MLflow send no more events to the registration of that name, if there is one."""
+    if found := _find(client, name):
+        client.delete_webhook(found)
+
+
+def _find(client: MlflowClient, name: str) -> str | None:
     token = None
     while True:
         page = client.list_webhooks(page_token=token)
         if found := next((webhook for webhook in page if webhook.name == name), None):
-            client.update_webhook(found.webhook_id, url=url, events=[EVENT], secret=secret, status="ACTIVE")
-            return
+            return str(found.webhook_id)
         token = page.token
         if not token:
-            client.create_webhook(name, url, [EVENT], "Slipway's deployer", secret, "ACTIVE")
-            return
+            return None
 
 
 def sign(secret: str, delivery: str, timestamp: str, body: bytes) -> str:

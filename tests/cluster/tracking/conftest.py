@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 NAMESPACE = "slipway-test-tracking"
-CLAIMS = ("mlflow-artifacts", "data-mlflow-postgres-0")
+CLAIMS = ("mlflow-artifacts", "data-mlflow-postgres-0", "deployer")
 SMALL = {"TRAIN_CPU": "100m", "TRAIN_MEMORY": "1Gi"}
 WITHIN = 120  # s, on a busy machine
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
