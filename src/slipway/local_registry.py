@@ -10,8 +10,6 @@ from slipway.settings import STATE
 if TYPE_CHECKING:
     from slipway.settings import Settings
 
-IMAGES = STATE / "registry"
-
 
 def start(settings: Settings) -> None:
     """Start it, and wait until it answers; what was pushed before is still there.
@@ -22,10 +20,11 @@ def start(settings: Settings) -> None:
     if shell.ask(_compose(settings, "port", "registry", "5000"), env=_variables())[1] != f"127.0.0.1:{settings.registry_port}":
         ports.check(settings.registry_port, "REGISTRY_PORT")
     services.pull(settings.registry_image, "REGISTRY_IMAGE")
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    variables = _variables() | {"REGISTRY_USER": image.writing_user(IMAGES), "REGISTRY_FOLDER": str(IMAGES)}
+    images = STATE / "registry" / str(settings.registry_port)
+    images.mkdir(parents=True, exist_ok=True)
+    variables = _variables() | {"REGISTRY_USER": image.writing_user(images), "REGISTRY_FOLDER": str(images)}
     shell.run(_compose(settings, "up", "--detach", "--no-deps", "--wait", "--wait-timeout", "60", "registry"), env=variables)
-    print(f"the registry answers at http://127.0.0.1:{settings.registry_port}/v2/_catalog; its images: {IMAGES.relative_to(STATE.parent)}")
+    print(f"the registry answers at http://127.0.0.1:{settings.registry_port}/v2/_catalog; its images: {images.relative_to(STATE.parent)}")
     print(f"next  make deploy MODEL=… CONTEXT=… REGISTRY=127.0.0.1:{settings.registry_port}")
 
 

@@ -50,6 +50,7 @@ class Kubernetes:
         self.deployment = f"{self.instance}-model"
         self._labels = f"app.kubernetes.io/instance={self.instance},app.kubernetes.io/part-of=slipway"
         self._manifest: Path | None = None  # of the last rollout
+        self._old: set[str] = set()  # pods that were there before it
         self._known: list[str] = []  # the kinds of the cluster, when they were asked for
 
     @property
@@ -109,6 +110,7 @@ class Kubernetes:
         """Have the version answer in all replicas. Raises SlipwayError when it does not: the one before is back, or nothing is left."""
         self._manifest = self.render(prepared, delivery.deliver_version(self.settings, prepared))
         before = self.cluster.get("deployment", self.deployment)
+        self._old = {pod["metadata"]["name"] for pod in self._list_pods()}
         self.cluster.make_namespace()
         self.cluster.apply(self._manifest)
         try:
@@ -169,8 +171,9 @@ class Kubernetes:
 
     def _find_trouble(self, version: str) -> str:
         """Return why no pod of a version will ever be ready, or "" while there is hope."""
-        for pod in self.cluster.list("pods", f"{self._labels},{shares.COMPONENT}={self.component}"):
-            if pod["metadata"].get("annotations", {}).get(f"{rendering.PREFIX}version", "") != version:
+        for pod in self._list_pods():
+            of_version = pod["metadata"].get("annotations", {}).get(f"{rendering.PREFIX}version", "") == version
+            if not of_version or pod["metadata"]["name"] in self._old or "deletionTimestamp" in pod["metadata"]:
                 continue
             for status in pod.get("status", {}).get("containerStatuses", []):
                 waiting = status.get("state", {}).get("waiting", {})
@@ -178,6 +181,9 @@ class Kubernetes:
                 if waiting.get("reason") in HOPELESS or ended.get("exitCode"):
                     return self._explain(pod["metadata"]["name"], waiting, ended)
         return ""
+
+    def _list_pods(self) -> list[dict[str, Any]]:
+        return self.cluster.list("pods", f"{self._labels},{shares.COMPONENT}={self.component}")
 
     def _explain(self, pod: str, waiting: dict[str, Any], ended: dict[str, Any]) -> str:
         why = f"it ended with exit code {ended['exitCode']}" if ended else f"{waiting.get('reason')}: {waiting.get('message', '')}"
