@@ -35,7 +35,7 @@ def test_a_cluster_pulls_what_was_pushed(served: Served, registry: str) -> None:
     repository, digest = image.split("@")
     pods = served.cluster.list("pods", "app.kubernetes.io/instance=diabetes")
     ran = {each["imageID"] for pod in pods for each in pod["status"]["containerStatuses"] if each["image"].startswith(registry)}
-    local = served.stack.docker("image", "inspect", "--format", "{{join .RepoDigests \" \"}}", said.split("docker tag ")[1].split()[0])
+    local = served.stack.docker("image", "inspect", "--format", '{{join .RepoDigests " "}}', said.split("docker tag ")[1].split()[0])
     answering = served.find_answering()
     served.make("stop_registry")
     served.make("start_registry")
