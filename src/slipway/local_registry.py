@@ -17,12 +17,12 @@ def start(settings: Settings) -> None:
     Raises SlipwayError when its port is taken, or it does not come up.
     """
     image.check_engine()
-    if shell.ask(_compose(settings, "port", "registry", "5000"), env=_variables())[1] != f"127.0.0.1:{settings.registry_port}":
+    if shell.ask(_compose(settings, "port", "registry", "5000"), env=services.environment(settings))[1] != f"127.0.0.1:{settings.registry_port}":
         ports.check(settings.registry_port, "REGISTRY_PORT")
     services.pull(settings.registry_image, "REGISTRY_IMAGE")
     images = STATE / "registry" / str(settings.registry_port)
     images.mkdir(parents=True, exist_ok=True)
-    variables = _variables() | {"REGISTRY_USER": image.writing_user(images), "REGISTRY_FOLDER": str(images)}
+    variables = services.environment(settings) | {"REGISTRY_USER": image.writing_user(images), "REGISTRY_FOLDER": str(images)}
     shell.run(_compose(settings, "up", "--detach", "--no-deps", "--wait", "--wait-timeout", "60", "registry"), env=variables)
     print(f"the registry answers at http://127.0.0.1:{settings.registry_port}/v2/_catalog; its images: {images.relative_to(STATE.parent)}")
     print(f"next  make deploy MODEL=… CONTEXT=… REGISTRY=127.0.0.1:{settings.registry_port}")
@@ -31,14 +31,9 @@ def start(settings: Settings) -> None:
 def stop(settings: Settings) -> None:
     """Stop it; its images stay."""
     image.check_engine()
-    shell.run(_compose(settings, "rm", "--stop", "--force", "registry"), env=_variables())
+    shell.run(_compose(settings, "rm", "--stop", "--force", "registry"), env=services.environment(settings))
     print("stopped; the images stay, make start_registry brings them back")
 
 
 def _compose(settings: Settings, *arguments: str) -> list[str]:
     return services.compose(settings, "--profile", "registry", *arguments)
-
-
-def _variables() -> dict[str, str]:
-    """Return compose's variables of other services, too, which it insists on."""
-    return dict.fromkeys((*services.FILLED, "POSTGRES_MAJOR"), "unused")
