@@ -55,10 +55,10 @@ def deploy(settings: Settings) -> None:
 def undeploy(settings: Settings) -> None:
     """Take the deployer away, with its records and its token; what it deployed goes on answering."""
     cluster = _connect(settings)
+    print(cluster.run("delete", KINDS, "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "120s", seconds=150))
     if (cluster.get("deployment", tracking.MLFLOW) or {}).get("status", {}).get("readyReplicas"):
         with suppress(SlipwayError), tracking.reached(settings, cluster) as here, registry.translated_errors():
             webhooks.unregister(registry.connect(here), name_hook(_inside(settings)))
-    print(cluster.run("delete", KINDS, "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "120s", seconds=150))
     print(f"nothing of the deployer is left in {settings.context}, namespace {settings.namespace}; what it deployed goes on answering")
 
 
