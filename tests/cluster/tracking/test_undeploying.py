@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import requests
 
 from slipway import tracking
+from slipway.settings import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,13 +32,25 @@ def read_files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != "registered_model_meta"}
 
 
+def predict(tracked: Tracked, version: int) -> dict[str, Any]:
+    """Deploy a version of the cluster's own registry, and return what it answers to the model's request."""
+    with tracking.reached(tracked.settings, tracked.cluster) as here:
+        tracked.make("deploy", MODEL=f"models:/diabetes/{version}", MLFLOW_TRACKING_URI=here.tracking_uri)
+    request = json.loads((ROOT / "model" / "request.json").read_text())
+    with tracked.cluster.forwarded("deployment/diabetes-model", 8080) as url:
+        answer = requests.post(f"{url}/invocations", json=request, timeout=30).json()
+    tracked.make("undeploy")
+    return dict(answer)
+
+
 def test_a_backup_brings_everything_back(tracked: Tracked, volumes: Callable[[], None], tmp_path: Path) -> None:
-    """Everything is deleted, deployed anew and restored: the same versions, tags and files. What holds something is refused."""
+    """All is deleted, deployed anew and restored: the same versions, tags, files and predictions. What holds something is refused."""
     code, said = tracked.train("--repeats 1")
     assert code == 0, said
     before = tracked.list_versions()
     newest = max(before)
     tracked.download(newest, tmp_path / "before")
+    predicted = predict(tracked, newest)
     written = tracked.make("backup_tracking")
     archive = str(next(Path(tracked.stack.variables["BACKUP_DIR"]).glob("slipway-*.tar.gz")))
     code, refused = tracked.stack.try_make("restore_tracking", BACKUP=archive)
@@ -45,6 +61,8 @@ def test_a_backup_brings_everything_back(tracked: Tracked, volumes: Callable[[],
     restored = tracked.make("restore_tracking", BACKUP=archive)
     tracked.download(newest, tmp_path / "after")
 
+    assert predicted["predictions"]
+    assert predict(tracked, newest) == predicted
     assert f"{len(before)} model version" in written
     assert code != 0
     assert "is not empty" in refused
