@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from slipway import folder, models, registry, serving, shell
 from slipway.errors import USAGE, SlipwayError
+from slipway.kubectl import Cluster
 
 if TYPE_CHECKING:
     from slipway.serving import Prepared
@@ -48,12 +50,23 @@ def deliver(settings: Settings, tag: str) -> str:
     if settings.registry:
         return _push(settings.registry, tag)
     if settings.image_load:
-        shell.run([*settings.image_load, tag])
+        if not _is_on_nodes(settings, tag):
+            shell.run([*settings.image_load, tag])
         return tag
     raise SlipwayError(
         f"how does the cluster get {tag}? REGISTRY and IMAGE_LOAD are empty",
         "REGISTRY=registry.example/team, or IMAGE_LOAD='kind load docker-image'", USAGE,
     )  # fmt: skip
+
+
+def _is_on_nodes(settings: Settings, tag: str) -> bool:
+    """Whether every node says that it has an image of ours, whose tag is made from its content."""
+    if not (settings.context and tag.startswith("slipway/")):
+        return False
+    code, printed = Cluster(settings).ask("get", "nodes", "--output", "json")
+    nodes = json.loads(printed)["items"] if code == 0 else []
+    names = [{name for each in node["status"].get("images", []) for name in each.get("names") or []} for node in nodes]
+    return bool(nodes) and all({tag, f"docker.io/{tag}"} & there for there in names)
 
 
 def _push(registry: str, tag: str) -> str:

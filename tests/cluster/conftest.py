@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ALPHAS = ("0.05", "0.2")  # of versions 1 and 2
 BAD = ("Crash", "Hang", "Garbage")  # of tests/e2e/bad_models.py: versions 3, 4 and 5
+VARIABLES = {"NAMESPACE": "slipway-test", "ROLLOUT_TIMEOUT": "30", "SCORING_GRACE": "4"}  # one node hears soon that a pod ends
 WITHIN = 120  # s, on a busy machine
 
 
@@ -112,7 +113,7 @@ def kubernetes() -> Settings:
 @pytest.fixture(scope="session")
 def served(docker: None, kubernetes: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:  # noqa: ARG001 -- it needs an engine
     """Train the versions with services of the tests' own; in the end nothing is left of them, or of the namespace."""
-    stack = Stack("slipway-test-cluster", tmp_path_factory.mktemp("cluster"), {"NAMESPACE": "slipway-test", "ROLLOUT_TIMEOUT": "40"})
+    stack = Stack("slipway-test-cluster", tmp_path_factory.mktemp("cluster"), VARIABLES.copy())
     stack.remove()
     os.environ["NAMESPACE"] = stack.variables["NAMESPACE"]
     found = Served(stack, slipway_settings.load(), Cluster(slipway_settings.load()))
