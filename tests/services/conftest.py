@@ -93,11 +93,12 @@ def run_postgres(folder: Path) -> Iterator[str]:
         shutil.rmtree(data)
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+@pytest.fixture(scope="session")
 def tracking(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
-    """Run MLflow's real server on each kind of database."""
-    folder = tmp_path_factory.mktemp(request.param)
-    store = run_postgres(folder) if request.param == "postgres" else _sqlite(folder)
+    """Run MLflow's real server on Postgres, or on the kind of database that a test asks for."""
+    kind = getattr(request, "param", "postgres")
+    folder = tmp_path_factory.mktemp(kind)
+    store = run_postgres(folder) if kind == "postgres" else _sqlite(folder)
     with store as uri:
         port = ports.find_free()
         command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1", "--backend-store-uri", uri]

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
     from tests.services.conftest import Tracking
 
-pytestmark = pytest.mark.parametrize("tracking", ["postgres"], indirect=True, scope="session")
 STEPS = ("files", "gate", "image", "smoke test", "alias", "roll out", "smoke test there")
 POINTS = [*(f"begin {step}" for step in STEPS), "recorded", f"end {STEPS[-1]}"]
 WITHIN = 90  # s, on a busy machine

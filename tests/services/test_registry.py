@@ -18,6 +18,7 @@ from slipway.errors import SlipwayError
 from slipway.settings import BUILD, Settings
 
 Script = Callable[..., Popen[str]]
+ON_EACH_DATABASE = pytest.mark.parametrize("tracking", ["sqlite", "postgres"], indirect=True, scope="session")
 
 
 @pytest.fixture
@@ -41,6 +42,7 @@ def logged(client: MlflowClient) -> Iterator[dict[str, str]]:
     client.delete_registered_model("straight")
 
 
+@ON_EACH_DATABASE
 @pytest.mark.parametrize(
     "form",
     ["models:/straight/{version}", "models:/straight@champion", "models:/straight/latest", "models:/{id}", "runs:/{run}/model"],
@@ -53,6 +55,7 @@ def test_every_address_names_the_same_version(client: MlflowClient, logged: dict
     assert (model.name, model.version, model.run_id, model.model_id) == ("straight", logged["version"], logged["run"], logged["id"])
 
 
+@ON_EACH_DATABASE
 @pytest.mark.parametrize("prefix", ["", "file://"], ids=["path", "file URI"])
 def test_a_path_names_the_files_themselves(served_settings: Settings, client: MlflowClient, logged: dict[str, str], prefix: str) -> None:
     """A folder of this machine is served as it is, and predicts as the model does."""
@@ -63,6 +66,7 @@ def test_a_path_names_the_files_themselves(served_settings: Settings, client: Ml
     assert np.allclose(serving.predict(served_settings, serving.Prepared(model, files, ""), {"columns": ["0"], "data": [[3.0]]}), [6.0])
 
 
+@ON_EACH_DATABASE
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
@@ -93,6 +97,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
         models.resolve(None, str(tmp_path))
 
 
+@ON_EACH_DATABASE
 def test_deleted_files_are_reported(client: MlflowClient, logged: dict[str, str]) -> None:
     """A version whose files were deleted is refused, and nothing is left in the cache."""
     model = models.resolve(client, f"models:/{logged['id']}")
@@ -103,6 +108,7 @@ def test_deleted_files_are_reported(client: MlflowClient, logged: dict[str, str]
     assert not (BUILD / "models" / "m-gone").exists()
 
 
+@ON_EACH_DATABASE
 def test_500_versions_are_all_listed(client: MlflowClient, logged: dict[str, str], script: Script) -> None:
     """The list pages through the API: 500 versions, newest first, aliases and the deciding metric right."""
     client.create_registered_model("many")
@@ -118,6 +124,7 @@ def test_500_versions_are_all_listed(client: MlflowClient, logged: dict[str, str
     assert all(row["metric"] == {"rmse": 0.5} for row in rows)
 
 
+@ON_EACH_DATABASE
 def test_the_table_says_what_to_type(logged: dict[str, str], script: Script) -> None:
     """The table shows name, version, alias, metric and what MODEL= to type."""
     printed, _ = script("list_models").communicate()

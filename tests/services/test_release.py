@@ -32,7 +32,6 @@ WHY = {  # what is said of each of BAD
     "answers at random": "the model loaded directly",
     "is slow": "too slow: p95 3",
 }
-pytestmark = pytest.mark.parametrize("tracking", ["postgres"], indirect=True, scope="session")
 
 
 @pytest.fixture
