@@ -213,6 +213,10 @@ bench_serving: .venv/host ## Measure the model server beside its peers, with wrk
 bench_release: .venv/host ## Measure promotion, rollback and deployment, and what callers notice (needs Docker)
 	@$(ENV) $(PYTHON) -m benchmarks.release
 
+.PHONY: bench_cluster
+bench_cluster: .venv/host ## Measure deployments to the cluster of CONTEXT, and what callers notice (needs Docker)
+	@$(ENV) $(PYTHON) -m benchmarks.cluster
+
 .PHONY: fuzz
 fuzz: .venv/host ## Fuzz the model server's decoders on Linux: SECONDS=600
 	@$(ENV) $(PYTHON) scripts/fuzz.py

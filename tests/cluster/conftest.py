@@ -23,12 +23,14 @@ from tests.e2e.place import CLIENTS, Load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from slipway.settings import Settings
 
 ALPHAS = ("0.05", "0.2")  # of versions 1 and 2
 BAD = ("Crash", "Hang", "Garbage")  # of tests/e2e/bad_models.py: versions 3, 4 and 5
 VARIABLES = {"NAMESPACE": "slipway-test", "ROLLOUT_TIMEOUT": "30", "SCORING_GRACE": "4"}  # one node hears soon that a pod ends
+SERVICE = "diabetes-model"
 WITHIN = 120  # s, on a busy machine
 
 
@@ -57,11 +59,15 @@ class Served:
     @property
     def url(self) -> str:
         """The service's address, which the node's kube-proxy serves."""
-        return f"http://{self.get('service', 'diabetes-model')['spec']['clusterIP']}"
+        return self.find_url(SERVICE)
 
-    def find_answering(self) -> int:
+    def find_url(self, service: str) -> str:
+        """Return the address of a service."""
+        return f"http://{self.get('service', service)['spec']['clusterIP']}"
+
+    def find_answering(self, service: str = SERVICE) -> int:
         """Return the version that answers."""
-        return int(requests.get(f"{self.url}/readyz", timeout=10).json()["version"])
+        return int(requests.get(f"{self.find_url(service)}/readyz", timeout=10).json()["version"])
 
     def settle(self, version: int) -> None:
         """Have a version answer."""
@@ -83,9 +89,9 @@ class Served:
         pytest.fail(f"not within {seconds} s: {what}\n{pods[-3000:]}", pytrace=False)
 
     @contextmanager
-    def under_load(self) -> Iterator[Load]:
+    def under_load(self, service: str = SERVICE) -> Iterator[Load]:
         """Have clients send requests at a constant rate for a while."""
-        load, ended = Load(self.url), threading.Event()
+        load, ended = Load(self.find_url(service)), threading.Event()
         body = (ROOT / "model" / "request.json").read_bytes()
         clients = [threading.Thread(target=load.run, args=(body, ended)) for _ in range(CLIENTS)]
         for client in clients:
@@ -112,8 +118,15 @@ def kubernetes() -> Settings:
 
 @pytest.fixture(scope="session")
 def served(docker: None, kubernetes: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:  # noqa: ARG001 -- it needs an engine
-    """Train the versions with services of the tests' own; in the end nothing is left of them, or of the namespace."""
-    stack = Stack("slipway-test-cluster", tmp_path_factory.mktemp("cluster"), VARIABLES.copy())
+    """Return a model in the cluster whose versions are registered."""
+    with run("slipway-test-cluster", tmp_path_factory.mktemp("cluster"), VARIABLES) as found:
+        yield found
+
+
+@contextmanager
+def run(project: str, folder: Path, variables: dict[str, str]) -> Iterator[Served]:
+    """Train the versions with services of a project's own; in the end nothing is left of them, or of the namespace."""
+    stack = Stack(project, folder, variables.copy())
     stack.remove()
     os.environ["NAMESPACE"] = stack.variables["NAMESPACE"]
     found = Served(stack, slipway_settings.load(), Cluster(slipway_settings.load()))
