@@ -30,6 +30,7 @@ class Challenger(Kubernetes):
 
     def start(self, prepared: Prepared, manifest: Path) -> None:
         """Have all of its pods ready, and its API tested. Raises SlipwayError when either fails."""
+        self._old = {pod["metadata"]["name"] for pod in self._list_pods()}
         self.cluster.apply(manifest)
         self._wait(prepared)
         with self.cluster.forwarded(f"deployment/{self.deployment}", 8080) as url:

@@ -166,7 +166,7 @@ class Kubernetes:
                 return
             trouble = self._find_trouble(prepared.model.version or "")
             if trouble or "progress deadline" in words or time.monotonic() > deadline:
-                why = trouble or (words.splitlines() or ["it is not ready"])[-1]
+                why = trouble or self._find_unplaced() or (words.splitlines() or ["it is not ready"])[-1]
                 raise SlipwayError(f"{prepared.model.uri} does not roll out: {why}", code=MODEL_DID_NOT_LOAD)
 
     def _find_trouble(self, version: str) -> str:
@@ -180,6 +180,14 @@ class Kubernetes:
                 ended = status.get("lastState", {}).get("terminated") or status.get("state", {}).get("terminated") or {}
                 if waiting.get("reason") in HOPELESS or ended.get("exitCode"):
                     return self._explain(pod["metadata"]["name"], waiting, ended)
+        return ""
+
+    def _find_unplaced(self) -> str:
+        """Return why a pod has no node, or "" when all have one; a node may still come, so that is no reason to give up early."""
+        for pod in self._list_pods():
+            for condition in pod.get("status", {}).get("conditions", []):
+                if (condition["type"], condition["status"]) == ("PodScheduled", "False"):
+                    return f"no node takes {pod['metadata']['name']}: {condition.get('message', '')}"
         return ""
 
     def _list_pods(self) -> list[dict[str, Any]]:

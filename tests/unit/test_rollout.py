@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slipway import settings
+from slipway import delivery, rendering, settings
 from slipway.errors import SlipwayError
+from slipway.models import Model
 from slipway.rollout import ROUTES
+from slipway.serving import Prepared
 from slipway.shares import BY_PODS, BY_WEIGHT, Share
-from tests.unit.running import CHALLENGER, CHAMPION, CLOSED, OPEN, Running, route, run, service
+from tests.unit.running import CHALLENGER, CHAMPION, CLOSED, OPEN, Running, deployment, route, run, service
 
 if TYPE_CHECKING:
     from slipway.settings import Settings
@@ -74,3 +77,18 @@ def test_a_route_stays_on_its_gateway(loaded: Settings, said: str, hangs: list[d
     champion = run(replace(loaded, components=["gateway"], gateway=said), cluster)
 
     assert champion.find_choices()[0].gateway == gateway
+
+
+def test_a_pod_without_a_node_is_explained(loaded: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that is not ready in time because no node takes its pods is undone, and the error says what they lack."""
+    prepared = Prepared(Model("models:/diabetes/4", "", "diabetes", "4"), Path(), "{}")
+    monkeypatch.setattr(delivery, "deliver_version", lambda *_: "slipway/diabetes:v4")
+    monkeypatch.setattr(rendering, "render", lambda *_: Path("manifest.yaml"))
+    condition = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}
+    pod = {"metadata": {"name": "diabetes-model-1"}, "status": {"phase": "Pending", "conditions": [condition]}}
+    cluster = Running(pods=pod, deployment=deployment(3))
+
+    with pytest.raises(SlipwayError, match="no node takes diabetes-model-1: 0/1 nodes are available: 1 Insufficient cpu"):
+        run(replace(loaded, rollout_timeout=0), cluster).roll_out(prepared)
+
+    assert [words[:2] for words in cluster.done] == [("apply", "manifest.yaml"), ("rollout", "undo"), ("rollout", "status")]
