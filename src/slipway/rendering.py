@@ -157,7 +157,8 @@ def render(settings: Settings, prepared: Prepared, image: str, overlay: str, sha
     kustomization = describe(settings, prepared, image, overlay, place)
     if share:
         check_components([*settings.components, share.component])
-        kustomization["components"].append(os.path.relpath(MANIFESTS / "components" / share.component, place))
+        component = os.path.relpath(MANIFESTS / "components" / share.component, place)
+        kustomization["components"] += [] if component in kustomization["components"] else [component]
         kustomization["patches"] += shares.patch_weights(share)
     return write(place, kustomization)
 
