@@ -13,6 +13,7 @@ from slipway import delivery, folder, listing, registry, release, serving, shell
 from slipway.errors import SlipwayError
 from slipway.kubectl import Cluster
 from slipway.rollout import Kubernetes, read_annotations
+from slipway.settings import ROOT
 
 if TYPE_CHECKING:
     from slipway.release import Outcome
@@ -30,16 +31,12 @@ def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
     target = Kubernetes(settings, overlay)
     target.cluster.check()
     prepared = serving.prepare(settings, uri or f"models:/{folder.load(settings.model_dir).name}@{registry.CHAMPION}", fresh=True)
-    before = target.cluster.get("deployment", target.deployment)
     target.roll_out(prepared)
     try:
         with target.cluster.forwarded(f"deployment/{target.deployment}", 8080) as url:
             smoke.examine(replace(settings, url=url), prepared)
     except BaseException:
-        if before:
-            target.undo()
-        else:
-            target.clear()
+        target.undo()
         raise
     target.prune()
     print(f"{prepared.model.uri} answers in {settings.context}, namespace {settings.namespace}, after {time.monotonic() - started:.1f} s")
@@ -54,13 +51,13 @@ def roll_back(settings: Settings, to: str = "") -> None:
     def roll_out(outcome: Outcome) -> None:
         print(f"\n== roll out in {settings.context}", flush=True)
         target.roll_out(outcome.prepared)
-        try:
-            target.check(outcome.prepared, outcome.case)
-        except SlipwayError:
-            target.undo()
-            raise
+        target.check(outcome.prepared, outcome.case)
 
-    release.roll_back(settings, to, roll_out)
+    try:
+        release.roll_back(settings, to, roll_out)
+    except BaseException:
+        target.undo()
+        raise
 
 
 def diff(settings: Settings, uri: str = "") -> bool:
@@ -71,6 +68,9 @@ def diff(settings: Settings, uri: str = "") -> bool:
     tag = serving.build(settings, prepared)
     image = delivery.deliver(settings, tag) if settings.registry else tag  # it is pushed, as its digest is part of the manifests
     manifest = target.render(prepared, image)
+    if target.cluster.get("namespace", settings.namespace) is None:
+        print(f"all of {manifest.relative_to(ROOT)} would be new: there is no namespace {settings.namespace} yet")
+        return True
     shell.echo(["kubectl", "--context", settings.context, "--namespace", settings.namespace, "diff", "--filename", str(manifest)])
     code, printed = target.cluster.ask("diff", "--filename", str(manifest))
     if code > 1:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import requests
 
-from slipway import delivery, folder, rendering, shares, smoke
+from slipway import delivery, folder, rendering, serving, shares, smoke
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
 from slipway.kubectl import Cluster
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from slipway.shares import Share
     from slipway.smoke import Case
 
+REVISION = "deployment.kubernetes.io/revision"  # annotates a Deployment
 NO_COMPONENT = "none"  # in COMPONENTS: without those of the last deployment
 GLANCE = 3  # s between two looks at what keeps it
 KINDS = ("deployments", "services", "poddisruptionbudgets", "horizontalpodautoscalers", "ingresses", "networkpolicies", "configmaps")
@@ -30,7 +32,7 @@ NEEDED = {  # by a component: a kind that is no cluster's own, and what brings i
     "monitoring": (MONITORS, "ServiceMonitor", "the Prometheus operator"),
 }
 HOPELESS = {
-    "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError",
+    "CrashLoopBackOff", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError",
     "CreateContainerError",
 }  # fmt: skip
 
@@ -50,6 +52,8 @@ class Kubernetes:
         self.deployment = f"{self.instance}-model"
         self._labels = f"app.kubernetes.io/instance={self.instance},app.kubernetes.io/part-of=slipway"
         self._manifest: Path | None = None  # of the last rollout
+        self._before: dict[str, Any] | None = None  # the Deployment before it
+        self._begun = False
         self._old: set[str] = set()  # pods that were there before it
         self._known: list[str] = []  # the kinds of the cluster, when they were asked for
 
@@ -83,6 +87,9 @@ class Kubernetes:
         """
         found = self.cluster.get("deployment", self.deployment)
         known = read_annotations(found) if found else {}
+        if files := sorted(self.settings.scoring.keys() & serving.FILES):
+            cure = f"unset {files[0]}; in a cluster keys and TLS are for what stands before the model, an ingress or a Gateway"
+            raise SlipwayError(f"{files[0]} is a file of this machine, which no deployment takes to a cluster", cure, USAGE)
         components = [name for name in self.settings.components or known.get("components", "").split() if name != NO_COMPONENT]
         if "kserve" in components:
             raise SlipwayError("KServe makes the Deployment itself, and make deploy watches none of its", "see docs/kubernetes.md", USAGE)
@@ -109,32 +116,43 @@ class Kubernetes:
     def roll_out(self, prepared: Prepared) -> None:
         """Have the version answer in all replicas. Raises SlipwayError when it does not: the one before is back, or nothing is left."""
         self._manifest = self.render(prepared, delivery.deliver_version(self.settings, prepared))
-        before = self.cluster.get("deployment", self.deployment)
+        self._before, self._begun = self.cluster.get("deployment", self.deployment), True
         self._old = {pod["metadata"]["name"] for pod in self._list_pods()}
         self.cluster.make_namespace()
         self.cluster.apply(self._manifest)
         try:
             self._wait(prepared)
         except BaseException:
-            if before:
-                self.undo()
-            else:
-                self.clear()
+            self.undo()
             raise
 
     def check(self, prepared: Prepared, case: Case) -> None:
         """Put a case to the API through the cluster."""
         with self.cluster.forwarded(f"deployment/{self.deployment}", 8080) as url:
             smoke.ask(self.settings, replace(case, url=url))
-            answers = requests.get(f"{url}/readyz", timeout=10).json().get("version")
+            try:
+                answers = requests.get(f"{url}/readyz", timeout=10).json().get("version")
+            except (requests.RequestException, ValueError) as error:
+                raise SlipwayError(f"{self.deployment} does not say which version it is: {type(error).__name__}") from None
         if answers != prepared.model.version:
             raise SlipwayError(f"version {answers} answers in {self.cluster.context}, not {prepared.model.version}")
         self.prune()
 
     def undo(self) -> None:
-        """Go back to the revision before."""
+        """Go back to what was there before the last rollout: its revision, or nothing. A failure is a warning: why we go back counts."""
+        if not self._begun:
+            return
+        try:
+            if self._before:
+                self._return_to(self._before["metadata"].get("annotations", {}).get(REVISION, "0"))
+            else:
+                self.clear()
+        except SlipwayError as error:
+            print(f"warning: the way back failed: {error.message}\n  try: make deploy_status", file=sys.stderr, flush=True)
+
+    def _return_to(self, revision: str) -> None:
         patience = self.settings.rollout_timeout
-        self.cluster.run("rollout", "undo", f"deployment/{self.deployment}")
+        self.cluster.run("rollout", "undo", f"deployment/{self.deployment}", f"--to-revision={revision}")
         self.cluster.run("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{patience}s", seconds=patience + 10)
 
     def prune(self) -> None:
@@ -165,7 +183,7 @@ class Kubernetes:
             if code == 0:
                 return
             trouble = self._find_trouble(prepared.model.version or "")
-            if trouble or "progress deadline" in words or time.monotonic() > deadline:
+            if trouble or time.monotonic() > deadline:
                 why = trouble or self._find_unplaced() or (words.splitlines() or ["it is not ready"])[-1]
                 raise SlipwayError(f"{prepared.model.uri} does not roll out: {why}", code=MODEL_DID_NOT_LOAD)
 

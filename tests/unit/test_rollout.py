@@ -86,9 +86,20 @@ def test_a_pod_without_a_node_is_explained(loaded: Settings, monkeypatch: pytest
     monkeypatch.setattr(rendering, "render", lambda *_: Path("manifest.yaml"))
     condition = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}
     pod = {"metadata": {"name": "diabetes-model-1"}, "status": {"phase": "Pending", "conditions": [condition]}}
-    cluster = Running(pods=pod, deployment=deployment(3))
+    before = deployment(3)
+    before["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "7"}
+    cluster = Running(pods=pod, deployment=before)
 
     with pytest.raises(SlipwayError, match="no node takes diabetes-model-1: 0/1 nodes are available: 1 Insufficient cpu"):
         run(replace(loaded, rollout_timeout=0), cluster).roll_out(prepared)
 
     assert [words[:2] for words in cluster.done] == [("apply", "manifest.yaml"), ("rollout", "undo"), ("rollout", "status")]
+    assert "--to-revision=7" in cluster.done[1]
+
+
+def test_keys_are_not_forgotten_in_silence(loaded: Settings) -> None:
+    """Whoever has the API ask for keys here does not get an open one in a cluster."""
+    champion = run(replace(loaded, scoring={"SCORING_API_KEYS_FILE": "keys"}), Running("deployments.apps"))
+
+    with pytest.raises(SlipwayError, match="SCORING_API_KEYS_FILE is a file of this machine, which no deployment takes to a cluster"):
+        champion.find_choices()
