@@ -94,7 +94,7 @@ def show_status(settings: Settings) -> None:
     """
     cluster = Cluster(settings)
     cluster.check()
-    found = cluster.list("deployments", OURS)
+    found = cluster.list("deployments", OURS, strict=True)
     if not found:
         raise SlipwayError(f"nothing of Slipway runs in {settings.context}, namespace {settings.namespace}", "make deploy MODEL=…")
     table = Table(box=None, header_style="bold")

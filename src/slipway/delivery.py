@@ -25,7 +25,7 @@ def push(settings: Settings, uri: str = "") -> None:
     if not prepared.model.version:
         raise SlipwayError(f"{uri} is no registered version, whose image could be noted", f"{settings.make} list_models", USAGE)
     print(f"{prepared.model.uri} is there as {deliver_version(settings, prepared)}")
-    print(f"next  make promote MODEL={prepared.model.uri}; make deploy_deployer CONTEXT=…, once, to have the cluster follow")
+    print(f"next  RUNTIME=host make promote MODEL={prepared.model.uri}; make deploy_deployer CONTEXT=…, once, to have the cluster follow")
 
 
 def deliver_version(settings: Settings, prepared: Prepared) -> str:

@@ -49,7 +49,7 @@ def deploy(settings: Settings) -> None:
     print(f"see   {' '.join(cluster.command('port-forward', f'service/{NAME}', str(PORT)))}, then http://localhost:{PORT}")
     template = "'{{.data.token | base64decode}}'"
     print(f"token {' '.join(cluster.command('get', 'secret', NAME, '--output', f'go-template={template}'))}")
-    print("next  make push_model MODEL=…, then make promote MODEL=…")
+    print("next  make push_model MODEL=…, then RUNTIME=host make promote MODEL=…")
 
 
 def undeploy(settings: Settings) -> None:

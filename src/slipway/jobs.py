@@ -67,7 +67,9 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
             training.forget_lost(here, session)
         _, version = training.conclude(here, model, session, time.monotonic() - started)
     print(f"tracked by {inside}; the Job is {job}, and its log can be read for a while")
-    print(f"next  make deploy MODEL=models:/{version.name}/{version.version} CONTEXT={settings.context} NAMESPACE={settings.namespace}")
+    reached = f"{tracking.HERE} " if inside == tracking.find_address(settings) else ""  # as deploy_tracking says
+    there = f"CONTEXT={settings.context} NAMESPACE={settings.namespace}"
+    print(f"next  {reached}make deploy MODEL=models:/{version.name}/{version.version} {there}")
     return version
 
 

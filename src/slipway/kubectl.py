@@ -71,9 +71,11 @@ class Cluster:
             raise SlipwayError(f"kubectl get {kind} failed: {(printed.splitlines() or ['no word'])[-1]}", "make deploy_status")
         return json.loads(printed) if printed else None
 
-    def list(self, kind: str, labels: str) -> list[dict[str, Any]]:
-        """Return the objects of a kind with these labels."""
+    def list(self, kind: str, labels: str, *, strict: bool = False) -> list[dict[str, Any]]:
+        """Return the objects of a kind with these labels; none when the cluster does not answer, or (`strict`) SlipwayError."""
         code, printed = self.ask("get", kind, "--selector", labels, "--output", "json")
+        if code != 0 and strict:
+            raise SlipwayError(f"kubectl get {kind} failed: {(printed.splitlines() or ['no word'])[-1]}", "kubectl auth can-i list pods")
         return list(json.loads(printed)["items"]) if code == 0 else []
 
     def make_namespace(self) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from slipway import cluster, shell
+from slipway import cluster, rendering, shell
 from slipway.errors import SlipwayError
+from slipway.rollout import NO_COMPONENT
 
 if TYPE_CHECKING:
     from slipway.settings import Settings
@@ -25,7 +26,8 @@ def deploy(settings: Settings, uri: str = "") -> None:
         raise SlipwayError("minikube is not installed", "see https://minikube.sigs.k8s.io/docs/start/")
     if code != 0:
         shell.run(_command(settings, "start"))
-    for addon in (ADDONS[name] for name in settings.components if name in ADDONS):
+    chosen = rendering.check_components([name for name in settings.components if name != NO_COMPONENT])
+    for addon in (ADDONS[name] for name in chosen if name in ADDONS):
         shell.run(_command(settings, "addons", "enable", addon))
     target = cluster.deploy(settings, uri, "minikube")
     code, words = _ask(settings, "service", f"{target.instance}-model", "--namespace", settings.namespace, "--url")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MLFLOW, POSTGRES, SECRET = "mlflow", "mlflow-postgres", "tracking"  # the objects' names
 PORT = 5000  # of the service
 PORT_HERE = 5500  # that people are told to forward it to; 5000 is that of make start_mlflow_services
+HERE = f"MLFLOW_TRACKING_URI=http://127.0.0.1:{PORT_HERE}"
 LABELS = "app.kubernetes.io/component=tracking,app.kubernetes.io/part-of=slipway"
 RUNNING = "deployments,statefulsets,services,ingresses,networkpolicies"
 KEPT = "persistentvolumeclaims,secrets"
@@ -68,7 +69,7 @@ def deploy(settings: Settings) -> None:
     print(f"MLflow answers in {settings.context}, namespace {settings.namespace}, after {time.monotonic() - started:.0f} s")
     print(f"there {find_address(settings)}{f', and http://{settings.tracking_host}' if settings.tracking_host else ''}")
     print(f"here  {' '.join(cluster.command('port-forward', f'service/{MLFLOW}', f'{PORT_HERE}:{PORT}'))}")
-    print(f"      export MLFLOW_TRACKING_URI=http://127.0.0.1:{PORT_HERE}")
+    print(f"      export {HERE}")
     print(f"next  make train_on_kubernetes CONTEXT={settings.context} NAMESPACE={settings.namespace}")
 
 

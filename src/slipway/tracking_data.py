@@ -78,7 +78,7 @@ def restore(settings: Settings, name: str) -> None:
     except SlipwayError as error:
         raise SlipwayError(f"{error.message}\n  the tracking server is not whole now", EMPTY_AGAIN, error.code) from None
     print(f"restored {manifest}, as they were at {manifest.date}")
-    print(f"next  make deploy MODEL=… CONTEXT={settings.context} NAMESPACE={settings.namespace}")
+    print(f"next  {tracking.HERE} make deploy MODEL=… CONTEXT={settings.context} NAMESPACE={settings.namespace}")
 
 
 def _connect(settings: Settings) -> Cluster:
