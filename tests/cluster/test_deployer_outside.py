@@ -33,20 +33,26 @@ def place(served: Served) -> Iterator[Place]:
         served.make("stop_deployer")
 
 
+def find_versions(place: Place) -> dict[str, int | None]:
+    """Ask the deployer what answers on each target."""
+    targets = requests.get(f"{place.deployer}/status", timeout=30).json()["targets"]
+    return {name: target["version"] for name, target in targets.items()}
+
+
 def test_it_deploys_and_rolls_back_there(served: Served, place: Place) -> None:
     """The champion is brought to the cluster by a look; another version by a request; then a rollback. Each is tested there."""
-    served.wait(lambda: served.find_answering() == 1 and place.find_last()["state"] == "done", "the champion answers")
+    served.wait(lambda: find_versions(place) == {"local": 1, "kubernetes": 1}, "the champion answers on both targets")
     asked = place.post("/deployments", {"model": "models:/diabetes/2", "target": "kubernetes"})
     deployed = place.finish(asked.json()["id"])
     answering = served.find_answering()
-    shown = requests.get(f"{place.deployer}/status", timeout=30).json()["targets"]["kubernetes"]
+    shown = find_versions(place)["kubernetes"]
     back = place.finish(place.post("/rollbacks", {"target": "kubernetes"}).json()["id"])
 
     assert asked.status_code == 202
     assert deployed["state"] == "done", deployed
     assert [step["name"] for step in deployed["steps"]][-3:] == ["alias", "roll out", "smoke test there"]
     assert answering == 2
-    assert shown == {"version": 2, "url": None}
+    assert shown == 2
     assert back["state"] == "done", back
     assert served.find_answering() == 1
     assert place.find_champion() == 1
