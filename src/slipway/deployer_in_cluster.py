@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from slipway import delivery, folder, image, jobs, readiness, registry, rendering, serving, tracking, webhooks
+from slipway import delivery, folder, image, jobs, readiness, registry, rendering, rollout, serving, tracking, webhooks
 from slipway.deployer import RECONCILE, name_hook
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubectl import Cluster
@@ -35,6 +35,7 @@ def deploy(settings: Settings) -> None:
     """
     started = time.monotonic()
     cluster = _connect(settings)
+    rollout.Kubernetes(settings).find_choices()  # now, when somebody can mend them
     model = folder.load(settings.model_dir)
     tracking_uri = jobs.find_tracking(settings, cluster)
     delivered = delivery.deliver(settings, image.build_deployer(settings, model))
