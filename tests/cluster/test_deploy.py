@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from slipway.settings import ROOT
+from tests.e2e.place import Place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,6 +122,18 @@ def test_undeploy_leaves_nothing(served: Served) -> None:
     left = served.cluster.ask("get", "all,pdb,ingress,hpa,networkpolicy,configmap,secret", "--output", "name")[1].split()
 
     assert [each for each in left if "kube-root-ca" not in each and "default-token" not in each] == []
+
+
+def test_a_rollback_is_one_there_too(served: Served) -> None:
+    """`make rollback TARGET=kubernetes` brings the champion before to the cluster, tests it there, and then moves the alias."""
+    for version in (1, 2):
+        served.make("promote", MODEL=f"models:/diabetes/{version}", FORCE="1", WHY="a test's beginning")
+    served.deploy(2)
+    said = served.make("rollback", TARGET="kubernetes")
+
+    assert "== roll out in" in said
+    assert served.find_answering() == 1
+    assert Place(served.stack).find_champion() == 1
 
 
 def test_no_cluster_is_guessed(served: Served) -> None:
