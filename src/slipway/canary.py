@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,8 @@ def set_share(settings: Settings, uri: str, weight: str) -> None:
         print("\n== its share", flush=True)
         direct(champion, share)
     except BaseException:
-        print("\n== the champion answers alone again", flush=True)
-        end(champion, challenger)
+        print("\n== the challenger is taken away again", flush=True)
+        _give_up(champion, challenger)
         raise
     print(f"{prepared.model.uri} gets {shares.explain(share, champions, pods)}")
     print("each answer's X-Model-Version says who gave it")
@@ -93,6 +94,14 @@ def direct(champion: Kubernetes, share: Share | None) -> None:
     if service and service["spec"]["selector"].get(shares.COMPONENT) != wanted:
         selector = {"spec": {"selector": {shares.COMPONENT: wanted}}}
         print(cluster.run("patch", "service", name, "--type", "merge", "--patch", json.dumps(selector)))
+
+
+def _give_up(champion: Kubernetes, challenger: Challenger) -> None:
+    """End a challenger that failed; when that fails, too, it is a warning: why the challenger failed counts."""
+    try:
+        end(champion, challenger)
+    except SlipwayError as error:
+        print(f"warning: the challenger is still there: {error.message}\n  try: make canary WEIGHT=0", file=sys.stderr, flush=True)
 
 
 def _count_champions(champion: Kubernetes) -> int:

@@ -133,6 +133,25 @@ def test_one_that_fails_is_deleted(begin: Callable[..., None]) -> None:
     assert "app.kubernetes.io/component=challenger" in cluster.done[2][cluster.done[2].index("--selector") + 1]
 
 
+def test_an_end_that_fails_hides_nothing(
+    begin: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When a challenger that failed cannot be deleted, the error is still why it failed; the rest is a warning that says what to do."""
+
+    def refuse(*_: object) -> None:
+        raise SlipwayError("kubectl delete failed: forbidden")
+
+    monkeypatch.setattr(canary.Challenger, "clear", refuse)
+
+    with pytest.raises(SlipwayError, match="it hangs"):
+        begin(Running(deployment=deployment(3), service=service(CLOSED)), fails="it hangs")
+
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "warning: the challenger is still there: kubectl delete failed: forbidden",
+        "  try: make canary WEIGHT=0",
+    ]
+
+
 @pytest.mark.parametrize(
     ("objects", "components", "words"),
     [
