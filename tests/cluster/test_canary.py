@@ -83,6 +83,7 @@ def test_a_bad_challenger_gets_nothing(served: Served, version: int, why: str) -
     assert served.get("deployment", "diabetes-model")["metadata"]["generation"] == before
 
 
+@pytest.mark.thorough
 def test_a_deployment_leaves_the_share(served: Served) -> None:
     """Champions are deployed, or fail to, beside a challenger, which keeps its share; no request fails. A weight alone changes that."""
     begin(served, 1)
@@ -106,6 +107,7 @@ def test_a_deployment_leaves_the_share(served: Served) -> None:
     assert "1 of 3 pods: about 33 %" in less
 
 
+@pytest.mark.thorough
 def test_undeploy_takes_the_challenger_too(served: Served) -> None:
     """`make undeploy` leaves nothing of a challenger; without a champion there is no share to give."""
     served.settle(1)
@@ -120,6 +122,7 @@ def test_undeploy_takes_the_challenger_too(served: Served) -> None:
     assert "make deploy" in said
 
 
+@pytest.mark.thorough
 def test_what_cannot_be_is_said_at_once(served: Served) -> None:
     """A weight that is none, no version at all, or a Gateway on a cluster that knows none, is an error before anything is deployed."""
     begin(served, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import requests
 
 from slipway import tracking
@@ -48,6 +49,7 @@ def test_it_answers_under_every_name(tracked: Tracked) -> None:
     assert "HTTP Error 403" in answers["mlflow.elsewhere"]
 
 
+@pytest.mark.thorough
 def test_its_secret_is_made_once(tracked: Tracked) -> None:
     """A second deployment leaves the Secret, the pods and the volumes as they are, and its words and files hold no password."""
     before = read_secret(tracked)
@@ -75,6 +77,7 @@ def test_data_outlives_pods_and_rollouts(tracked: Tracked) -> None:
     assert is_there(tracked)
 
 
+@pytest.mark.thorough
 def test_an_ingress_shows_it(tracked: Tracked) -> None:
     """With TRACKING_HOST an ingress leads to it, and its page may post to it; without, the ingress is no part of the deployment."""
     said = tracked.make("deploy_tracking", TRACKING_HOST="mlflow.test")
@@ -93,6 +96,7 @@ def test_an_ingress_shows_it(tracked: Tracked) -> None:
     assert "http://mlflow.test" in said
 
 
+@pytest.mark.thorough
 def test_a_lost_secret_is_made_anew(tracked: Tracked, tmp_path: Path) -> None:
     """When the Secret is gone and the volumes are not, the next deployment gives the database a new password."""
     write(tracked)
@@ -105,6 +109,7 @@ def test_a_lost_secret_is_made_anew(tracked: Tracked, tmp_path: Path) -> None:
     assert is_there(tracked)
 
 
+@pytest.mark.thorough
 def test_another_major_version_is_refused(tracked: Tracked) -> None:
     """An image of another PostgreSQL than the volume's is refused before anything is changed."""
     process = tracked.start("deploy_tracking", POSTGRES_IMAGE="postgres:16")

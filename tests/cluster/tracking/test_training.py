@@ -100,6 +100,7 @@ def test_it_outlives_its_tracking_server(tracked: Tracked) -> None:
     assert [metric.step for metric in history] == list(range(STEPS))
 
 
+@pytest.mark.thorough
 def test_a_lost_pod_is_begun_again(tracked: Tracked) -> None:
     """A training whose pod is deleted is begun again; there is one new version, and no run looks as if it still ran."""
     before = tracked.list_versions()
@@ -115,6 +116,7 @@ def test_a_lost_pod_is_begun_again(tracked: Tracked) -> None:
     assert runs[0].data.tags["slipway.training"] == runs[1].data.tags["slipway.training"]
 
 
+@pytest.mark.thorough
 def test_ctrl_c_ends_it(tracked: Tracked) -> None:
     """Ctrl-C deletes the Job, marks its run as killed, and registers nothing."""
     before = tracked.list_versions()
@@ -129,6 +131,7 @@ def test_ctrl_c_ends_it(tracked: Tracked) -> None:
     assert tracked.list_versions() == before
 
 
+@pytest.mark.thorough
 def test_one_that_goes_on_is_followed(tracked: Tracked) -> None:
     """A training whose command was killed goes on; JOB= follows it, shows its log, and registers it."""
     before = max(tracked.list_versions(), default=0)
@@ -164,6 +167,7 @@ def test_what_it_asks_for_is_asked(tracked: Tracked) -> None:
     assert "nvidia.com/gpu" in said
 
 
+@pytest.mark.thorough
 def test_too_little_memory_is_named(tracked: Tracked) -> None:
     """A training that needs more memory than it may have fails with the setting to raise."""
     code, said = tracked.train("--repeats 1", TRAIN_MEMORY="40Mi")

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import requests
 
 from slipway import tracking
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tests.cluster.tracking.conftest import Tracked
 
 
+@pytest.mark.thorough
 def test_a_wrong_word_deletes_nothing(tracked: Tracked) -> None:
     """DATA takes one word; another is a usage error, and nothing is touched."""
     process = tracked.start("undeploy_tracking", "--data", "yes")
