@@ -5,6 +5,7 @@ if [ -d ../shared/cluster ]; then
   export KUBECONFIG=/tmp/local-cluster/run/admin.conf CONTEXT=local
   if ! kubectl get --raw /readyz >/dev/null 2>&1; then
     rm -f /tmp/local-cluster/run/pid/* # of one that was killed; the numbers may be others' by now
+    ../shared/cluster/down.sh --wipe
     ../shared/cluster/up.sh
   fi
   IMAGE_LOAD="$(realpath ../shared/cluster)/load-image.sh"
