@@ -38,7 +38,7 @@ def test_a_cluster_pulls_what_was_pushed(served: Served, registry: str) -> None:
     pods = [pod for pod in served.cluster.list("pods", PODS) if pod["spec"]["containers"][0]["image"] == image]
     ran = {each["imageID"].rpartition("@")[2] for pod in pods for each in pod["status"]["containerStatuses"]}
     pushed = said.split("docker tag ")[1].split()[0]
-    digests, identity = served.stack.docker("image", "inspect", "--format", '{{join .RepoDigests " "}}\n{{.Id}}', pushed).splitlines()
+    digests, identity = served.stack.docker("image", "inspect", "--format", "{{json .RepoDigests}} {{.Id}}", pushed).split()
     answering = served.find_answering()
     served.make("stop_registry")
     served.make("start_registry")
