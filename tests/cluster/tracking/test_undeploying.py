@@ -49,10 +49,10 @@ def test_a_backup_brings_everything_back(tracked: Tracked, volumes: Callable[[],
     """All is deleted, deployed anew and restored: the same versions, tags, files and predictions. What holds something is refused."""
     code, said = tracked.train("--repeats 1")
     assert code == 0, said
-    before = tracked.list_versions()
-    newest = max(before)
-    tracked.download(newest, tmp_path / "before")
+    newest = max(tracked.list_versions())
     predicted = predict(tracked, newest)
+    before = tracked.list_versions()  # after it was deployed, which tags it with its image
+    tracked.download(newest, tmp_path / "before")
     written = tracked.make("backup_tracking")
     archive = str(next(Path(tracked.stack.variables["BACKUP_DIR"]).glob("slipway-*.tar.gz")))
     code, refused = tracked.stack.try_make("restore_tracking", BACKUP=archive)
