@@ -137,7 +137,7 @@ def load() -> Settings:
         namespace=env.get("NAMESPACE") or "slipway",
         rollout_timeout=_seconds(env, "ROLLOUT_TIMEOUT", 180),
         registry=env.get("REGISTRY", "").rstrip("/"),
-        image_load=shlex.split(env.get("IMAGE_LOAD", "")),
+        image_load=_command(env.get("IMAGE_LOAD", "")),
         components=env.get("COMPONENTS", "").split(),
         gateway=_gateway(env.get("GATEWAY", "")),
         tracking_in_cluster=env.get("TRACKING_IN_CLUSTER", "").rstrip("/"),
@@ -163,6 +163,13 @@ def build_environment() -> dict[str, str]:
     """Return the caller's proxies and package indexes, which builds use and images never keep."""
     given = {name: os.environ[name] for name in (*PROXIES, *PACKAGE_INDEXES) if os.environ.get(name)}
     return environment.index_for_uv(given) | given
+
+
+def _command(value: str) -> list[str]:
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise SlipwayError(f"IMAGE_LOAD is {value!r}: {error}", "IMAGE_LOAD='kind load docker-image'", USAGE) from None
 
 
 def _seconds(env: dict[str, str], name: str, default: int) -> int:

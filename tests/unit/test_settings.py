@@ -118,6 +118,7 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MLFLOW_PORT", "-1", "MLFLOW_PORT is '-1'"),
         ("CA_BUNDLE", "/no/such.pem", "CA_BUNDLE names no file: /no/such.pem"),
         ("GATEWAY", "infra/public/http", "GATEWAY is 'infra/public/http'"),
+        ("IMAGE_LOAD", "kind load 'docker", "IMAGE_LOAD is \"kind load 'docker\""),
     ],
     ids=[
         "runtime",
@@ -129,6 +130,7 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         "negative port",
         "no bundle",
         "no Gateway",
+        "no command",
     ],
 )
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
