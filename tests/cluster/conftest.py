@@ -139,9 +139,10 @@ def run(project: str, folder: Path, variables: dict[str, str]) -> Iterator[Serve
             stack.make("wrap_model", FILE="tests/e2e/bad_models.py", CLASS=kind)
         yield found
     finally:
-        _remove(found)
+        _remove(found, wait=False)
         stack.remove()
 
 
-def _remove(served: Served) -> None:
-    served.cluster.ask("delete", "namespace", served.cluster.namespace, "--ignore-not-found", "--wait", "--timeout", "120s", seconds=150)
+def _remove(served: Served, *, wait: bool = True) -> None:
+    arguments = ["delete", "namespace", served.cluster.namespace, "--ignore-not-found", f"--wait={str(wait).lower()}", "--timeout", "120s"]
+    served.cluster.ask(*arguments, seconds=150)

@@ -61,6 +61,7 @@ def test_a_challenger_gets_its_share_and_loses_it(served: Served) -> None:
     assert alone == {1: ASKED}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("version", "why"),
     [(3, "exit code 9"), (5, "does not do what models:/diabetes/5 should")],

@@ -39,6 +39,7 @@ def find_versions(place: Place) -> dict[str, int | None]:
     return {name: target["version"] for name, target in targets.items()}
 
 
+@pytest.mark.thorough
 def test_it_deploys_and_rolls_back_there(served: Served, place: Place) -> None:
     """The champion is brought to the cluster by a look; another version by a request; then a rollback. Each is tested there."""
     served.wait(lambda: find_versions(place) == {"local": 1, "kubernetes": 1}, "the champion answers on both targets")

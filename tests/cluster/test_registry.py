@@ -30,6 +30,7 @@ def registry(served: Served) -> Iterator[str]:
     shutil.rmtree(STATE / "registry" / port)
 
 
+@pytest.mark.thorough
 def test_a_cluster_pulls_what_was_pushed(served: Served, registry: str) -> None:
     """REGISTRY=… pushes the image, and pins it by its digest: the pods run just that; the registry keeps it over a stop."""
     said = served.deploy(2, REGISTRY=registry, IMAGE_LOAD="")
