@@ -119,6 +119,7 @@ def test_another_major_version_is_refused(tracked: Tracked) -> None:
     assert "the data there is that of PostgreSQL 17, and postgres:16 cannot read it" in said
 
 
+@pytest.mark.thorough
 def test_undeployed_it_keeps_its_data(tracked: Tracked) -> None:
     """`make undeploy_tracking` leaves the volumes and the Secret, and nothing else; deployed again, the data is there."""
     write(tracked)

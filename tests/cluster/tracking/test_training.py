@@ -147,6 +147,7 @@ def test_one_that_goes_on_is_followed(tracked: Tracked) -> None:
     assert "slipway.checksum" in tracked.list_versions()[before + 1]
 
 
+@pytest.mark.thorough
 def test_what_it_asks_for_is_asked(tracked: Tracked) -> None:
     """A training that no node can take says so while it waits; what was asked for is in its pod."""
     process = tracked.start("train_on_kubernetes", TRAIN_GPU="1", TRAIN_CPU="150m")
