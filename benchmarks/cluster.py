@@ -99,7 +99,7 @@ def main() -> None:
     table.add_column(f"measured, with {CLIENTS} clients and {PER_SECOND} requests/s where there is load", justify="right")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    Console(width=140).print(table)
 
 
 if __name__ == "__main__":

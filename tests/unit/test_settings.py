@@ -118,7 +118,7 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MLFLOW_PORT", "-1", "MLFLOW_PORT is '-1'"),
         ("CA_BUNDLE", "/no/such.pem", "CA_BUNDLE names no file: /no/such.pem"),
         ("GATEWAY", "infra/public/http", "GATEWAY is 'infra/public/http'"),
-        ("IMAGE_LOAD", "kind load 'docker", "IMAGE_LOAD is \"kind load 'docker\""),
+        ("IMAGE_LOAD", "kind load 'docker", 'IMAGE_LOAD is "kind load \'docker"'),
     ],
     ids=[
         "runtime",
