@@ -71,7 +71,7 @@ def diff(settings: Settings, uri: str = "") -> bool:
     if target.cluster.get("namespace", settings.namespace) is None:
         print(f"all of {manifest.relative_to(ROOT)} would be new: there is no namespace {settings.namespace} yet")
         return True
-    shell.echo(["kubectl", "--context", settings.context, "--namespace", settings.namespace, "diff", "--filename", str(manifest)])
+    shell.echo(target.cluster.command("diff", "--filename", str(manifest)))
     code, printed = target.cluster.ask("diff", "--filename", str(manifest))
     if code > 1:
         raise SlipwayError(f"kubectl diff failed: {printed.splitlines()[-1]}", "make deploy_status")

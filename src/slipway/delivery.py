@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from slipway import folder, models, registry, serving, shell
 from slipway.errors import USAGE, SlipwayError
-from slipway.kubectl import Cluster
+from slipway.kubectl import Cluster, check_runtime
 
 if TYPE_CHECKING:
     from slipway.serving import Prepared
@@ -19,8 +19,7 @@ def push(settings: Settings, uri: str = "") -> None:
 
     Raises SlipwayError when there is no such version, or no way.
     """
-    if not settings.in_docker:
-        raise SlipwayError("a cluster runs images, and RUNTIME=host builds none", "RUNTIME=docker", USAGE)
+    check_runtime(settings)
     prepared = serving.prepare(settings, uri or f"models:/{folder.load(settings.model_dir).name}/latest", fresh=True)
     if not prepared.model.version:
         raise SlipwayError(f"{uri} is no registered version, whose image could be noted", f"{settings.make} list_models", USAGE)

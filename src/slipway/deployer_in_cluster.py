@@ -10,15 +10,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from slipway import delivery, folder, image, jobs, readiness, registry, rendering, rollout, serving, tracking, webhooks
+from slipway import delivery, folder, image, jobs, kubectl, readiness, registry, rendering, rollout, serving, tracking, webhooks
 from slipway.deployer import RECONCILE, name_hook
-from slipway.errors import USAGE, SlipwayError
-from slipway.kubectl import Cluster
+from slipway.errors import SlipwayError
 from slipway.settings import BUILD, ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from slipway.kubectl import Cluster
     from slipway.settings import Settings
 
 NAME, PORT = "deployer", 8002  # of all its objects; of the service
@@ -34,7 +34,7 @@ def deploy(settings: Settings) -> None:
     Raises SlipwayError when it does not, or when there is no tracking server that it could follow.
     """
     started = time.monotonic()
-    cluster = _connect(settings)
+    cluster = kubectl.connect(settings)
     rollout.Kubernetes(settings).find_choices()  # now, when somebody can mend them
     model = folder.load(settings.model_dir)
     tracking_uri = jobs.find_tracking(settings, cluster)
@@ -55,7 +55,7 @@ def deploy(settings: Settings) -> None:
 
 def undeploy(settings: Settings) -> None:
     """Take the deployer away, with its records and its token; what it deployed goes on answering."""
-    cluster = _connect(settings)
+    cluster = kubectl.connect(settings)
     print(cluster.run("delete", KINDS, "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "120s", seconds=150))
     if (cluster.get("deployment", tracking.MLFLOW) or {}).get("status", {}).get("readyReplicas"):
         with suppress(SlipwayError), tracking.reached(settings, cluster) as here, registry.translated_errors():
@@ -90,14 +90,6 @@ def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str,
 def _inside(settings: Settings) -> Settings:
     """Return settings with the names that the deployer there goes by."""
     return replace(settings, project=f"cluster-{settings.namespace}", deployer_port=PORT)
-
-
-def _connect(settings: Settings) -> Cluster:
-    if not settings.in_docker:
-        raise SlipwayError("a cluster runs images, and RUNTIME=host builds none", "RUNTIME=docker", USAGE)
-    cluster = Cluster(settings)
-    cluster.check()
-    return cluster
 
 
 def _make_secret(cluster: Cluster) -> None:

@@ -12,9 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from slipway import attempts, delivery, folder, image, registry, rendering, tracking, training
+from slipway import attempts, delivery, folder, image, kubectl, registry, rendering, tracking, training
 from slipway.errors import USAGE, SlipwayError
-from slipway.kubectl import Cluster
 from slipway.settings import BUILD, LOCAL
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from mlflow.entities.model_registry import ModelVersion
 
+    from slipway.kubectl import Cluster
     from slipway.settings import Settings
 
 SESSION = f"{rendering.PREFIX}session"  # annotates a Job with what its runs are found by
@@ -36,10 +36,7 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
 
     With `job`, follow one that goes on. Ctrl-C deletes the Job. Raises SlipwayError, with the script's own exit code, when it fails.
     """
-    if not settings.in_docker:
-        raise SlipwayError("a cluster runs images, and RUNTIME=host builds none", "RUNTIME=docker", USAGE)
-    model, cluster = folder.load(settings.model_dir), Cluster(settings)
-    cluster.check()
+    cluster, model = kubectl.connect(settings), folder.load(settings.model_dir)
     inside = find_tracking(settings, cluster)
     with _reached(settings, cluster, inside) as here:
         registry.check_reachable(here)

@@ -87,11 +87,6 @@ class Cluster:
         """Apply a file of rendered manifests."""
         print(self.run("apply", "--filename", str(manifest), seconds=120))
 
-    def delete(self, manifest: Path) -> None:
-        """Delete what a file of rendered manifests holds, and wait until it is gone."""
-        arguments = ["delete", "--filename", str(manifest), "--ignore-not-found", "--wait", "--timeout", "120s"]
-        print(self.run(*arguments, seconds=150) or "there was nothing")
-
     @contextmanager
     def forwarded(self, what: str, port: int) -> Iterator[str]:
         """Forward a port of a service or pod to this machine; yield its address here."""
@@ -102,6 +97,20 @@ class Cluster:
         finally:
             process.terminate()
             process.wait()
+
+
+def connect(settings: Settings) -> Cluster:
+    """Return the cluster of CONTEXT, once it answers. Raises SlipwayError as Cluster.check and check_runtime do."""
+    check_runtime(settings)
+    cluster = Cluster(settings)
+    cluster.check()
+    return cluster
+
+
+def check_runtime(settings: Settings) -> None:
+    """Raise SlipwayError where no image is built, nor, in a pod, found: a cluster runs nothing else."""
+    if not (settings.in_docker or settings.in_cluster):
+        raise SlipwayError("a cluster runs images, and RUNTIME=host builds none", "RUNTIME=docker", USAGE)
 
 
 def _read_port(process: subprocess.Popen[str], what: str) -> int:

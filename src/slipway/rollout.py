@@ -11,7 +11,7 @@ import requests
 
 from slipway import delivery, folder, rendering, serving, shares, smoke
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
-from slipway.kubectl import Cluster
+from slipway.kubectl import Cluster, check_runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,8 +44,7 @@ class Kubernetes:
     component = shares.CHAMPION
 
     def __init__(self, settings: Settings, overlay: str = "") -> None:
-        if not (settings.in_docker or settings.in_cluster):
-            raise SlipwayError("a cluster runs images, and RUNTIME=host builds none", "RUNTIME=docker", USAGE)
+        check_runtime(settings)
         self.settings, self.overlay = settings, overlay
         self.cluster = Cluster(settings)
         self.instance = rendering.make_name(folder.load(settings.model_dir).name)

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from slipway import delivery, image, readiness, registry, rendering, shell
+from slipway import delivery, image, kubectl, readiness, registry, rendering, shell
 from slipway.errors import USAGE, SlipwayError
-from slipway.kubectl import Cluster
 from slipway.settings import BUILD, LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from slipway.kubectl import Cluster
     from slipway.settings import Settings
 
 MLFLOW, POSTGRES, SECRET = "mlflow", "mlflow-postgres", "tracking"  # the objects' names
@@ -52,7 +52,7 @@ def deploy(settings: Settings) -> None:
     Raises SlipwayError when they do not come up; then everything is left as it is, to be looked at.
     """
     started = time.monotonic()
-    cluster = _connect(settings)
+    cluster = kubectl.connect(settings)
     _check_major(settings, cluster)
     images = _deliver(settings)
     cluster.make_namespace()
@@ -77,7 +77,7 @@ def undeploy(settings: Settings, data: str = "") -> None:
     """Take MLflow and Postgres away; volumes and Secret stay, unless `data` is `delete`."""
     if data not in {"", "delete"}:
         raise SlipwayError(f"DATA is {data!r}: it is delete, or empty", "DATA=delete, when all runs, models and versions may go", USAGE)
-    cluster = _connect(settings)
+    cluster = kubectl.connect(settings)
     kinds = f"{RUNNING},{KEPT}" if data else RUNNING
     print(cluster.run("delete", kinds, "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "180s", seconds=200))
     if data:
@@ -153,14 +153,6 @@ def describe(settings: Settings, facts: Facts, place: Path) -> dict[str, Any]:
         "images": [rendering.replace_image(name, tag) for name, tag in facts.images.items()],
         "patches": patches,
     }
-
-
-def _connect(settings: Settings) -> Cluster:
-    if not settings.in_docker:
-        raise SlipwayError("a cluster runs images, and RUNTIME=host builds none", "RUNTIME=docker", USAGE)
-    cluster = Cluster(settings)
-    cluster.check()
-    return cluster
 
 
 def _check_major(settings: Settings, cluster: Cluster) -> None:

@@ -190,7 +190,7 @@ def test_mlflow_killed_in_the_middle(place: Place) -> None:
     place.wait(lambda: any(step["name"] == "image" for step in place.find_last()["steps"]), "it is at its third step")
     place.stack.docker("update", "--restart=no", mlflow)
     place.stack.docker("kill", "--signal=KILL", mlflow)
-    time.sleep(15)
+    time.sleep(15)  # the outage
     meanwhile = place.find_answering()
     place.stack.docker("update", "--restart=unless-stopped", mlflow)
     place.stack.docker("start", mlflow)
