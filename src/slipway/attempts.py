@@ -158,10 +158,10 @@ class Followed:
 
     def _list_pods(self) -> list[dict[str, Any]]:
         """Return the Job's pods; unlike Cluster.list, tell none from no answer."""
-        code, printed = self.cluster.ask("get", "pods", "--selector", f"job-name={self.job}", "--output", "json")
-        if code != 0:
-            raise SlipwayError((printed.splitlines() or ["no word"])[-1])
-        return list(json.loads(printed)["items"])
+        answer = self.cluster.ask("get", "pods", "--selector", f"job-name={self.job}", "--output", "json")
+        if answer.code != 0:
+            raise SlipwayError(answer.last)
+        return list(json.loads(answer.out)["items"])
 
     def _say(self, words: str) -> None:
         """Say what goes on, once, with the time since the beginning."""

@@ -58,7 +58,7 @@ def _check_artifact_root(settings: Settings) -> None:
         )
     container = database.compose(settings, "ps", "--quiet", "mlflow", echo=False)
     mounts = '{{range .Mounts}}{{if eq .Destination "/artifacts"}}{{.Source}}{{end}}{{end}}'
-    mounted = shell.ask(["docker", "inspect", "--format", mounts, container])[1]
+    mounted = shell.ask(["docker", "inspect", "--format", mounts, container]).out
     if not mounted.endswith(str(settings.artifact_root)):  # Docker Desktop may put a prefix before it
         wrong = f"the running services keep their artifacts in {mounted}, and MLFLOW_ARTIFACT_ROOT is {settings.artifact_root}"
         raise SlipwayError(wrong, f"MLFLOW_ARTIFACT_ROOT={shlex.quote(mounted)} make backup")
@@ -78,7 +78,7 @@ def _paused(settings: Settings) -> Iterator[None]:
 
 def _wait_until_healthy(container: str) -> None:
     deadline = time.monotonic() + DEADLINE
-    while shell.ask(["docker", "inspect", "--format", "{{.State.Health.Status}}", container])[1] != "healthy":
+    while shell.ask(["docker", "inspect", "--format", "{{.State.Health.Status}}", container]).out != "healthy":
         if time.monotonic() > deadline:
             raise SlipwayError(f"the tracking server is not healthy {DEADLINE} s after its restart", "make logs")
         time.sleep(0.3)

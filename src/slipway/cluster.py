@@ -72,11 +72,11 @@ def diff(settings: Settings, uri: str = "") -> bool:
         print(f"all of {manifest.relative_to(ROOT)} would be new: there is no namespace {settings.namespace} yet")
         return True
     shell.echo(target.cluster.command("diff", "--filename", str(manifest)))
-    code, printed = target.cluster.ask("diff", "--filename", str(manifest))
-    if code > 1:
-        raise SlipwayError(f"kubectl diff failed: {printed.splitlines()[-1]}", "make deploy_status")
-    print(printed or "nothing would change")
-    return code == 1
+    answer = target.cluster.ask("diff", "--filename", str(manifest))
+    if answer.code > 1:
+        raise SlipwayError(f"kubectl diff failed: {answer.last}", "make deploy_status")
+    print(answer.out or "nothing would change")
+    return answer.code == 1
 
 
 def undeploy(settings: Settings) -> None:

@@ -102,7 +102,7 @@ def compose(
         words = completed.stderr.decode(errors="replace").strip()
         if arguments[0] == "up":  # the cause stands in the services' own words
             log = services.compose(settings, "logs", "--no-color", "--tail", "60")
-            words += "\n" + shell.ask(log, env=services.environment(settings))[1]
+            words += "\n" + shell.ask(log, env=services.environment(settings)).words
         if "no space left on device" in words.lower():  # whoever says it: Postgres, or docker about our file
             raise SlipwayError("the disk is full", "free some space, then this again")
         if (known := services.diagnose(words, settings)).cure != "make logs":

@@ -62,8 +62,8 @@ def _is_on_nodes(settings: Settings, tag: str) -> bool:
     """Whether every node says that it has an image of ours, whose tag is made from its content."""
     if not (settings.context and tag.startswith("slipway/")):
         return False
-    code, printed = Cluster(settings).ask("get", "nodes", "--output", "json")
-    nodes = json.loads(printed)["items"] if code == 0 else []
+    answer = Cluster(settings).ask("get", "nodes", "--output", "json")
+    nodes = json.loads(answer.out)["items"] if answer.code == 0 else []
     names = [{name for each in node["status"].get("images", []) for name in each.get("names") or []} for node in nodes]
     return bool(nodes) and all({tag, f"docker.io/{tag}"} & there for there in names)
 
@@ -72,9 +72,9 @@ def _push(registry: str, tag: str) -> str:
     pushed = f"{registry}/{tag.removeprefix('slipway/')}"
     shell.run(["docker", "tag", tag, pushed])
     shell.run(["docker", "push", "--quiet", pushed])
-    code, words = shell.ask(["docker", "image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", pushed])
+    answer = shell.ask(["docker", "image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", pushed])
     repository = pushed.rpartition(":")[0]
-    digest = next((line for line in words.split() if line.startswith(f"{repository}@")), None) if code == 0 else None
+    digest = next((line for line in answer.out.split() if line.startswith(f"{repository}@")), None) if answer.code == 0 else None
     if digest is None:
         raise SlipwayError(f"the engine knows no digest of {pushed}", f"docker image inspect {pushed}")
     return digest

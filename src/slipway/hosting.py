@@ -74,7 +74,7 @@ def _start_container(settings: Settings) -> None:
     (home / "environment").write_text("\n".join(lines) + "\n", encoding="utf-8")
     image.writing_user(live)
     socket = _find_socket()
-    group = shell.ask(["docker", "run", "--rm", "--volume", f"{socket}:{SOCKET}", "--entrypoint", "stat", tag, "-c", "%g", SOCKET])[1]
+    group = shell.ask(["docker", "run", "--rm", "--volume", f"{socket}:{SOCKET}", "--entrypoint", "stat", tag, "-c", "%g", SOCKET]).out
     variables = services.environment(settings) | {
         "DEPLOYER_IMAGE": tag,
         "DEPLOYER_USER": image.writing_user(home),
@@ -84,19 +84,19 @@ def _start_container(settings: Settings) -> None:
         "SLIPWAY_ROOT": str(ROOT),
     }
     if (
-        shell.ask(services.compose(settings, "--profile", "deployer", "port", "deployer", str(settings.deployer_port)), env=variables)[0]
+        shell.ask(services.compose(settings, "--profile", "deployer", "port", "deployer", str(settings.deployer_port)), env=variables).code
         != 0
     ):
         ports.check(settings.deployer_port, "DEPLOYER_PORT")
     up = ["up", "--detach", "--no-deps", "--force-recreate", "--wait", "--wait-timeout", "90", "deployer"]
     command = services.compose(settings, "--profile", "deployer", *up)
     shell.echo(command)
-    code, words = shell.ask(command, env=variables)
-    if code != 0:
+    answer = shell.ask(command, env=variables)
+    if answer.code != 0:
         log = shell.ask(
             services.compose(settings, "--profile", "deployer", "logs", "--no-color", "--tail", "15", "deployer"), env=variables
-        )[1]
-        raise SlipwayError("the deployer did not come up:\n    " + "\n    ".join(f"{words}\n{log}".splitlines()[-15:]))
+        ).words
+        raise SlipwayError("the deployer did not come up:\n    " + "\n    ".join(f"{answer.words}\n{log}".splitlines()[-15:]))
     print(f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; its token: {token.relative_to(ROOT)}")
     print(f"next  {settings.make} promote")
 
@@ -110,6 +110,6 @@ def _answers(settings: Settings) -> bool:
 
 def _find_socket() -> str:
     """Return the engine's socket, as the engine itself sees it: Docker Desktop's lies inside its virtual machine."""
-    code, words = shell.ask(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])
-    path = words.removeprefix("unix://")
-    return path if code == 0 and sys.platform == "linux" and words.startswith("unix://") and Path(path).exists() else SOCKET
+    answer = shell.ask(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])
+    path = answer.out.removeprefix("unix://")
+    return path if answer.code == 0 and sys.platform == "linux" and answer.out.startswith("unix://") and Path(path).exists() else SOCKET

@@ -141,7 +141,7 @@ def training_container(settings: Settings) -> str:
 
 def writing_user(path: Path) -> str:
     """Return uid:gid for a container that writes to a folder of ours: its files are then ours, and never root's."""
-    if "rootless" in shell.ask(["docker", "info", "--format", "{{.SecurityOptions}}"])[1]:
+    if "rootless" in shell.ask(["docker", "info", "--format", "{{.SecurityOptions}}"]).out:
         return "0:0"  # which is we ourselves, outside
     if os.getuid() != 0:
         return f"{os.getuid()}:{os.getgid()}"
@@ -154,19 +154,19 @@ def check_engine() -> None:
     """Raise SlipwayError when no Docker engine answers."""
     if shutil.which("docker") is None:
         raise SlipwayError("docker is not installed", "make demo needs none; for the rest see https://docs.docker.com/get-docker/")
-    code, words = shell.ask(["docker", "version", "--format", "{{.Server.Version}}"])
-    if code != 0:
-        raise SlipwayError(f"the Docker engine does not answer: {words.splitlines()[-1]}", "start Docker, then make doctor")
+    answer = shell.ask(["docker", "version", "--format", "{{.Server.Version}}"])
+    if answer.code != 0:
+        raise SlipwayError(f"the Docker engine does not answer: {answer.last}", "start Docker, then make doctor")
 
 
 def exists(tag: str) -> bool:
     """Whether the engine has an image."""
-    return shell.ask(["docker", "image", "inspect", "--format", "{{.Id}}", tag])[0] == 0
+    return shell.ask(["docker", "image", "inspect", "--format", "{{.Id}}", tag]).code == 0
 
 
 def size(tag: str) -> str:
     """Return an image's size, such as 512 MB."""
-    return f"{int(shell.ask(['docker', 'image', 'inspect', '--format', '{{.Size}}', tag])[1]) / 1e6:.0f} MB"
+    return f"{int(shell.ask(['docker', 'image', 'inspect', '--format', '{{.Size}}', tag]).out) / 1e6:.0f} MB"
 
 
 def check_libraries(files: Path, served: models.Model) -> None:
@@ -198,16 +198,16 @@ def _check_context(model: folder.ModelFolder) -> str:
 
 def _base_id() -> str:
     check_engine()
-    code, words = shell.ask(["docker", "image", "inspect", "--format", "{{.Id}}", BASE])
-    if code != 0:
+    answer = shell.ask(["docker", "image", "inspect", "--format", "{{.Id}}", BASE])
+    if answer.code != 0:
         raise SlipwayError(f"there is no image {BASE}", "make build_base_container")
-    return words
+    return answer.out
 
 
 def read_label(tag: str, name: str) -> str | None:
     """Return a label of an image, or None when the engine has no such image."""
-    code, words = shell.ask(["docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{name}"}}}}', tag])
-    return words if code == 0 else None
+    answer = shell.ask(["docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{name}"}}}}', tag])
+    return answer.out if answer.code == 0 else None
 
 
 def _build(settings: Settings, file: Path, target: str, tag: str, options: list[str]) -> None:

@@ -35,22 +35,22 @@ class Cluster:
 
     def check(self) -> None:
         """Raise SlipwayError when kubectl is missing, knows no such context, or the cluster does not answer."""
-        code, words = shell.ask(["kubectl", "config", "get-contexts", "--output", "name"])
-        if code == shell.NOT_FOUND:
+        answer = shell.ask(["kubectl", "config", "get-contexts", "--output", "name"])
+        if answer.code == shell.NOT_FOUND:
             raise SlipwayError("kubectl is not installed", "see https://kubernetes.io/docs/tasks/tools/")
-        if not self._inside and self.context not in words.split():
-            there = ", ".join(words.split()) or "none"
+        if not self._inside and self.context not in answer.out.split():
+            there = ", ".join(answer.out.split()) or "none"
             raise SlipwayError(f"there is no context {self.context}; there is: {there}", "kubectl config get-contexts", USAGE)
-        code, words = self.ask("get", "--raw", "/readyz", "--request-timeout", "10s")
-        if code != 0:
-            raise SlipwayError(f"the cluster {self.context} does not answer: {words.splitlines()[-1]}", "kubectl cluster-info")
+        answer = self.ask("get", "--raw", "/readyz", "--request-timeout", "10s")
+        if answer.code != 0:
+            raise SlipwayError(f"the cluster {self.context} does not answer: {answer.last}", "kubectl cluster-info")
 
     def command(self, *arguments: str) -> list[str]:
         """Return a kubectl command for this context and namespace, for whoever starts it."""
         return [*self._kubectl, *arguments]
 
-    def ask(self, *arguments: str, words: str | None = None, seconds: float = SECONDS) -> tuple[int, str]:
-        """Run kubectl silently; return its exit code and what it printed."""
+    def ask(self, *arguments: str, words: str | None = None, seconds: float = SECONDS) -> shell.Answer:
+        """Run kubectl silently; return its exit code, stdout and stderr."""
         return shell.ask([*self._kubectl, *arguments], words=words, seconds=seconds)
 
     def run(self, *arguments: str, words: str | None = None, seconds: float = SECONDS) -> str:
@@ -59,24 +59,24 @@ class Cluster:
         Raises SlipwayError, with its last line, when it fails.
         """
         shell.echo([*self._kubectl, *arguments])
-        code, printed = self.ask(*arguments, words=words, seconds=seconds)
-        if code != 0:
-            raise SlipwayError(f"kubectl {arguments[0]} failed: {(printed.splitlines() or ['no word'])[-1]}", "make deploy_status")
-        return printed
+        answer = self.ask(*arguments, words=words, seconds=seconds)
+        if answer.code != 0:
+            raise SlipwayError(f"kubectl {arguments[0]} failed: {answer.last}", "make deploy_status")
+        return answer.out
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """Return an object, or None when there is none of that name."""
-        code, printed = self.ask("get", kind, name, "--ignore-not-found", "--output", "json")
-        if code != 0:
-            raise SlipwayError(f"kubectl get {kind} failed: {(printed.splitlines() or ['no word'])[-1]}", "make deploy_status")
-        return json.loads(printed) if printed else None
+        answer = self.ask("get", kind, name, "--ignore-not-found", "--output", "json")
+        if answer.code != 0:
+            raise SlipwayError(f"kubectl get {kind} failed: {answer.last}", "make deploy_status")
+        return json.loads(answer.out) if answer.out else None
 
     def list(self, kind: str, labels: str, *, strict: bool = False) -> list[dict[str, Any]]:
         """Return the objects of a kind with these labels; none when the cluster does not answer, or (`strict`) SlipwayError."""
-        code, printed = self.ask("get", kind, "--selector", labels, "--output", "json")
-        if code != 0 and strict:
-            raise SlipwayError(f"kubectl get {kind} failed: {(printed.splitlines() or ['no word'])[-1]}", "kubectl auth can-i list pods")
-        return list(json.loads(printed)["items"]) if code == 0 else []
+        answer = self.ask("get", kind, "--selector", labels, "--output", "json")
+        if answer.code != 0 and strict:
+            raise SlipwayError(f"kubectl get {kind} failed: {answer.last}", "kubectl auth can-i list pods")
+        return list(json.loads(answer.out)["items"]) if answer.code == 0 else []
 
     def make_namespace(self) -> None:
         """Make the namespace unless it is there."""

@@ -44,17 +44,17 @@ def _passes(command: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
         print(f"ok      {name}: nothing to check")
         return True
     started = time.monotonic()
-    code, words = shell.ask([str(BIN / command[0]), *command[1:], *files])
-    print(f"{'ok    ' if code == 0 else 'FAILED'}  {name} ({time.monotonic() - started:.1f} s)", flush=True)
-    if code != 0:
-        print(words)
-    return code == 0
+    answer = shell.ask([str(BIN / command[0]), *command[1:], *files])
+    print(f"{'ok    ' if answer.code == 0 else 'FAILED'}  {name} ({time.monotonic() - started:.1f} s)", flush=True)
+    if answer.code != 0:
+        print(answer.words)
+    return answer.code == 0
 
 
 def _find(patterns: tuple[str, ...]) -> list[str]:
     if not patterns:
         return []
-    code, words = shell.ask(["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns])
-    if code != 0:
-        raise SlipwayError(f"git cannot list the files: {words}", "run it in a git checkout")
-    return [name for name in words.splitlines() if Path(name).exists()]
+    answer = shell.ask(["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns])
+    if answer.code != 0:
+        raise SlipwayError(f"git cannot list the files: {answer.words}", "run it in a git checkout")
+    return [name for name in answer.out.splitlines() if Path(name).exists()]

@@ -17,7 +17,7 @@ def start(settings: Settings) -> None:
     Raises SlipwayError when its port is taken, or it does not come up.
     """
     image.check_engine()
-    runs_at = shell.ask(_compose(settings, "port", "registry", "5000"), env=services.environment(settings))[1]
+    runs_at = shell.ask(_compose(settings, "port", "registry", "5000"), env=services.environment(settings)).out
     if runs_at != f"127.0.0.1:{settings.registry_port}":
         ports.check(settings.registry_port, "REGISTRY_PORT")
     services.pull(settings.registry_image, "REGISTRY_IMAGE")

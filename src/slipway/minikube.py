@@ -21,17 +21,18 @@ def deploy(settings: Settings, uri: str = "") -> None:
     Raises SlipwayError when minikube is missing or does not start, and as cluster.deploy does.
     """
     settings = adapt(settings)
-    code, words = _ask(settings, "status", "--output", "json")
-    if code == shell.NOT_FOUND:
+    answer = _ask(settings, "status", "--output", "json")
+    if answer.code == shell.NOT_FOUND:
         raise SlipwayError("minikube is not installed", "see https://minikube.sigs.k8s.io/docs/start/")
-    if code != 0:
+    if answer.code != 0:
         shell.run(_command(settings, "start"))
     chosen = rendering.check_components([name for name in settings.components if name != NO_COMPONENT])
     for addon in (ADDONS[name] for name in chosen if name in ADDONS):
         shell.run(_command(settings, "addons", "enable", addon))
     target = cluster.deploy(settings, uri, "minikube")
-    code, words = _ask(settings, "service", f"{target.instance}-model", "--namespace", settings.namespace, "--url")
-    print(f"see   {words.splitlines()[0]}" if code == 0 else f"see   minikube service {target.instance}-model -n {settings.namespace}")
+    answer = _ask(settings, "service", f"{target.instance}-model", "--namespace", settings.namespace, "--url")
+    by_hand = f"minikube service {target.instance}-model -n {settings.namespace}"
+    print(f"see   {answer.out.splitlines()[0] if answer.code == 0 else by_hand}")
     print(f"next  {settings.make} deploy_status CONTEXT={settings.context}")
 
 
@@ -41,7 +42,7 @@ def adapt(settings: Settings) -> Settings:
     return replace(settings, context=profile, registry="", image_load=["minikube", "--profile", profile, "image", "load"])
 
 
-def _ask(settings: Settings, *arguments: str) -> tuple[int, str]:
+def _ask(settings: Settings, *arguments: str) -> shell.Answer:
     return shell.ask(_command(settings, *arguments), seconds=60)
 
 

@@ -21,18 +21,18 @@ def wait(cluster: Cluster, what: str, patience: int) -> None:
     """
     deadline = time.monotonic() + patience
     name = what.split("/")[1]
-    code, words = cluster.ask("rollout", "status", what, "--watch=false")
-    if code == 0 and "successfully rolled out" not in words and "complete" not in words:
+    answer = cluster.ask("rollout", "status", what, "--watch=false")
+    if answer.code == 0 and "successfully rolled out" not in answer.out and "complete" not in answer.out:
         print(f"waiting for {what}", flush=True)
     while True:
-        code, words = cluster.ask("rollout", "status", what, "--timeout", f"{rollout.GLANCE}s")
-        if code == 0:
+        answer = cluster.ask("rollout", "status", what, "--timeout", f"{rollout.GLANCE}s")
+        if answer.code == 0:
             return
         trouble = _find_trouble(cluster, name)
         if trouble or time.monotonic() > deadline:
             labels = f"app.kubernetes.io/name={name}"
             waits = [attempts.describe_wait(pod) for pod in cluster.list("pods", labels)]
-            why = trouble or "; ".join(filter(None, waits)) or (words.splitlines() or ["it is not ready"])[-1]
+            why = trouble or "; ".join(filter(None, waits)) or answer.last
             raise SlipwayError(f"{what} does not come up: {why}", " ".join(cluster.command("describe", "pods", "--selector", labels)))
 
 
@@ -44,7 +44,7 @@ def _find_trouble(cluster: Cluster, name: str) -> str:
             if waiting.get("reason") in rollout.HOPELESS - {"CrashLoopBackOff"}:
                 return f"{waiting['reason']}: {waiting.get('message', '')}"
             if status["restartCount"] >= RESTARTS:
-                code, printed = cluster.ask("logs", pod["metadata"]["name"], "--previous", "--tail", "10")
-                last = "\n    ".join(printed.splitlines()) if code == 0 else "its log is gone"
+                answer = cluster.ask("logs", pod["metadata"]["name"], "--previous", "--tail", "10")
+                last = "\n    ".join(answer.out.splitlines()) if answer.code == 0 else "its log is gone"
                 return f"it was restarted {status['restartCount']} times; its last words:\n    {last}"
     return ""

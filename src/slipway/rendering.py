@@ -186,9 +186,9 @@ def write(place: Path, kustomization: dict[str, Any]) -> Path:
     """
     place.mkdir(parents=True, exist_ok=True)
     (place / "kustomization.yaml").write_text(json.dumps(kustomization, indent=2), encoding="utf-8")  # JSON is YAML
-    code, printed = shell.ask(["kubectl", "kustomize", str(place)])
-    if code != 0:
-        raise SlipwayError(f"the manifests cannot be rendered: {(printed.splitlines() or ['kubectl is not installed'])[-1]}")
+    answer = shell.ask(["kubectl", "kustomize", str(place)])
+    if answer.code != 0:
+        raise SlipwayError(f"the manifests cannot be rendered: {answer.last}")
     manifest = place / "manifest.yaml"
-    manifest.write_text(printed + "\n", encoding="utf-8")
+    manifest.write_text(answer.out + "\n", encoding="utf-8")
     return manifest

@@ -76,7 +76,7 @@ def check_versions(manifest: archive.Manifest, settings: Settings) -> None:
 
 def _check_empty(settings: Settings) -> None:
     rows: dict[str, int] = {}
-    if shell.ask(["docker", "volume", "inspect", services.volume(settings)])[0] == 0:
+    if shell.ask(["docker", "volume", "inspect", services.volume(settings)]).code == 0:
         running = database.find_running(settings)
         try:
             database.compose(settings, "up", "--detach", "--wait", "postgres")

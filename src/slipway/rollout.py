@@ -157,8 +157,8 @@ class Kubernetes:
     def prune(self) -> None:
         """Delete what an earlier deployment had and the present one has not, such as an ingress."""
         labels = f"{self._labels},app.kubernetes.io/component!=challenger"
-        there = self.cluster.ask("get", self._find_kinds(), "--selector", labels, "--output", "name")[1].split()
-        wanted = self.cluster.ask("get", "--filename", str(self._manifest), "--output", "name")[1].split()
+        there = self.cluster.ask("get", self._find_kinds(), "--selector", labels, "--output", "name").out.split()
+        wanted = self.cluster.ask("get", "--filename", str(self._manifest), "--output", "name").out.split()
         if wanted and (old := [name for name in there if "/" in name and name not in wanted]):
             self.cluster.run("delete", *old, "--wait", "--timeout", "120s", seconds=150)
 
@@ -172,18 +172,18 @@ class Kubernetes:
 
     def _knows(self, kind: str) -> bool:
         if not self._known:
-            self._known = self.cluster.ask("api-resources", "--output", "name")[1].split()
+            self._known = self.cluster.ask("api-resources", "--output", "name").out.split()
         return kind in self._known
 
     def _wait(self, prepared: Prepared) -> None:
         deadline = time.monotonic() + self.settings.rollout_timeout
         while True:
-            code, words = self.cluster.ask("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{GLANCE}s")
-            if code == 0:
+            answer = self.cluster.ask("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{GLANCE}s")
+            if answer.code == 0:
                 return
             trouble = self._find_trouble(prepared.model.version or "")
             if trouble or time.monotonic() > deadline:
-                why = trouble or self._find_unplaced() or (words.splitlines() or ["it is not ready"])[-1]
+                why = trouble or self._find_unplaced() or answer.last
                 raise SlipwayError(f"{prepared.model.uri} does not roll out: {why}", code=MODEL_DID_NOT_LOAD)
 
     def _find_trouble(self, version: str) -> str:
@@ -213,9 +213,9 @@ class Kubernetes:
     def _explain(self, pod: str, waiting: dict[str, Any], ended: dict[str, Any]) -> str:
         why = f"it ended with exit code {ended['exitCode']}" if ended else f"{waiting.get('reason')}: {waiting.get('message', '')}"
         for which in ("--previous=true", "--previous=false"):
-            code, printed = self.cluster.ask("logs", pod, which, "--tail", "3")
-            if code == 0 and printed.strip():
-                return f"{printed.strip().splitlines()[-1]} ({why})"
+            answer = self.cluster.ask("logs", pod, which, "--tail", "3")
+            if answer.code == 0 and answer.out.strip():
+                return f"{answer.out.strip().splitlines()[-1]} ({why})"
         return why
 
 

@@ -70,7 +70,7 @@ def start(settings: Settings) -> None:
     """
     mlflow_image = image.build_service(settings, "mlflow")
     _check_volumes(settings)
-    if shell.ask(compose(settings, "port", "mlflow", "5000"), env=environment(settings))[1] != f"127.0.0.1:{settings.mlflow_port}":
+    if shell.ask(compose(settings, "port", "mlflow", "5000"), env=environment(settings)).out != f"127.0.0.1:{settings.mlflow_port}":
         ports.check(settings.mlflow_port, "MLFLOW_PORT")
     variables = environment(settings, up=True) | {"MLFLOW_IMAGE": mlflow_image}
     started = time.monotonic()
@@ -123,11 +123,11 @@ def reset_password(settings: Settings) -> None:
     variables = environment(settings, up=True)
     _up(settings, variables, "postgres")
     statement = f"ALTER USER mlflow PASSWORD '{variables['POSTGRES_PASSWORD']}'\n"
-    code, words = shell.ask(
+    answer = shell.ask(
         compose(settings, "exec", "-T", "postgres", "psql", "--username=mlflow", "--quiet"), env=variables, words=statement
     )
-    if code != 0:
-        raise SlipwayError(f"Postgres did not take the password: {words}")
+    if answer.code != 0:
+        raise SlipwayError(f"Postgres did not take the password: {answer.words}")
     print("done\nnext  make start_mlflow_services")
 
 
@@ -196,22 +196,22 @@ def diagnose(log: str, settings: Settings) -> SlipwayError:
 def _up(settings: Settings, variables: dict[str, str], *services: str) -> None:
     command = compose(settings, "up", "--detach", "--wait", "--wait-timeout", str(DEADLINE), "--remove-orphans", *services)
     shell.echo(command)
-    code, words = shell.ask(command, env=variables)
-    if code != 0:
-        logs = shell.ask(compose(settings, "logs", "--no-color", "--tail", "60"), env=variables)[1]
-        raise diagnose(f"{logs}\n{words}", settings)
+    answer = shell.ask(command, env=variables)
+    if answer.code != 0:
+        logs = shell.ask(compose(settings, "logs", "--no-color", "--tail", "60"), env=variables).words
+        raise diagnose(f"{logs}\n{answer.words}", settings)
 
 
 def _check_password(settings: Settings, variables: dict[str, str]) -> None:
     """Log in as MLflow will: over the network, since Postgres trusts whoever is on its own socket."""
     login = 'PGPASSWORD="$POSTGRES_PASSWORD" psql --host="$(hostname -i)" --username=mlflow --command="SELECT 1"'
-    code, words = shell.ask(compose(settings, "exec", "-T", "postgres", "sh", "-c", login), env=variables)
-    if code != 0:
-        raise diagnose(words, settings)
+    answer = shell.ask(compose(settings, "exec", "-T", "postgres", "sh", "-c", login), env=variables)
+    if answer.code != 0:
+        raise diagnose(answer.words, settings)
 
 
 def _check_volumes(settings: Settings) -> None:
-    existing = shell.ask(["docker", "volume", "ls", "--format", "{{.Name}}"])[1].splitlines()
+    existing = shell.ask(["docker", "volume", "ls", "--format", "{{.Name}}"]).out.splitlines()
     if volume(settings) in existing:
         return
     others = [found[1] for name in existing if (found := re.fullmatch(rf"{re.escape(settings.project)}_postgres(\d+)", name))]
@@ -233,5 +233,5 @@ def _check_names(settings: Settings) -> None:
 
 
 def _is_running(settings: Settings, service: str) -> bool:
-    code, words = shell.ask(compose(settings, "ps", "--status", "running", "--services"), env=environment(settings))
-    return code == 0 and service in words.splitlines()
+    answer = shell.ask(compose(settings, "ps", "--status", "running", "--services"), env=environment(settings))
+    return answer.code == 0 and service in answer.out.splitlines()

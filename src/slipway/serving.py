@@ -136,10 +136,10 @@ def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> lis
         limit = ["timeout", str(SECONDS_TO_PREDICT - 10)]  # a client that is killed leaves its container
         closed = ["docker", "run", "--rm", "--interactive", "--network", "none", *image.HARDENING]
         command = [*closed, build(settings, prepared), *limit, "python", "-W", "ignore", "-m", "scoring.reference", "/opt/model"]
-    code, printed = shell.ask(command, words=json.dumps(rows), seconds=SECONDS_TO_PREDICT)
-    found = re.findall(r"^predictions: (\[.*\])$", printed, re.MULTILINE) if code == 0 else []
+    answer = shell.ask(command, words=json.dumps(rows), seconds=SECONDS_TO_PREDICT)
+    found = re.findall(r"^predictions: (\[.*\])$", answer.out, re.MULTILINE) if answer.code == 0 else []
     if not found:
-        last = f"{printed.splitlines()[-1]} (exit code {code})" if printed else f"exit code {code}"
+        last = f"{answer.last} (exit code {answer.code})" if answer.words else f"exit code {answer.code}"
         raise SlipwayError(f"{prepared.model.uri} does not predict its own example: {last}", code=MODEL_DID_NOT_LOAD)
     return list(json.loads(found[-1]))
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT
@@ -20,6 +20,24 @@ if TYPE_CHECKING:
 
 NOT_FOUND, TIMED_OUT = 127, 124
 GRACE_SECONDS = 4  # Ctrl-C ends a foreground program within 5 s
+
+
+class Answer(NamedTuple):
+    """What a program said: its exit code, and its two outputs, which are never mixed. What it warns of is no result."""
+
+    code: int
+    out: str = ""
+    err: str = ""
+
+    @property
+    def words(self) -> str:
+        """Both outputs, for people."""
+        return f"{self.out}\n{self.err}".strip()
+
+    @property
+    def last(self) -> str:
+        """The last line of what it complained of, or of what it printed, for an error of ours."""
+        return ((self.err or self.out).splitlines() or [f"no output, exit code {self.code}"])[-1]
 
 
 def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, quiet: bool = False) -> None:
@@ -41,8 +59,8 @@ def ask(
     cwd: Path | None = None,
     words: str | None = None,
     seconds: float | None = None,
-) -> tuple[int, str]:
-    """Run a command silently, with `words` as its input; return its exit code and what it printed (stdout, then stderr).
+) -> Answer:
+    """Run a command silently, with `words` as its input; return its exit code, stdout and stderr, stripped.
 
     The code is 127 for a program that is not there, and 124 for one that was killed after `seconds`, as a shell has it.
     """
@@ -51,10 +69,10 @@ def ask(
             command, env=_environment(env), cwd=cwd, check=False, capture_output=True, text=True, input=words, timeout=seconds
         )
     except FileNotFoundError as error:
-        return NOT_FOUND, str(error)
+        return Answer(NOT_FOUND, err=str(error))
     except subprocess.TimeoutExpired:
-        return TIMED_OUT, f"it did not end within {seconds:.0f} s"
-    return completed.returncode, (completed.stdout + completed.stderr).strip()
+        return Answer(TIMED_OUT, err=f"it did not end within {seconds:.0f} s")
+    return Answer(completed.returncode, completed.stdout.strip(), completed.stderr.strip())
 
 
 def start(

@@ -103,7 +103,7 @@ class Slot:
         if self._process is not None:
             return self._process.poll() is None
         if self.settings.in_docker:
-            return shell.ask(["docker", "inspect", "--format", "{{.State.Running}}", self._container])[1] == "true"
+            return shell.ask(["docker", "inspect", "--format", "{{.State.Running}}", self._container]).out == "true"
         return self._pid() is not None
 
     def stop(self) -> None:
@@ -132,7 +132,7 @@ class Slot:
         pid = self._pid_file.read_text(encoding="utf-8")
         with contextlib.suppress(ChildProcessError, ValueError):
             os.waitpid(int(pid), os.WNOHANG)  # a child of ours that has ended would seem to live
-        lives = pid.isdigit() and f"-m scoring {self._link}" in shell.ask(["ps", "-ww", "-o", "command=", "-p", pid])[1]
+        lives = pid.isdigit() and f"-m scoring {self._link}" in shell.ask(["ps", "-ww", "-o", "command=", "-p", pid]).out
         return int(pid) if lives else None
 
     def _command(self, how: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -152,10 +152,10 @@ class Slot:
         log = self._folder / "server.log"
         if self.settings.in_docker:
             shell.echo(command)
-            code, words = shell.ask(command)
-            if code != 0:
+            answer = shell.ask(command)
+            if answer.code != 0:
                 self.stop()  # a container that was made and not started
-                raise SlipwayError(f"the server does not start: {(words.splitlines() or ['no word of why'])[-1]}")
+                raise SlipwayError(f"the server does not start: {answer.last}")
         else:
             ports.check(self.settings.port, "PORT")
             process = shell.start(command, env=variables, log=log)
@@ -163,7 +163,7 @@ class Slot:
         try:
             smoke.wait_until_ready(self.url, is_alive=self.is_running)
         except SlipwayError:
-            words = shell.ask(["docker", "logs", self._container])[1] if self.settings.in_docker else log.read_text(encoding="utf-8")
+            words = shell.ask(["docker", "logs", self._container]).words if self.settings.in_docker else log.read_text(encoding="utf-8")
             self.stop()
             last = (words.strip().splitlines() or ["no word of why"])[-1]
             raise SlipwayError(f"it did not load: {last}", code=MODEL_DID_NOT_LOAD) from None

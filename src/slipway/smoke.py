@@ -96,12 +96,12 @@ def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] = lambda: T
     file.write_text(json.dumps(asdict(case)), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "tests/api", "--quiet", "--no-header", "--tb=line", "--show-capture=no"]
     variables = {CASE: str(file), KEY: serving.read_key(settings), "COLUMNS": "400"}  # or pytest cuts the reasons
-    code, printed = shell.ask([*command, "-p", "no:cacheprovider"], env=variables, cwd=ROOT, seconds=SECONDS_TO_TEST)
-    if code != 0:
-        print(printed)
-        why = "; ".join(re.findall(r"^FAILED \S+ - (?:AssertionError: )?(.*)$", printed, re.MULTILINE)[:2])
+    answer = shell.ask([*command, "-p", "no:cacheprovider"], env=variables, cwd=ROOT, seconds=SECONDS_TO_TEST)
+    if answer.code != 0:
+        print(answer.words)
+        why = "; ".join(re.findall(r"^FAILED \S+ - (?:AssertionError: )?(.*)$", answer.out, re.MULTILINE)[:2])
         raise SlipwayError(f"the API at {case.url} does not do what {case.uri} should: {why or 'the reasons are above'}")
-    print(f"{printed.splitlines()[-1]}: {case.url} answers as {case.uri}")
+    print(f"{answer.out.splitlines()[-1]}: {case.url} answers as {case.uri}")
 
 
 def wait_until_ready(url: str, is_alive: Callable[[], bool] = lambda: True) -> None:

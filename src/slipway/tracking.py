@@ -173,10 +173,10 @@ def _deliver(settings: Settings) -> dict[str, str]:
 
 def _find_user(postgres: str) -> int:
     """Return the id of the user postgres in its image: Debian's and Alpine's differ."""
-    code, user = shell.ask(["docker", "run", "--rm", "--entrypoint", "id", postgres, "-u", "postgres"])
-    if code != 0 or not user.isdigit():
-        raise SlipwayError(f"{postgres} has no user postgres: {user}", "an image made like the official one: POSTGRES_IMAGE=postgres:17")
-    return int(user)
+    answer = shell.ask(["docker", "run", "--rm", "--entrypoint", "id", postgres, "-u", "postgres"])
+    if answer.code != 0 or not answer.out.isdigit():
+        raise SlipwayError(f"{postgres} has no user postgres: {answer.words}", "POSTGRES_IMAGE=postgres:17, or one made like it")
+    return int(answer.out)
 
 
 def _make_secret(cluster: Cluster) -> str:
@@ -196,9 +196,9 @@ def _make_secret(cluster: Cluster) -> str:
 def _set_password(cluster: Cluster, password: str) -> None:
     """Give the database's user the password of a new Secret: the volume may be older, and its Secret gone."""
     command = ["exec", "--stdin", f"{POSTGRES}-0", "--", "psql", "--username=mlflow", "--dbname=mlflow", "--quiet"]
-    code, words = cluster.ask(*command, words=f"ALTER USER mlflow PASSWORD '{password}'\n")
-    if code != 0:
-        raise SlipwayError(f"Postgres did not take the password of the new Secret: {words}")
+    answer = cluster.ask(*command, words=f"ALTER USER mlflow PASSWORD '{password}'\n")
+    if answer.code != 0:
+        raise SlipwayError(f"Postgres did not take the password of the new Secret: {answer.words}")
 
 
 def _check_names(settings: Settings, url: str) -> None:

@@ -96,8 +96,8 @@ def _count_rows(cluster: Cluster) -> dict[str, int]:
 
 def _ask_version(cluster: Cluster) -> str:
     """Return the version of the MLflow that runs there; it is ours but for an older deployment."""
-    code, words = cluster.ask("exec", SERVER, "--", "python", "-c", "from importlib.metadata import version; print(version('mlflow'))")
-    return words if code == 0 else version("mlflow")
+    answer = cluster.ask("exec", SERVER, "--", "python", "-c", "from importlib.metadata import version; print(version('mlflow'))")
+    return answer.out if answer.code == 0 else version("mlflow")
 
 
 def _replace(cluster: Cluster, source: IO[bytes]) -> None:
@@ -135,10 +135,10 @@ def _send(cluster: Cluster, folder: Path) -> None:
 
 
 def _ask(cluster: Cluster, *arguments: str, words: str | None = None) -> str:
-    code, printed = cluster.ask("exec", *arguments, words=words)
-    if code != 0:
-        raise SlipwayError(f"kubectl exec failed: {(printed.splitlines() or ['no word'])[-1]}", "make deploy_tracking")
-    return printed
+    answer = cluster.ask("exec", *arguments, words=words)
+    if answer.code != 0:
+        raise SlipwayError(f"kubectl exec failed: {answer.last}", "make deploy_tracking")
+    return answer.out
 
 
 def _run(cluster: Cluster, arguments: list[str], *, source: IO[bytes] | None = None, target: IO[bytes] | None = None) -> None:

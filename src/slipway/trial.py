@@ -80,7 +80,7 @@ def clear(settings: Settings, model: str | None, owner: str = "release") -> None
     if not note.exists():
         return
     pid = note.read_text(encoding="utf-8")
-    if pid and "-m scoring" in shell.ask(["ps", "-o", "command=", "-p", pid])[1]:
+    if pid and "-m scoring" in shell.ask(["ps", "-o", "command=", "-p", pid]).out:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
     note.unlink(missing_ok=True)

@@ -85,7 +85,7 @@ class Served:
             except requests.RequestException:
                 pass
             time.sleep(0.2)
-        pods = self.cluster.ask("describe", "pods")[1]
+        pods = self.cluster.ask("describe", "pods").out
         pytest.fail(f"not within {seconds} s: {what}\n{pods[-3000:]}", pytrace=False)
 
     @contextmanager

@@ -29,7 +29,7 @@ def ask(served: Served) -> Counter[int]:
 
 def find_left(served: Served) -> list[str]:
     """Return what there is of a challenger."""
-    words = served.cluster.ask("get", KINDS, "--selector", CHALLENGERS, "--output", "name")[1]
+    words = served.cluster.ask("get", KINDS, "--selector", CHALLENGERS, "--output", "name").out
     return [name for name in words.split() if "/" in name]
 
 
@@ -127,7 +127,7 @@ def test_undeploy_takes_the_challenger_too(served: Served) -> None:
 def test_what_cannot_be_is_said_at_once(served: Served) -> None:
     """A weight that is none, no version at all, or a Gateway on a cluster that knows none, is an error before anything is deployed."""
     begin(served, 1)
-    known = "httproutes.gateway.networking.k8s.io" in served.cluster.ask("api-resources", "--output", "name")[1].split()
+    known = "httproutes.gateway.networking.k8s.io" in served.cluster.ask("api-resources", "--output", "name").out.split()
     cases = [{"WEIGHT": "100", "MODEL": "models:/diabetes/2"}, {"WEIGHT": "10", "MODEL": ""}]
     cases += [{"WEIGHT": "10", "MODEL": "models:/diabetes/2", "COMPONENTS": "gateway"}]
     errors = [served.stack.try_make("canary", **variables)[1] for variables in cases]

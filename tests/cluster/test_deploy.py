@@ -89,7 +89,7 @@ def test_a_first_one_that_fails_leaves_nothing(served: Served) -> None:
     """Where nothing ran before, a version that fails is taken away whole."""
     served.make("undeploy")
     code, _ = served.stack.try_make("deploy", MODEL="models:/diabetes/3")
-    left = served.cluster.ask("get", "all,pdb", "--output", "name")[1]
+    left = served.cluster.ask("get", "all,pdb", "--output", "name").out
 
     assert code != 0
     assert left.replace("No resources found", "").split() in ([], ["in", "slipway-test", "namespace."])
@@ -118,8 +118,8 @@ def test_undeploy_leaves_nothing(served: Served) -> None:
     """`make undeploy` takes away all that was deployed; the namespace stays."""
     served.settle(1)
     served.make("undeploy")
-    served.wait(lambda: "pod" not in served.cluster.ask("get", "pods", "--output", "name")[1], "the pods are gone")
-    left = served.cluster.ask("get", "all,pdb,ingress,hpa,networkpolicy,configmap,secret", "--output", "name")[1].split()
+    served.wait(lambda: "pod" not in served.cluster.ask("get", "pods", "--output", "name").out, "the pods are gone")
+    left = served.cluster.ask("get", "all,pdb,ingress,hpa,networkpolicy,configmap,secret", "--output", "name").out.split()
 
     assert [each for each in left if "kube-root-ca" not in each and "default-token" not in each] == []
 

@@ -42,7 +42,7 @@ def evict(served: Served, pod: str) -> str:
     said = ""
     for version in ("v1", "v1beta1"):  # a cluster takes one of them
         body = {"apiVersion": f"policy/{version}", "kind": "Eviction", "metadata": {"name": pod}}
-        said = served.cluster.ask("create", "--raw", path, "--filename", "-", words=json.dumps(body))[1]
+        said = served.cluster.ask("create", "--raw", path, "--filename", "-", words=json.dumps(body)).words
         if "API version" not in said:
             break
     return said

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from slipway.rollout import Kubernetes
+from slipway.shell import Answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,12 +29,12 @@ class Running:
         """Return an object by its kind; the challenger's as `challenger`."""
         return self.objects.get("challenger" if name.startswith("diabetes-challenger") else kind.partition(".")[0])
 
-    def ask(self, *arguments: str) -> tuple[int, str]:
+    def ask(self, *arguments: str) -> Answer:
         """List the kinds that it knows; nothing gets ready."""
         if arguments[0] == "rollout":
-            return 1, "error: timed out waiting for the condition"
+            return Answer(1, err="error: timed out waiting for the condition")
         assert arguments[0] == "api-resources"
-        return 0, self.kinds
+        return Answer(0, self.kinds)
 
     def list(self, kind: str, labels: str) -> list[dict[str, Any]]:
         """Return the objects of a kind; whose they are is not looked at."""

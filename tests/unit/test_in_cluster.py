@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slipway import delivery, deployer, deployer_in_cluster, models, rendering, rollout, serving
+from slipway import delivery, deployer, deployer_in_cluster, models, rendering, rollout, serving, shell
 from slipway import settings as slipway_settings
 from slipway.errors import SlipwayError
 from slipway.kubectl import Cluster
@@ -62,7 +62,7 @@ def test_only_a_pod_is_in_a_cluster(inside: Settings, monkeypatch: pytest.Monkey
 def test_kubectl_takes_the_service_account(inside: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a context kubectl uses the pod's account; nothing is asked of namespaces, on which that has no rights."""
     asked: list[list[str]] = []
-    monkeypatch.setattr("slipway.shell.ask", lambda command, **_: asked.append(command) or (0, ""))
+    monkeypatch.setattr("slipway.shell.ask", lambda command, **_: asked.append(command) or shell.Answer(0))
     Cluster(inside).make_namespace()
     Cluster(inside).check()
 

@@ -54,11 +54,11 @@ def test_a_failed_command_is_named() -> None:
         shell.run(["sh", "-c", "exit 7"])
 
 
-def test_asking_returns_code_and_words() -> None:
-    """A question gets the exit code and both outputs; the environment is ours and what is added."""
+def test_asking_returns_code_and_both_outputs_apart() -> None:
+    """A question gets the exit code and both outputs, never mixed; the environment is ours and what is added."""
     script = "read line; echo $line $ADDED ${HOME:+home}; echo wrong >&2; exit 3"
 
-    assert shell.ask(["sh", "-c", script], env={"ADDED": "more"}, words="in\n") == (3, "in more home\nwrong")
+    assert shell.ask(["sh", "-c", script], env={"ADDED": "more"}, words="in\n") == shell.Answer(3, "in more home", "wrong")
 
 
 def test_stopping_is_gentle_first(tmp_path: Path) -> None:

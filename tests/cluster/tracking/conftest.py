@@ -91,7 +91,7 @@ class Tracked:
         deadline = time.monotonic() + seconds
         while not done():
             if time.monotonic() > deadline:
-                pytest.fail(f"not within {seconds} s: {what}\n{self.cluster.ask('describe', 'pods')[1][-3000:]}", pytrace=False)
+                pytest.fail(f"not within {seconds} s: {what}\n{self.cluster.ask('describe', 'pods').out[-3000:]}", pytrace=False)
             time.sleep(0.3)
 
 

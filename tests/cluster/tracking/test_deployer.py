@@ -112,7 +112,7 @@ def test_it_has_only_the_rights_it_uses(followed: Followed) -> None:
     account = f"system:serviceaccount:{cluster.namespace}:{deployer_in_cluster.NAME}"
 
     def may(*arguments: str) -> bool:
-        return cluster.ask("auth", "can-i", *arguments, "--as", account)[0] == 0
+        return cluster.ask("auth", "can-i", *arguments, "--as", account).code == 0
 
     assert may("patch", "deployments.apps")
     assert not any(may(verb, "secrets") for verb in ("get", "list", "watch", "create", "patch", "delete"))
@@ -144,10 +144,10 @@ def test_nothing_of_it_is_left(followed: Followed) -> None:
     """`make undeploy_deployer` takes away all of it, its registration in MLflow too; the model goes on answering."""
     followed.tracked.make("undeploy_deployer")
     cluster = followed.tracked.cluster
-    code, left = cluster.ask("get", KINDS, "--selector", deployer_in_cluster.LABELS, "--output", "name")
+    answer = cluster.ask("get", KINDS, "--selector", deployer_in_cluster.LABELS, "--output", "name")
     with tracking.reached(followed.tracked.settings, cluster) as here:
         hooks = json.dumps([hook.name for hook in registry.connect(here).list_webhooks()])
 
-    assert (code, left) == (0, "")
+    assert (answer.code, answer.out) == (0, "")
     assert "slipway-cluster" not in hooks
     assert followed.find_answering() == followed.versions[1]

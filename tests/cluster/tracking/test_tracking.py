@@ -43,7 +43,7 @@ def test_it_answers_under_every_name(tracked: Tracked) -> None:
     code = f"import sys, urllib.request\nprint(urllib.request.urlopen({request}).status)"
     service = f"http://{tracking.MLFLOW}:{tracking.PORT}{tracking.API}"
     pod = tracked.find_pod(MLFLOW)["metadata"]["name"]
-    answers = {name: tracked.cluster.ask("exec", pod, "--", "python", "-c", code, service, f"{name}:5000")[1] for name in names}
+    answers = {name: tracked.cluster.ask("exec", pod, "--", "python", "-c", code, service, f"{name}:5000").out for name in names}
 
     assert {name: said[-3:] for name, said in answers.items() if name != "mlflow.elsewhere"} == dict.fromkeys(names[:-1], "200")
     assert "HTTP Error 403" in answers["mlflow.elsewhere"]
@@ -125,11 +125,11 @@ def test_undeployed_it_keeps_its_data(tracked: Tracked) -> None:
     write(tracked)
     tracked.make("undeploy_tracking")
     kinds = "all,ingresses,networkpolicies,persistentvolumeclaims,secrets,configmaps"
-    code, printed = tracked.cluster.ask("get", kinds, "--selector", tracking.LABELS, "--output", "name")
+    answer = tracked.cluster.ask("get", kinds, "--selector", tracking.LABELS, "--output", "name")
     tracked.make("deploy_tracking")
 
-    assert code == 0
-    assert sorted(printed.split()) == [
+    assert answer.code == 0
+    assert sorted(answer.out.split()) == [
         "persistentvolumeclaim/data-mlflow-postgres-0",
         "persistentvolumeclaim/mlflow-artifacts",
         "secret/tracking",

@@ -78,7 +78,7 @@ def test_nothing_is_left_when_that_is_wished(tracked: Tracked) -> None:
     """`make undeploy_tracking DATA=delete` leaves no object of it, and no claim to a volume."""
     said = tracked.make("undeploy_tracking", DATA="delete")
     kinds = "all,ingresses,networkpolicies,persistentvolumeclaims,secrets,configmaps,poddisruptionbudgets"
-    code, printed = tracked.cluster.ask("get", kinds, "--selector", tracking.LABELS, "--output", "name")
+    answer = tracked.cluster.ask("get", kinds, "--selector", tracking.LABELS, "--output", "name")
 
     assert "nothing of it is left" in said
-    assert (code, printed) == (0, "")
+    assert (answer.code, answer.out) == (0, "")
