@@ -54,6 +54,7 @@ def set_share(settings: Settings, uri: str, weight: str) -> None:
     chosen, overlay = champion.find_choices()
     share = _choose(champion, chosen.components, percent)
     pods = shares.count_pods(share, champions)
+    print(f"the challenger will get {shares.explain(share, champions, pods)}", flush=True)
     chosen = replace(chosen, components=shares.choose_components(chosen.components, share))
     before = challenger.cluster.get("deployment", challenger.deployment)
     prepared = serving.prepare(settings, uri or _name(before), fresh=True)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MANIFESTS = ROOT / "deploy" / "kubernetes"
 PREFIX = "io.slipway/"  # begins the annotations that say which model it is
 NEEDED = (("gateway", "canary"), ("gateway", "shadow"), ("autoscaling", "autoscaling-requests"))  # the second changes the first
+STANDARD = {
+    "autoscaling", "autoscaling-requests", "canary", "gateway", "ingress", "kserve", "monitoring", "network", "shadow", "shares",
+}  # fmt: skip -- what Slipway brings; any other folder is the user's
 EXCLUDED = {"canary": {"shadow"}, "kserve": set[str]()}  # empty: all but network
 DRAIN, SPARE = 30, 10  # s: the server's default of SCORING_DRAIN, and what a pod has besides to end
 LONGEST = 46  # of a name that gets more appended: 63 is Kubernetes' limit
@@ -55,7 +58,7 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
         "labels": [{"pairs": {"app.kubernetes.io/instance": name}, "includeSelectors": True}],
         "commonAnnotations": {f"{PREFIX}{key}": str(value) for key, value in facts.items() if value},
         "patches": [
-            *patch_environment(variables | {"SCORING_ROOT_PATH": f"/{name},/model"}),
+            *patch_environment(variables | {"SCORING_ROOT_PATH": f"/{name},/model", "SCORING_IDENTITY": prepared.identity}),
             *patch_end(overlay, settings.scoring),
             *patch_paths(name),
             *patch_parent(settings.gateway),
@@ -64,7 +67,7 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
 
 
 def check_components(chosen: list[str]) -> list[str]:
-    """Return components in the order that kustomize needs: what changes another comes after it.
+    """Return components in the order that kustomize needs: what changes another comes after it, and the user's own come last.
 
     Raises SlipwayError (exit code 2) for one that is not there, or that does not go with another.
     """
@@ -75,7 +78,7 @@ def check_components(chosen: list[str]) -> list[str]:
         if first in chosen and (wrong := sorted(others & set(chosen) if others else set(chosen) - {first, "network"})):
             raise SlipwayError(f"the component {first} does not go with {wrong[0]}", "one of them in COMPONENTS", USAGE)
     missing = [before for before, after in NEEDED if after in chosen and before not in chosen]
-    return sorted({*chosen, *missing}, key=lambda name: (name in {after for _, after in NEEDED}, name))
+    return sorted({*chosen, *missing}, key=lambda name: (name not in STANDARD, name in {after for _, after in NEEDED}, name))
 
 
 def patch_environment(variables: dict[str, str]) -> list[dict[str, Any]]:

@@ -35,6 +35,11 @@ class Prepared:
     files: Path
     identity: str  # JSON: what the server says of itself, and the checksum that it compares
 
+    @property
+    def lasting(self) -> str:
+        """The identity without the run's metrics, which a validation adds to: what an image holds, so that its tag stays the same."""
+        return json.dumps({name: value for name, value in json.loads(self.identity).items() if name != "metrics"})
+
 
 def serve(settings: Settings, uri: str) -> None:
     """Serve a model in the foreground on 127.0.0.1:PORT until Ctrl-C.
@@ -94,7 +99,8 @@ def command_for(settings: Settings, prepared: Prepared, container: str = "") -> 
         command = [sys.executable, "-m", "scoring", str(prepared.files), "--port", str(settings.port)]
         return command, settings.scoring | {"SCORING_IDENTITY": prepared.identity}
     options = container_options(settings, container or _container(settings), publish=not (container and settings.network))
-    return ["docker", "run", "--rm", *options, build(settings, prepared)], {}
+    identity = ["--env", f"SCORING_IDENTITY={prepared.identity}"]  # with the metrics of today; the image has none
+    return ["docker", "run", "--rm", *options, *identity, build(settings, prepared)], {}
 
 
 def build(settings: Settings, prepared: Prepared) -> str:
@@ -103,7 +109,7 @@ def build(settings: Settings, prepared: Prepared) -> str:
         return models.find_image(registry.connect(settings), prepared.model)
     if not settings.in_docker:
         return "none, a process of .venv serves"
-    return image.build_served(settings, folder.load(settings.model_dir), prepared.model, prepared.files, prepared.identity)
+    return image.build_served(settings, folder.load(settings.model_dir), prepared.model, prepared.files, prepared.lasting)
 
 
 def container_options(settings: Settings, name: str, *, publish: bool = True) -> list[str]:

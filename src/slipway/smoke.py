@@ -11,7 +11,9 @@ import json
 import os
 import re
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +27,7 @@ from slipway.errors import USAGE, SlipwayError
 from slipway.settings import BUILD, ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from slipway.settings import Settings
 
@@ -33,6 +35,10 @@ DEADLINE = 60  # s for a server to get ready
 SECONDS_TO_TEST = 120
 CASE = "SLIPWAY_API_CASE"  # names the file with the case, for tests/api
 KEY = "SLIPWAY_API_KEY"  # the API key to send, if any
+
+
+class UntestedError(SlipwayError):
+    """A test that this machine did not end, for a reason of its own: no verdict on a model."""
 
 
 @dataclass(frozen=True)
@@ -80,28 +86,48 @@ def examine(settings: Settings, prepared: serving.Prepared, is_alive: Callable[[
     `is_alive` tells whether the server still runs, where it is ours. Raises SlipwayError when the test fails, or the server does
     not get ready.
     """
-    print(f"asking {prepared.model.uri} without a server, to compare", file=sys.stderr, flush=True)
-    rows, true = _read_rows(settings, prepared)
-    case = Case(settings.api_url, prepared.model.uri, rows, serving.predict(settings, prepared, rows), true)
+    case = make_case(settings, prepared)
     ask(settings, case, is_alive)
     show(case)
     return case
 
 
+def make_case(settings: Settings, prepared: serving.Prepared) -> Case:
+    """Return what to ask the API at `settings.api_url`, and what the model says to it without a server."""
+    print(f"asking {prepared.model.uri} without a server, to compare", file=sys.stderr, flush=True)
+    rows, true = _read_rows(settings, prepared)
+    return Case(settings.api_url, prepared.model.uri, rows, serving.predict(settings, prepared, rows), true)
+
+
 def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] = lambda: True) -> None:
-    """Put a case to the server at its URL. Raises SlipwayError when it does not pass, or the server does not get ready."""
+    """Put a case to the server at its URL.
+
+    Raises SlipwayError when it does not pass, or the server does not get ready; UntestedError when this machine does not end the test.
+    """
     wait_until_ready(case.url, is_alive)
-    file = BUILD / "api" / f"{settings.port}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(asdict(case)), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "tests/api", "--quiet", "--no-header", "--tb=line", "--show-capture=no"]
-    variables = {CASE: str(file), KEY: serving.read_key(settings), "COLUMNS": "400"}  # or pytest cuts the reasons
-    answer = shell.ask([*command, "-p", "no:cacheprovider"], env=variables, cwd=ROOT, seconds=SECONDS_TO_TEST)
+    with _written(case) as file:
+        variables = {CASE: str(file), KEY: serving.read_key(settings), "COLUMNS": "400"}  # or pytest cuts the reasons
+        answer = shell.ask([*command, "-p", "no:cacheprovider"], env=variables, cwd=ROOT, seconds=SECONDS_TO_TEST)
+    if answer.code == shell.TIMED_OUT:
+        words = f"this machine did not end the test of {case.uri} within {SECONDS_TO_TEST} s, which says nothing about the version"
+        raise UntestedError(words, "the same command, when less runs here")
     if answer.code != 0:
         print(answer.words)
         why = "; ".join(re.findall(r"^FAILED \S+ - (?:AssertionError: )?(.*)$", answer.out, re.MULTILINE)[:2])
         raise SlipwayError(f"the API at {case.url} does not do what {case.uri} should: {why or 'the reasons are above'}")
     print(f"{answer.out.splitlines()[-1]}: {case.url} answers as {case.uri}")
+
+
+@contextmanager
+def _written(case: Case) -> Iterator[Path]:
+    """Write a case to a file of this test's own, for as long as it runs: others may test the same port at the same time."""
+    folder = BUILD / "api"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="case-", suffix=".json", dir=folder) as file:
+        json.dump(asdict(case), file)
+        file.flush()
+        yield Path(file.name)
 
 
 def wait_until_ready(url: str, is_alive: Callable[[], bool] = lambda: True) -> None:

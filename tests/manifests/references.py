@@ -95,7 +95,9 @@ def _pods(objects: list[Object]) -> list[str]:
         if own and not services:
             faults.append(f"{describe(pod.owner)}: no Service")
         spreads = [each["labelSelector"]["matchLabels"] for each in pod.spec.get("topologySpreadConstraints", [])]
-        faults += [f"{describe(pod.owner)}: is spread by others' labels" for labels in spreads if not matches(labels, pod.labels)]
+        selector = pod.owner["spec"]["selector"]["matchLabels"] if own else {}  # a challenger's pods have the rest in common
+        wrong = [labels for labels in spreads if not matches(labels, pod.labels) or (own and labels != selector)]
+        faults += [f"{describe(pod.owner)}: is spread by others' labels" for _ in wrong]
     return faults
 
 

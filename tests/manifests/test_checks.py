@@ -57,6 +57,9 @@ DANGLING = {  # a kind, a place in it, what is written there, and what is found
     "a spread of others' pods": (
         "Deployment", f"{POD}/topologySpreadConstraints/0/labelSelector/matchLabels/app.kubernetes.io~name", "other", "spread by others'",
     ),
+    "a spread over a challenger, too": (
+        "Deployment", f"{POD}/topologySpreadConstraints/0/labelSelector/matchLabels/app.kubernetes.io~component", GONE, "spread by others'",
+    ),
 }  # fmt: skip
 
 

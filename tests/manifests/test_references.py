@@ -1,5 +1,6 @@
 """Names and selectors meet what they mean, after prefix and labels were added."""
 
+from slipway import rendering
 from tests.manifests.kustomizing import COMBINATIONS, MANIFESTS, Object
 from tests.manifests.pods import find
 from tests.manifests.references import find_dangling
@@ -32,9 +33,10 @@ def test_a_model_is_found_by_its_name(objects: list[Object]) -> None:
 
 
 def test_every_component_is_rendered() -> None:
-    """Each component is in a combination, alone or on top of what it needs."""
-    folders = {path.parent.name for path in (MANIFESTS / "components").glob("*/kustomization.yaml")}
+    """Each of Slipway's components is there, and in a combination, alone or on top of what it needs; a folder of the user's need not be."""
+    folders = {path.parent.name for path in (MANIFESTS / "components").glob("*/kustomization.yaml")} & rendering.STANDARD
 
+    assert folders == rendering.STANDARD
     assert folders == {name for names in COMBINATIONS.values() for name in names}
     assert {names[-1] for names in COMBINATIONS.values() if 0 < len(names) <= 2} == folders
     assert [name for name in folders if not (MANIFESTS / "components" / name / "README.md").exists()] == []

@@ -1,10 +1,11 @@
 """Which models an image can serve: those whose libraries are the locked ones."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from slipway import image, models
+from slipway import image, models, serving
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT
 
@@ -50,3 +51,11 @@ def test_other_libraries_are_named(tmp_path: Path, line: str, words: str) -> Non
 
     assert raised.value.message == f"models:/wine/3 was trained with other libraries than the locked ones: {words}"
     assert "make train_model" in raised.value.cure
+
+
+def test_a_validation_leaves_the_image_alone() -> None:
+    """What a validation measures is said by the server, and is no part of the image: its tag, and what a cluster has of it, stay."""
+    before, after = ({"name": "wine", "version": "3", "metrics": metrics, "checksum": "sha256:0"} for metrics in ({}, {"rmse": 1.0}))
+    images = {serving.Prepared(models.Model("models:/wine/3", ""), Path(), json.dumps(known)).lasting for known in (before, after)}
+
+    assert [json.loads(each) for each in images] == [{"name": "wine", "version": "3", "checksum": "sha256:0"}]

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +50,16 @@ def test_an_image_is_named_whole(image: str, entry: dict[str, str]) -> None:
 def test_components_come_in_order(chosen: list[str], ordered: list[str]) -> None:
     """What changes another component comes after it, and brings it."""
     assert rendering.check_components(chosen) == ordered
+
+
+def test_a_component_of_ones_own_comes_last(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder that somebody added comes after all of Slipway's, whose objects it may change, whatever its name is."""
+    for name in ("aaa", "autoscaling", "canary", "gateway"):
+        (tmp_path / "components" / name).mkdir(parents=True)
+        (tmp_path / "components" / name / "kustomization.yaml").touch()
+    monkeypatch.setattr(rendering, "MANIFESTS", tmp_path)
+
+    assert rendering.check_components(["aaa", "canary", "autoscaling"]) == ["autoscaling", "gateway", "canary", "aaa"]
 
 
 @pytest.mark.parametrize(
