@@ -2,7 +2,7 @@
 
 import argparse
 
-from slipway import errors, image, settings
+from slipway import errors, hints, image, settings
 
 
 def main() -> None:
@@ -12,7 +12,7 @@ def main() -> None:
     goals = parser.parse_args().goals
     image.build_base(settings.load())
     if goals == ["build_base_container"]:
-        print("next  make build_model_container")
+        hints.say_next("make build_model_container")
 
 
 if __name__ == "__main__":

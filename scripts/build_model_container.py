@@ -2,7 +2,7 @@
 
 import argparse
 
-from slipway import errors, folder, image, settings
+from slipway import errors, folder, hints, image, settings
 
 
 def main() -> None:
@@ -10,7 +10,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     loaded = settings.load()
     image.build_model(loaded, folder.load(loaded.model_dir))
-    print("next  make start_mlflow_services")
+    hints.say_next("make start_mlflow_services")
 
 
 if __name__ == "__main__":

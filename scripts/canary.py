@@ -2,7 +2,7 @@
 
 import argparse
 
-from slipway import canary, errors, settings
+from slipway import canary, errors, hints, settings
 
 
 def main() -> None:
@@ -12,7 +12,7 @@ def main() -> None:
     parser.add_argument("--weight", default="", help="how many of 100 requests it gets; 0 ends it")
     loaded, arguments = settings.load(), parser.parse_args()
     canary.set_share(loaded, arguments.model, arguments.weight)
-    print(f"next  make deploy_status CONTEXT={loaded.context}")
+    hints.say_next(f"make deploy_status CONTEXT={loaded.context}")
 
 
 if __name__ == "__main__":

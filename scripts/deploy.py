@@ -2,7 +2,7 @@
 
 import argparse
 
-from slipway import cluster, errors, settings
+from slipway import cluster, errors, hints, settings
 
 
 def main() -> None:
@@ -11,7 +11,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="", help="the version, such as models:/name/3; default: the champion")
     loaded = settings.load()
     cluster.deploy(loaded, parser.parse_args().model)
-    print(f"next  make deploy_status CONTEXT={loaded.context}")
+    hints.say_next(f"make deploy_status CONTEXT={loaded.context}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import archive, database, services, shell
+from slipway import archive, database, hints, services, shell
 from slipway.errors import SlipwayError
 from slipway.settings import VERSION
 
@@ -47,7 +47,7 @@ def backup(settings: Settings) -> None:
                     raise SlipwayError("the tracking server was started during the backup, which may not be consistent", "make backup")
             path = unfinished.rename(settings.backup_dir / f"slipway-{now:%Y%m%d-%H%M%S}.tar.gz")
     print(f"{archive.show(path)}: {path.stat().st_size / 1e6:.2f} MB, {manifest}")
-    print(f"next  make restore BACKUP={shlex.quote(archive.show(path))} (into empty services)")
+    hints.say_next(f"make restore BACKUP={shlex.quote(archive.show(path))} (into empty services)")
 
 
 def _check_artifact_root(settings: Settings) -> None:

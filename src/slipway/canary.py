@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from slipway import delivery, rendering, serving, shares, smoke
+from slipway import delivery, hints, rendering, serving, shares, smoke
 from slipway.errors import USAGE, SlipwayError
 from slipway.rollout import ROUTES, Kubernetes, read_annotations
 from slipway.shares import Share
@@ -102,7 +101,7 @@ def _give_up(champion: Kubernetes, challenger: Challenger) -> None:
     try:
         end(champion, challenger)
     except SlipwayError as error:
-        print(f"warning: the challenger is still there: {error.message}\n  try: make canary WEIGHT=0", file=sys.stderr, flush=True)
+        hints.say_cure(f"warning: the challenger is still there: {error.message}", "make canary WEIGHT=0")
 
 
 def _count_champions(champion: Kubernetes) -> int:

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import environment, machine, ports
+from slipway import environment, hints, machine, ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ class Check:
 
     def __str__(self) -> str:
         """Return the line, and the cure's below it."""
-        return f"{self.level:<6}{self.name:<12}{self.words}" + (f"\n      try: {self.cure}" if self.cure else "")
+        return f"{self.level:<6}{self.name:<12}{self.words}" + (f"\n      try: {hints.complete(self.cure)}" if self.cure else "")
 
 
 def check_python() -> Check:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from slipway import folder, models, registry, report, validation
+from slipway import folder, hints, models, registry, report, validation
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import BUILD, ROOT
 
@@ -58,7 +58,7 @@ def compare(settings: Settings, uri: str = "", several: str = "") -> Path:
         console.print(table)
     else:
         print("nothing else differs: parameters, data, libraries and commit are the same")
-    _warn(settings, model, found, versions)
+    _warn(model, found, versions)
     path = BUILD / "compare" / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', '-'.join([model.name, *(label for label, _ in versions)]))}.png"
     validated = any(name.startswith("validation_") for name in metrics)
     drawn = [name for name in metrics if name == model.metric or name.startswith("validation_") or not validated]
@@ -177,14 +177,14 @@ def _tabulate_metrics(versions: list[tuple[str, Measured]], metrics: list[str], 
     return table
 
 
-def _warn(settings: Settings, model: folder.ModelFolder, found: list[models.Model], versions: list[tuple[str, Measured]]) -> None:
+def _warn(model: folder.ModelFolder, found: list[models.Model], versions: list[tuple[str, Measured]]) -> None:
     """Say what makes the scores of these versions hard to compare."""
     digests = set()
     for one, (label, measured) in zip(found, versions, strict=True):
         if any(name.startswith("validation_") for name in measured.metrics):
             digests.add(measured.data)
         else:
-            print(f"note: {label} has not been validated: {settings.make} validate_model MODEL={one.uri}", file=sys.stderr)
+            print(hints.complete(f"note: {label} has not been validated: make validate_model MODEL={one.uri}"), file=sys.stderr)
         if model.metric not in measured.metrics:
             print(f"note: {label} has no {model.metric}, which decides", file=sys.stderr)
     if len(digests) > 1:

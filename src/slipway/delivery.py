@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from slipway import folder, models, registry, serving, shell
+from slipway import folder, hints, models, registry, serving, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubectl import Cluster, check_runtime
 
@@ -22,9 +22,9 @@ def push(settings: Settings, uri: str = "") -> None:
     check_runtime(settings)
     prepared = serving.prepare(settings, uri or f"models:/{folder.load(settings.model_dir).name}/latest", fresh=True)
     if not prepared.model.version:
-        raise SlipwayError(f"{uri} is no registered version, whose image could be noted", f"{settings.make} list_models", USAGE)
+        raise SlipwayError(f"{uri} is no registered version, whose image could be noted", "make list_models", USAGE)
     print(f"{prepared.model.uri} is there as {deliver_version(settings, prepared)}")
-    print(f"next  RUNTIME=host make promote MODEL={prepared.model.uri}; make deploy_deployer CONTEXT=…, once, to have the cluster follow")
+    hints.say_next(f"RUNTIME=host make promote MODEL={prepared.model.uri}; make deploy_deployer, once, to have the cluster follow")
 
 
 def deliver_version(settings: Settings, prepared: Prepared) -> str:

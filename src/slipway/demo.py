@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from typing import TYPE_CHECKING
 
-from slipway import folder, ports, registry, release, serving, shell, smoke, training
+from slipway import folder, hints, ports, registry, release, serving, shell, smoke, training
 from slipway.errors import SlipwayError
 from slipway.settings import BUILD
 
@@ -23,7 +24,9 @@ def run(settings: Settings) -> None:
     """
     started = time.monotonic()
     embedded = settings.external_tracking_uri if settings.external_tracking_uri.startswith("sqlite:") else ""  # never another's server
+    to_here = "" if settings.external_tracking_uri == embedded else "MLFLOW_TRACKING_URI= "
     settings = dataclasses.replace(settings, runtime="host", url="", external_tracking_uri=embedded)
+    os.environ.update(RUNTIME="host", MLFLOW_TRACKING_URI=embedded)  # for what it starts, and what it tells people to type
     model = folder.load(settings.model_dir)
     client = registry.connect(settings)
     version = registry.find_by_tag(client, model.name, training.CODE_TAG, training.code_digest(settings, model))
@@ -36,6 +39,7 @@ def run(settings: Settings) -> None:
 
     if not ports.is_free(settings.port):
         settings = dataclasses.replace(settings, port=ports.find_free())
+        os.environ.update(PORT=str(settings.port))
     uri = f"models:/{model.name}@{registry.CHAMPION}"
     _say(f"serve {uri} at {settings.api_url}")
     prepared = serving.prepare(settings, uri)
@@ -45,8 +49,8 @@ def run(settings: Settings) -> None:
         _say("test it: rows of the data, its predictions, the true values")
         smoke.examine(settings, prepared, lambda: process.poll() is None)
     print(f"\ndone in {time.monotonic() - started:.1f} s; the server is stopped, the model stays in .slipway/")
-    print(f"next  {settings.make} serve_model MODEL={uri}")
-    print("      edit model/train.py, then make demo again; with Docker: make init_local")
+    hints.say_next(f"{to_here}make serve_model MODEL={uri}")
+    print(f"      edit {model.path.name}/train.py, then {hints.complete('make demo')} again; with Docker: make init_local")
 
 
 def _promote(settings: Settings, version: ModelVersion) -> None:

@@ -95,7 +95,7 @@ class Deployer:
         """Return which version a URI names; raise SlipwayError when it names none of the folder's model."""
         client = registry.connect(self.settings)
         with registry.translated_errors():
-            return release.find_version(self.settings, client, self.model, uri)
+            return release.find_version(client, self.model, uri)
 
     def find_deployed(self, version: int, target: str) -> Deployment | None:
         """Return the deployment by which a version answers and is @champion, or None when it does not."""
@@ -111,7 +111,7 @@ class Deployer:
         """Return the version that a rollback goes to; raise SlipwayError when there is none."""
         client = registry.connect(self.settings)
         with registry.translated_errors():
-            return release.choose_previous(self.settings, client, self.model, str(to or ""))
+            return release.choose_previous(client, self.model, str(to or ""))
 
     def follow(self, event: webhooks.AliasMoved) -> dict[str, Any]:
         """Deploy the version that @champion stands for now."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from slipway import delivery, folder, image, jobs, kubectl, readiness, registry, rendering, rollout, serving, tracking, webhooks
+from slipway import delivery, folder, hints, image, jobs, kubectl, readiness, registry, rendering, rollout, serving, tracking, webhooks
 from slipway.deployer import RECONCILE, name_hook
 from slipway.errors import SlipwayError
 from slipway.settings import BUILD, ROOT
@@ -50,7 +50,7 @@ def deploy(settings: Settings) -> None:
     print(f"see   {' '.join(cluster.command('port-forward', f'service/{NAME}', str(PORT)))}, then http://localhost:{PORT}")
     template = "'{{.data.token | base64decode}}'"
     print(f"token {' '.join(cluster.command('get', 'secret', NAME, '--output', f'go-template={template}'))}")
-    print("next  make push_model MODEL=…, then RUNTIME=host make promote MODEL=…")
+    hints.say_next("make push_model MODEL=…, then RUNTIME=host make promote MODEL=…")
 
 
 def undeploy(settings: Settings) -> None:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import checks, environment, machine
+from slipway import checks, environment, hints, machine
 from slipway.checks import FAIL, OK
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def report(variables: Mapping[str, str], *, say_next: bool = False) -> bool:
     if say_next:
         docker_works = {check.level for check in found if check.name in {"docker", "compose", "buildx"}} == {OK}
         in_docker = docker_works and variables.get("RUNTIME", "docker") == "docker"
-        print("next  make build_base_container" if in_docker else "next  make demo")
+        hints.say_next("make build_base_container" if in_docker else "next  make demo")
     return all(check.level != FAIL for check in found)
 
 

@@ -8,6 +8,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from slipway import hints
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
@@ -31,8 +33,8 @@ class SlipwayError(Exception):
         self.code = code
 
     def __str__(self) -> str:
-        """Return the lines to print: the message, then the cure."""
-        return f"error: {self.message}" + (f"\n  try: {self.cure}" if self.cure else "")
+        """Return the lines to print: the message, then the cure, which keeps the settings that the caller gave."""
+        return f"error: {self.message}" + (f"\n  try: {hints.complete(self.cure)}" if self.cure else "")
 
 
 def exit_cleanly(main: Callable[[], None]) -> None:

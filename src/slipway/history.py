@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from slipway import folder, listing, registry
+from slipway import folder, hints, listing, registry
 from slipway.errors import USAGE, SlipwayError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def show(settings: Settings, form: str = "") -> None:
         print(json.dumps([dataclasses.asdict(release) for release in reversed(releases)], indent=2))
         return
     if not releases:
-        raise SlipwayError(f"no version of {name} was released yet", f"{settings.make} promote")
+        raise SlipwayError(f"no version of {name} was released yet", "make promote")
     table = Table(box=None, header_style="bold")
     for heading in ("when", "ago", "what", "version", "before", "by", "verdict"):
         table.add_column(heading, no_wrap=heading != "verdict")
@@ -114,7 +114,7 @@ def show(settings: Settings, form: str = "") -> None:
     by_hand = "" if champion is None or champion in {release.version for release in releases} else ", moved by hand"
     print(f"\n@{registry.CHAMPION} is version {champion}{by_hand}" if champion else f"\nthere is no @{registry.CHAMPION} now")
     if len(way) > 1:
-        print(f"next  {settings.make} rollback    # to version {way[-2]}")
+        hints.say_next(f"make rollback    # to version {way[-2]}")
 
 
 def _settle(way: list[int], champion: int) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from slipway import deploying, folder, image, ports, registry, services, shell, tracking, trial
+from slipway import deploying, folder, hints, image, ports, registry, services, shell, tracking, trial
 from slipway.deployer import RECONCILE, find_home, find_token
 from slipway.errors import SlipwayError
 from slipway.pipeline import name_owner
@@ -56,7 +56,7 @@ def stop(settings: Settings) -> None:
         raise SlipwayError("the deployer runs in another terminal", "Ctrl-C there, then this")
     trial.clear(settings, folder.load(settings.model_dir).name, name_owner(settings))
     Slot(settings).stop()
-    print("stopped; make start_deployer brings it back, and the champion with it")
+    print(hints.complete("stopped; make start_deployer brings it back, and the champion with it"))
 
 
 def _start_container(settings: Settings) -> None:
@@ -98,7 +98,7 @@ def _start_container(settings: Settings) -> None:
         ).words
         raise SlipwayError("the deployer did not come up:\n    " + "\n    ".join(f"{answer.words}\n{log}".splitlines()[-15:]))
     print(f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; its token: {token.relative_to(ROOT)}")
-    print(f"next  {settings.make} promote")
+    hints.say_next("make promote")
 
 
 def _answers(settings: Settings) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from slipway import attempts, delivery, folder, image, kubectl, registry, rendering, tracking, training
+from slipway import attempts, delivery, folder, hints, image, kubectl, registry, rendering, tracking, training
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import BUILD, LOCAL
 
@@ -66,7 +66,7 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
     print(f"tracked by {inside}; the Job is {job}, and its log can be read for a while")
     reached = f"{tracking.HERE} " if inside == tracking.find_address(settings) else ""  # as deploy_tracking says
     there = f"CONTEXT={settings.context} NAMESPACE={settings.namespace}"
-    print(f"next  {reached}make deploy MODEL=models:/{version.name}/{version.version} {there}")
+    hints.say_next(f"{reached}make deploy MODEL=models:/{version.name}/{version.version} {there}")
     return version
 
 

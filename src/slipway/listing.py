@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from slipway import folder, registry
+from slipway import folder, hints, registry
 from slipway.errors import USAGE, SlipwayError
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def show(settings: Settings, form: str) -> None:
     if not console.is_terminal:
         console = Console(width=WIDTH_OFF_TERMINAL)
     console.print(table)
-    print(f"\nnext  {settings.make} serve_model MODEL={rows[0].model}")
+    print()
+    hints.say_next(f"make serve_model MODEL={rows[0].model}")
 
 
 def age(created: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slipway import image, ports, services, shell
+from slipway import hints, image, ports, services, shell
 from slipway.settings import STATE
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ def start(settings: Settings) -> None:
     variables = services.environment(settings) | {"REGISTRY_USER": image.writing_user(images), "REGISTRY_FOLDER": str(images)}
     shell.run(_compose(settings, "up", "--detach", "--no-deps", "--wait", "--wait-timeout", "60", "registry"), env=variables)
     print(f"the registry answers at http://127.0.0.1:{settings.registry_port}/v2/_catalog; its images: {images.relative_to(STATE.parent)}")
-    print(f"next  make deploy MODEL=… CONTEXT=… REGISTRY=127.0.0.1:{settings.registry_port}")
+    hints.say_next(f"make deploy MODEL=… CONTEXT=… REGISTRY=127.0.0.1:{settings.registry_port}")
 
 
 def stop(settings: Settings) -> None:
     """Stop it; its images stay."""
     image.check_engine()
     shell.run(_compose(settings, "rm", "--stop", "--force", "registry"), env=services.environment(settings))
-    print("stopped; the images stay, make start_registry brings them back")
+    print(hints.complete("stopped; the images stay, make start_registry brings them back"))
 
 
 def _compose(settings: Settings, *arguments: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from slipway import cluster, rendering, shell
+from slipway import cluster, hints, rendering, shell
 from slipway.errors import SlipwayError
 from slipway.rollout import NO_COMPONENT
 
@@ -33,7 +33,7 @@ def deploy(settings: Settings, uri: str = "") -> None:
     answer = _ask(settings, "service", f"{target.instance}-model", "--namespace", settings.namespace, "--url")
     by_hand = f"minikube service {target.instance}-model -n {settings.namespace}"
     print(f"see   {answer.out.splitlines()[0] if answer.code == 0 else by_hand}")
-    print(f"next  {settings.make} deploy_status CONTEXT={settings.context}")
+    hints.say_next(f"make deploy_status CONTEXT={settings.context}")
 
 
 def adapt(settings: Settings) -> Settings:

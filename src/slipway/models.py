@@ -59,7 +59,7 @@ def resolve(client: MlflowClient | None, uri: str) -> Model:
     if scheme in {"", "file"}:
         return _resolve_path(Path(unquote(urlsplit(uri).path) if scheme else uri).expanduser())
     if client is None:
-        raise SlipwayError(f"a tracking server is needed to find {uri}", "make start_mlflow_services")
+        raise SlipwayError(f"a tracking server is needed to find {uri}", "make list_models, for what it has")
     with registry.translated_errors():
         if match := re.fullmatch(r"models:/+(m-[0-9a-f]+)", uri):
             return _resolve_logged(client, match[1])

@@ -73,7 +73,8 @@ def check_reachable(settings: Settings) -> None:
     uri = settings.tracking_uri
     if not uri.startswith("http"):
         return
-    cure = "make start_mlflow_services" if settings.owns_tracking else "check MLFLOW_TRACKING_URI, or unset it"
+    ours = settings.in_docker and settings.owns_tracking
+    cure = "make start_mlflow_services" if ours else "check MLFLOW_TRACKING_URI, or unset it"
     try:
         answer = requests.get(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", timeout=10)
     except requests.RequestException:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slipway import comparison, folder, gate, history, models, mutex, registry, serving, smoke, trial, validation
+from slipway import comparison, folder, gate, hints, history, models, mutex, registry, serving, smoke, trial, validation
 from slipway.errors import USAGE, SlipwayError
 from slipway.history import Release
 
@@ -103,7 +103,7 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
     model = folder.load(settings.model_dir)
     registry.hurry()
     client = registry.connect(settings)
-    version = find_version(settings, client, model, uri or f"models:/{model.name}/latest")
+    version = find_version(client, model, uri or f"models:/{model.name}/latest")
     holder = mutex.identify_caller()
     with registry.translated_errors(), mutex.held(client, model.name, holder):
         champion = registry.find_champion(client, model.name)
@@ -120,7 +120,7 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
             raise SlipwayError(f"version {version} is not promoted: {error.message}", error.cure or models.OTHERS, error.code) from None
         move(client, model, Release(history.PROMOTED, version, champion, holder.by, outcome.verdict, outcome.forced, why))
     print(f"{model.name} version {version} is @{registry.CHAMPION}, after {time.monotonic() - started:.1f} s")
-    print(f"next  {settings.make} serve_model MODEL=models:/{model.name}@{registry.CHAMPION}")
+    hints.say_next(f"make serve_model MODEL=models:/{model.name}@{registry.CHAMPION}")
 
 
 def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], None] = lambda _: None) -> None:
@@ -134,7 +134,7 @@ def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], No
     holder = mutex.identify_caller()
     with registry.translated_errors(), mutex.held(client, model.name, holder):
         champion = registry.find_champion(client, model.name)
-        version = choose_previous(settings, client, model, to)
+        version = choose_previous(client, model, to)
         print(f"{model.name}, back from version {champion} to version {version}")
         outcome = Candidacy(settings, client, model, version, champion).examine(_print_step, judged=False)
         roll_out(outcome)
@@ -142,7 +142,7 @@ def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], No
     print(f"{model.name} version {version} is @{registry.CHAMPION} again")
 
 
-def find_version(settings: Settings, client: MlflowClient, model: ModelFolder, uri: str) -> int:
+def find_version(client: MlflowClient, model: ModelFolder, uri: str) -> int:
     """Return which version of the folder's model a URI names.
 
     Raises SlipwayError when it names none, or another model: its rules stand in another model.toml.
@@ -151,30 +151,30 @@ def find_version(settings: Settings, client: MlflowClient, model: ModelFolder, u
     if found.name != model.name or not found.version:
         what = f"a version of {found.name}" if found.name else "not registered"
         raise SlipwayError(
-            f"{uri} is {what}; {model.path.name}/model.toml has the rules of {model.name}", f"{settings.make} list_models", USAGE
+            f"{uri} is {what}; {model.path.name}/model.toml has the rules of {model.name}", "make list_models", USAGE
         )
     return int(found.version)
 
 
-def choose_previous(settings: Settings, client: MlflowClient, model: ModelFolder, to: str = "") -> int:
+def choose_previous(client: MlflowClient, model: ModelFolder, to: str = "") -> int:
     """Return the version that a rollback goes to.
 
     Raises SlipwayError when there is no champion before this one, or `to` was none.
     """
     if to and not to.isdigit():
-        raise SlipwayError(f"TO is {to!r}: it is the number of a version", f"{settings.make} releases", USAGE)
+        raise SlipwayError(f"TO is {to!r}: it is the number of a version", "make releases", USAGE)
     champion = registry.find_champion(client, model.name)
     way = history.walk(history.read(client, model.name), champion)[:-1]
     if champion is None:
-        raise SlipwayError(f"{model.name} has no @{registry.CHAMPION} to go back from", f"{settings.make} promote")
+        raise SlipwayError(f"{model.name} has no @{registry.CHAMPION} to go back from", "make promote")
     if not way:
         raise SlipwayError(
-            f"version {champion} is the first champion of {model.name}; there is none to go back to", f"{settings.make} releases"
+            f"version {champion} is the first champion of {model.name}; there is none to go back to", "make releases"
         )
     if to and int(to) not in way:
         raise SlipwayError(
             f"version {to} is no champion before version {champion}; those are: {', '.join(map(str, way))}",
-            f"{settings.make} promote MODEL=models:/{model.name}/{to}",
+            f"make promote MODEL=models:/{model.name}/{to}",
         )
     return int(to) if to else way[-1]
 

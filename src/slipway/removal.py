@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import environment, machine
+from slipway import environment, hints, machine
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def clean(place: Place) -> None:
     kept = _list(place, "images")
     print(f"removed {len(images) - len(kept)} images: {_words(before - _measure_images())}; docker builder prune frees the build cache")
     if kept:
-        print(f"kept, since containers use them: {', '.join(kept)}\n  try: make stop_mlflow_services clean")
+        print(f"kept, since containers use them: {', '.join(kept)}\n  try: {hints.complete('make stop_mlflow_services clean')}")
 
 
 def wipe(place: Place, agree: Callable[[], bool]) -> None:

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import archive, database, image, services, shell
+from slipway import archive, database, hints, image, services, shell
 from slipway.errors import USAGE, USER_CAN_FIX, SlipwayError
 from slipway.settings import ROOT
 
@@ -46,7 +46,8 @@ def restore(settings: Settings, name: str) -> None:
             raise SlipwayError(f"{error.message}\n  {words}", error.cure, error.code) from None
         print(f"\n{words}", file=sys.stderr)
         raise
-    print(f"restored {manifest}, as they were at {manifest.date}\nnext  make list_models")
+    print(f"restored {manifest}, as they were at {manifest.date}")
+    hints.say_next("make list_models")
 
 
 def find(settings: Settings, name: str) -> Path:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import requests
 
-from slipway import delivery, folder, rendering, serving, shares, smoke
+from slipway import delivery, folder, hints, rendering, serving, shares, smoke
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
 from slipway.kubectl import Cluster, check_runtime
 
@@ -76,7 +75,7 @@ class Kubernetes:
         if share and share.component == shares.BY_WEIGHT and "gateway" not in rendering.check_components(settings.components):
             share = None  # the route goes
         if share:
-            print("note: a challenger keeps its share of the requests; make canary WEIGHT=0 ends it", flush=True)
+            print(hints.complete("note: a challenger keeps its share of the requests; make canary WEIGHT=0 ends it"), flush=True)
         return rendering.render(settings, prepared, image, overlay, share)
 
     def find_choices(self) -> tuple[Settings, str]:
@@ -147,7 +146,7 @@ class Kubernetes:
             else:
                 self.clear()
         except SlipwayError as error:
-            print(f"warning: the way back failed: {error.message}\n  try: make deploy_status", file=sys.stderr, flush=True)
+            hints.say_cure(f"warning: the way back failed: {error.message}", "make deploy_status")
 
     def _return_to(self, revision: str) -> None:
         patience = self.settings.rollout_timeout

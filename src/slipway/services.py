@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from slipway import guard, image, ports, registry, shell
+from slipway import guard, hints, image, ports, registry, shell
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT, STATE
 
@@ -80,14 +80,14 @@ def start(settings: Settings) -> None:
     _up(settings, variables)
     _check_names(settings)
     print(f"MLflow answers at {settings.tracking_uri} after {time.monotonic() - started:.0f} s; artifacts: {settings.artifact_root}")
-    print("next  make train_model")
+    hints.say_next("make train_model")
 
 
 def stop(settings: Settings) -> None:
     """Stop the services; their data stays."""
     image.check_engine()
     shell.run(compose(settings, "down", "--remove-orphans"), env=environment(settings))
-    print("stopped; the data stays, make start_mlflow_services brings it back")
+    print(hints.complete("stopped; the data stays, make start_mlflow_services brings it back"))
 
 
 def follow_logs(settings: Settings) -> None:
@@ -128,7 +128,8 @@ def reset_password(settings: Settings) -> None:
     )
     if answer.code != 0:
         raise SlipwayError(f"Postgres did not take the password: {answer.words}")
-    print("done\nnext  make start_mlflow_services")
+    print("done")
+    hints.say_next("make start_mlflow_services")
 
 
 def check_running(settings: Settings) -> None:

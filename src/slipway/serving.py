@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway import folder, image, models, ports, registry, shell
+from slipway import folder, hints, image, models, ports, registry, shell
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
 from slipway.settings import STATE
 
@@ -53,7 +53,7 @@ def serve(settings: Settings, uri: str) -> None:
     command, environment = command_for(settings, prepared)
     with recorded(settings, prepared):
         print(f"loading {prepared.model.uri}, to serve it at {settings.api_url}; Ctrl-C stops it")
-        print(f"next  {settings.make} test_api, in another terminal", flush=True)
+        hints.say_next("make test_api, in another terminal")
         try:
             code = shell.wait(shell.start(command, env=environment))
         except KeyboardInterrupt:

@@ -79,11 +79,6 @@ class Settings:
         return self.external_tracking_uri in {"", MLFLOW_INSIDE, *(f"http://{host}:{self.mlflow_port}" for host in LOCAL)}
 
     @property
-    def make(self) -> str:
-        """How to type a make command that works on the same runtime."""
-        return "make" if self.in_docker else "RUNTIME=host make"
-
-    @property
     def api_url(self) -> str:
         """The served model's API: `URL`, or what `serve_model` starts on `PORT`."""
         return (self.url or f"http://127.0.0.1:{self.port}").rstrip("/")

@@ -72,7 +72,7 @@ def check(settings: Settings, uri: str = "") -> Case:
         wait_until_ready(settings.api_url)
         recorded = serving.find_recorded(settings)
     if uri and recorded and serving.prepare(settings, recorded).files != serving.prepare(settings, uri).files:
-        raise SlipwayError(f"{settings.api_url} serves {recorded}, not {uri}", f"{settings.make} test_api")
+        raise SlipwayError(f"{settings.api_url} serves {recorded}, not {uri}", "make test_api")
     if not (uri or recorded):
         raise SlipwayError(
             f"which model should {settings.api_url} serve? It was not started by make serve_model here", "make test_api MODEL=…", USAGE

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from slipway import delivery, image, kubectl, readiness, registry, rendering, shell
+from slipway import delivery, hints, image, kubectl, readiness, registry, rendering, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import BUILD, LOCAL
 
@@ -70,7 +70,7 @@ def deploy(settings: Settings) -> None:
     print(f"there {find_address(settings)}{f', and http://{settings.tracking_host}' if settings.tracking_host else ''}")
     print(f"here  {' '.join(cluster.command('port-forward', f'service/{MLFLOW}', f'{PORT_HERE}:{PORT}'))}")
     print(f"      export {HERE}")
-    print(f"next  make train_on_kubernetes CONTEXT={settings.context} NAMESPACE={settings.namespace}")
+    hints.say_next(f"make train_on_kubernetes CONTEXT={settings.context} NAMESPACE={settings.namespace}")
 
 
 def undeploy(settings: Settings, data: str = "") -> None:
@@ -83,7 +83,8 @@ def undeploy(settings: Settings, data: str = "") -> None:
     if data:
         print(f"nothing of it is left in {settings.context}, namespace {settings.namespace}")
         return
-    print("the data stays, with the Secret that opens it; make deploy_tracking brings MLflow back, DATA=delete deletes them, too")
+    print("the data stays, with the Secret that opens it; DATA=delete deletes both, too")
+    hints.say_next("make deploy_tracking, which brings MLflow back")
 
 
 def is_deployed(cluster: Cluster) -> bool:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from slipway import archive, database, restoration, shell, tracking
+from slipway import archive, database, hints, restoration, shell, tracking
 from slipway.errors import SlipwayError
 from slipway.kubectl import Cluster
 from slipway.settings import VERSION
@@ -49,7 +49,7 @@ def backup(settings: Settings) -> None:
             manifest = archive.pack(unfinished, dump, artifacts, manifest)
             path = unfinished.rename(settings.backup_dir / f"slipway-{now:%Y%m%d-%H%M%S}.tar.gz")
     print(f"{archive.show(path)}: {path.stat().st_size / 1e6:.2f} MB, {manifest}")
-    print(f"next  make restore_tracking BACKUP={shlex.quote(archive.show(path))} (into an empty one), or make restore, on this machine")
+    hints.say_next(f"make restore_tracking BACKUP={shlex.quote(archive.show(path))} (into an empty one), or make restore, on this machine")
 
 
 def restore(settings: Settings, name: str) -> None:
@@ -78,7 +78,7 @@ def restore(settings: Settings, name: str) -> None:
     except SlipwayError as error:
         raise SlipwayError(f"{error.message}\n  the tracking server is not whole now", EMPTY_AGAIN, error.code) from None
     print(f"restored {manifest}, as they were at {manifest.date}")
-    print(f"next  {tracking.HERE} make deploy MODEL=… CONTEXT={settings.context} NAMESPACE={settings.namespace}")
+    hints.say_next(f"{tracking.HERE} make deploy MODEL=… CONTEXT={settings.context} NAMESPACE={settings.namespace}")
 
 
 def _connect(settings: Settings) -> Cluster:

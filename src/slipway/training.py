@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from slipway import folder, image, models, registry, report, shell
+from slipway import folder, hints, image, models, registry, report, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import ROOT, STATE
 
@@ -58,7 +58,7 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     run, version = conclude(settings, model, session, seconds, kept)
     if settings.tracking_uri.startswith("http"):
         print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
-    print(f"next  {settings.make} serve_model MODEL=models:/{version.name}/{version.version}")
+    hints.say_next(f"make serve_model MODEL=models:/{version.name}/{version.version}")
     if kept:
         _kept_file(kept).unlink()
     return version

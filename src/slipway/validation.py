@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import folder, models, registry, training
+from slipway import folder, hints, models, registry, training
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def validate(settings: Settings, uri: str = "") -> models.Model:
     """
     validated = _score(settings, uri)
     if validated.name and validated.version:
-        print(f"next  {settings.make} compare MODEL=models:/{validated.name}/{validated.version}")
+        hints.say_next(f"make compare MODEL=models:/{validated.name}/{validated.version}")
     return validated
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import folder, image, models, registry, training
+from slipway import folder, hints, image, models, registry, training
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import BUILD, ROOT
 
@@ -57,7 +57,7 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
     except SlipwayError as error:
         cure = "add them to pyproject.toml's group model, then make lock; and wrap the file again"
         raise SlipwayError(f"it is registered, and cannot be served: {error.message}", cure) from None
-    print(f"next  {settings.make} serve_model MODEL={uri}")
+    hints.say_next(f"make serve_model MODEL={uri}")
     return version
 
 

@@ -1,6 +1,7 @@
 """What goes wrong with services, made to go wrong for real: each has an error of one line, with its cure."""
 
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_an_old_majors_volume_is_not_passed_over(stack: Stack) -> None:
 
     assert code != 0
     assert "error: your data is that of PostgreSQL 16" in words
-    assert "try: POSTGRES_IMAGE=postgres:16 make start_mlflow_services backup wipe" in words
+    assert re.search("try: .*POSTGRES_IMAGE=postgres:16 make start_mlflow_services backup wipe", words)
 
 
 def test_files_of_another_major_are_recognised(stack: Stack) -> None:
@@ -63,7 +64,7 @@ def test_a_lost_password_has_its_cure(stack: Stack) -> None:
         code, words = stack.try_make("start_mlflow_services")
         assert code != 0
         assert "error: Postgres refuses the password" in words
-        assert "try: make reset_database_password" in words
+        assert re.search("try: .*make reset_database_password", words)
 
         stack.make("reset_database_password")
         stack.make("start_mlflow_services")
@@ -96,7 +97,7 @@ def test_a_step_taken_too_early_names_the_one_before(stack: Stack, target: str, 
 
     assert code != 0
     assert words in printed
-    assert "try: make start_mlflow_services" in printed
+    assert re.search("try: .*make start_mlflow_services", printed)
 
 
 def test_a_missing_base_image_is_named(stack: Stack, tmp_path: Path) -> None:
@@ -111,4 +112,4 @@ def test_a_missing_base_image_is_named(stack: Stack, tmp_path: Path) -> None:
         stack.docker("rmi", "--no-prune", "slipway/kept-for-the-test:0")
 
     assert code != 0
-    assert f"error: there is no image {BASE}\n  try: make build_base_container" in printed
+    assert re.search(rf"error: there is no image {BASE}\n  try: .*make build_base_container", printed)

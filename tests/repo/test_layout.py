@@ -63,13 +63,14 @@ def test_slipway_has_no_circles() -> None:
 @pytest.mark.parametrize(
     ("module", "below"),
     [
-        ("errors", set()),
+        ("hints", set()),
+        ("errors", {"hints"}),
         ("settings", {"errors", "environment"}),
         ("shell", {"errors", "settings"}),
         ("environment", {"errors"}),
         ("folder", {"errors"}),
     ],
-    ids=["errors", "settings", "shell", "environment", "folder"],
+    ids=["hints", "errors", "settings", "shell", "environment", "folder"],
 )
 def test_the_lowest_modules_need_little(module: str, below: set[str]) -> None:
     """What everything stands on imports only what stands below it."""

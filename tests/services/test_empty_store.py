@@ -30,7 +30,9 @@ def test_an_empty_registry_says_what_to_do(tmp_path: Path) -> None:
     """Listing an empty registry is an error with its cure; as JSON it is an empty list."""
     store = f"sqlite:///{tmp_path}/mlflow.db"
 
-    assert run("list_models", RUNTIME="host", MLFLOW_TRACKING_URI=store) == (1, "error: the registry is empty\n  try: make train_model\n")
+    words = f"error: the registry is empty\n  try: RUNTIME=host MLFLOW_TRACKING_URI={store} make train_model\n"
+
+    assert run("list_models", RUNTIME="host", MLFLOW_TRACKING_URI=store) == (1, words)
     assert run("list_models", "--format", "json", RUNTIME="host", MLFLOW_TRACKING_URI=store) == (0, "[]\n")
 
 
@@ -41,9 +43,10 @@ def test_an_empty_registry_says_what_to_do(tmp_path: Path) -> None:
 )
 def test_without_a_server_the_error_names_the_cure(name: str, arguments: list[str]) -> None:
     """A command that needs the tracking server says so at once, and how to start it."""
-    code, words = run(name, *arguments, RUNTIME="docker", MLFLOW_TRACKING_URI="", MLFLOW_PORT=NO_SERVER.rsplit(":", 1)[1])
+    port = NO_SERVER.rsplit(":", 1)[1]
+    code, words = run(name, *arguments, RUNTIME="docker", MLFLOW_TRACKING_URI="", MLFLOW_PORT=port)
 
-    assert (code, words) == (1, f"error: no tracking server answers at {NO_SERVER}\n  try: make start_mlflow_services\n")
+    assert (code, words) == (1, f"error: no tracking server answers at {NO_SERVER}\n  try: MLFLOW_PORT={port} make start_mlflow_services\n")
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_scores_data_and_pictures_reach_the_models_own_run(client: MlflowClient,
     names = {file.path for file in client.list_artifacts(version.run_id, "validation")}
     assert names == {"validation/predicted_against_true.png", "validation/residuals.png"}
     assert f"validation_rmse        {run.data.metrics['validation_rmse']:.5g} ± " in printed
-    assert "next  RUNTIME=host make compare MODEL=models:/scored/1" in printed
+    assert re.search(r"next  RUNTIME=host .*make compare MODEL=models:/scored/1", printed)
 
     measured = validation.measure(client, version)
     assert {**measured.metrics} == {name: value for name, value in run.data.metrics.items() if not name.startswith("fold_")}

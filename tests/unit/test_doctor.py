@@ -1,6 +1,7 @@
 """The doctor: its judgements on real facts, and its script."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,7 +43,7 @@ def test_the_host_runtime_needs_no_docker(tmp_path: Path) -> None:
     done = _run("--next", RUNTIME="host", PATH=_path_of(tmp_path, "make", "git"))
 
     assert "ok    docker      is not installed; RUNTIME=host needs none" in done.stdout
-    assert done.stdout.endswith("next  make demo\n")
+    assert re.search(r"next  .*make demo\n$", done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -51,8 +52,8 @@ def test_the_docker_runtime_needs_docker(tmp_path: Path) -> None:
     done = _run("--next", PATH=_path_of(tmp_path, "make", "git"))
 
     assert "FAIL  docker" in done.stdout
-    assert "start Docker; RUNTIME=host needs none (make demo)" in done.stdout
-    assert done.stdout.endswith("next  make demo\n")
+    assert re.search(r"start Docker; RUNTIME=host needs none \(.*make demo\)", done.stdout)
+    assert re.search(r"next  .*make demo\n$", done.stdout)
     assert done.returncode == 1
 
 
@@ -61,7 +62,7 @@ def test_with_docker_the_base_image_comes_next() -> None:
     """Where the engine answers, make build_base_container comes next."""
     done = _run("--next", MLFLOW_PORT=str(ports.find_free()), PATH=os.environ["PATH"])
 
-    assert done.stdout.endswith("next  make build_base_container\n"), done.stdout + done.stderr
+    assert re.search(r"next  .*make build_base_container\n$", done.stdout), done.stdout + done.stderr
 
 
 def test_an_engine_that_hangs_holds_nothing_up(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""What to type next, with the settings that the caller gave: so that it does what the command before it did, in any shell.
+
+Standard library only, and Python 3.8 will do: set-up prints cures, too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SETTING = re.compile(r'^export ([A-Z][A-Z0-9_]*)="\$\{\1:-(.*)\}"', re.MULTILINE)  # a line of mlflow_env.sh
+TARGET = re.compile(r"^([a-z][a-z0-9_]*):", re.MULTILINE)  # a line of the Makefile
+GIVEN = r"""(?:[A-Z][A-Z0-9_]*=(?:'[^']*'|"[^"]*"|[^\s'"])* )*"""
+COMMAND = re.compile(  # the settings before it, and all that stands after it
+    rf"(?<![\w=/-]){GIVEN}make (?:[A-Z][A-Z0-9_]*=\S* )*(?P<target>[a-z][a-z0-9_]*)(?![\w=])(?:(?! make )[^;,()])*"
+)
+LEFT_OUT = {  # what is of one command alone, or does not change what a command does
+    "TRAIN_ARGS", "URL", "CONTAINER_NETWORK",
+    "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR",
+}  # fmt: skip
+SERVER = "SCORING_"  # begins the names of the model server's own settings
+
+
+def say_next(words: str) -> None:
+    """Print what is to be typed next."""
+    print(f"next  {complete(words)}", flush=True)
+
+
+def say_cure(words: str, cure: str) -> None:
+    """Say on stderr what is wrong and what to do about it, where the command goes on."""
+    print(f"{words}\n  try: {complete(cure)}", file=sys.stderr, flush=True)
+
+
+def complete(words: str) -> str:
+    """Return a text with each `make <target>` in it preceded by the settings that the caller gave, and that stand not there already."""
+    if "make " not in words:
+        return words
+    targets, given = set(TARGET.findall(_read("Makefile"))), find_given(os.environ)
+
+    def put_before(found: re.Match[str]) -> str:
+        if found["target"] not in targets:
+            return found[0]
+        text = re.sub(r"\b([A-Z][A-Z0-9_]*)=…", lambda gap: f"{gap[1]}={given.get(gap[1], '…')}", found[0])
+        missing = [f"{name}={value} " for name, value in given.items() if not re.search(rf"(?<![A-Z0-9_]){name}=", text)]
+        return "".join(missing) + text
+
+    return COMMAND.sub(put_before, words)
+
+
+def find_given(variables: os._Environ[str] | dict[str, str]) -> dict[str, str]:
+    """Return the settings that differ from their defaults, each value quoted for a shell; one with a password by its name alone."""
+    defaults = read_defaults()
+    given = {}
+    for name in (*defaults, *sorted(name for name in variables if name.startswith(SERVER))):
+        value = variables.get(name, "").strip()
+        if value and name not in LEFT_OUT and value != defaults.get(name):
+            given[name] = f'"${name}"' if re.search(r"//[^/]*@", value) else shlex.quote(value)
+    return given
+
+
+def read_defaults() -> dict[str, str]:
+    """Return the default of every setting, as mlflow_env.sh has it; nothing where that is not, as in an image."""
+    home = os.path.expanduser("~")  # noqa: PTH111 -- as a shell does
+    return {found[1]: found[2].replace("${HOME}", home) for found in SETTING.finditer(_read("mlflow_env.sh"))}
+
+
+def _read(name: str) -> str:
+    try:
+        return (ROOT / name).read_text(encoding="utf-8")
+    except OSError:
+        return ""
