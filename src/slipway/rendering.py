@@ -30,6 +30,8 @@ STANDARD = {
 }  # fmt: skip -- what Slipway brings; any other folder is the user's
 EXCLUDED = {"canary": {"shadow"}, "kserve": set[str]()}  # empty: all but network
 DRAIN, SPARE = 30, 10  # s: the server's default of SCORING_DRAIN, and what a pod has besides to end
+OWN, OWN_FILES = "kubernetes", ("kustomization.yaml", "kustomization.yml", "Kustomization")  # in a model's folder: its own component
+COMPONENT = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
 LONGEST = 46  # of a name that gets more appended: 63 is Kubernetes' limit
 
 
@@ -64,6 +66,19 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
             *patch_parent(settings.gateway),
         ],
     }
+
+
+def find_own(model_dir: Path) -> Path | None:
+    """Return the folder with a model's own settings of a deployment, a kustomize component; None where there is none.
+
+    Raises SlipwayError (exit code 2) for a folder without a kustomization.
+    """
+    own = model_dir / OWN
+    if not own.is_dir():
+        return None
+    if not any((own / name).is_file() for name in OWN_FILES):
+        raise SlipwayError(f"{own} has no kustomization.yaml", "one of kind: Component, as docs/kubernetes.md shows", USAGE)
+    return own
 
 
 def check_components(chosen: list[str]) -> list[str]:
@@ -163,14 +178,15 @@ def render(settings: Settings, prepared: Prepared, image: str, overlay: str, sha
         component = os.path.relpath(MANIFESTS / "components" / share.component, place)
         kustomization["components"] += [] if component in kustomization["components"] else [component]
         kustomization["patches"] += shares.patch_weights(share)
-    return write(place, kustomization)
+    return write(place, kustomization, find_own(settings.model_dir))
 
 
 def render_challenger(settings: Settings, prepared: Prepared, image: str, overlay: str, pods: int) -> Path:
     """Write the manifests of a version that is deployed beside the champion, with so many pods, and return the file."""
     name = make_name(prepared.model.name or "model")
     place = BUILD / "k8s" / make_name(settings.context or overlay) / f"{name}-{shares.CHALLENGER}"
-    return write(place, shares.challenge(describe(settings, prepared, image, overlay, place), name, pods))
+    kustomization = shares.challenge(describe(settings, prepared, image, overlay, place), name, pods)
+    return write(place, kustomization, find_own(settings.model_dir))
 
 
 def replace_image(name: str, image: str) -> dict[str, str]:
@@ -182,16 +198,25 @@ def replace_image(name: str, image: str) -> dict[str, str]:
     return {"name": name, "newName": repository, "newTag": tag}
 
 
-def write(place: Path, kustomization: dict[str, Any]) -> Path:
+def write(place: Path, kustomization: dict[str, Any], own: Path | None = None) -> Path:
     """Write a kustomization into a folder, and what it renders to beside it; return that file.
 
+    `own` is a component that comes last: after the other components, and after the patches of the kustomization, which become one.
     Raises SlipwayError for manifests that kustomize refuses.
     """
     place.mkdir(parents=True, exist_ok=True)
+    if own:
+        (place / "settings").mkdir(exist_ok=True)
+        patches = COMPONENT | {"patches": kustomization["patches"]}
+        (place / "settings" / "kustomization.yaml").write_text(json.dumps(patches, indent=2), encoding="utf-8")
+        components = [*kustomization["components"], "settings", os.path.relpath(own, place)]
+        kustomization = {key: value for key, value in kustomization.items() if key != "patches"} | {"components": components}
     (place / "kustomization.yaml").write_text(json.dumps(kustomization, indent=2), encoding="utf-8")  # JSON is YAML
     answer = shell.ask(["kubectl", "kustomize", str(place)])
     if answer.code != 0:
-        raise SlipwayError(f"the manifests cannot be rendered: {answer.last}")
+        said = re.search(r'err="(.*)"$', answer.last)  # as kubectl logs it
+        words = said[1].replace("\\", "") if said else answer.last
+        raise SlipwayError(f"the manifests cannot be rendered: {words}", f"kubectl kustomize {place}")
     manifest = place / "manifest.yaml"
     manifest.write_text(answer.out + "\n", encoding="utf-8")
     return manifest
