@@ -97,7 +97,7 @@ def show(settings: Settings, form: str = "") -> None:
         releases = read(client, name)
         champion = registry.find_champion(client, name)
     if form == "json":
-        print(json.dumps([dataclasses.asdict(release) for release in reversed(releases)], indent=2))
+        listing.print_json([dataclasses.asdict(release) for release in reversed(releases)])
         return
     if not releases:
         raise SlipwayError(f"no version of {name} was released yet", "make promote")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import shlex
 import time
 from typing import TYPE_CHECKING
 
@@ -32,7 +34,7 @@ def show(settings: Settings, form: str) -> None:
     with registry.translated_errors():
         rows = registry.list_versions(client, metric)
     if form == "json":
-        print(json.dumps([dataclasses.asdict(row) | {"metric": {metric: row.metric}} for row in rows], indent=2))
+        print_json([dataclasses.asdict(row) | {"metric": {metric: row.metric}} for row in rows])
         return
     if not rows:
         raise SlipwayError("the registry is empty", "make train_model")
@@ -43,13 +45,26 @@ def show(settings: Settings, form: str) -> None:
     for row in rows:
         value = "-" if row.metric is None else f"{row.metric:.5g}"
         aliases = " ".join(f"@{alias}" for alias in row.aliases)
-        table.add_row(row.name, str(row.version), aliases, value, age(row.created), row.run_id[:8], f"MODEL={row.model}")
+        table.add_row(row.name, str(row.version), aliases, value, age(row.created), row.run_id[:8], f"MODEL={shlex.quote(row.model)}")
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH_OFF_TERMINAL)
     console.print(table)
     print()
-    hints.say_next(f"make serve_model MODEL={rows[0].model}")
+    hints.say_next(f"make serve_model MODEL={shlex.quote(rows[0].model)}")
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON that every program can read: null stands for a number that is not finite, which JSON does not know."""
+    print(json.dumps(_replace_infinite(value), indent=2, allow_nan=False))
+
+
+def _replace_infinite(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _replace_infinite(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_replace_infinite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def age(created: int) -> str:

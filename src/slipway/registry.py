@@ -9,6 +9,7 @@ import sqlite3
 import tempfile
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -213,9 +214,9 @@ def _make_embedded_store(settings: Settings) -> None:
 
 
 def find_runs(client: MlflowClient, condition: str) -> list[Run]:
-    """Return at most PAGE runs, of any experiment, that meet a condition."""
+    """Return the runs, of any experiment, that meet a condition; newest first."""
     experiments = [experiment.experiment_id for experiment in _pages(client.search_experiments)]
-    return list(client.search_runs(experiments, condition, max_results=PAGE))
+    return list(_pages(partial(client.search_runs, experiments), condition))
 
 
 def _metric_of_runs(client: MlflowClient, run_ids: list[str], metric: str) -> dict[str, float]:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 SESSION_TAG = "slipway.training"  # finds the run of one training, whatever experiment its script chose
 CODE_TAG = "slipway.code"  # what the version was trained from
 COMMIT_TAG = "mlflow.source.git.commit"
+PARENT_TAG = "mlflow.parentRunId"  # of a nested run
+SHOWN = 5  # runs that an error names
 SOURCE_TAGS = ("mlflow.source.name", COMMIT_TAG, "mlflow.source.git.dirty", CODE_TAG, "slipway.image")
 TRAIN = "train.py"
 UNKNOWN = "unknown"  # the digest of data that the run does not name
@@ -168,7 +170,11 @@ def end_runs(settings: Settings, session: str) -> None:
 def forget_lost(settings: Settings, session: str) -> None:
     """Keep one version of a training that was begun again: what attempts before the newest registered goes, unless an alias names it."""
     client = registry.connect(settings)
-    for run in registry.find_runs(client, f"tags.`{SESSION_TAG}` = '{session}'")[1:]:  # newest first
+    runs = registry.find_runs(client, f"tags.`{SESSION_TAG}` = '{session}'")
+    newest = next((run.info.run_id for run in runs if not _is_child(run, runs)), "")
+    for run in runs:
+        if _find_root(run, runs) == newest:
+            continue
         if run.info.status == "RUNNING":
             client.set_terminated(run.info.run_id, "KILLED")
         for version in registry.find_versions_of_run(client, run.info.run_id):
@@ -222,7 +228,35 @@ def _find_run(client: MlflowClient, script: str, session: str, kept: str) -> Run
         return client.get_run(Path(kept).stem.rsplit("-", 1)[-1])
     if not runs:
         raise SlipwayError(f"{script} ended well but logged no run", "call mlflow.start_run() in it; see model/README.md")
-    return runs[0]
+    tops = [run for run in runs if not _is_child(run, runs)]
+    if finished := [run for run in tops if _has_model(client, run)]:
+        if len(finished) > 1:
+            words = f"{script} logged models in {len(finished)} runs; the newest counts: {finished[0].info.run_name}"
+            print(f"note: {words}", file=sys.stderr, flush=True)
+        return finished[0]
+    if nested := [run for run in runs if _has_model(client, run)]:
+        there = ", ".join(f"{run.info.run_name} ({run.info.run_id[:8]})" for run in nested[:SHOWN]) + (", …" if len(nested) > SHOWN else "")
+        raise SlipwayError(
+            f"{script} logged no model in its run {tops[0].info.run_name}, but in {len(nested)} nested in it: {there}",
+            "log the model that counts in the outer run, when the search is done; see model/README.md",
+        )
+    return tops[0]
+
+
+def _is_child(run: Run, runs: list[Run]) -> bool:
+    return run.data.tags.get(PARENT_TAG) in {each.info.run_id for each in runs}
+
+
+def _find_root(run: Run, runs: list[Run]) -> str:
+    """Return the id of the outermost run that a run is nested in, among those of one training."""
+    known = {each.info.run_id: each for each in runs}
+    while (parent := run.data.tags.get(PARENT_TAG, "")) in known:
+        run = known[parent]
+    return str(run.info.run_id)
+
+
+def _has_model(client: MlflowClient, run: Run) -> bool:
+    return bool(run.outputs and run.outputs.model_outputs) or bool(registry.find_versions_of_run(client, run.info.run_id))
 
 
 def _register(client: MlflowClient, run: Run, name: str, script: str) -> ModelVersion:

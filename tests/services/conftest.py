@@ -49,7 +49,7 @@ class Tracking:
             try:
                 if requests.get(f"{self.url}/api/2.0/mlflow/experiments/search?max_results=1", timeout=5).ok:
                     return
-            except requests.ConnectionError:
+            except requests.RequestException:
                 time.sleep(0.2)
         pytest.fail(f"the tracking server is not ready after {DEADLINE} s:\n{self.log.read_text()[-3000:]}")
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -146,6 +147,48 @@ def test_a_script_that_breaks_the_contract_is_told_so(script: Script, tmp_path: 
     assert process.returncode == 1
     assert words in printed
     assert "Traceback" not in printed
+
+
+SEARCH = """\
+import mlflow, numpy
+from sklearn.linear_model import LinearRegression
+
+def log(score):
+    mlflow.log_metric("rmse", score)
+    model = LinearRegression().fit(numpy.eye(2), [score, 2.0])
+    mlflow.sklearn.log_model(model, name="model", pip_requirements=["mlflow==3.17.2"])
+
+with mlflow.start_run(run_name="search"):
+    for score in (3.0, 4.0):
+        with mlflow.start_run(nested=True, run_name=f"try {score}"):
+            INNER
+    OUTER
+"""
+
+
+@pytest.mark.parametrize("inner", ["mlflow.log_metric('rmse', score)", "log(score)"], ids=["metrics in the children", "models, too"])
+def test_a_search_registers_the_model_of_its_outer_run(served_settings: Settings, script: Script, tmp_path: Path, inner: str) -> None:
+    """Of nested runs, the outer one's model and metrics count, however many the inner ones logged."""
+    name = f"nested-{uuid.uuid4().hex[:8]}"
+    (tmp_path / "train.py").write_text(SEARCH.replace("INNER", inner).replace("OUTER", "log(2.5)"))
+    (tmp_path / "model.toml").write_text(f'name = "{name}"\nmetric = "rmse"\ndirection = "minimize"\n')
+    printed, _ = (process := script("train_model", MODEL_DIR=str(tmp_path))).communicate()
+    client = registry.connect(served_settings)
+    versions = client.search_model_versions(f"name = '{name}'")
+
+    assert process.returncode == 0, printed
+    assert [client.get_run(version.run_id).info.run_name for version in versions] == ["search"]
+    assert client.get_run(versions[0].run_id).data.metrics["rmse"] == 2.5
+
+
+def test_a_search_with_models_in_its_inner_runs_alone_is_told_which(script: Script, tmp_path: Path) -> None:
+    """A child's model never becomes a version silently: the error names the runs that have one."""
+    (tmp_path / "train.py").write_text(SEARCH.replace("INNER", "log(score)").replace("OUTER", "pass"))
+    (tmp_path / "model.toml").write_text('name = "inner"\nmetric = "rmse"\ndirection = "minimize"\n')
+    printed, _ = (process := script("train_model", MODEL_DIR=str(tmp_path))).communicate()
+
+    assert process.returncode == 1
+    assert re.search(r"logged no model in its run search, but in 2 nested in it: try 4\.0 \(\w{8}\), try 3\.0 \(\w{8}\)", printed), printed
 
 
 def test_a_script_need_not_register(served_settings: Settings, script: Script, tmp_path: Path) -> None:

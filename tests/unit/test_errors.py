@@ -31,9 +31,18 @@ def _start(body: str) -> subprocess.Popen[str]:
         ("raise errors.SlipwayError('which?', code=errors.USAGE)", 2, "error: which?\n"),
         ("raise errors.SlipwayError('no model', 'another', errors.MODEL_DID_NOT_LOAD)", 3, "error: no model\n  try: another\n"),
         ("raise KeyboardInterrupt", 130, "\nstopped\n"),
+        (f"import atexit; atexit.register(print, 'cleaned', file=sys.stderr); {THREAD}", 0, "cleaned\n"),
         (f"{THREAD}; raise KeyboardInterrupt", 130, "\nstopped\n"),
     ],
-    ids=["done", "the user can fix it", "usage", "the model did not load", "Ctrl-C", "Ctrl-C, and a thread that nobody ends"],
+    ids=[
+        "done",
+        "the user can fix it",
+        "usage",
+        "the model did not load",
+        "Ctrl-C",
+        "done, with a thread that goes on",
+        "Ctrl-C, and a thread that nobody ends",
+    ],
 )
 def test_an_end_has_its_code_and_words(body: str, code: int, words: str) -> None:
     """What went wrong and what to do stand on stderr, without a traceback; the exit code says which kind it is."""
