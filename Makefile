@@ -140,8 +140,8 @@ diff: .venv/host ## Show what a deployment would change: MODEL=… CONTEXT=…
 	@$(ENV) $(PYTHON) scripts/diff.py "$$MODEL"
 
 .PHONY: deploy_status
-deploy_status: .venv/host ## Show what runs in the cluster: version, image, replicas, last rollout: CONTEXT=…
-	@$(ENV) $(PYTHON) scripts/deploy_status.py
+deploy_status: .venv/host ## Show what runs in the cluster: version, image, replicas: CONTEXT=… FORMAT=json
+	@$(ENV) $(PYTHON) scripts/deploy_status.py --format "$$FORMAT"
 
 .PHONY: start_registry
 start_registry: .venv/host ## Start a registry of images on :5001, for clusters that pull: REGISTRY=127.0.0.1:5001

@@ -2,13 +2,14 @@
 
 import argparse
 
-from slipway import cluster, errors, settings
+from slipway import errors, settings, status
 
 
 def main() -> None:
-    """Print the table."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    cluster.show_status(settings.load())
+    """Parse the arguments and print what runs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--format", default="", help="table (default) or json")
+    status.show(settings.load(), parser.parse_args().format or "table")
 
 
 if __name__ == "__main__":

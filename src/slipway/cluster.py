@@ -1,4 +1,4 @@
-"""What people do with a cluster: deploy a version and test it there, see what runs, what would change, go back, take it away."""
+"""What people do with a cluster: deploy a version and test it there, see what would change, go back, take it away."""
 
 from __future__ import annotations
 
@@ -6,20 +6,14 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
-from slipway import delivery, folder, listing, registry, release, serving, shell, smoke
+from slipway import delivery, folder, registry, release, serving, shell, smoke
 from slipway.errors import SlipwayError
-from slipway.kubectl import Cluster
-from slipway.rollout import Kubernetes, read_annotations
+from slipway.rollout import Kubernetes
 from slipway.settings import ROOT
 
 if TYPE_CHECKING:
     from slipway.release import Outcome
     from slipway.settings import Settings
-
-OURS = "app.kubernetes.io/part-of=slipway"
 
 
 def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
@@ -85,28 +79,3 @@ def undeploy(settings: Settings) -> None:
     target.cluster.check()
     target.clear()
     print(f"nothing of {target.instance} is left in {settings.context}, namespace {settings.namespace}")
-
-
-def show_status(settings: Settings) -> None:
-    """Print what runs where: model version, image, replicas that are ready, the last rollout.
-
-    Raises SlipwayError when nothing of ours runs in the namespace.
-    """
-    cluster = Cluster(settings)
-    cluster.check()
-    found = cluster.list("deployments", OURS, strict=True)
-    if not found:
-        raise SlipwayError(f"nothing of Slipway runs in {settings.context}, namespace {settings.namespace}", "make deploy MODEL=…")
-    table = Table(box=None, header_style="bold")
-    for heading in ("deployment", "model", "version", "ready", "image", "last rollout"):
-        table.add_column(heading)
-    for each in found:
-        known, status = read_annotations(each), each.get("status", {})
-        conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
-        rolled = conditions.get("Progressing", {}).get("lastUpdateTime", "")
-        table.add_row(
-            each["metadata"]["name"], known.get("model", ""), known.get("version", ""),
-            f"{status.get('readyReplicas', 0)} of {each['spec']['replicas']}",
-            each["spec"]["template"]["spec"]["containers"][0]["image"], rolled,
-        )  # fmt: skip
-    Console().print(table) if Console().is_terminal else Console(width=listing.WIDTH_OFF_TERMINAL).print(table)

@@ -98,7 +98,7 @@ def check_components(chosen: list[str]) -> list[str]:
 
 def patch_environment(variables: dict[str, str]) -> list[dict[str, Any]]:
     """Return kustomize's patches that give the server its variables, as a Deployment or as KServe's InferenceService (pure)."""
-    entries = [{"name": key, "value": value} for key, value in variables.items()]
+    entries = [{"name": key, "value": value.replace("$(", "$$(")} for key, value in variables.items()]  # it would be a variable's name
     template = {"spec": {"containers": [{"name": "model", "env": entries}]}}
     patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "model"}, "spec": {"template": template}}
     added = [{"op": "add", "path": "/spec/predictor/containers/0/env/-", "value": entry} for entry in entries]
