@@ -14,6 +14,7 @@ from slipway import delivery, folder, hints, image, jobs, kubectl, readiness, re
 from slipway.deployer import RECONCILE, name_hook
 from slipway.errors import SlipwayError
 from slipway.settings import BUILD, ROOT
+from slipway.storage import check_claims
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +39,7 @@ def deploy(settings: Settings) -> None:
     rollout.Kubernetes(settings).find_choices()  # now, when somebody can mend them
     model = folder.load(settings.model_dir)
     tracking_uri = jobs.find_tracking(settings, cluster)
+    check_claims(cluster, [NAME])
     delivered = delivery.deliver(settings, image.build_deployer(settings, model))
     _make_secret(cluster)
     place = BUILD / "k8s" / rendering.make_name(settings.context) / f"_deployer-{settings.namespace}"  # no model's name begins so

@@ -18,6 +18,7 @@ GIVEN = r"""(?:[A-Z][A-Z0-9_]*=(?:'[^']*'|"[^"]*"|[^\s'"])* )*"""
 COMMAND = re.compile(  # the settings before it, and all that stands after it
     rf"(?<![\w=/-]){GIVEN}make (?:[A-Z][A-Z0-9_]*=\S* )*(?P<target>[a-z][a-z0-9_]*)(?![\w=])(?:(?! make )[^;,()])*"
 )
+KUBECTL = re.compile(r"(?<![\w/.-])kubectl (?=[a-z])(?!config |kustomize |version)")  # of a cluster, which it does not name yet
 LEFT_OUT = {  # what is of one command alone, or does not change what a command does
     "TRAIN_ARGS", "URL", "CONTAINER_NETWORK",
     "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR",
@@ -36,7 +37,11 @@ def say_cure(words: str, cure: str) -> None:
 
 
 def complete(words: str) -> str:
-    """Return a text with each `make <target>` in it preceded by the settings that the caller gave, and that stand not there already."""
+    """Return a text with each command in it as it has to be typed after the caller's.
+
+    Before `make <target>` come the settings that the caller gave, and that stand not there already; kubectl is told cluster and namespace.
+    """
+    words = KUBECTL.sub(lambda _: f"{name_kubectl(os.environ)} ", words)
     if "make " not in words:
         return words
     targets, given = set(TARGET.findall(_read("Makefile"))), find_given(os.environ)
@@ -49,6 +54,14 @@ def complete(words: str) -> str:
         return "".join(missing) + text
 
     return COMMAND.sub(put_before, words)
+
+
+def name_kubectl(variables: os._Environ[str] | dict[str, str]) -> str:
+    """Return kubectl for the cluster and the namespace that the caller named; as it is, where none was, or in a pod."""
+    context, namespace = (variables.get(name, "").strip() for name in ("CONTEXT", "NAMESPACE"))
+    if not context or (context == "in-cluster" and variables.get("KUBERNETES_SERVICE_HOST")):
+        return "kubectl"
+    return f"kubectl --context {shlex.quote(context)} --namespace {shlex.quote(namespace or read_defaults().get('NAMESPACE', 'slipway'))}"
 
 
 def find_given(variables: os._Environ[str] | dict[str, str]) -> dict[str, str]:

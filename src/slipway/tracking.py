@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from slipway import delivery, hints, image, kubectl, readiness, registry, rendering, shell
+from slipway import delivery, hints, image, kubectl, readiness, registry, rendering, shell, storage
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import BUILD, LOCAL
 
@@ -31,6 +31,7 @@ HERE = f"MLFLOW_TRACKING_URI=http://127.0.0.1:{PORT_HERE}"
 LABELS = "app.kubernetes.io/component=tracking,app.kubernetes.io/part-of=slipway"
 RUNNING = "deployments,statefulsets,services,ingresses,networkpolicies"
 KEPT = "persistentvolumeclaims,secrets"
+CLAIMS = ["mlflow-artifacts", f"data-{POSTGRES}-0"]
 MAJOR = f"{rendering.PREFIX}postgres"  # labels the database's volume with the version that can read it
 OPENED_BY = f"{rendering.PREFIX}secret"  # annotates MLflow's pod with the id of the Secret: a new one makes a new pod
 API = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -53,6 +54,7 @@ def deploy(settings: Settings) -> None:
     """
     started = time.monotonic()
     cluster = kubectl.connect(settings)
+    storage.check_claims(cluster, CLAIMS)
     _check_major(settings, cluster)
     images = _deliver(settings)
     cluster.make_namespace()

@@ -57,6 +57,34 @@ def test_nothing_is_said_twice(words: str, completed: str, monkeypatch: pytest.M
     assert hints.complete(words) == completed
 
 
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("kubectl get jobs", "kubectl --context prod --namespace slipway get jobs"),
+        ("make deploy; kubectl logs x", "CONTEXT=prod make deploy; kubectl --context prod --namespace slipway logs x"),
+        ("kubectl --context other get pods", "kubectl --context other get pods"),
+        ("kubectl config get-contexts", "kubectl config get-contexts"),
+        ("see https://kubernetes.io/docs/tasks/tools/kubectl is there", "see https://kubernetes.io/docs/tasks/tools/kubectl is there"),
+    ],
+    ids=["kubectl", "both", "named already", "of no cluster", "an address"],
+)
+def test_kubectl_is_told_the_cluster(words: str, completed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kubectl command to type names the caller's cluster and namespace, since kubectl's current ones may be others."""
+    monkeypatch.setenv("CONTEXT", "prod")
+
+    assert hints.complete(words) == completed
+
+
+def test_without_a_cluster_kubectl_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no cluster was named, or it is the pod's own, kubectl is not told one."""
+    monkeypatch.setenv("NAMESPACE", "ml")
+    before = hints.complete("kubectl get pods")
+    monkeypatch.setenv("CONTEXT", "in-cluster")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+
+    assert (before, hints.complete("kubectl get pods")) == ("kubectl get pods", "kubectl get pods")
+
+
 def test_a_password_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tracking server's address with a password in it is told by the variable's name."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@example.org")
