@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import copy
 import os
 import signal
 import sys
@@ -36,6 +37,22 @@ class SlipwayError(Exception):
     def __str__(self) -> str:
         """Return the lines to print: the message, then the cure, which keeps the settings that the caller gave."""
         return f"error: {self.message}" + (f"\n  try: {hints.complete(self.cure)}" if self.cure else "")
+
+    def within(self, words: str) -> SlipwayError:
+        """Return an error of the same kind whose message has `words` before it."""
+        wider = copy.copy(self)
+        wider.message = f"{words}{self.message}"
+        wider.args = (wider.message,)
+        return wider
+
+
+class TimedOutError(SlipwayError):
+    """Something did not end in the seconds that a setting gives it: a word about this machine now, and no verdict on a model."""
+
+
+def time_out(what: str, seconds: int, setting: str) -> TimedOutError:
+    """Return the error for what did not happen within `seconds`, the value of `setting`."""
+    return TimedOutError(f"time-out: {what} within {seconds} s", f"{setting}={2 * seconds} with the same command, or when less runs here")
 
 
 def exit_cleanly(main: Callable[[], None]) -> None:

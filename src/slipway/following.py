@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slipway import registry, serving, trial
-from slipway.errors import USAGE, SlipwayError
+from slipway.errors import USAGE, SlipwayError, TimedOutError
 from slipway.slot import Slot
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Follower:
                 prepared = serving.prepare(self.settings, f"models:/{self.name}/{found}", fresh=True)
             trial.run(self.settings, prepared, f"follow-{self.settings.port}")
             slot.change(prepared)
-        except registry.UnreachableError as error:  # the next look tries again
+        except (registry.UnreachableError, TimedOutError) as error:  # the next look tries again
             self._complain(f"{error.message}; version {self.version} goes on answering")
             return
         except Exception as error:  # noqa: BLE001 -- whatever goes wrong, the version before goes on

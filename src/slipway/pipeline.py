@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slipway import deployments, folder, history, mutex, registry, serving
-from slipway.errors import SlipwayError
+from slipway.errors import SlipwayError, TimedOutError
 from slipway.history import Release
 from slipway.release import Candidacy, Outcome, Step, move
 
@@ -103,7 +103,7 @@ class Pipeline:
             except SlipwayError as error:
                 if self._must_wait(deployment, error):
                     raise
-                if not on_record:
+                if not (on_record or isinstance(error, (TimedOutError, registry.UnreachableError))):  # those are no verdict
                     history.record(client, model.name, replace(event, action=history.REFUSED, verdict=error.message))
                 # What was released already stays, unless the one before answers: or a server's fault would undo release after release.
                 if not on_record or self._target.find_version() == before:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 
-from slipway.errors import SlipwayError
+from slipway.errors import SlipwayError, time_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +77,10 @@ def check_reachable(settings: Settings) -> None:
     ours = settings.in_docker and settings.owns_tracking
     cure = "make start_mlflow_services" if ours else "check MLFLOW_TRACKING_URI, or unset it"
     try:
-        answer = requests.get(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", timeout=10)
+        answer = requests.get(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", timeout=settings.request_timeout)
+    except requests.Timeout:
+        late = time_out(f"the tracking server at {uri} did not answer", settings.request_timeout, "REQUEST_TIMEOUT")
+        raise UnreachableError(late.message, late.cure) from None
     except requests.RequestException:
         raise UnreachableError(f"no tracking server answers at {uri}", cure) from None
     if not answer.ok and answer.status_code != requests.codes.unauthorized:  # MLflow's client has the credentials

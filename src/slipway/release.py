@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slipway import comparison, folder, gate, hints, history, models, mutex, registry, serving, smoke, trial, validation
-from slipway.errors import USAGE, SlipwayError
+from slipway.errors import USAGE, SlipwayError, TimedOutError
 from slipway.history import Release
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Candidacy:
             prepared = serving.prepare(self.settings, uri)  # after the gate: what it measured is part of what a server says of itself
             told(serving.build(self.settings, prepared))
         with step("smoke test") as told:
-            case, latency = trial.run(self.settings, prepared, self.owner)
+            case, latency = trial.run(self.settings, prepared, self.owner, self.model.rules.latency_ms)
             verdicts.append(gate.judge_latency(self.model.rules, latency))
             told(_pass(verdicts[1], force=force or not judged))
         decisive = next((verdict for verdict in verdicts if not verdict.passed), verdicts[0])
@@ -78,6 +78,8 @@ class Candidacy:
         if self.champion is not None:
             try:
                 measured[self.champion] = self._measure(self.champion)
+            except (TimedOutError, registry.UnreachableError):
+                raise  # no word against either
             except SlipwayError as error:  # its files are gone, say
                 return gate.Verdict("not comparable", f"the champion cannot be measured: {error.message}")
         evidence = [gate.Evidence(version, each.metrics, each.data) for version, each in measured.items()]
@@ -115,6 +117,8 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
             outcome = Candidacy(settings, client, model, version, champion).examine(_print_step, force=force)
         except registry.UnreachableError:
             raise  # no word against the version
+        except TimedOutError as error:
+            raise error.within(f"version {version} is not promoted, and not refused: ") from None
         except SlipwayError as error:
             history.record(client, model.name, Release(history.REFUSED, version, champion, holder.by, error.message))
             raise SlipwayError(f"version {version} is not promoted: {error.message}", error.cure or models.OTHERS, error.code) from None

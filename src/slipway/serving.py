@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway import folder, hints, image, models, ports, registry, shell
-from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
+from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, time_out
 from slipway.settings import STATE
 
 if TYPE_CHECKING:
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 FILES = {"SCORING_API_KEYS_FILE", "SCORING_TLS_CERT", "SCORING_TLS_KEY"}  # settings of the server that a container has mounted
-SECONDS_TO_PREDICT = 120
+ENGINE_S = 60  # more for a container to begin and end
+REMEMBERED = 8  # answers of models to their own rows, for a command that needs one twice
 RECORDS = STATE / "serving"  # which model listens on which port, for test_api
+_answered: dict[tuple[str, str, str], list[Any]] = {}  # by runtime, checksum of the files, rows
 
 
 @dataclass(frozen=True)
@@ -135,14 +137,27 @@ def container_options(settings: Settings, name: str, *, publish: bool = True) ->
 def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> list[Any]:
     """Return what the model says to `rows` (a dataframe_split of n rows: n predictions) without a server, in a process of its own.
 
-    Raises SlipwayError when it does not: a model is code, which may end or hang its process.
+    The same model is asked the same rows once in a command. Raises SlipwayError when it does not predict: a model is code, which may
+    end its process; TimedOutError when it does not end in time.
     """
+    key = (settings.runtime, models.checksum(prepared.files), json.dumps(rows))
+    if key not in _answered:
+        while len(_answered) >= REMEMBERED:
+            _answered.pop(next(iter(_answered)))
+        _answered[key] = _predict(settings, prepared, key[-1])
+    return _answered[key]
+
+
+def _predict(settings: Settings, prepared: Prepared, rows: str) -> list[Any]:
+    seconds = settings.predict_timeout
     command = [sys.executable, "-W", "ignore", "-m", "scoring.reference", str(prepared.files)]
     if settings.in_docker:
-        limit = ["timeout", str(SECONDS_TO_PREDICT - 10)]  # a client that is killed leaves its container
-        closed = ["docker", "run", "--rm", "--interactive", "--network", "none", *image.HARDENING]
+        limit = ["timeout", str(seconds)]  # a client that is killed leaves its container
+        closed = ["docker", "run", "--rm", "--interactive", "--no-healthcheck", "--network", "none", *image.HARDENING]
         command = [*closed, build(settings, prepared), *limit, "python", "-W", "ignore", "-m", "scoring.reference", "/opt/model"]
-    answer = shell.ask(command, words=json.dumps(rows), seconds=SECONDS_TO_PREDICT)
+    answer = shell.ask(command, words=rows, seconds=seconds + (ENGINE_S if settings.in_docker else 0))
+    if answer.code == shell.TIMED_OUT:
+        raise time_out(f"{prepared.model.uri} did not predict its own example without a server", seconds, "PREDICT_TIMEOUT")
     found = re.findall(r"^predictions: (\[.*\])$", answer.out, re.MULTILINE) if answer.code == 0 else []
     if not found:
         last = f"{answer.last} (exit code {answer.code})" if answer.words else f"exit code {answer.code}"

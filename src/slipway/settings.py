@@ -48,6 +48,10 @@ class Settings:
     context: str  # of kubectl; "": no cluster
     namespace: str
     rollout_timeout: int  # s
+    predict_timeout: int  # s
+    start_timeout: int  # s
+    test_timeout: int  # s
+    request_timeout: int  # s
     registry: str  # that the cluster pulls from, or ""
     image_load: list[str]  # the command that brings an image into a cluster without a registry, or []
     components: list[str]  # of deploy/kubernetes/components
@@ -131,6 +135,10 @@ def load() -> Settings:
         context=env.get("CONTEXT", ""),
         namespace=env.get("NAMESPACE") or "slipway",
         rollout_timeout=_seconds(env, "ROLLOUT_TIMEOUT", 180),
+        predict_timeout=_seconds(env, "PREDICT_TIMEOUT", 600),
+        start_timeout=_seconds(env, "START_TIMEOUT", 180),
+        test_timeout=_seconds(env, "TEST_TIMEOUT", 600),
+        request_timeout=_seconds(env, "REQUEST_TIMEOUT", 30),
         registry=env.get("REGISTRY", "").rstrip("/"),
         image_load=_command(env.get("IMAGE_LOAD", "")),
         components=env.get("COMPONENTS", "").split(),

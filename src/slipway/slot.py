@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from slipway import folder, image, ports, serving, shell, smoke
-from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
+from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, TimedOutError, time_out
 from slipway.settings import STATE
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 INSIDE = "/opt/live"  # the folder, as the container sees it
-DEADLINE = 60  # s for a change of model
 OUTCOMES = re.compile(r"^scoring_(failed_)?reloads_total(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
@@ -161,7 +160,10 @@ class Slot:
             process = shell.start(command, env=variables, log=log)
             self._pid_file.write_text(str(process.pid), encoding="utf-8")
         try:
-            smoke.wait_until_ready(self.url, is_alive=self.is_running)
+            smoke.wait_until_ready(self.settings, self.url, self.is_running)
+        except TimedOutError:
+            self.stop()
+            raise
         except SlipwayError:
             words = shell.ask(["docker", "logs", self._container]).words if self.settings.in_docker else log.read_text(encoding="utf-8")
             self.stop()
@@ -171,7 +173,7 @@ class Slot:
     def _reload(self) -> None:
         before = self._count()
         self._signal()
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + self.settings.start_timeout
         workers = int(self.settings.scoring["SCORING_WORKERS"])
         while time.monotonic() < deadline and self.is_running():
             done, failed = (now - then for now, then in zip(self._count(), before, strict=True))
@@ -180,7 +182,9 @@ class Slot:
             if done >= workers:
                 return
             time.sleep(0.1)
-        raise SlipwayError(f"the server did not change its model within {DEADLINE} s", code=MODEL_DID_NOT_LOAD)
+        if self.is_running():
+            raise time_out("the server did not change its model", self.settings.start_timeout, "START_TIMEOUT")
+        raise SlipwayError("the server ended while it changed its model", code=MODEL_DID_NOT_LOAD)
 
     def _signal(self) -> None:
         if self.settings.in_docker:

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from slipway import models, registry, serving, shell
-from slipway.errors import USAGE, SlipwayError
+from slipway.errors import USAGE, SlipwayError, TimedOutError, time_out
 from slipway.settings import BUILD, ROOT
 
 if TYPE_CHECKING:
@@ -31,13 +31,12 @@ if TYPE_CHECKING:
 
     from slipway.settings import Settings
 
-DEADLINE = 60  # s for a server to get ready
-SECONDS_TO_TEST = 120
+NO_ANSWER = "time-out: no answer"  # begins what tests/api says when the server does not answer in time
 CASE = "SLIPWAY_API_CASE"  # names the file with the case, for tests/api
 KEY = "SLIPWAY_API_KEY"  # the API key to send, if any
 
 
-class UntestedError(SlipwayError):
+class UntestedError(TimedOutError):
     """A test that this machine did not end, for a reason of its own: no verdict on a model."""
 
 
@@ -50,6 +49,7 @@ class Case:
     rows: dict[str, Any]
     expected: list[Any]
     true: list[str]
+    seconds: int = 30  # for each answer
 
     @property
     def key(self) -> str:
@@ -69,7 +69,7 @@ def check(settings: Settings, uri: str = "") -> Case:
     """
     recorded = serving.find_recorded(settings)
     if not recorded:  # it may be starting
-        wait_until_ready(settings.api_url)
+        wait_until_ready(settings, settings.api_url)
         recorded = serving.find_recorded(settings)
     if uri and recorded and serving.prepare(settings, recorded).files != serving.prepare(settings, uri).files:
         raise SlipwayError(f"{settings.api_url} serves {recorded}, not {uri}", "make test_api")
@@ -80,7 +80,7 @@ def check(settings: Settings, uri: str = "") -> Case:
     return examine(settings, serving.prepare(settings, uri or recorded or ""))
 
 
-def examine(settings: Settings, prepared: serving.Prepared, is_alive: Callable[[], bool] = lambda: True) -> Case:
+def examine(settings: Settings, prepared: serving.Prepared, is_alive: Callable[[], bool] | None = None) -> Case:
     """Test the API at `settings.api_url` against a model; print its predictions beside the true values, and what fails.
 
     `is_alive` tells whether the server still runs, where it is ours. Raises SlipwayError when the test fails, or the server does
@@ -96,22 +96,25 @@ def make_case(settings: Settings, prepared: serving.Prepared) -> Case:
     """Return what to ask the API at `settings.api_url`, and what the model says to it without a server."""
     print(f"asking {prepared.model.uri} without a server, to compare", file=sys.stderr, flush=True)
     rows, true = _read_rows(settings, prepared)
-    return Case(settings.api_url, prepared.model.uri, rows, serving.predict(settings, prepared, rows), true)
+    return Case(settings.api_url, prepared.model.uri, rows, serving.predict(settings, prepared, rows), true, settings.request_timeout)
 
 
-def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] = lambda: True) -> None:
+def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] | None = None) -> None:
     """Put a case to the server at its URL.
 
     Raises SlipwayError when it does not pass, or the server does not get ready; UntestedError when this machine does not end the test.
     """
-    wait_until_ready(case.url, is_alive)
+    wait_until_ready(settings, case.url, is_alive)
     command = [sys.executable, "-m", "pytest", "tests/api", "--quiet", "--no-header", "--tb=line", "--show-capture=no"]
     with _written(case) as file:
         variables = {CASE: str(file), KEY: serving.read_key(settings), "COLUMNS": "400"}  # or pytest cuts the reasons
-        answer = shell.ask([*command, "-p", "no:cacheprovider"], env=variables, cwd=ROOT, seconds=SECONDS_TO_TEST)
+        answer = shell.ask([*command, "-p", "no:cacheprovider"], env=variables, cwd=ROOT, seconds=settings.test_timeout)
     if answer.code == shell.TIMED_OUT:
-        words = f"this machine did not end the test of {case.uri} within {SECONDS_TO_TEST} s, which says nothing about the version"
-        raise UntestedError(words, "the same command, when less runs here")
+        reached = re.search(rf"{NO_ANSWER}(.*)", answer.out)
+        seconds, setting = (case.seconds, "REQUEST_TIMEOUT") if reached else (settings.test_timeout, "TEST_TIMEOUT")
+        what = f"{case.url} did not answer{reached[1]}" if reached else f"this machine did not end the test of {case.uri}"
+        error = time_out(what, seconds, setting)
+        raise UntestedError(f"{error.message}, which says nothing about the version", error.cure)
     if answer.code != 0:
         print(answer.words)
         why = "; ".join(re.findall(r"^FAILED \S+ - (?:AssertionError: )?(.*)$", answer.out, re.MULTILINE)[:2])
@@ -130,16 +133,17 @@ def _written(case: Case) -> Iterator[Path]:
         yield Path(file.name)
 
 
-def wait_until_ready(url: str, is_alive: Callable[[], bool] = lambda: True) -> None:
+def wait_until_ready(settings: Settings, url: str, is_alive: Callable[[], bool] | None = None) -> None:
     """Wait until `/ping` answers; give up when what serves it is not alive.
 
-    Raises SlipwayError at the deadline.
+    Raises SlipwayError when nothing listens; TimedOutError at the deadline, when something does that is not ready.
     """
-    deadline = time.monotonic() + DEADLINE
-    said = False
-    while time.monotonic() < deadline and is_alive():
+    started, limit = time.monotonic(), settings.start_timeout
+    said, listens = False, is_alive is not None
+    while time.monotonic() < started + limit and (is_alive is None or is_alive()):
         try:
-            answer = requests.get(f"{url}/ping", timeout=5)
+            answer = requests.get(f"{url}/ping", timeout=min(5, limit))
+            listens = True
             if answer.ok:
                 return
             if answer.status_code < requests.codes.server_error:  # a server that starts, or a proxy before it, says 5xx
@@ -148,14 +152,18 @@ def wait_until_ready(url: str, is_alive: Callable[[], bool] = lambda: True) -> N
             raise SlipwayError(
                 f"{url} does not speak TLS as expected: {error}", "http:// instead of https://, or its certificate"
             ) from None
+        except requests.ReadTimeout:
+            listens = True
         except (requests.ConnectionError, requests.Timeout):
             pass
         except requests.RequestException as error:
             raise SlipwayError(f"{url} is not an address of an API: {error}", "URL=http://127.0.0.1:8001", USAGE) from None
-        if not said and time.monotonic() > deadline - DEADLINE + 2:
-            print(f"waiting for {url}, at most {DEADLINE} s …", file=sys.stderr, flush=True)
+        if not said and time.monotonic() > started + 2:
+            print(f"waiting for {url}, at most {limit} s (START_TIMEOUT) …", file=sys.stderr, flush=True)
             said = True
         time.sleep(0.1)
+    if listens and (is_alive is None or is_alive()):
+        raise time_out(f"the server at {url} did not get ready", limit, "START_TIMEOUT")
     raise SlipwayError(f"no model answers at {url}", "make serve_model MODEL=…, in another terminal")
 
 

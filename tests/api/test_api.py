@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import requests
 
+from slipway import shell, smoke
 from slipway.smoke import Case
 
 
@@ -19,7 +20,13 @@ def case() -> Case:
 def post(case: Case, body: Any = None, data: bytes | None = None) -> requests.Response:  # noqa: ANN401 -- any JSON
     """Send one request to /invocations."""
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {case.key}"} if case.key else {})
-    return requests.post(f"{case.url}/invocations", json=body, data=data, headers=headers, timeout=30)
+    try:
+        answer = requests.post(f"{case.url}/invocations", json=body, data=data, headers=headers, timeout=case.seconds)
+    except requests.Timeout:
+        pytest.exit(smoke.NO_ANSWER, shell.TIMED_OUT)
+    if answer.status_code == requests.codes.gateway_timeout:
+        pytest.exit(f"{smoke.NO_ANSWER}, it said 504,", shell.TIMED_OUT)
+    return answer
 
 
 def change(case: Case, row: list[Any] | None = None, drop: int | None = None) -> dict[str, Any]:

@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import mlflow
 import pytest
 
 from slipway import history, mutex, release
-from slipway.errors import SlipwayError
+from slipway.errors import SlipwayError, TimedOutError
 from slipway.history import Release
 from tests.services.candidates import Candidates
 
@@ -80,6 +81,19 @@ def test_the_better_one_is_promoted(candidates: Candidates, capsys: pytest.Captu
         ("promoted", 1, None), ("refused", 2, 1), ("refused", 3, 1), ("refused", 4, 1), ("promoted", 5, 1),
     ]  # fmt: skip
     assert all(event["by"] and event["verdict"] and event["at"] for event in shown)
+
+
+def test_a_time_out_is_no_verdict(candidates: Candidates) -> None:
+    """A limit that is too short for this machine refuses nothing: the registry has no word of it, and the same version passes after it."""
+    version = candidates.add(0.5)
+    hurried = replace(candidates.settings, predict_timeout=0)
+
+    with pytest.raises(TimedOutError, match=r"not refused: .* time-out: .* within 0 s") as raised:
+        release.promote(hurried, f"models:/{candidates.name}/{version}", force=False, why="")
+    assert read_history(candidates) == []
+    assert raised.value.cure.startswith("PREDICT_TIMEOUT=")
+    promote(candidates)
+    assert candidates.find_champion() == version
 
 
 def test_force_is_recorded(candidates: Candidates) -> None:

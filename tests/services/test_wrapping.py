@@ -131,7 +131,9 @@ def test_an_artefact_becomes_a_version(  # noqa: PLR0913, PLR0917 -- three fixtu
 
 
 @pytest.mark.parametrize("file", ["words.pickle", "one_class.py"])
-def test_a_wrapped_model_is_served(tracking: Tracking, script: Script, files: Path, folder: Path, file: str) -> None:
+def test_a_wrapped_model_is_served(  # noqa: PLR0913, PLR0917 -- five fixtures and a parameter
+    tracking: Tracking, served_settings: Settings, script: Script, files: Path, folder: Path, file: str
+) -> None:
     """`make serve_model` serves it, an estimator and a class alike, and `make test_api` finds what it should."""
     variables = {"MODEL_DIR": str(folder), "PORT": str(ports.find_free())}
     printed, _ = (process := script("wrap_model", str(files / file), **variables)).communicate()
@@ -139,7 +141,7 @@ def test_a_wrapped_model_is_served(tracking: Tracking, script: Script, files: Pa
     version = max(map(int, registry.find_versions(MlflowClient(tracking.url), "wrapped")))
     server = script("serve_model", f"models:/wrapped/{version}", **variables)
     try:
-        smoke.wait_until_ready(f"http://127.0.0.1:{variables['PORT']}", lambda: server.poll() is None)
+        smoke.wait_until_ready(served_settings, f"http://127.0.0.1:{variables['PORT']}", lambda: server.poll() is None)
         tested, _ = (test := script("test_api", **variables)).communicate(timeout=120)
     finally:
         server.terminate()
