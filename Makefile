@@ -55,7 +55,7 @@ backup: .venv/host ## Write one dated archive of database and artifacts to BACKU
 
 .PHONY: restore
 restore: .venv/host ## Verify an archive and restore it into empty services: BACKUP=backups/….tar.gz
-	@$(ENV) $(PYTHON) scripts/restore.py "$$BACKUP"
+	@$(ENV) $(PYTHON) scripts/restore.py -- "$$BACKUP"
 
 .PHONY: reset_database_password
 reset_database_password: .venv/host ## Give Postgres the password in .slipway/ again
@@ -65,45 +65,45 @@ reset_database_password: .venv/host ## Give Postgres the password in .slipway/ a
 
 .PHONY: train_model
 train_model: .venv/host ## Train and register the model: TRAIN_ARGS="--alpha 0.3" KEPT=…
-	@$(ENV) $(PYTHON) scripts/train_model.py --kept "$$KEPT"
+	@$(ENV) $(PYTHON) scripts/train_model.py --kept="$$KEPT"
 
 .PHONY: validate_model
 validate_model: .venv/host ## Score a model on held-out rows, into its own run: MODEL=models:/diabetes/3
-	@$(ENV) $(PYTHON) scripts/validate_model.py "$$MODEL"
+	@$(ENV) $(PYTHON) scripts/validate_model.py -- "$$MODEL"
 
 .PHONY: compare
 compare: .venv/host ## Compare a version with @champion: MODEL=… or MODELS="1 3 models:/diabetes@champion"
-	@$(ENV) $(PYTHON) scripts/compare.py "$$MODEL" --models "$$MODELS"
+	@$(ENV) $(PYTHON) scripts/compare.py --models="$$MODELS" -- "$$MODEL"
 
 .PHONY: wrap_model
 wrap_model: .venv/host ## Register a model that is there: FILE=….joblib or .skops or .py EXAMPLE=rows.csv
-	@$(ENV) $(PYTHON) scripts/wrap_model.py "$$FILE" --example "$$EXAMPLE" --class "$$CLASS" --trust "$$TRUST"
+	@$(ENV) $(PYTHON) scripts/wrap_model.py --example="$$EXAMPLE" --class="$$CLASS" --trust="$$TRUST" -- "$$FILE"
 
 .PHONY: list_models
 list_models: .venv/host ## List the registry's model versions, newest first: FORMAT=json
-	@$(ENV) $(PYTHON) scripts/list_models.py --format "$$FORMAT"
+	@$(ENV) $(PYTHON) scripts/list_models.py --format="$$FORMAT"
 
 .PHONY: serve_model
 serve_model: .venv/host ## Serve a model on :8001: MODEL=models:/diabetes@champion FOLLOW=1 PORT=8001
-	@$(ENV) $(PYTHON) scripts/serve_model.py "$$MODEL" --follow "$$FOLLOW"
+	@$(ENV) $(PYTHON) scripts/serve_model.py --follow="$$FOLLOW" -- "$$MODEL"
 
 .PHONY: test_api
 test_api: .venv/host ## Test the served model's API: PORT=8001 or URL=http://… MODEL=…
-	@$(ENV) $(PYTHON) scripts/test_api.py "$$MODEL"
+	@$(ENV) $(PYTHON) scripts/test_api.py -- "$$MODEL"
 
 ##@ Release
 
 .PHONY: promote
 promote: .venv/host ## Gate, smoke test, then @champion: MODEL=models:/diabetes/3 FORCE=1 WHY="…"
-	@$(ENV) $(PYTHON) scripts/promote.py "$$MODEL" --force "$$FORCE" --why "$$WHY"
+	@$(ENV) $(PYTHON) scripts/promote.py --force="$$FORCE" --why="$$WHY" -- "$$MODEL"
 
 .PHONY: rollback
 rollback: .venv/host ## Move @champion back to the one before, through the smoke test: TO=3 TARGET=kubernetes
-	@$(ENV) $(PYTHON) scripts/rollback.py --to "$$TO" --target "$$TARGET"
+	@$(ENV) $(PYTHON) scripts/rollback.py --to="$$TO" --target="$$TARGET"
 
 .PHONY: releases
 releases: .venv/host ## List promotions and rollbacks, newest first: FORMAT=json
-	@$(ENV) $(PYTHON) scripts/releases.py --format "$$FORMAT"
+	@$(ENV) $(PYTHON) scripts/releases.py --format="$$FORMAT"
 
 .PHONY: start_deployer
 start_deployer: .venv/host ## Start the service that deploys by API and whenever @champion moves, on :8002
@@ -117,7 +117,7 @@ stop_deployer: .venv/host ## Stop it, and the server that it started
 
 .PHONY: deploy_minikube
 deploy_minikube: .venv/host ## Deploy a version to minikube and test it there: MODEL=models:/diabetes/3
-	@$(ENV) $(PYTHON) scripts/deploy_minikube.py "$$MODEL"
+	@$(ENV) $(PYTHON) scripts/deploy_minikube.py -- "$$MODEL"
 
 .PHONY: undeploy_minikube
 undeploy_minikube: .venv/host ## Take it out of minikube again
@@ -125,11 +125,11 @@ undeploy_minikube: .venv/host ## Take it out of minikube again
 
 .PHONY: deploy
 deploy: .venv/host ## Deploy to any cluster: MODEL=… CONTEXT=… NAMESPACE=… REGISTRY=… or IMAGE_LOAD=…
-	@$(ENV) $(PYTHON) scripts/deploy.py "$$MODEL"
+	@$(ENV) $(PYTHON) scripts/deploy.py -- "$$MODEL"
 
 .PHONY: canary
 canary: .venv/host ## Give a challenger a share of the requests: MODEL=models:/diabetes/4 WEIGHT=10, 0 ends it
-	@$(ENV) $(PYTHON) scripts/canary.py "$$MODEL" --weight "$$WEIGHT"
+	@$(ENV) $(PYTHON) scripts/canary.py --weight="$$WEIGHT" -- "$$MODEL"
 
 .PHONY: undeploy
 undeploy: .venv/host ## Take it out of that cluster again: CONTEXT=… NAMESPACE=…
@@ -137,11 +137,11 @@ undeploy: .venv/host ## Take it out of that cluster again: CONTEXT=… NAMESPACE
 
 .PHONY: diff
 diff: .venv/host ## Show what a deployment would change: MODEL=… CONTEXT=…
-	@$(ENV) $(PYTHON) scripts/diff.py "$$MODEL"
+	@$(ENV) $(PYTHON) scripts/diff.py -- "$$MODEL"
 
 .PHONY: deploy_status
 deploy_status: .venv/host ## Show what runs in the cluster: version, image, replicas: CONTEXT=… FORMAT=json
-	@$(ENV) $(PYTHON) scripts/deploy_status.py --format "$$FORMAT"
+	@$(ENV) $(PYTHON) scripts/deploy_status.py --format="$$FORMAT"
 
 .PHONY: start_registry
 start_registry: .venv/host ## Start a registry of images on :5001, for clusters that pull: REGISTRY=127.0.0.1:5001
@@ -157,7 +157,7 @@ deploy_tracking: build_base_container ## Deploy MLflow and Postgres to a cluster
 
 .PHONY: undeploy_tracking
 undeploy_tracking: .venv/host ## Take them out again; the data stays, but for DATA=delete: CONTEXT=…
-	@$(ENV) $(PYTHON) scripts/undeploy_tracking.py --data "$$DATA"
+	@$(ENV) $(PYTHON) scripts/undeploy_tracking.py --data="$$DATA"
 
 .PHONY: backup_tracking
 backup_tracking: .venv/host ## Write an archive of what MLflow keeps in a cluster: CONTEXT=… NAMESPACE=…
@@ -165,15 +165,15 @@ backup_tracking: .venv/host ## Write an archive of what MLflow keeps in a cluste
 
 .PHONY: restore_tracking
 restore_tracking: .venv/host ## Restore one into an empty MLflow there: BACKUP=backups/….tar.gz CONTEXT=…
-	@$(ENV) $(PYTHON) scripts/restore_tracking.py "$$BACKUP"
+	@$(ENV) $(PYTHON) scripts/restore_tracking.py -- "$$BACKUP"
 
 .PHONY: train_on_kubernetes
 train_on_kubernetes: .venv/host ## Train as a Job of a cluster: CONTEXT=… TRAIN_ARGS=… TRAIN_GPU=1 JOB=…
-	@$(ENV) $(PYTHON) scripts/train_on_kubernetes.py --job "$$JOB"
+	@$(ENV) $(PYTHON) scripts/train_on_kubernetes.py --job="$$JOB"
 
 .PHONY: push_model
 push_model: build_base_container ## Bring a version's image to where a cluster finds it: MODEL=… REGISTRY=… or IMAGE_LOAD=…
-	@$(ENV) $(PYTHON) scripts/push_model.py "$$MODEL"
+	@$(ENV) $(PYTHON) scripts/push_model.py -- "$$MODEL"
 
 .PHONY: deploy_deployer
 deploy_deployer: build_base_container ## Have a cluster follow @champion by itself: CONTEXT=… NAMESPACE=… REGISTRY=…

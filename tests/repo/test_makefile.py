@@ -53,6 +53,21 @@ def test_a_target_has_one_command(rule: int) -> None:
     assert COMMAND.fullmatch(recipe[0]), recipe[0]
 
 
+@pytest.mark.parametrize("rule", RULES, ids=[line.split(":")[0] for line in RULES.values()])
+def test_a_value_is_no_option(rule: int) -> None:
+    """What the caller types reaches a script as a value, even with a dash before it: after `--option=`, or after `--`."""
+    given = re.findall(r'(\S*)"\$\$\w+"', RECIPES[rule][0].replace(' -- "', ' --"'))
+
+    assert [before for before in given if not re.fullmatch(r"--([a-z]+=)?", before)] == []
+
+
+def test_a_dash_before_a_value_is_part_of_it(make: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """A value that begins with a dash is named in the error as what it is."""
+    done = make("list_models", FORMAT="-x", RUNTIME="host")
+
+    assert "error: FORMAT is '-x': it is table or json" in done.stderr
+
+
 def test_it_holds_no_logic() -> None:
     """Beside its rules the Makefile has three variables, groups and comments: nothing that macOS's make 3.81 does not know."""
     recipes = {line for recipe in RECIPES.values() for line in recipe}
