@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from scoring.access import AccessLog
+from scoring.bodies import Pace, Room
 from scoring.direct import LATE
 from scoring.direct_exchange import TOO_LARGE
 from scoring.errors import Refusal, full
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
     Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-SHARE = 4  # bodies of the largest size that may be in memory at a time
 logger = logging.getLogger("scoring")
 
 
@@ -40,8 +40,8 @@ class Application:
         self.keys = Keys(settings.api_keys_file)
         self.access = AccessLog(on=settings.access_log == "on")
         self.draining = False
-        self.held = 0  # bytes of bodies in memory
-        self.most = settings.max_body * SHARE
+        self.room = Room(settings.max_body)
+        self.arriving: set[AsgiExchange] = set()  # whose bodies are being read
         self.reload_error = ""
         self.prefixes = [prefix.strip().rstrip("/") for prefix in settings.root_path.split(",") if prefix.strip()]
         self.direct: dict[bytes, Callable[[Exchange], None]] = {}
@@ -69,12 +69,17 @@ class Application:
             self.direct[path.encode()] = self.scorer.infer
         self.direct |= {prefix.encode() + path: handler for prefix in self.prefixes for path, handler in self.direct.items()}
 
+    def refusal(self, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+        """Return why the head of a request is refused, if it is; its body need not be read then."""
+        try:
+            self.keys.check(headers)
+        except Refusal as refusal:
+            return refusal
+        return None
+
     def handle(self, exchange: Exchange, handler: Callable[[Exchange], None]) -> None:
         """Hand a whole request to its handler; whatever goes wrong becomes an answer."""
         try:
-            self.keys.check(exchange.headers)
-            if self.held > self.most:
-                raise full()  # noqa: TRY301 -- answered in one place
             handler(exchange)
         except Refusal as refusal:
             exchange.refuse(refusal)
@@ -112,18 +117,21 @@ class Application:
     async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"].encode()
         handler = self.direct[path]
-        exchange = AsgiExchange(self, path, scope["headers"])
+        exchange = AsgiExchange(self, path, scope)
         gone: asyncio.Future[None] | None = None
         try:
-            async with asyncio.timeout(self.settings.request_timeout):
-                if await exchange.read(receive):
+            async with asyncio.timeout(self.settings.request_timeout) as exchange.limit:
+                if refusal := self.refusal(exchange.headers):
+                    exchange.is_cut = True
+                    exchange.refuse(refusal)
+                elif await exchange.read(receive):
                     gone = asyncio.ensure_future(_wait_until_gone(receive))
                     self.handle(exchange, handler)
                     ends: list[asyncio.Future[Any]] = [exchange.answered, gone]
                     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                     exchange.answered.cancel()  # without effect when there is an answer
         except TimeoutError:
-            exchange.refuse(Refusal(504, "the time for one request is over") if exchange.body else Refusal(408, LATE))
+            exchange.refuse(Refusal(504, "the time for one request is over") if exchange.is_whole else Refusal(408, LATE))
         finally:
             if gone:
                 gone.cancel()
@@ -168,50 +176,69 @@ async def _wait_until_gone(receive: Receive) -> None:
 class AsgiExchange(Exchange):
     """An exchange that ASGI carries."""
 
-    def __init__(self, app: Application, path: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-        super().__init__(app, path, headers)
+    def __init__(self, app: Application, path: bytes, scope: Scope) -> None:
+        super().__init__(app, path, scope["headers"])
+        self._client = scope.get("client") or ("", 0)
         self.answered: asyncio.Future[tuple[int, bytes, list[tuple[bytes, bytes]]]] = asyncio.get_running_loop().create_future()
         self.is_cut = False  # the rest of the body is not read
-        self._held = 0
+        self.is_whole = False  # all of the body has arrived
+        self.limit: asyncio.Timeout | None = None
+        self._arrived = 0
+        self._pace = Pace()
 
     @property
     def is_over(self) -> bool:
         """Whether it was answered, or given up."""
         return self.answered.done()
 
+    def peer(self) -> str:
+        """Return the address at the other end of the connection."""
+        return str(self._client[0])
+
+    def hurry(self) -> None:
+        """End the time for a body that arrives too slowly; called at each look."""
+        if self.limit and self._pace.is_too_slow(self._arrived, self.app.settings):
+            self.app.arriving.discard(self)
+            self.limit.reschedule(asyncio.get_running_loop().time())
+
     async def read(self, receive: Receive) -> bool:
         """Read the body; one that is too large is refused, and False returned."""
+        self.app.arriving.add(self)
+        try:
+            return await self._read(receive)
+        finally:
+            self.app.arriving.discard(self)
+
+    async def _read(self, receive: Receive) -> bool:
         parts: list[bytes] = []
         limit = self.app.settings.max_body
-        size, more = 0, True
+        more = True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 self.answered.cancel()
                 return False
             more = message.get("more_body", False)
-            size += len(message["body"])
-            if size > limit:
+            self._arrived += len(message["body"])
+            if self._arrived > limit:
                 parts.clear()
                 self.drop()
-            elif self.app.held > self.app.most:
+            elif not self.app.room.take(self, len(message["body"])):
                 self.is_cut = more
                 self.refuse(full())
                 return False
             else:
                 parts.append(message["body"])
-                self._held += len(message["body"])
-                self.app.held += len(message["body"])
-        if size > limit:
+        if self._arrived > limit:
             self.refuse(Refusal(413, TOO_LARGE.format(limit)))
             return False
+        self.is_whole = True
         self.body = b"".join(parts)
         return True
 
     def drop(self) -> None:
         """Let go of the body's share of the memory that requests may hold."""
-        self.app.held -= self._held
-        self._held = 0
+        self.app.room.give_back(self)
 
     def answer(self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         """Keep the answer for who waits for it."""

@@ -103,6 +103,9 @@ class DirectProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with what is queued; what is no HTTP comes last."""
+        if self.is_over:
+            self.pipeline.clear()
+            return
         is_last = not self.pipeline
         super().on_response_complete()
         if self.is_broken and is_last:
@@ -151,13 +154,17 @@ class DirectProtocol(HttpToolsProtocol):
             and parser.get_method() == b"POST"
             and parser.get_http_version() == "1.1"
         ):
-            self.exchange = self.cycle = DirectExchange(self, handler, self.headers)
+            self.exchange = self.cycle = exchange = DirectExchange(self, handler, self.headers)
+            if refusal := self.application.refusal(self.headers):  # before the body, which is not read
+                exchange.keep_alive = False
+                exchange.refuse(refusal)
             return
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect
         self.headers.extend(headers)
         super().on_headers_complete()
+        self.cycle.transport = _Transport(self)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
@@ -171,6 +178,8 @@ class DirectProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         self.is_whole = True
+        if self.is_over:
+            self.transport.close()
         if not isinstance(self.cycle, DirectExchange):
             super().on_message_complete()
         elif not self.cycle.is_over:
@@ -187,16 +196,23 @@ class DirectProtocol(HttpToolsProtocol):
         self.exchange = self.cycle = None  # and with it the model, which may be one that was replaced
 
 
+class _Transport:
+    """The transport, as uvicorn's cycles see it: it is closed in our way, so that a client who still sends can read the answer."""
+
+    def __init__(self, protocol: DirectProtocol) -> None:
+        self.write, self.is_closing = protocol.transport.write, protocol.transport.is_closing
+        self.close = protocol.close
+
+
 def expire(connections: Any, seconds: float, now: float) -> None:  # noqa: ANN401 -- uvicorn's set of protocols
-    """Answer requests that have taken too long; whoever has not sent all of its request by then is cut off."""
+    """Answer requests that have taken too long; whoever has not sent all of its request by then, or sends too slowly, is cut off."""
     for connection in list(connections):
         exchange = connection.exchange
-        if exchange and not exchange.is_over and now - exchange.started > seconds:
-            waits = bool(exchange.body)
-            exchange.keep_alive = exchange.keep_alive and waits
-            exchange.refuse(Refusal(504, "the time for one request is over") if waits else Refusal(408, LATE))
+        if exchange and not exchange.is_over and (now - exchange.started > seconds or exchange.is_too_slow()):
+            exchange.keep_alive = exchange.keep_alive and exchange.is_whole
+            exchange.refuse(Refusal(504, "the time for one request is over") if exchange.is_whole else Refusal(408, LATE))
         elif now - connection.since > seconds and (connection.cycle is None or connection.cycle.response_complete):
             if connection.in_head:
                 connection.cut(Refusal(408, LATE))
-            elif connection.cycle is None:  # it has never asked for anything; uvicorn closes those that did
+            elif connection.cycle is None or not connection.is_whole:  # it never asked, or was answered and still sends that body
                 connection.transport.close()

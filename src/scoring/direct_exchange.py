@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from scoring.bodies import Pace
 from scoring.errors import Refusal, full
 from scoring.exchange import JSON, Exchange, request_id
 
@@ -37,21 +38,33 @@ class DirectExchange(Exchange):
         self.response_complete = False
         self.disconnected = False
         self.keep_alive = protocol.parser.should_keep_alive() and not self.app.draining
+        self.is_whole = False  # all of the body has arrived
         self._parts: list[bytes] = []
         self._size = 0
+        self._pace: Pace | None = None  # none for a body that comes at once
 
     @property
     def is_over(self) -> bool:
         """Whether it was answered, or the client has gone."""
         return self.response_complete or self.disconnected
 
+    def peer(self) -> str:
+        """Return the address at the other end of the connection."""
+        return self._protocol.client[0] if self._protocol.client else ""
+
+    def is_too_slow(self) -> bool:
+        """Whether the body arrives too slowly; asked at each look."""
+        if self.is_whole:
+            return False
+        self._pace = self._pace or Pace()
+        return self._pace.is_too_slow(self._size, self.app.settings)
+
     def feed(self, part: bytes) -> None:
         """Take a part of the body; keep none of one that is too large."""
         self._size += len(part)
         limit = self.app.settings.max_body
-        if self._size <= limit and self.app.held <= self.app.most:
+        if self._size <= limit and self.app.room.take(self, len(part)):
             self._parts.append(part)
-            self.app.held += len(part)
             return
         self.drop()
         if self._size <= limit:
@@ -66,13 +79,14 @@ class DirectExchange(Exchange):
         if self._size > self.app.settings.max_body:
             self.refuse(Refusal(413, TOO_LARGE.format(self.app.settings.max_body)))
             return
+        self.is_whole = True
         self.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
         self.app.handle(self, self.handler)
 
     def drop(self) -> None:
         """Let go of the body, and of its share of the memory that requests may hold."""
-        self.app.held -= sum(map(len, self._parts)) + len(self.body)
+        self.app.room.give_back(self)
         self._parts.clear()
         self.body = b""
 

@@ -45,11 +45,21 @@ class Exchange:
         self.rows = 0
         self.is_v2 = path.endswith(b"/infer")
         self.scorer = app.scorer  # it answers, also when another takes its place meanwhile
+        self.held = 0  # bytes of the body that are counted in app.room
+        self.large_caller = b""  # who it is counted for, once the body is large
 
     @property
     def is_over(self) -> bool:
         """Whether nobody waits for an answer any more: it was given, or the client has gone."""
         raise NotImplementedError
+
+    def peer(self) -> str:
+        """Return the address at the other end of the connection."""
+        raise NotImplementedError
+
+    def caller(self) -> bytes:
+        """Return who sent this: its key, or else its address."""
+        return self.app.keys.find(self.headers) if self.app.keys.needed else self.peer().encode()
 
     def header(self, name: bytes) -> bytes | None:
         """Return the value of a header (its name in lower case), or None."""

@@ -10,12 +10,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from scoring import direct, loading
+from scoring.bodies import WATCH_S
 from scoring.errors import ModelError
 
 if TYPE_CHECKING:
     from scoring.app import Application
 
-WATCH = 0.25  # s between two looks at requests that take too long
 logger = logging.getLogger("scoring")
 
 
@@ -57,8 +57,10 @@ class Lifespan:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(WATCH)
+            await asyncio.sleep(WATCH_S)
             direct.expire(self._app.connections, self._app.settings.request_timeout, time.perf_counter())
+            for exchange in list(self._app.arriving):
+                exchange.hurry()
 
     async def _reload(self) -> None:
         """Load the folder again and answer with what is there now; keep the present model when that fails."""

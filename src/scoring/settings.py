@@ -38,6 +38,7 @@ class Settings:
     max_waiting: int = _setting(1024, "requests that may wait; one more is answered with 503")
     max_wait: float = _setting(2.0, "seconds; a request that would have to wait longer is answered with 503 at once")
     request_timeout: float = _setting(60.0, "seconds for one request, body and all; more is answered with 504")
+    min_body_rate: int = _setting(1024, "bytes a second in which a body must arrive, over 5 seconds; a slower one is answered with 408")
     grace: float = _setting(0.0, "seconds between SIGTERM, when readiness fails, and the end of accepting requests")
     drain: float = _setting(30.0, "seconds that requests under way get to finish after that")
     api_keys_file: str = _setting("", "a file with one API key a line; without it anybody may call")
