@@ -1,6 +1,6 @@
 # The table of contents: every action is one line of help and one command. Settings: mlflow_env.sh.
 .DEFAULT_GOAL := help
-ENV := . ./mlflow_env.sh && exec
+ENV := unset PYTHONHOME && . ./mlflow_env.sh && exec
 PYTHON := .venv/bin/python
 
 ##@ Start here
@@ -15,7 +15,7 @@ demo: .venv/host ## Train, register, serve and test the model without Docker, in
 
 .PHONY: doctor
 doctor: ## Check this machine, a line a check, each failure with its cure
-	@$(ENV) python3 scripts/doctor.py
+	@$(ENV) python3 -E scripts/doctor.py
 
 .PHONY: init_local
 init_local: .venv/host ## Set up .venv, then check this machine
@@ -223,15 +223,15 @@ fuzz: .venv/host ## Fuzz the model server's decoders on Linux: SECONDS=600
 
 .PHONY: lock
 lock: ## Lock the dependencies of pyproject.toml again and export them to requirements/
-	@$(ENV) python3 scripts/lock.py
+	@$(ENV) python3 -E scripts/lock.py
 
 .PHONY: clean
 clean: ## Remove what was built: build/, caches, images
-	@$(ENV) python3 -B scripts/clean.py
+	@$(ENV) python3 -EB scripts/clean.py
 
 .PHONY: wipe
 wipe: ## Remove everything, data too, but no backups (lists it and asks first; YES=1 agrees)
-	@$(ENV) python3 -B scripts/wipe.py
+	@$(ENV) python3 -EB scripts/wipe.py
 
 .venv/host .venv/dev: .venv/%: requirements/%.txt
-	@$(ENV) python3 scripts/set_up.py $*
+	@$(ENV) python3 -E scripts/set_up.py $*

@@ -8,10 +8,27 @@ import ssl
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 SUPPORTED = ((3, 13), (3, 12), (3, 11))
+OTHERS = ("PYTHON", "PIP_", "UV_")  # begin the names of what Python, pip and uv read
+SOURCES = {  # of them, where packages come from and how they are brought here
+    *(f"PIP_{name}" for name in (
+        "INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS", "NO_INDEX", "TRUSTED_HOST", "CERT", "CLIENT_CERT", "PROXY", "TIMEOUT",
+        "DEFAULT_TIMEOUT", "RETRIES", "CACHE_DIR", "NO_CACHE_DIR", "KEYRING_PROVIDER", "CONFIG_FILE",
+    )),
+    *(f"UV_{name}" for name in (
+        "DEFAULT_INDEX", "EXTRA_INDEX_URL", "FIND_LINKS", "NO_INDEX", "INSECURE_HOST", "HTTP_TIMEOUT", "REQUEST_TIMEOUT", "HTTP_RETRIES",
+        "HTTP_CONNECT_TIMEOUT", "SYSTEM_CERTS", "NATIVE_TLS", "CACHE_DIR", "NO_CACHE", "KEYRING_PROVIDER", "CREDENTIALS_DIR", "CONFIG_FILE",
+        "NO_CONFIG", "LINK_MODE", "OFFLINE", "CONCURRENT_DOWNLOADS", "CONCURRENT_BUILDS", "CONCURRENT_INSTALLS", "COMPILE_BYTECODE_TIMEOUT",
+    )),
+}  # fmt: skip
+ACTIVE = {"VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__"}  # another environment that is active
 SUBSETS = {"host": ("host",), "dev": ("dev", "host")}  # what each set of requirements satisfies
 ROOT = Path(__file__).parents[2]
 VENV = ROOT / ".venv"
@@ -26,7 +43,7 @@ def find_python() -> str:
         return sys.executable
     for major, minor in SUPPORTED:
         found = shutil.which(f"python{major}.{minor}")
-        if found and subprocess.run([found, "-c", "import venv"], check=False).returncode == 0:
+        if found and subprocess.run([found, "-c", "import venv"], check=False, env=clean(os.environ)).returncode == 0:
             return found
     running = ".".join(map(str, sys.version_info[:2]))
     raise SlipwayError(
@@ -63,9 +80,21 @@ def index_for_uv(variables: dict[str, str]) -> dict[str, str]:
     return {uv: index for uv, index in given.items() if index.startswith("http")}
 
 
+def clean(given: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without what the caller set for Python, pip and uv elsewhere: only where packages come from, and how, stays.
+
+    PIP_USER, PIP_TARGET, PYTHONPATH, UV_EXCLUDE_NEWER and the like would have a set-up fail, or install somewhere else.
+    """
+    kept = {name: value for name, value in given.items() if not name.startswith(OTHERS) or name in SOURCES or name.startswith("UV_INDEX")}
+    return {name: value for name, value in kept.items() if name not in ACTIVE} | {"PIP_USER": "0"}  # a pip.conf may say it, too
+
+
 def _environment() -> dict[str, str]:
-    """Return the environment for pip and uv: the caller's, with CA_BUNDLE or the system's certificates, and one index for both."""
-    variables = {**os.environ, **index_for_uv(dict(os.environ))}
+    """Return the environment for pip and uv: clean, with CA_BUNDLE or the system's certificates, and one index for both."""
+    variables = clean(os.environ)
+    variables.update(index_for_uv(variables))
+    variables.setdefault("UV_COMPILE_BYTECODE_TIMEOUT", "0")  # no limit: a busy machine may need more than uv's 60 s
+    variables.setdefault("UV_HTTP_TIMEOUT", "300")
     if os.environ.get("CA_BUNDLE"):
         variables.update({"SSL_CERT_FILE": os.environ["CA_BUNDLE"], "PIP_CERT": os.environ["CA_BUNDLE"]})
     if ssl.get_default_verify_paths().cafile:
@@ -76,7 +105,7 @@ def _environment() -> dict[str, str]:
 def _works(python: Path) -> bool:
     if not python.exists():
         return False
-    return subprocess.run([str(python), "-m", "pip", "--version"], check=False, capture_output=True).returncode == 0
+    return subprocess.run([str(python), "-m", "pip", "--version"], check=False, capture_output=True, env=clean(os.environ)).returncode == 0
 
 
 def _run(command: list[str], cure: str = "make doctor, to see whether a proxy or the disk is the cause") -> None:

@@ -17,7 +17,7 @@ TARGETS = {line.split(":")[0]: at for at, line in RULES.items() if re.match(r"[a
 RECIPES = {at: list(itertools.takewhile(lambda line: line.startswith("\t"), LINES[at + 1 :])) for at in RULES}
 WORDS = r"[^;&|<>`]*"
 SCRIPT = r"((scripts|benchmarks)/(\w+/)?\w+\.py|-m (pytest|benchmarks\.\w+))\b"
-COMMAND = re.compile(rf"\t@(awk -f scripts/help\.awk{WORDS}|\$\(ENV\) (\$\(PYTHON\)|python3)( -B)? {SCRIPT}{WORDS})")
+COMMAND = re.compile(rf"\t@(awk -f scripts/help\.awk{WORDS}|\$\(ENV\) (\$\(PYTHON\)|python3)( -[EB]+)? {SCRIPT}{WORDS})")
 ADVICE = re.compile(r"\bmake((?: [A-Z_]+=\S*)*(?: [a-z][a-z0-9_]*\b(?!=))+)")
 # After these, `make` is the verb or the program.
 PROSE = {"a", "and", "command", "it", "one", "reads", "sure", "that", "the", "this", "will"}
@@ -61,8 +61,11 @@ def test_a_value_is_no_option(rule: int) -> None:
     assert [before for before in given if not re.fullmatch(r"--([a-z]+=)?", before)] == []
 
 
-def test_a_dash_before_a_value_is_part_of_it(make: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    """A value that begins with a dash is named in the error as what it is."""
+def test_a_dash_before_a_value_is_part_of_it(
+    make: Callable[..., subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value that begins with a dash is named in the error as what it is; and PYTHONHOME, where another Python lives, stops nothing."""
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
     done = make("list_models", FORMAT="-x", RUNTIME="host")
 
     assert "error: FORMAT is '-x': it is table or json" in done.stderr
