@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from slipway import rollout, shell
+from slipway import diagnosis, shell
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def describe_wait(pod: dict[str, Any]) -> str:
             return f"no node takes it yet: {condition.get('message', '')}"
     for container in status.get("containerStatuses", []):
         waiting = container.get("state", {}).get("waiting")
-        if waiting and waiting.get("reason") in rollout.HOPELESS - {"ErrImagePull"}:  # which is tried once more
+        if waiting and waiting.get("reason") in diagnosis.HOPELESS - {"ErrImagePull"}:  # which is tried once more
             raise SlipwayError(f"it cannot start: {waiting['reason']}: {waiting.get('message', '')}", "check REGISTRY or IMAGE_LOAD")
         if waiting:
             return f"its container is made ({waiting.get('reason', '')})"

@@ -6,9 +6,10 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from slipway import delivery, hints, rendering, serving, shares, smoke
+from slipway import delivery, hints, lease, rendering, serving, shares, smoke
 from slipway.errors import USAGE, SlipwayError
-from slipway.rollout import ROUTES, Kubernetes, read_annotations
+from slipway.kinds import ROUTES
+from slipway.rollout import Kubernetes, read_annotations
 from slipway.shares import Share
 
 if TYPE_CHECKING:
@@ -45,10 +46,35 @@ def set_share(settings: Settings, uri: str, weight: str) -> None:
     percent = shares.parse(weight)
     champion, challenger = Kubernetes(settings), Challenger(settings)
     champion.cluster.check()
-    if not percent:
+    with lease.held(champion.cluster, champion.instance):
+        if percent:
+            _start(settings, uri, percent, champion, challenger)
+            return
         end(champion, challenger)
         print(f"no challenger of {champion.instance} is left in {settings.context}, namespace {settings.namespace}")
-        return
+
+
+def end(champion: Kubernetes, challenger: Challenger) -> None:
+    """Send all requests to the champion, then delete its challenger; without one, nothing happens."""
+    direct(champion, None)
+    challenger.clear()
+
+
+def direct(champion: Kubernetes, share: Share | None) -> None:
+    """Have the champion's Service and route, as they run, give a challenger its share, or nothing; nothing else of them changes."""
+    cluster, name = champion.cluster, champion.deployment
+    weight = share if share and share.component == shares.BY_WEIGHT else None
+    if (route := champion.find_route()) and shares.read(None, route, shares.name(champion.instance)) != weight:
+        patch = [{"op": "replace", "path": "/spec/rules/0/backendRefs", "value": shares.direct(champion.instance, weight)}]
+        print(cluster.run("patch", ROUTES, name, "--type", "json", "--patch", json.dumps(patch)))
+    service = cluster.get("service", name)
+    wanted = None if share and not weight else shares.CHAMPION
+    if service and service["spec"]["selector"].get(shares.COMPONENT) != wanted:
+        selector = {"spec": {"selector": {shares.COMPONENT: wanted}}}
+        print(cluster.run("patch", "service", name, "--type", "merge", "--patch", json.dumps(selector)))
+
+
+def _start(settings: Settings, uri: str, percent: int, champion: Kubernetes, challenger: Challenger) -> None:
     champions = _count_champions(champion)
     chosen, overlay = champion.find_choices()
     share = _choose(champion, chosen.components, percent)
@@ -74,26 +100,6 @@ def set_share(settings: Settings, uri: str, weight: str) -> None:
         raise
     print(f"{prepared.model.uri} gets {shares.explain(share, champions, pods)}")
     print("each answer's X-Model-Version says who gave it")
-
-
-def end(champion: Kubernetes, challenger: Challenger) -> None:
-    """Send all requests to the champion, then delete its challenger; without one, nothing happens."""
-    direct(champion, None)
-    challenger.clear()
-
-
-def direct(champion: Kubernetes, share: Share | None) -> None:
-    """Have the champion's Service and route, as they run, give a challenger its share, or nothing; nothing else of them changes."""
-    cluster, name = champion.cluster, champion.deployment
-    weight = share if share and share.component == shares.BY_WEIGHT else None
-    if (route := champion.find_route()) and shares.read(None, route, shares.name(champion.instance)) != weight:
-        patch = [{"op": "replace", "path": "/spec/rules/0/backendRefs", "value": shares.direct(champion.instance, weight)}]
-        print(cluster.run("patch", ROUTES, name, "--type", "json", "--patch", json.dumps(patch)))
-    service = cluster.get("service", name)
-    wanted = None if share and not weight else shares.CHAMPION
-    if service and service["spec"]["selector"].get(shares.COMPONENT) != wanted:
-        selector = {"spec": {"selector": {shares.COMPONENT: wanted}}}
-        print(cluster.run("patch", "service", name, "--type", "merge", "--patch", json.dumps(selector)))
 
 
 def _give_up(champion: Kubernetes, challenger: Challenger) -> None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from slipway import delivery, folder, registry, release, serving, shell, smoke
+from slipway import delivery, folder, kubectl, lease, registry, release, serving, smoke
 from slipway.errors import SlipwayError
 from slipway.rollout import Kubernetes
 from slipway.settings import ROOT
@@ -24,15 +24,17 @@ def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
     started = time.monotonic()
     target = Kubernetes(settings, overlay)
     target.cluster.check()
+    target.check_rights()
     prepared = serving.prepare(settings, uri or f"models:/{folder.load(settings.model_dir).name}@{registry.CHAMPION}", fresh=True)
-    target.roll_out(prepared)
-    try:
-        with target.cluster.forwarded(f"deployment/{target.deployment}", 8080) as url:
-            smoke.examine(replace(settings, url=url), prepared)
-    except BaseException:
-        target.undo()
-        raise
-    target.prune()
+    with target.changing():
+        target.roll_out(prepared)
+        try:
+            with target.cluster.forwarded(f"deployment/{target.deployment}", 8080) as url:
+                smoke.examine(replace(settings, url=url), prepared)
+        except BaseException:
+            target.undo()
+            raise
+        target.settle()
     print(f"{prepared.model.uri} answers in {settings.context}, namespace {settings.namespace}, after {time.monotonic() - started:.1f} s")
     return target
 
@@ -47,11 +49,12 @@ def roll_back(settings: Settings, to: str = "") -> None:
         target.roll_out(outcome.prepared)
         target.check(outcome.prepared, outcome.case)
 
-    try:
-        release.roll_back(settings, to, roll_out)
-    except BaseException:
-        target.undo()
-        raise
+    with target.changing():
+        try:
+            release.roll_back(settings, to, roll_out)
+        except BaseException:
+            target.undo()
+            raise
 
 
 def diff(settings: Settings, uri: str = "") -> bool:
@@ -62,13 +65,12 @@ def diff(settings: Settings, uri: str = "") -> bool:
     tag = serving.build(settings, prepared)
     image = delivery.deliver(settings, tag) if settings.registry else tag  # it is pushed, as its digest is part of the manifests
     manifest = target.render(prepared, image)
-    if target.cluster.get("namespace", settings.namespace) is None:
+    if not target.cluster.has_namespace():
         print(f"all of {manifest.relative_to(ROOT)} would be new: there is no namespace {settings.namespace} yet")
         return True
-    shell.echo(target.cluster.command("diff", "--filename", str(manifest)))
     answer = target.cluster.ask("diff", "--filename", str(manifest))
     if answer.code > 1:
-        raise SlipwayError(f"kubectl diff failed: {answer.last}", "make deploy_status")
+        raise SlipwayError(f"kubectl diff failed: {kubectl.explain(answer)}", target.cluster.show("get", "all"))
     print(answer.out or "nothing would change")
     return answer.code == 1
 
@@ -77,5 +79,6 @@ def undeploy(settings: Settings) -> None:
     """Delete what was deployed of the folder's model; the namespace and everything else stays."""
     target = Kubernetes(settings)
     target.cluster.check()
-    target.clear()
+    with lease.held(target.cluster, target.instance):
+        target.clear()
     print(f"nothing of {target.instance} is left in {settings.context}, namespace {settings.namespace}")

@@ -37,7 +37,7 @@ class Holder:
     def is_gone(self, other: Holder) -> bool:
         """Whether `other` is an earlier life of ours, or a dead process of this machine."""
         host, _, pid = other.process.partition("/")
-        return other.process == self.process or (host == socket.gethostname() and pid.isdigit() and not _lives(int(pid)))
+        return other.process == self.process or (host == socket.gethostname() and pid.isdigit() and not lives(int(pid)))
 
 
 def identify_caller() -> Holder:
@@ -101,7 +101,8 @@ def _remove(client: MlflowClient, lock: str, holder: Holder) -> None:
             raise
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether a process of this machine has not ended."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

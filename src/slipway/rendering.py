@@ -6,12 +6,13 @@ import json
 import math
 import os
 import re
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from slipway import image as images
-from slipway import serving, shares, shell
+from slipway import mutex, serving, shares, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import BUILD, ROOT
 
@@ -166,12 +167,23 @@ def _read_end(folders: list[str]) -> tuple[float, float]:
     return grace, end
 
 
+def make_place(settings: Settings, what: str) -> Path:
+    """Return a folder for what this very process renders, which no other command writes to; those of processes that have ended go."""
+    parent = BUILD / "k8s" / make_name(settings.context or "none") / settings.namespace / what
+    for old in parent.glob("[0-9]*"):
+        if not mutex.lives(int(old.name)):
+            shutil.rmtree(old, ignore_errors=True)
+    place = parent / str(os.getpid())
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
 def render(settings: Settings, prepared: Prepared, image: str, overlay: str, share: Share | None = None) -> Path:
     """Write a version's manifests below build/k8s, and return the file; `share` is what a challenger gets of its requests.
 
     Raises SlipwayError for a component that is not there, or manifests that kustomize refuses.
     """
-    place = BUILD / "k8s" / make_name(settings.context or overlay) / make_name(prepared.model.name or "model")
+    place = make_place(settings, make_name(prepared.model.name or "model"))
     kustomization = describe(settings, prepared, image, overlay, place)
     if share:
         check_components([*settings.components, share.component])
@@ -184,7 +196,7 @@ def render(settings: Settings, prepared: Prepared, image: str, overlay: str, sha
 def render_challenger(settings: Settings, prepared: Prepared, image: str, overlay: str, pods: int) -> Path:
     """Write the manifests of a version that is deployed beside the champion, with so many pods, and return the file."""
     name = make_name(prepared.model.name or "model")
-    place = BUILD / "k8s" / make_name(settings.context or overlay) / f"{name}-{shares.CHALLENGER}"
+    place = make_place(settings, f"{name}-{shares.CHALLENGER}")
     kustomization = shares.challenge(describe(settings, prepared, image, overlay, place), name, pods)
     return write(place, kustomization, find_own(settings.model_dir))
 

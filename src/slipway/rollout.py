@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import time
+import signal
+import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import requests
 
-from slipway import delivery, folder, hints, rendering, serving, shares, smoke
-from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
+from slipway import delivery, folder, hints, kinds, kubectl, lease, readiness, recovery, rendering, rights, serving, shares, shell, smoke
+from slipway.errors import USAGE, SlipwayError
+from slipway.kinds import ROUTES
 from slipway.kubectl import Cluster, check_runtime
+from slipway.models import Model
+from slipway.recovery import Before
+from slipway.serving import Prepared
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from slipway.serving import Prepared
     from slipway.settings import Settings
     from slipway.shares import Share
     from slipway.smoke import Case
 
-REVISION = "deployment.kubernetes.io/revision"  # annotates a Deployment
+OVERLAY = "cloud"  # where nothing else is said
 NO_COMPONENT = "none"  # in COMPONENTS: without those of the last deployment
-GLANCE = 3  # s between two looks at what keeps it
-KINDS = ("deployments", "services", "poddisruptionbudgets", "horizontalpodautoscalers", "ingresses", "networkpolicies", "configmaps")
-ROUTES, MONITORS = "httproutes.gateway.networking.k8s.io", "servicemonitors.monitoring.coreos.com"
-OPTIONAL = (ROUTES, MONITORS, "inferenceservices.serving.kserve.io")  # where the cluster knows them
-NEEDED = {  # by a component: a kind that is no cluster's own, and what brings it
-    "gateway": (ROUTES, "HTTPRoute", "the Gateway API"),
-    "monitoring": (MONITORS, "ServiceMonitor", "the Prometheus operator"),
-}
-HOPELESS = {
-    "CrashLoopBackOff", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError",
-    "CreateContainerError",
-}  # fmt: skip
 
 
 class Kubernetes:
@@ -50,8 +44,8 @@ class Kubernetes:
         self.deployment = f"{self.instance}-model"
         self._labels = f"app.kubernetes.io/instance={self.instance},app.kubernetes.io/part-of=slipway"
         self._manifest: Path | None = None  # of the last rollout
-        self._before: dict[str, Any] | None = None  # the Deployment before it
-        self._begun = False
+        self._before: Before | None = None  # what was there before it, until it is tested
+        self._allowed = False  # to deploy, as far as that is known
         self._old: set[str] = set()  # pods that were there before it
         self._known: list[str] = []  # the kinds of the cluster, when they were asked for
 
@@ -91,14 +85,14 @@ class Kubernetes:
         components = [name for name in self.settings.components or known.get("components", "").split() if name != NO_COMPONENT]
         if "kserve" in components:
             raise SlipwayError("KServe makes the Deployment itself, and make deploy watches none of its", "see docs/kubernetes.md", USAGE)
-        for name in NEEDED.keys() & {*rendering.check_components(components)}:
-            kind, what, source = NEEDED[name]
+        for name in kinds.NEEDED.keys() & {*rendering.check_components(components)}:
+            kind, what, source = kinds.NEEDED[name]
             if not self._knows(kind):
                 words = f"the cluster {self.cluster.context} knows no {what}, which the component {name} is"
                 raise SlipwayError(words, f"install {source} there, or COMPONENTS without {name}")
         route = None if self.settings.gateway or "gateway" not in rendering.check_components(components) else self.find_route()
         gateway = shares.read_gateway(route) if route else self.settings.gateway
-        return replace(self.settings, components=components, gateway=gateway), self.overlay or known.get("overlay", "cloud")
+        return replace(self.settings, components=components, gateway=gateway), self.overlay or known.get("overlay", OVERLAY)
 
     def find_share(self) -> Share | None:
         """Return what gives a challenger its share, or None where there is none."""
@@ -111,18 +105,57 @@ class Kubernetes:
         """Return the route to the model, or None where there is none."""
         return self.cluster.get(ROUTES, self.deployment) if self._knows(ROUTES) else None
 
+    def check_rights(self) -> None:
+        """Raise SlipwayError, with what is missing, when the user may not deploy there what is to be deployed."""
+        if self._allowed:
+            return
+        refused = None
+        try:
+            settings, overlay = self.find_choices()
+        except SlipwayError as error:
+            settings, overlay, refused = self.settings, self.overlay or OVERLAY, error
+        none = Prepared(Model("", "", folder.load(self.settings.model_dir).name, "0"), self.settings.model_dir, "{}")
+        rights.check(self.cluster, recovery.read(rendering.render(settings, none, "slipway/model:none", overlay)))
+        if refused:
+            raise refused
+        self._allowed = True
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Have the model in the namespace to ourselves, once it is known that we may deploy it there; the namespace is made.
+
+        Raises SlipwayError when we may not, or somebody else is changing it.
+        """
+        self.check_rights()
+        self.cluster.make_namespace()
+        with lease.held(self.cluster, self.instance):
+            yield
+
     def roll_out(self, prepared: Prepared) -> None:
         """Have the version answer in all replicas. Raises SlipwayError when it does not: the one before is back, or nothing is left."""
-        self._manifest = self.render(prepared, delivery.deliver_version(self.settings, prepared))
-        self._before, self._begun = self.cluster.get("deployment", self.deployment), True
-        self._old = {pod["metadata"]["name"] for pod in self._list_pods()}
-        self.cluster.make_namespace()
-        self.cluster.apply(self._manifest)
-        try:
-            self._wait(prepared)
-        except BaseException:
-            self.undo()
-            raise
+        with self.changing():
+            self._manifest = self.render(prepared, delivery.deliver_version(self.settings, prepared))
+            before = self._record(self._manifest)
+            self._old = {pod["metadata"]["name"] for pod in self._list_pods()}
+            self._before = before
+            try:
+                self.cluster.apply(self._manifest)
+                self._wait(prepared)
+            except BaseException as error:
+                print(f"\n{getattr(error, 'message', 'stopped')}", file=sys.stderr, flush=True)  # before the evidence goes
+                self.undo()
+                raise
+
+    def _record(self, manifest: Path) -> Before:
+        """Return what is there of what is about to be applied, and mark that as not tested yet."""
+        there = {recovery.name(each): each for each in self.cluster.find(manifest)}
+        ours = ("Deployment", self.deployment)
+        recovery.mark(manifest, there.get(ours))
+        if found := there.pop(ours, None):
+            replica_sets = self.cluster.list("replicasets.apps", self._labels)
+            if proved := recovery.find_proved(found, replica_sets):
+                there[ours] = proved
+        return Before(manifest, [*there.values()])
 
     def check(self, prepared: Prepared, case: Case) -> None:
         """Put a case to the API through the cluster."""
@@ -134,88 +167,75 @@ class Kubernetes:
                 raise SlipwayError(f"{self.deployment} does not say which version it is: {type(error).__name__}") from None
         if answers != prepared.model.version:
             raise SlipwayError(f"version {answers} answers in {self.cluster.context}, not {prepared.model.version}")
+        self.settle()
+
+    def settle(self) -> None:
+        """Take the last rollout, which was tested, for good: nothing goes back any more, and what only the one before had is deleted."""
+        self._before = None
+        answer = self.cluster.read("annotate", f"deployment/{self.deployment}", f"{recovery.UNPROVED}-")
+        if answer.code != 0:
+            print(f"warning: {self.deployment} is not marked as tested: {kubectl.explain(answer)}", file=sys.stderr, flush=True)
         self.prune()
 
     def undo(self) -> None:
-        """Go back to what was there before the last rollout: its revision, or nothing. A failure is a warning: why we go back counts."""
-        if not self._begun:
+        """Go back to what was there before the last rollout, or to nothing. A failure is a warning: why we go back counts."""
+        before, self._before = self._before, None
+        if not before:
             return
+        print("== back to what was there before", flush=True)
         try:
-            if self._before:
-                self._return_to(self._before["metadata"].get("annotations", {}).get(REVISION, "0"))
+            with shell.undisturbed(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                before.restore(self.cluster)
+            if ("Deployment", self.deployment) in map(recovery.name, before.there):
+                patience = self.settings.rollout_timeout
+                self.cluster.run("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{patience}s", seconds=patience + 10)
             else:
-                self.clear()
+                self.cluster.run("wait", "--for=delete", "pods", "--selector", self._labels, "--timeout", "120s", seconds=150)
         except SlipwayError as error:
-            hints.say_cure(f"warning: the way back failed: {error.message}", "make deploy_status")
-
-    def _return_to(self, revision: str) -> None:
-        patience = self.settings.rollout_timeout
-        self.cluster.run("rollout", "undo", f"deployment/{self.deployment}", f"--to-revision={revision}")
-        self.cluster.run("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{patience}s", seconds=patience + 10)
+            hints.say_cure(f"warning: the way back failed: {error.message}", self.cluster.show("get", "all", "--selector", self._labels))
 
     def prune(self) -> None:
-        """Delete what an earlier deployment had and the present one has not, such as an ingress."""
+        """Delete what an earlier deployment had and the present one has not, such as an ingress; a failure is only a warning."""
+        if not self._manifest:
+            return
         labels = f"{self._labels},app.kubernetes.io/component!=challenger"
-        there = self.cluster.ask("get", self._find_kinds(), "--selector", labels, "--output", "name").out.split()
-        wanted = self.cluster.ask("get", "--filename", str(self._manifest), "--output", "name").out.split()
-        if wanted and (old := [name for name in there if "/" in name and name not in wanted]):
-            self.cluster.run("delete", *old, "--wait", "--timeout", "120s", seconds=150)
+        try:
+            answer = self.cluster.read("get", self._find_kinds(), "--selector", labels, "--output", "json")
+            if answer.code != 0:
+                raise SlipwayError(f"kubectl get failed: {kubectl.explain(answer)}")  # noqa: TRY301 -- as any reason
+            old = recovery.find_old(kubectl.parse(answer), recovery.read(self._manifest))
+            if names := [recovery.refer(each) for each in old if recovery.name(each) != ("Deployment", self.deployment)]:
+                self.cluster.run("delete", *names, "--ignore-not-found", "--wait", "--timeout", "120s", seconds=150, again=True)
+        except SlipwayError as error:
+            words = f"what an earlier deployment had besides may still be there: {error.message}"
+            print(f"warning: {words}; the next deployment looks again", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
-        """Delete what was deployed, and wait until its pods are gone."""
-        self.cluster.run("delete", self._find_kinds(), "--selector", self._labels, "--wait", "--timeout", "120s", seconds=150)
+        """Delete what was deployed, as far as we may, and wait until its pods are gone."""
+        if not (deletable := self._find_kinds()):
+            cure = self.cluster.show("auth", "can-i", "--list")
+            raise SlipwayError(f"you may delete nothing in {self.cluster.context}, namespace {self.cluster.namespace}", cure)
+        self.cluster.run("delete", deletable, "--selector", self._labels, "--wait", "--timeout", "120s", seconds=150, again=True)
         self.cluster.run("wait", "--for=delete", "pods", "--selector", self._labels, "--timeout", "120s", seconds=150)
 
     def _find_kinds(self) -> str:
-        return ",".join([*KINDS, *(kind for kind in OPTIONAL if self._knows(kind))])
+        self._knows("")
+        return ",".join(kinds.list_deletable(self.cluster, self._known))
 
     def _knows(self, kind: str) -> bool:
-        if not self._known:
-            self._known = self.cluster.ask("api-resources", "--output", "name").out.split()
+        self._known = self._known or kinds.list_known(self.cluster)
         return kind in self._known
 
     def _wait(self, prepared: Prepared) -> None:
-        deadline = time.monotonic() + self.settings.rollout_timeout
-        while True:
-            answer = self.cluster.ask("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{GLANCE}s")
-            if answer.code == 0:
-                return
-            trouble = self._find_trouble(prepared.model.version or "")
-            if trouble or time.monotonic() > deadline:
-                why = trouble or self._find_unplaced() or answer.last
-                raise SlipwayError(f"{prepared.model.uri} does not roll out: {why}", code=MODEL_DID_NOT_LOAD)
+        version, patience = prepared.model.version or "", self.settings.rollout_timeout
+        readiness.Rollout(self.cluster, self.deployment, self._own_labels, version, self._old, patience).wait(prepared.model.uri)
 
-    def _find_trouble(self, version: str) -> str:
-        """Return why no pod of a version will ever be ready, or "" while there is hope."""
-        for pod in self._list_pods():
-            of_version = pod["metadata"].get("annotations", {}).get(f"{rendering.PREFIX}version", "") == version
-            if not of_version or pod["metadata"]["name"] in self._old or "deletionTimestamp" in pod["metadata"]:
-                continue
-            for status in pod.get("status", {}).get("containerStatuses", []):
-                waiting = status.get("state", {}).get("waiting", {})
-                ended = status.get("lastState", {}).get("terminated") or status.get("state", {}).get("terminated") or {}
-                if waiting.get("reason") in HOPELESS or ended.get("exitCode"):
-                    return self._explain(pod["metadata"]["name"], waiting, ended)
-        return ""
-
-    def _find_unplaced(self) -> str:
-        """Return why a pod has no node, or "" when all have one; a node may still come, so that is no reason to give up early."""
-        for pod in self._list_pods():
-            for condition in pod.get("status", {}).get("conditions", []):
-                if (condition["type"], condition["status"]) == ("PodScheduled", "False"):
-                    return f"no node takes {pod['metadata']['name']}: {condition.get('message', '')}"
-        return ""
+    @property
+    def _own_labels(self) -> str:
+        return f"{self._labels},{shares.COMPONENT}={self.component}"
 
     def _list_pods(self) -> list[dict[str, Any]]:
-        return self.cluster.list("pods", f"{self._labels},{shares.COMPONENT}={self.component}")
-
-    def _explain(self, pod: str, waiting: dict[str, Any], ended: dict[str, Any]) -> str:
-        why = f"it ended with exit code {ended['exitCode']}" if ended else f"{waiting.get('reason')}: {waiting.get('message', '')}"
-        for which in ("--previous=true", "--previous=false"):
-            answer = self.cluster.ask("logs", pod, which, "--tail", "3")
-            if answer.code == 0 and answer.out.strip():
-                return f"{answer.out.strip().splitlines()[-1]} ({why})"
-        return why
+        return self.cluster.list("pods", self._own_labels)
 
 
 def read_annotations(deployment: dict[str, Any]) -> dict[str, str]:

@@ -118,17 +118,25 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     """End a program: SIGTERM, then SIGKILL when it does not go within `GRACE_SECONDS`; an impatient Ctrl-C changes nothing."""
     if process.poll() is not None:
         return
+    with undisturbed(signal.SIGINT):
+        process.terminate()
+        try:
+            process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def undisturbed(*signals: signal.Signals) -> Iterator[None]:
+    """Do something to its end whatever signals come, such as an impatient Ctrl-C; programs that it runs do not hear them either."""
     is_main = threading.current_thread() is threading.main_thread()  # signals are no other's business
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
-    process.terminate()
+    handlers = {each: signal.signal(each, signal.SIG_IGN) for each in signals} if is_main else {}
     try:
-        process.wait(GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        yield
     finally:
-        if is_main:
-            signal.signal(signal.SIGINT, handler)
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
 
 
 def echo(command: Sequence[str]) -> None:

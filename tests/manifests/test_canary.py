@@ -50,7 +50,7 @@ def deploy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deploy:
         of_both = replace(chosen, components=shares.choose_components(components, share or Share(BY_PODS)))
         champion = rendering.render(chosen, prepare("3"), "slipway/diabetes:v3-0123456789ab", overlay, share)
         challenger = rendering.render_challenger(of_both, prepare("4"), "slipway/diabetes:v4-0123456789ab", overlay, 3)
-        assert champion.parent.parent == challenger.parent.parent
+        assert champion.parents[2] == challenger.parents[2]
         return read(champion), read(challenger)
 
     return run

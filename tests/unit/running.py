@@ -29,17 +29,31 @@ class Running:
         """Return an object by its kind; the challenger's as `challenger`."""
         return self.objects.get("challenger" if name.startswith("diabetes-challenger") else kind.partition(".")[0])
 
-    def ask(self, *arguments: str) -> Answer:
-        """List the kinds that it knows; nothing gets ready."""
+    def ask(self, *arguments: str, words: str | None = None) -> Answer:
+        """List the kinds that it knows; nothing gets ready, and nobody has locked anything or lacks a right."""
         if arguments[0] == "rollout":
             return Answer(1, err="error: timed out waiting for the condition")
+        if arguments[0] == "create":
+            assert words
+            return Answer(1, err="Error from server (NotFound): there is nothing of that kind")
         assert arguments[0] == "api-resources"
         return Answer(0, self.kinds)
+
+    read = ask
+
+    def show(self, *arguments: str) -> str:
+        """Return a command as one could type it."""
+        return " ".join(["kubectl", *arguments])
+
+    def find(self, manifest: Path) -> list[dict[str, Any]]:
+        """Return what runs of the champion's own."""
+        assert manifest
+        return [self.objects["deployment"]] if "deployment" in self.objects else []
 
     def list(self, kind: str, labels: str) -> list[dict[str, Any]]:
         """Return the objects of a kind; whose they are is not looked at."""
         assert labels
-        return [found] if (found := self.objects.get(kind)) else []
+        return [found] if (found := self.objects.get(kind.partition(".")[0])) else []
 
     def make_namespace(self) -> None:
         """Have one."""
@@ -48,9 +62,9 @@ class Running:
         """Note what is applied."""
         self.done.append(("apply", str(manifest)))
 
-    def run(self, *arguments: str, seconds: float = 0) -> str:
+    def run(self, *arguments: str, seconds: float = 0, again: bool = False) -> str:
         """Note what is done to it."""
-        assert seconds >= 0
+        assert seconds >= 0 or again
         self.done.append(arguments)
         return ""
 
@@ -80,4 +94,5 @@ def deployment(version: int, replicas: int = 2) -> dict[str, Any]:
     labels, annotations = {"app.kubernetes.io/instance": "diabetes"}, {"io.slipway/model": "diabetes", "io.slipway/version": str(version)}
     containers = [{"image": f"slipway/diabetes:v{version}"}]
     template = {"metadata": {"annotations": annotations}, "spec": {"containers": containers}}
-    return {"metadata": {"labels": labels}, "spec": {"replicas": replicas, "template": template}, "status": {"availableReplicas": replicas}}
+    kind = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "diabetes-model", "labels": labels}}
+    return kind | {"spec": {"replicas": replicas, "template": template}, "status": {"availableReplicas": replicas}}

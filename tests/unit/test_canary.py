@@ -11,8 +11,8 @@ import pytest
 
 from slipway import canary, delivery, rendering, rollout, serving, settings
 from slipway.errors import SlipwayError
+from slipway.kinds import ROUTES
 from slipway.models import Model
-from slipway.rollout import ROUTES
 from slipway.shares import BY_PODS, BY_WEIGHT, Share
 from tests.unit.running import CHALLENGER, CHAMPION, CLOSED, OPEN, Running, deployment, route, run, service
 
