@@ -12,7 +12,7 @@ from slipway.rollout import Kubernetes
 from slipway.settings import ROOT
 
 if TYPE_CHECKING:
-    from slipway.release import Outcome
+    from slipway.candidacy import Outcome
     from slipway.settings import Settings
 
 

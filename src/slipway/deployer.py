@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from slipway import deployments, folder, guard, history, mutex, registry, release, webhooks
+from slipway.deployer_client import find_home
 from slipway.errors import SlipwayError
 from slipway.pipeline import Pipeline
 from slipway.rollout import Kubernetes
-from slipway.settings import STATE
 from slipway.targets import Local
 
 if TYPE_CHECKING:
@@ -25,12 +25,8 @@ if TYPE_CHECKING:
 RECONCILE = 30  # s between two looks at the alias: events are sent at most once
 TRIES = 3  # of a champion that fails; then a start tries again
 FAILURES = {deployments.FAILED, deployments.BACK}
+TARGETS = (Local.name, Kubernetes.name)
 AGAIN = 5  # s until a deployment that waits for the tracking server is tried again
-
-
-def find_home(settings: Settings) -> Path:
-    """Return the folder of the deployer on DEPLOYER_PORT: its token, its records, its pictures."""
-    return STATE / "deployer" / str(settings.deployer_port)
 
 
 def name_hook(settings: Settings) -> str:
@@ -71,6 +67,7 @@ class Deployer:
             for name, target in self.targets.items()
         }
         self._wake = {name: threading.Event() for name in self.targets}
+        self._looking = threading.Lock()  # two looks at once would both find the same
 
     def begin(self, url: str) -> None:
         """Take up what a kill interrupted; then work, look at the alias, and have MLflow send its events to `url`, if any."""
@@ -88,8 +85,14 @@ class Deployer:
     def add(self, version: int, target: str, action: str, by: str) -> Deployment:
         """Have a version deployed; the deployment of it that is under way, when there is one."""
         found, _ = self.store.add(self.model.name, version, target, action, by)
+        self._pipelines[target].make_way(found)
         self._wake[target].set()
         return self.store.get(found.id) or found
+
+    def cancel(self, deployment: Deployment) -> None:
+        """End a deployment, and the step that it is at."""
+        self.store.cancel(deployment.id)
+        self._pipelines[deployment.target].cancel(deployment.id)
 
     def find_version(self, uri: str) -> int:
         """Return which version a URI names; raise SlipwayError when it names none of the folder's model."""
@@ -122,11 +125,17 @@ class Deployer:
             return {"ignored": f"version {event.version} answers already"}
         return {"deployments": [self.add(event.version, name, deployments.FOLLOW, "MLflow's event").show() for name in behind]}
 
+    def look(self) -> list[Deployment]:
+        """Deploy the champion where another version answers, now; return what that makes."""
+        client = registry.connect(self.settings)
+        with registry.translated_errors():
+            return self._reconcile(registry.find_champion(client, self.model.name), again=True)
+
     def describe(self) -> dict[str, Any]:
         """Return the champion, what answers, and the releases, as JSON."""
         found: dict[str, Any] = {
             "model": self.model.name, "alias": registry.CHAMPION, "metric": self.model.rules.metric, "champion": None, "previous": None,
-            "metrics": {}, "releases": [], "error": None,
+            "created": None, "metrics": {}, "releases": [], "error": None,
             "targets": {name: {"version": target.find_version(), "url": target.url} for name, target in self.targets.items()},
         }  # fmt: skip
         try:
@@ -134,8 +143,10 @@ class Deployer:
             with registry.translated_errors():
                 champion = registry.find_champion(client, self.model.name)
                 releases = history.read(client, self.model.name)
-                run = client.get_model_version(self.model.name, str(champion)).run_id if champion else None
-                found["metrics"] = registry.read_metrics(client, run) if run else {}
+                version = client.get_model_version(self.model.name, str(champion)) if champion else None
+                if version:
+                    found["created"] = version.creation_timestamp
+                    found["metrics"] = registry.read_metrics(client, version.run_id) if version.run_id else {}
         except SlipwayError as error:
             return found | {"error": error.message}
         way = history.walk(releases, champion)
@@ -174,12 +185,15 @@ class Deployer:
                 print(f"warning: {getattr(error, 'message', error)}", file=sys.stderr, flush=True)
             time.sleep(RECONCILE)
 
-    def _reconcile(self, champion: int | None, *, again: bool) -> None:
+    def _reconcile(self, champion: int | None, *, again: bool) -> list[Deployment]:
         """Deploy the champion where another version answers, or none; one that has failed `TRIES` times only `again`, at a start."""
-        for name, target in self.targets.items():
-            if champion is None or target.find_version() == champion:
-                continue
-            there = [each for each in self.store.list() if each.target == name][:TRIES]
-            failed = [each for each in there if each.version == champion and each.state in FAILURES]
-            if again or len(failed) < TRIES:
-                self.add(champion, name, deployments.FOLLOW, f"a look at @{registry.CHAMPION}")
+        made = []
+        with self._looking:
+            for name, target in self.targets.items():
+                if champion is None or target.find_version() == champion:
+                    continue
+                there = [each for each in self.store.list() if each.target == name][:TRIES]
+                failed = [each for each in there if each.version == champion and each.state in FAILURES]
+                if again or len(failed) < TRIES:
+                    made.append(self.add(champion, name, deployments.FOLLOW, f"a look at @{registry.CHAMPION}"))
+        return made

@@ -18,7 +18,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped] # it has none
 
 from slipway import deployments, ports, problems, registry, trial, webhooks
-from slipway.deployer import Deployer, find_home, find_token
+from slipway.deployer import Deployer, find_token
+from slipway.deployer_client import find_home
 from slipway.errors import SlipwayError
 from slipway.pipeline import name_owner
 from slipway.problems import Problem, Refusal
@@ -79,8 +80,8 @@ def deploy(wanted: Wanted, deployer: Ours, response: Response) -> dict[str, Any]
 
 
 @router.post("/rollbacks", status_code=202, dependencies=ALLOWED)
-def roll_back(back: Back, deployer: Ours) -> dict[str, Any]:
-    """Go back to the champion before, through the smoke tests."""
+def roll_back(back: Back, deployer: Ours, response: Response) -> dict[str, Any]:
+    """Go back to the champion before, through the smoke tests; before every candidate. 200: the version answers already."""
     target = _choose_target(deployer, back.target)
     try:
         version = deployer.choose_previous(back.to)
@@ -88,7 +89,16 @@ def roll_back(back: Back, deployer: Ours) -> dict[str, Any]:
         raise
     except SlipwayError as error:
         raise Refusal(409, error.message) from None
+    if back.to and (found := deployer.find_deployed(version, target)):
+        response.status_code = 200
+        return found.show()
     return deployer.add(version, target, deployments.ROLL_BACK, "deployment API").show()
+
+
+@router.post("/look", status_code=202, dependencies=ALLOWED)
+def look(deployer: Ours) -> dict[str, Any]:
+    """Look at the alias now: what it stands for is deployed where another version answers."""
+    return {"deployments": [each.show() for each in deployer.look()]}
 
 
 @router.get("/deployments")
@@ -105,13 +115,13 @@ def show_deployment(deployment: str, deployer: Ours) -> dict[str, Any]:
 
 @router.delete("/deployments/{deployment}", status_code=202, dependencies=ALLOWED)
 def cancel(deployment: str, deployer: Ours) -> dict[str, Any]:
-    """Cancel a deployment, at its next step. 409: it has ended, or the alias has moved."""
+    """Cancel a deployment, and end the step that it is at. 409: it has ended, or the alias has moved."""
     found = _find(deployer, deployment)
     if found.state in deployments.ENDED:
         raise Refusal(409, f"it has ended: {found.state}")
     if any(step.name == "alias" for step in found.steps):
         raise Refusal(409, "it is rolling out already; roll back when it is done")
-    deployer.store.cancel(found.id)
+    deployer.cancel(found)
     return _find(deployer, deployment).show()
 
 
@@ -215,7 +225,8 @@ def serve(settings: Settings, host: str, url: str) -> None:
         _Server(deployer, host).run()
     finally:
         deployer.end()  # a closed terminal is no signal that uvicorn knows
-        trial.clear(settings, deployer.model.name, name_owner(settings))
+        for target in deployer.targets:
+            trial.clear(settings, deployer.model.name, name_owner(settings, target))
 
 
 def _find(deployer: Deployer, deployment: str) -> deployments.Deployment:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PENDING, RUNNING, DONE, FAILED, BACK, CANCELLED = "pending", "running", "done", "failed", "rolled back", "cancelled"
 ENDED = (DONE, FAILED, BACK, CANCELLED)
 DEPLOY, ROLL_BACK, FOLLOW = "deploy", "rollback", "follow"  # FOLLOW: the alias is there already
+RANKS = {ROLL_BACK: 0, FOLLOW: 1, DEPLOY: 2}  # what concerns the champion goes before a candidate
+URGENCY = "CASE action " + " ".join(f"WHEN '{action}' THEN {rank}" for action, rank in RANKS.items()) + " END"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS deployments (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, target TEXT NOT NULL, action TEXT NOT NULL, by TEXT NOT NULL,
@@ -84,27 +86,35 @@ class Store:
             database.executescript(SCHEMA)
 
     def add(self, name: str, version: int, target: str, action: str, by: str) -> tuple[Deployment, bool]:
-        """Record a deployment that is to come; return it, and whether it is new: there is one of a version until it has ended."""
+        """Record a deployment that is to come; return it, and whether it is new: there is one of a version until it has ended.
+
+        One that is there already becomes as urgent as it is asked for now.
+        """
         with self._open() as database:
             values = (uuid.uuid4().hex[:12], name, version, target, action, by, PENDING, time.time())
             columns = "id, name, version, target, action, by, state, created"
             made = database.execute(f"INSERT OR IGNORE INTO deployments ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values).rowcount  # noqa: S608
-            found = database.execute(
-                "SELECT * FROM deployments WHERE target = ? AND name = ? AND version = ? AND state IN ('pending', 'running')",
-                (target, name, version),
-            ).fetchone()
+            there = "target = ? AND name = ? AND version = ? AND state IN ('pending', 'running')"
+            if action == ROLL_BACK:
+                database.execute(f"UPDATE deployments SET action = ? WHERE {there}", (action, target, name, version))  # noqa: S608
+            elif action == FOLLOW:
+                urgent = f"UPDATE deployments SET action = ? WHERE {there} AND action = ?"  # noqa: S608
+                database.execute(urgent, (action, target, name, version, DEPLOY))
+            found = database.execute(f"SELECT * FROM deployments WHERE {there}", (target, name, version)).fetchone()  # noqa: S608
         return _read(found), bool(made)
 
     def begin(self, target: str) -> Deployment | None:
-        """Take the oldest that is to come; None when there is none, or one runs."""
+        """Take the most urgent that is to come, of those the oldest; None when there is none, or one runs."""
         with self._open() as database:
             found = database.execute(
-                "SELECT * FROM deployments WHERE target = ? AND state = 'pending' ORDER BY created LIMIT 1", (target,)
+                f"SELECT * FROM deployments WHERE target = ? AND state = 'pending' ORDER BY {URGENCY}, created LIMIT 1",  # noqa: S608
+                (target,),
             ).fetchone()
             if found is None:
                 return None
             taken = database.execute(
-                "UPDATE OR IGNORE deployments SET state = 'running', attempts = attempts + 1 WHERE id = ? AND state = 'pending'",
+                "UPDATE OR IGNORE deployments SET state = 'running', reason = '', attempts = attempts + 1 "
+                "WHERE id = ? AND state = 'pending'",
                 (found["id"],),
             ).rowcount
         return self.get(found["id"]) if taken else None
@@ -117,6 +127,20 @@ class Store:
                 "UPDATE deployments SET state = ?, reason = ?, ended = ?, attempts = attempts - ? WHERE id = ?",
                 (state, reason, ended, fewer, deployment),
             )
+
+    def put_back(self, deployment: str, reason: str) -> None:
+        """Have a deployment come again as if it had not begun: this was no attempt, and it finds another champion."""
+        with self._open() as database:
+            database.execute(
+                "UPDATE deployments SET state = 'pending', reason = ?, previous = NULL, attempts = attempts - 1 WHERE id = ? "
+                "AND state = 'running'",
+                (reason, deployment),
+            )
+
+    def note(self, deployment: str, reason: str) -> None:
+        """Record what a deployment waits for."""
+        with self._open() as database:
+            database.execute("UPDATE deployments SET reason = ? WHERE id = ?", (reason, deployment))
 
     def recover(self, target: str | None = None) -> list[Deployment]:
         """Make those that ran when this program was killed come again (on a target, or all); return them. Their steps begin anew."""

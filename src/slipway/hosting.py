@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import requests
 
 from slipway import deploying, folder, hints, image, ports, registry, services, shell, tracking, trial
-from slipway.deployer import RECONCILE, find_home, find_token
+from slipway.deployer import RECONCILE, TARGETS, find_token
+from slipway.deployer_client import find_home
 from slipway.errors import SlipwayError
 from slipway.pipeline import name_owner
 from slipway.settings import BUILD, ROOT, STATE
@@ -54,7 +55,8 @@ def stop(settings: Settings) -> None:
         shell.run(command, env=services.environment(settings))
     elif _answers(settings):
         raise SlipwayError("the deployer runs in another terminal", "Ctrl-C there, then this")
-    trial.clear(settings, folder.load(settings.model_dir).name, name_owner(settings))
+    for target in TARGETS:
+        trial.clear(settings, folder.load(settings.model_dir).name, name_owner(settings, target))
     Slot(settings).stop()
     print(hints.complete("stopped; make start_deployer brings it back, and the champion with it"))
 

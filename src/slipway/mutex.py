@@ -1,7 +1,7 @@
-"""One release at a time: a lock in the registry itself, so that it holds between machines.
+"""Locks in the registry itself, so that they hold between machines: one promotion at a time, one rollback, one move of the alias.
 
-The one thing that a registry makes at most once is a registered model's name, so the lock is a registered model
-without versions, there for as long as the release takes.
+The one thing that a registry makes at most once is a registered model's name, so a lock is a registered model without versions,
+there for as long as the work takes. A rollback does not wait for a promotion: whoever promotes looks whether one is under way.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,15 +17,24 @@ from typing import TYPE_CHECKING
 
 from slipway import registry
 from slipway.errors import SlipwayError
+from slipway.interruption import interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlflow import MlflowClient
 
+    from slipway.interruption import Interruption
+
+PROMOTION, ROLLBACK, MOVE = "", "..rollback", "..move"  # what a lock is for; no model's name has two dots in a row
+LOOK_S = 1.0  # between two looks for a rollback, one cheap call each
 LIMIT = 900  # s; whoever holds the lock longer has died on a machine that we cannot see
 GONE = "RESOURCE_DOES_NOT_EXIST"
 WORDS = "A release is under way. Slipway removes this by itself; it holds no versions."
+
+
+class GiveWayError(SlipwayError):
+    """The work on a candidate ended for something more urgent: no word against the version."""
 
 
 @dataclass(frozen=True)
@@ -50,33 +60,71 @@ def identify_caller() -> Holder:
 
 
 @contextmanager
-def held(client: MlflowClient, name: str, holder: Holder, patience: float = 0.0) -> Iterator[None]:
-    """Hold the lock of a model's releases; wait `patience` seconds for another's to end.
+def held(client: MlflowClient, name: str, holder: Holder, patience: float = 0.0, what: str = PROMOTION) -> Iterator[None]:
+    """Hold one of a model's locks; wait `patience` seconds for another holder, and say so.
 
-    Raises SlipwayError, which names the other, when it does not.
+    Raises SlipwayError, which names the other, when it does not end.
     """
-    lock = f"{name}{registry.LOCK}"
+    lock = f"{name}{what}{registry.LOCK}"
     deadline = time.monotonic() + patience
+    said = False
     while not _take(client, lock, holder):
-        model = registry.find(client.get_registered_model, lock)
-        if model is None:  # it ended just now
+        found = _find(client, lock)
+        if found is None:  # it ended just now
             time.sleep(0.05)
             continue
-        other = Holder(model.tags.get("by", "somebody"), model.tags.get("process", ""))
-        since = time.time() - int(model.creation_timestamp or 0) / 1000
+        other, since = found
         if since > LIMIT or holder.is_gone(other):
             _remove(client, lock, other)
         elif time.monotonic() > deadline:
-            raise SlipwayError(
-                f"{other.by} is releasing {name}, since {max(since, 0):.0f} s; two at once are not", "the same again, a little later"
-            )
+            words = f"{other.by} is releasing {name}, since {max(since, 0):.0f} s; one release runs at a time"
+            raise SlipwayError(words, "the same again, a little later")
         else:
-            time.sleep(0.5)
+            if not said and what != MOVE:
+                print(f"waiting for {other.by}, who is releasing {name}, at most {patience:.0f} s", flush=True)
+                said = True
+            time.sleep(0.2)
     try:
         yield
     finally:
         with suppress(Exception):  # a registry that does not answer now: the lock is seen to be a dead one's
             _remove(client, lock, holder)
+
+
+def find_rollback(client: MlflowClient, name: str, holder: Holder) -> str:
+    """Return who is rolling a model back now, or "" when nobody is."""
+    found = _find(client, f"{name}{ROLLBACK}{registry.LOCK}")
+    return found[0].by if found and found[1] <= LIMIT and not holder.is_gone(found[0]) else ""
+
+
+@contextmanager
+def giving_way(work: Interruption, client: MlflowClient, name: str, holder: Holder) -> Iterator[None]:
+    """Do work on a candidate; end it with GiveWayError as soon as somebody rolls the model back."""
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(LOOK_S):
+            with suppress(Exception):  # the next look may see
+                if by := find_rollback(client, name, holder):
+                    work.end(GiveWayError(f"{by} is rolling {name} back, which goes first"))
+                    return
+
+    looker = threading.Thread(target=look, daemon=True, name="look for a rollback")
+    looker.start()
+    try:
+        with interruptible(work):
+            yield
+    finally:
+        ended.set()
+
+
+def _find(client: MlflowClient, lock: str) -> tuple[Holder, float] | None:
+    """Return who holds a lock, and for how many seconds."""
+    model = registry.find(client.get_registered_model, lock)
+    if model is None:
+        return None
+    holder = Holder(model.tags.get("by", "somebody"), model.tags.get("process", ""))
+    return holder, time.time() - int(model.creation_timestamp or 0) / 1000
 
 
 def _take(client: MlflowClient, lock: str, holder: Holder) -> bool:

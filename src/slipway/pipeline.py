@@ -5,39 +5,35 @@ Every step may be taken twice, so a deployment that a kill interrupted is taken 
 
 from __future__ import annotations
 
-import threading
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from slipway import deployments, folder, history, mutex, registry, serving
+from slipway import deployments, folder, history, mutex, registry, release, serving
+from slipway.candidacy import Candidacy
 from slipway.errors import SlipwayError, TimedOutError
 from slipway.history import Release
-from slipway.release import Candidacy, Outcome, Step, move
+from slipway.interruption import Interruption
+from slipway.steps import Cancelled, Preempted, Steps, worded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mlflow import MlflowClient
 
+    from slipway.candidacy import Outcome
     from slipway.deployments import Deployment, Store
     from slipway.settings import Settings
     from slipway.targets import Target
 
-PATIENCE = 60  # s for somebody else's release to end
 HICCUPS = 900  # s of a tracking server that answers, and then does not
 ATTEMPTS = 5  # of a deployment that is interrupted again and again
+WORDS = {deployments.ROLL_BACK: "the rollback to", deployments.FOLLOW: "the way of @champion to"}
 
 
-class Cancelled(Exception):  # noqa: N818 -- no error
-    """Somebody asked for the end of the deployment."""
-
-
-def name_owner(settings: Settings) -> str:
-    """Return whose smoke tests the deployer's are."""
-    return f"deployer-{settings.deployer_port}"
+def name_owner(settings: Settings, target: str) -> str:
+    """Return whose smoke tests those of the deployer for a target are."""
+    return f"deployer-{settings.deployer_port}-{target}"
 
 
 class Pipeline:
@@ -49,73 +45,132 @@ class Pipeline:
         self._target = target
         self._holder = holder
         self._pictures = pictures
-        self._halted = threading.Event()
+        self._steps = Steps(store)
+        self._under_way: tuple[Deployment, Interruption] | None = None
 
     def halt(self) -> None:
         """Have nothing more be recorded: this program ends, and the next takes up what is under way."""
-        self._halted.set()
+        self._steps.halt()
+
+    def cancel(self, deployment: str) -> None:
+        """End the running step of a deployment that was cancelled."""
+        if (found := self._under_way) and found[0].id == deployment:
+            found[1].end(Cancelled("on request"))
+
+    def make_way(self, urgent: Deployment) -> None:
+        """End the running step of what is less urgent than a deployment that is to come; it is taken up again after that."""
+        if (found := self._under_way) is None:
+            return
+        running, work = found
+        is_same = running.id == urgent.id and running.action != urgent.action  # it is that very version, which is released meanwhile
+        is_behind = running.id != urgent.id and running.action != deployments.ROLL_BACK
+        if urgent.action != deployments.DEPLOY and (is_same or is_behind):
+            work.end(Preempted(f"{WORDS[urgent.action]} version {urgent.version} goes first"))
 
     def run(self, deployment: Deployment) -> bool:
         """Take a deployment to its end; return False when it has to wait for the tracking server."""
+        work = Interruption()
+        self._under_way = (deployment, work)
+        for each in self._store.list():  # that came just as this one was begun
+            is_urgent = deployments.RANKS[each.action] < deployments.RANKS[deployment.action]
+            if is_urgent and each.state == deployments.PENDING and each.target == deployment.target:
+                self.make_way(each)
         try:
             if deployment.attempts > ATTEMPTS:
                 raise SlipwayError(f"it was interrupted {ATTEMPTS} times")  # noqa: TRY301 -- as any reason
-            with _worded():
-                state, reason = self._release(deployment)
+            with worded():
+                state, reason = self._release(deployment, work)
         except Cancelled as words:
             state, reason = deployments.CANCELLED, str(words)
+        except Preempted as words:
+            self._store.put_back(deployment.id, f"waits: {words}")
+            print(f"== {deployment.model} on {deployment.target}: waits, {words}", flush=True)
+            return True
         except SlipwayError as error:
             state, reason = deployments.FAILED, error.message
             if self._must_wait(deployment, error):
                 state, reason = deployments.PENDING, f"waits for the tracking server: {error.message}"
+        finally:
+            self._under_way = None
         self._store.end(deployment.id, state, reason)
         print(f"== {deployment.model} on {deployment.target}: {state}{f', {reason}' if reason else ''}", flush=True)
         return state != deployments.PENDING
 
-    def _release(self, deployment: Deployment) -> tuple[str, str]:
+    def _release(self, deployment: Deployment, work: Interruption) -> tuple[str, str]:
         settings, model = self._settings, folder.load(self._settings.model_dir)
         client = registry.connect(settings)
-        with mutex.held(client, model.name, self._holder, PATIENCE):
-            champion = registry.find_champion(client, model.name)
-            if deployment.action == deployments.FOLLOW and champion != deployment.version:
-                raise Cancelled(f"@{registry.CHAMPION} has moved on to version {champion}")
-            way = history.walk(history.read(client, model.name), None)  # as it is on record
-            on_record = champion == deployment.version and way[-1:] == [champion]
-            ways_back = (deployment.previous, champion, self._target.find_version() if on_record else None, *reversed(way))
-            before = next((version for version in ways_back if version not in {None, deployment.version}), None)
-            self._store.set_previous(deployment.id, before)
-            picture = self._pictures / f"{deployment.id}.png"
-            candidacy = Candidacy(settings, client, model, deployment.version, before, picture, name_owner(settings))
-            action = history.ROLLED_BACK if deployment.action == deployments.ROLL_BACK else history.PROMOTED
-            event = Release(action, deployment.version, before, deployment.by, "")
-            try:
-                with _worded():
-                    outcome = candidacy.examine(self._step(deployment), judged=not on_record and action == history.PROMOTED)
-                    with self._step(deployment)("alias") as told:
-                        self._check_followed(deployment, client)
-                        if not on_record:
-                            move(client, model, replace(event, verdict=outcome.verdict))
-                        told(f"@{registry.CHAMPION} is version {deployment.version}")
-            except Cancelled as words:
-                if not on_record:
-                    self._put_back(deployment, candidacy, f"cancelled {words}")
+        if deployment.action == deployments.ROLL_BACK:
+            with mutex.held(client, model.name, self._holder, release.PATIENCE_S, mutex.ROLLBACK):
+                return self._take(deployment, client, work)
+        while deployment.action == deployments.DEPLOY and (by := mutex.find_rollback(client, model.name, self._holder)):
+            self._store.note(deployment.id, f"waits: {by} is rolling back")
+            work.check()
+            time.sleep(mutex.LOOK_S)
+        return self._take(deployment, client, work)
+
+    def _take(self, deployment: Deployment, client: MlflowClient, work: Interruption) -> tuple[str, str]:
+        settings, model = self._settings, folder.load(self._settings.model_dir)
+        champion = registry.find_champion(client, model.name)
+        self._check_followed(deployment, client)
+        on_record = self._is_on_record(deployment, client)
+        way = history.walk(history.read(client, model.name), None)  # as it is on record
+        ways_back = (deployment.previous, champion, self._target.find_version() if on_record else None, *reversed(way))
+        before = next((version for version in ways_back if version not in {None, deployment.version}), None)
+        self._store.set_previous(deployment.id, before)
+        picture = self._pictures / f"{deployment.id}.png"
+        owner = name_owner(settings, self._target.name)
+        candidacy = Candidacy(settings, client, model, deployment.version, before, picture, owner)
+        action = history.ROLLED_BACK if deployment.action == deployments.ROLL_BACK else history.PROMOTED
+        event = Release(action, deployment.version, before, deployment.by, "")
+        try:
+            with worded():
+                outcome = self._examine(deployment, candidacy, work, judged=not on_record and action == history.PROMOTED)
+                with self._steps.of(deployment, work)("alias") as told:
+                    self._check_followed(deployment, client)
+                    on_record = self._is_on_record(deployment, client)  # somebody may have released it meanwhile
+                    if not on_record:
+                        release.move(client, model, replace(event, verdict=outcome.verdict), self._holder)
+                    told(f"@{registry.CHAMPION} is version {deployment.version}")
+        except release.MovedMeanwhileError as error:
+            raise Preempted(error.message) from None
+        except Cancelled as words:
+            if not self._is_on_record(deployment, client):
+                self._put_back(deployment, candidacy, f"cancelled {words}")
+            raise
+        except SlipwayError as error:
+            if self._must_wait(deployment, error):
                 raise
-            except SlipwayError as error:
-                if self._must_wait(deployment, error):
-                    raise
-                if not (on_record or isinstance(error, (TimedOutError, registry.UnreachableError))):  # those are no verdict
-                    history.record(client, model.name, replace(event, action=history.REFUSED, verdict=error.message))
-                # What was released already stays, unless the one before answers: or a server's fault would undo release after release.
-                if not on_record or self._target.find_version() == before:
-                    self._put_back(deployment, candidacy, error.message)
-                raise
-            return self._roll_out(deployment, candidacy, outcome)
+            if not on_record and self._is_on_record(deployment, client):
+                raise Preempted("it was released by somebody else meanwhile") from None
+            if not (on_record or isinstance(error, (TimedOutError, registry.UnreachableError))):  # those are no verdict
+                history.record(client, model.name, replace(event, action=history.REFUSED, verdict=error.message))
+            # What was released already stays, unless the one before answers: or a server's fault would undo release after release.
+            if not on_record or self._target.find_version() == before:
+                self._put_back(deployment, candidacy, error.message)
+            raise
+        return self._roll_out(deployment, candidacy, outcome)
+
+    def _examine(self, deployment: Deployment, candidacy: Candidacy, work: Interruption, *, judged: bool) -> Outcome:
+        """Take a version through its examination; one that is not released gives way to a rollback, whoever does it."""
+        if not judged:
+            return candidacy.examine(self._steps.of(deployment, work), judged=False)
+        try:
+            with mutex.giving_way(work, candidacy.client, candidacy.model.name, self._holder):
+                return candidacy.examine(self._steps.of(deployment, work))
+        except mutex.GiveWayError as error:
+            raise Preempted(error.message) from None
+
+    def _is_on_record(self, deployment: Deployment, client: MlflowClient) -> bool:
+        """Whether the version is @champion by a release, and not by hand alone."""
+        if registry.find_champion(client, deployment.name) != deployment.version:
+            return False
+        return history.walk(history.read(client, deployment.name), None)[-1:] == [deployment.version]
 
     def _roll_out(self, deployment: Deployment, candidacy: Candidacy, outcome: Outcome) -> tuple[str, str]:
-        step = self._step(deployment, cancellable=False)
+        step = self._steps.of(deployment, None)
         answered = self._target.find_version()
         try:
-            with _worded():
+            with worded():
                 with step("roll out") as told:
                     self._target.roll_out(outcome.prepared)
                     told(f"version {deployment.version} answers")
@@ -128,7 +183,7 @@ class Pipeline:
             return deployments.DONE, ""
         before = candidacy.champion or (answered if answered != deployment.version else None)  # where it was set by hand
         try:
-            with _worded(), step("back") as told:
+            with worded(), step("back") as told:
                 if before is None:
                     self._target.clear()
                 elif self._target.find_version() != before:
@@ -150,16 +205,17 @@ class Pipeline:
         Without one it stays, as it was set by hand; or goes, with `even_away`, when the deployment had set it.
         """
         client, name, before = candidacy.client, candidacy.model.name, candidacy.champion
-        if registry.find_champion(client, name) != deployment.version or (before is None and not even_away):
-            return
-        with self._step(deployment, cancellable=False)("alias back") as told:
-            if before is None:
-                client.delete_registered_model_alias(name, registry.CHAMPION)
-            else:
-                verdict = f"instead of version {deployment.version}: {reason}"
-                history.record(client, name, Release(history.PUT_BACK, before, deployment.version, self._holder.by, verdict))
-                client.set_registered_model_alias(name, registry.CHAMPION, str(before))
-            told(f"@{registry.CHAMPION} is version {before} again" if before else f"there is no @{registry.CHAMPION} again")
+        with mutex.held(client, name, self._holder, release.PATIENCE_S, mutex.MOVE):
+            if registry.find_champion(client, name) != deployment.version or (before is None and not even_away):
+                return
+            with self._steps.of(deployment, None)("alias back") as told:
+                if before is None:
+                    client.delete_registered_model_alias(name, registry.CHAMPION)
+                else:
+                    verdict = f"instead of version {deployment.version}: {reason}"
+                    history.record(client, name, Release(history.PUT_BACK, before, deployment.version, self._holder.by, verdict))
+                    client.set_registered_model_alias(name, registry.CHAMPION, str(before))
+                told(f"@{registry.CHAMPION} is version {before} again" if before else f"there is no @{registry.CHAMPION} again")
 
     def _must_wait(self, deployment: Deployment, error: SlipwayError) -> bool:
         try:
@@ -167,34 +223,3 @@ class Pipeline:
         except SlipwayError:
             return True
         return isinstance(error, registry.UnreachableError) and time.time() - deployment.created < HICCUPS
-
-    def _step(self, deployment: Deployment, *, cancellable: bool = True) -> Step:
-        @contextmanager
-        def step(name: str) -> Iterator[Callable[[str], None]]:
-            present = self._store.get(deployment.id)
-            if cancellable and present and present.cancel:
-                raise Cancelled("on request")
-            print(f"== {deployment.model}: {name}", flush=True)
-            number, said = self._store.begin_step(deployment.id, name), [""]
-            try:
-                yield lambda words: said.__setitem__(0, words)
-            except BaseException as error:
-                while self._halted.is_set():  # it fails because we end
-                    time.sleep(1)
-                self._store.end_step(number, "failed", error.message if isinstance(error, SlipwayError) else type(error).__name__)
-                raise
-            self._store.end_step(number, "done", said[0])
-
-        return step
-
-
-@contextmanager
-def _worded() -> Iterator[None]:
-    """Turn whatever is raised into an error in words, so that nothing ends a deployment past its ways back."""
-    try:
-        with registry.translated_errors():
-            yield
-    except (SlipwayError, Cancelled):
-        raise
-    except Exception as error:
-        raise SlipwayError(f"{type(error).__name__}: {error}".splitlines()[0]) from error

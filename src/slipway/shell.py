@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple, TextIO
 
+from slipway import interruption
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOT_FOUND, TIMED_OUT = 127, 124
+LAST_LINES = 12  # of a program, kept for the reason that it failed for
 GRACE_SECONDS = 4  # Ctrl-C ends a foreground program within 5 s
 
 
@@ -47,9 +50,41 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Pa
     """
     if not quiet:
         echo(command)
-    completed = subprocess.run(command, env=_environment(env), cwd=cwd, check=False)
-    if completed.returncode != 0:
-        raise SlipwayError(f"`{command[0]} {command[1]}` failed with exit code {completed.returncode}; its own words are above")
+    if interruption.find_current():  # nobody may look: what it said last is the reason
+        code, last = show(command, env=env, cwd=cwd)
+    else:
+        code, last = subprocess.run(command, env=_environment(env), cwd=cwd, check=False).returncode, ""
+    if code != 0:
+        raise SlipwayError(f"`{command[0]} {command[1]}` failed with exit code {code}{f': {last}' if last else '; see its output above'}")
+
+
+def show(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> tuple[int, str]:
+    """Run a program with its output shown as it comes; return its exit code, and the last lines that it printed.
+
+    Ctrl-C ends it as it does in `wait`.
+    """
+    process = subprocess.Popen(command, env=_environment(env), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    interruption.register(process)
+    last: deque[str] = deque(maxlen=LAST_LINES)
+    pumps = [
+        threading.Thread(target=_pump, args=(source, target, last), daemon=True)
+        for source, target in ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
+    ]
+    for pump in pumps:
+        pump.start()
+    code = wait(process)
+    for pump in pumps:
+        pump.join(GRACE_SECONDS)  # a program that it left behind may hold the pipe
+    return code, "\n".join(last)
+
+
+def _pump(source: IO[bytes] | None, target: TextIO, last: deque[str]) -> None:
+    for raw in source or ():
+        line = raw.decode("utf-8", "replace")
+        target.write(line)
+        target.flush()
+        if text := line.rsplit("\r", 1)[-1].strip():
+            last.append(text)
 
 
 def ask(
@@ -65,14 +100,28 @@ def ask(
     The code is 127 for a program that is not there, and 124 for one that was killed after `seconds`, as a shell has it.
     """
     try:
-        completed = subprocess.run(
-            command, env=_environment(env), cwd=cwd, check=False, capture_output=True, text=True, input=words, timeout=seconds
+        process = subprocess.Popen(
+            command,
+            env=_environment(env),
+            cwd=cwd,
+            stdin=None if words is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
     except FileNotFoundError as error:
         return Answer(NOT_FOUND, err=str(error))
-    except subprocess.TimeoutExpired:
-        return Answer(TIMED_OUT, err=f"it did not end within {seconds:.0f} s")
-    return Answer(completed.returncode, completed.stdout.strip(), completed.stderr.strip())
+    interruption.register(process)  # type: ignore[arg-type] # what it prints is of no matter there
+    with process:
+        try:
+            out, err = process.communicate(words, seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return Answer(TIMED_OUT, err=f"it did not end within {seconds:.0f} s")
+        except BaseException:
+            process.kill()
+            raise
+    return Answer(process.returncode, out.strip(), err.strip())
 
 
 def start(
@@ -81,9 +130,12 @@ def start(
     """Start a program in the background; with `log`, in a session of its own with its output in that file."""
     if log is None:
         echo(command)
-        return subprocess.Popen(command, env=_environment(env), cwd=cwd)
-    with log.open("wb") as output:
-        return subprocess.Popen(command, env=_environment(env), cwd=cwd, stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(command, env=_environment(env), cwd=cwd)
+    else:
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, env=_environment(env), cwd=cwd, stdout=output, stderr=output, start_new_session=True)
+    interruption.register(process)
+    return process
 
 
 def wait(process: subprocess.Popen[bytes]) -> int:

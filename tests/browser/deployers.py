@@ -16,7 +16,7 @@ import requests
 from playwright.sync_api import expect
 
 from slipway import deployer as slipway_deployer
-from slipway import deployments, history, ports, registry
+from slipway import deployer_client, deployments, history, ports, registry
 from slipway import settings as slipway_settings
 from slipway.settings import ROOT, STATE, Settings
 
@@ -52,7 +52,7 @@ class Running:
     @property
     def store(self) -> deployments.Store:
         """Its records."""
-        return deployments.Store(slipway_deployer.find_home(self.settings) / "diabetes.db")
+        return deployments.Store(deployer_client.find_home(self.settings) / "diabetes.db")
 
     def get(self, path: str) -> Any:  # noqa: ANN401 -- any JSON
         """Return what it answers."""
@@ -148,7 +148,7 @@ def run(folder: Path) -> Iterator[Running]:
             process.kill()
             process.wait()
         _script("stop_deployer", environment)
-        for home in (slipway_deployer.find_home(settings), STATE / "live" / str(port)):
+        for home in (deployer_client.find_home(settings), STATE / "live" / str(port)):
             shutil.rmtree(home, ignore_errors=True)
 
 

@@ -66,11 +66,12 @@ def test_slipway_has_no_circles() -> None:
         ("hints", set()),
         ("errors", {"hints"}),
         ("settings", {"errors", "environment"}),
-        ("shell", {"errors", "settings"}),
+        ("shell", {"errors", "settings", "interruption"}),
+        ("interruption", set()),
         ("environment", {"errors"}),
         ("folder", {"errors"}),
     ],
-    ids=["hints", "errors", "settings", "shell", "environment", "folder"],
+    ids=["hints", "errors", "settings", "shell", "interruption", "environment", "folder"],
 )
 def test_the_lowest_modules_need_little(module: str, below: set[str]) -> None:
     """What everything stands on imports only what stands below it."""

@@ -27,6 +27,7 @@ BAD = {  # what a Python model does
     "answers NaN": METHOD + "return [float('nan')] * len(model_input)",
     "answers too few": METHOD + "return [1.0]",
     "answers at random": METHOD + "import random; return [random.random() for _ in model_input.index]",
+    "takes long to load": "def load_context(self, context):\n        import time; time.sleep(600)",
     "is slow": METHOD + "import time; time.sleep(0.3); return [1.0] * len(model_input)",
 }
 PYTHON = "import mlflow\nclass Model(mlflow.pyfunc.PythonModel):\n    {what}\n{rest}mlflow.models.set_model(Model())\n"

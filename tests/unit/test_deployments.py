@@ -73,6 +73,33 @@ def test_waiting_is_no_attempt(store: Store) -> None:
     assert (begun.id, begun.attempts) == (waiting, 1)
 
 
+def test_what_concerns_the_champion_goes_first(store: Store) -> None:
+    """A rollback goes before a moved alias, and that before a candidate, whatever came first; one that is released is no candidate."""
+    asked = [(1, deployments.DEPLOY), (2, deployments.DEPLOY), (3, deployments.FOLLOW), (4, deployments.ROLL_BACK), (2, deployments.FOLLOW)]
+    for version, action in asked:
+        store.add("m", version, "local", action, "a test")
+    begun = []
+    while found := store.begin("local"):
+        begun.append((found.version, found.action))
+        store.end(found.id, deployments.DONE)
+
+    assert begun == [(4, deployments.ROLL_BACK), (2, deployments.FOLLOW), (3, deployments.FOLLOW), (1, deployments.DEPLOY)]
+
+
+def test_one_that_gave_way_comes_again_as_new(store: Store) -> None:
+    """It finds the champion of then, is no attempt more, and says what it waits for until it begins."""
+    waiting = add(store)
+    store.begin("local")
+    store.set_previous(waiting, 7)
+    store.put_back(waiting, "waits: the rollback to version 4 goes first")
+    between, begun = store.get(waiting), store.begin("local")
+
+    assert between
+    assert begun
+    assert (between.state, between.previous, between.reason) == ("pending", None, "waits: the rollback to version 4 goes first")
+    assert (begun.attempts, begun.reason) == (1, "")
+
+
 @pytest.mark.parametrize("begun", [False, True], ids=["before it began", "while it runs"])
 def test_cancelling(store: Store, begun: bool) -> None:  # noqa: FBT001
     """One that has not begun ends at once; one that runs is asked to."""

@@ -1,0 +1,85 @@
+"""A version on its way to @champion: its files, the gate, its image, its smoke test. Whoever releases it takes these steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from slipway import comparison, gate, models, serving, smoke, trial, weighing
+from slipway.errors import SlipwayError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlflow import MlflowClient
+
+    from slipway.folder import ModelFolder
+    from slipway.settings import Settings
+
+Step = Callable[[str], AbstractContextManager[Callable[[str], None]]]  # opens a step of a release; what it yields takes what came of it
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A version that may become champion: ready to be served, and with what verdict."""
+
+    prepared: serving.Prepared
+    case: smoke.Case  # that the smoke test asked, to ask again where the version is rolled out
+    verdict: str
+    forced: bool = False
+
+
+@dataclass(frozen=True)
+class Candidacy:
+    """A version on its way to @champion, and the champion it would follow (None for the first)."""
+
+    settings: Settings
+    client: MlflowClient
+    model: ModelFolder
+    version: int
+    champion: int | None
+    picture: Path | None = None  # where the verdict is drawn
+    owner: str = "release"  # of the smoke test
+
+    def examine(self, step: Step, *, judged: bool = True, force: bool = False) -> Outcome:
+        """Take the version through files, gate (unless not `judged`), image and smoke test.
+
+        Raises SlipwayError at the first that fails; `force` lets pass what the gate refuses, never what does not work.
+        """
+        uri = f"models:/{self.model.name}/{self.version}"
+        verdicts = [gate.Verdict("not judged", "it was champion before", passed=True)]
+        with step("files") as told:
+            prepared = serving.prepare(self.settings, uri, fresh=True)
+            if not prepared.model.checksum:
+                models.record_checksum(self.client, self.model.name, str(self.version), prepared.files)
+            told("as they were registered" if prepared.model.checksum else "registered without a checksum; recorded now")
+        if judged:
+            with step("gate") as told:
+                verdicts = [self.weigh()]
+                told(_pass(verdicts[0], force=force))
+        with step("image") as told:
+            prepared = serving.prepare(self.settings, uri)  # after the gate: what it measured is part of what a server says of itself
+            told(serving.build(self.settings, prepared))
+        with step("smoke test") as told:
+            case, latency = trial.run(self.settings, prepared, self.owner, self.model.rules.latency_ms)
+            verdicts.append(gate.judge_latency(self.model.rules, latency))
+            told(_pass(verdicts[1], force=force or not judged))
+        decisive = next((verdict for verdict in verdicts if not verdict.passed), verdicts[0])
+        return Outcome(prepared, case, decisive.line, forced=judged and not decisive.passed)
+
+    def weigh(self) -> gate.Verdict:
+        """Measure both versions on the held-out data, unless that is on record, and ask the gate."""
+        weighed = weighing.weigh(self.settings, self.client, self.model, self.version, self.champion)
+        if self.picture:
+            names = dict.fromkeys([self.model.rules.metric, *self.model.rules.at_least, *self.model.rules.at_most])
+            versions = [(f"version {version}", each) for version, each in weighed.measured.items()]
+            comparison.draw(self.picture, weighed.verdict.line, versions, list(names))
+        return weighed.verdict
+
+
+def _pass(verdict: gate.Verdict, *, force: bool) -> str:
+    if not (verdict.passed or force):
+        raise SlipwayError(verdict.line, "make compare; FORCE=1 WHY=… promotes it against the verdict")
+    return verdict.line if verdict.passed else f"{verdict.line}; forced"

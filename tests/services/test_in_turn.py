@@ -1,0 +1,172 @@
+"""Promotions and rollbacks in turn, while a deployer serves, a slow candidate stands in its queue, and clients ask without pause."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from slipway import ports
+from slipway import settings as slipway_settings
+from slipway.settings import ROOT, STATE
+from tests.services.candidates import Candidates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WITHIN = 120  # s, on a busy machine
+ROW = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, 0.0]]}}  # a good version predicts its score for it
+SCORES = {1: 0.5, 2: 0.6}
+SLOW = 3  # the candidate that takes ten minutes to load
+
+
+@dataclass
+class Served:
+    """A deployer, and what its served model answers."""
+
+    candidates: Candidates
+    log: Path
+    environment: dict[str, str]
+    answers: list[tuple[int, float]] = field(default_factory=list)  # version, prediction
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """The deployer's address."""
+        return f"http://127.0.0.1:{self.environment['DEPLOYER_PORT']}"
+
+    def run(self, script: str, *arguments: str) -> tuple[int, str]:
+        """Run a command to its end; return its exit code, and what it printed."""
+        done = subprocess.run(
+            [sys.executable, f"scripts/{script}.py", *arguments], cwd=ROOT, env=self.environment, check=False, capture_output=True, text=True
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:  # noqa: ANN401 -- any JSON
+        """Call the deployer."""
+        token = (STATE / "deployer" / self.environment["DEPLOYER_PORT"] / "token").read_text()
+        answer = requests.request(method, f"{self.url}{path}", json=body or None, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        assert answer.ok, answer.text
+        return dict(answer.json())
+
+    def find_answering(self) -> int:
+        """Return the version that answers."""
+        return int(requests.get(f"http://127.0.0.1:{self.environment['PORT']}/readyz", timeout=30).json()["version"])
+
+    def ask(self, ended: threading.Event) -> None:
+        """Be a client."""
+        with requests.Session() as session:
+            while not ended.wait(0.05):
+                try:
+                    answer = session.post(f"http://127.0.0.1:{self.environment['PORT']}/invocations", json=ROW, timeout=30)
+                    answer.raise_for_status()
+                    self.answers.append((int(answer.headers["X-Model-Version"]), round(answer.json()["predictions"][0], 6)))
+                except (requests.RequestException, ValueError, KeyError) as error:
+                    self.failures.append(repr(error))
+
+    def wait(self, deployment: str, state: str, step: str = "") -> dict[str, Any]:
+        """Wait until a deployment is in a state, and at a step."""
+        deadline = time.monotonic() + WITHIN
+        while time.monotonic() < deadline:
+            with contextlib.suppress(requests.ConnectionError):
+                found = self.call("GET", f"/deployments/{deployment}")
+                if found["state"] == state and (not step or [each["name"] for each in found["steps"]][-1:] == [step]):
+                    return found
+            time.sleep(0.1)
+        pytest.fail(f"deployment {deployment} is not {state}\n{self.log.read_text()[-3000:]}", pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Have version 1 promoted and served by a deployer, with an embedded store."""
+    scratch = tmp_path_factory.mktemp("in-turn")
+    chosen = {
+        "RUNTIME": "host", "URL": "", "MLFLOW_TRACKING_URI": f"sqlite:///{scratch}/mlflow.db", "MODEL_DIR": str(scratch / "in-turn"),
+        "PORT": str(ports.find_free()), "DEPLOYER_PORT": str(ports.find_free()),
+    }  # fmt: skip
+    settings = replace(slipway_settings.load(), runtime="host", external_tracking_uri=chosen["MLFLOW_TRACKING_URI"])
+    candidates = Candidates.make(settings, "in-turn", scratch)
+    for score in SCORES.values():
+        candidates.add(score)
+    candidates.add(0.9, bad="takes long to load")
+    found = Served(candidates, scratch / "deployer.log", {**os.environ, **chosen})
+    assert found.run("promote", "models:/in-turn/1")[0] == 0
+    with found.log.open("wb") as log:
+        process = subprocess.Popen([sys.executable, "scripts/start_deployer.py"], cwd=ROOT, env=found.environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + WITHIN
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(requests.ConnectionError, KeyError):
+                if found.find_answering() == 1:
+                    break
+            time.sleep(0.1)
+        yield found
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        found.run("stop_deployer")
+        for place in (STATE / "deployer" / chosen["DEPLOYER_PORT"], STATE / "live" / chosen["PORT"]):
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def test_promotions_and_rollbacks_in_turn(served: Served) -> None:
+    """None is refused for the candidate that is worked on, each says that its version answers, no request fails, and each answer is right."""
+    slow = served.call("POST", "/deployments", model=f"models:/in-turn/{SLOW}")["id"]
+    served.wait(slow, "running", "smoke test")
+    ended = threading.Event()
+    clients = [threading.Thread(target=served.ask, args=(ended,)) for _ in range(2)]
+    for client in clients:
+        client.start()
+    said = []
+    try:
+        for version, command in ((2, ["promote", "models:/in-turn/2"]), (1, ["rollback"]), (2, ["promote", "models:/in-turn/2"]), (1, ["rollback"])):
+            code, printed = served.run(*command)
+            assert code == 0, f"{printed}\n{served.log.read_text()[-3000:]}"
+            said.append((f"version {version} answers on local" in printed, served.find_answering() == version))
+    finally:
+        ended.set()
+        for client in clients:
+            client.join()
+    waiting = served.call("GET", f"/deployments/{slow}")
+
+    assert said == [(True, True)] * 4
+    assert served.failures == []
+    assert len(served.answers) > 20
+    assert {prediction == SCORES[version] for version, prediction in served.answers} == {True}
+    assert waiting["state"] in {"pending", "running"}
+    assert served.candidates.find_champion() == 1
+
+
+def test_a_rollback_that_is_repeated_goes_no_further(served: Served) -> None:
+    """TO= names where it was meant to go: once there, it says so and changes nothing; the API answers alike."""
+    code, printed = served.run("rollback", "--to", "1")
+    answer = served.call("POST", "/rollbacks", to=1)
+
+    assert code == 0
+    assert "version 1 is @champion already" in printed
+    assert (answer["version"], answer["state"]) == (1, "done")
+    assert served.candidates.find_champion() == 1
+
+
+def test_cancelling_ends_the_running_step(served: Served) -> None:
+    """A candidate that takes ten minutes to load is gone soon after it is cancelled, and says why."""
+    slow = served.call("POST", "/deployments", model=f"models:/in-turn/{SLOW}")["id"]
+    served.wait(slow, "running", "smoke test")
+    served.call("DELETE", f"/deployments/{slow}")
+    found = served.wait(slow, "cancelled")
+    running = subprocess.run(["ps", "-ww", "-eo", "command"], check=True, capture_output=True, text=True).stdout
+
+    assert found["reason"] == "on request"
+    assert (found["steps"][-1]["name"], found["steps"][-1]["state"]) == ("smoke test", "cancelled")
+    assert f"--port {served.environment['PORT']}" in running
+    assert not [line for line in running.splitlines() if "scoring.reference" in line and str(served.log.parent) in line]
