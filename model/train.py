@@ -4,6 +4,7 @@ MLFLOW_TRACKING_URI says where to log, MLFLOW_EXPERIMENT_NAME under which experi
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
@@ -83,7 +84,7 @@ def log(trained: Trained) -> None:
     mlflow.log_text(first_rows.to_csv(index=False), "sample.csv")
     for name, picture in draw(trained.estimator, features, train["target"]).items():
         mlflow.log_figure(picture, f"{name}.png")
-    mlflow.sklearn.log_model(
+    logged = mlflow.sklearn.log_model(
         trained.estimator,
         name="model",
         signature=mlflow.models.infer_signature(features, trained.estimator.predict(features)),
@@ -91,6 +92,10 @@ def log(trained: Trained) -> None:
         pip_requirements=[f"{library}=={version(library)}" for library in LIBRARIES],  # finding them out would cost 3 s
         registered_model_name=NAME,
     )
+    import validate  # noqa: PLC0415 -- which imports this module
+
+    with contextlib.suppress(validate.InvalidError):  # then there is a model without scores, and validate.py says why
+        validate.score(logged.model_uri)  # what decides between versions is known from the start
 
 
 def draw(pipeline: Pipeline, features: pd.DataFrame, target: pd.Series) -> dict[str, Figure]:

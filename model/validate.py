@@ -195,18 +195,23 @@ def show(measured: dict[str, float], title: str) -> None:
             print(f"  {name:<22} {value:.5g}{spread}")
 
 
+def score(uri: str) -> tuple[dict[str, float], str]:
+    """Score a logged model on the held-out rows, and log that to its run; return the scores, and a line that says where they are."""
+    rows = load_data()[1]
+    model = load(uri)
+    scored = predict(model, rows)
+    measured = measure(scored)
+    run_id = log(model, uri, rows, measured, draw(scored))
+    return measured, f"scores on {len(rows)} held-out rows, logged to run {run_id}"
+
+
 def main() -> None:
     """Validate one model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="the model's URI: models:/name/3, models:/name@alias, models:/m-<id>, runs:/<run>/model, or a path")
     uri = parser.parse_args().model
     try:
-        rows = load_data()[1]
-        model = load(uri)
-        scored = predict(model, rows)
-        measured = measure(scored)
-        run_id = log(model, uri, rows, measured, draw(scored))
-        show(measured, f"scores on {len(rows)} held-out rows, logged to run {run_id}")
+        show(*score(uri))
     except InvalidError as error:
         sys.exit(f"error: {error}")
     except MlflowException as error:

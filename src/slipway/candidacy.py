@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slipway import comparison, gate, models, serving, smoke, trial, weighing
+from slipway import comparison, gate, models, passes, serving, smoke, trial, weighing
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
@@ -63,11 +63,22 @@ class Candidacy:
             prepared = serving.prepare(self.settings, uri)  # after the gate: what it measured is part of what a server says of itself
             told(serving.build(self.settings, prepared))
         with step("smoke test") as told:
-            case, latency = trial.run(self.settings, prepared, self.owner, self.model.rules.latency_ms)
+            case, latency, before = self._test(prepared)
             verdicts.append(gate.judge_latency(self.model.rules, latency))
-            told(_pass(verdicts[1], force=force or not judged))
+            if verdicts[1].passed and not before:
+                passes.record(self.client, self.settings, prepared, latency)
+            told(_pass(verdicts[1], force=force or not judged) + before)
         decisive = next((verdict for verdict in verdicts if not verdict.passed), verdicts[0])
         return Outcome(prepared, case, decisive.line, forced=judged and not decisive.passed)
+
+    def _test(self, prepared: serving.Prepared) -> tuple[smoke.Case, float, str]:
+        """Run the smoke test, unless this very image passed it within the hour: promotion and deployer need it once, not each."""
+        passed = passes.find(self.client, self.settings, prepared)
+        if passed:
+            case = smoke.make_case(self.settings, prepared)
+            return case, passed.latency_ms, f"; as it passed {passed.age_s:.0f} s ago, with this image"
+        case, latency = trial.run(self.settings, prepared, self.owner, self.model.rules.latency_ms)
+        return case, latency, ""
 
     def weigh(self) -> gate.Verdict:
         """Measure both versions on the held-out data, unless that is on record, and ask the gate."""

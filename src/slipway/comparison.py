@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from slipway import folder, hints, models, registry, report, validation
-from slipway.errors import USAGE, SlipwayError
+from slipway import folder, gate, hints, measurements, models, registry, report, weighing
+from slipway.errors import USAGE, SlipwayError, TimedOutError
 from slipway.settings import BUILD, ROOT
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
 
+    from slipway.measurements import Measured
     from slipway.settings import Settings
-    from slipway.validation import Measured
 
 MARK = f"@{registry.CHAMPION}"  # ends the champion's label
 COLUMNS = 3  # of panels in a picture
@@ -45,11 +46,12 @@ def compare(settings: Settings, uri: str = "", several: str = "") -> Path:
     model = folder.load(settings.model_dir)
     client = registry.connect(settings)
     found = _find_several(client, model.name, several) if several.strip() else _find_two(client, model.name, uri)
+    verdict = None if several.strip() else _judge(settings, client, model, found)
     champions = registry.find_aliases(client)
-    versions = [(_label(one, model.name, champions), validation.measure(client, one)) for one in found]
-    metrics = list_metrics([measured for _, measured in versions], model.metric)
+    versions = [(_label(one, model.name, champions), measurements.measure(client, one)) for one in found]
+    metrics = list_metrics([measured for _, measured in versions], model.rules.metric)
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH_OFF_TERMINAL)
-    console.print(_tabulate_metrics(versions, metrics, model))
+    console.print(_tabulate_metrics(versions, metrics, model, ranked=verdict is None or verdict.ranks))
     differences = find_differences([measured for _, measured in versions])
     if differences:
         table = _begin("what differs", [label for label, _ in versions])
@@ -59,9 +61,11 @@ def compare(settings: Settings, uri: str = "", several: str = "") -> Path:
     else:
         print("nothing else differs: parameters, data, libraries and commit are the same")
     _warn(model, found, versions)
+    if verdict:
+        report.say_verdict(verdict)
     path = BUILD / "compare" / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', '-'.join([model.name, *(label for label, _ in versions)]))}.png"
     validated = any(name.startswith("validation_") for name in metrics)
-    drawn = [name for name in metrics if name == model.metric or name.startswith("validation_") or not validated]
+    drawn = [name for name in metrics if name == model.rules.metric or name.startswith("validation_") or not validated]
     draw(path, f"{model.name}: versions {', '.join(label for label, _ in versions)}", versions, drawn)
     print(f"picture  {path.relative_to(ROOT)}")
     return path
@@ -147,6 +151,20 @@ def _find_several(client: MlflowClient, name: str, several: str) -> list[models.
     return distinct
 
 
+def _judge(settings: Settings, client: MlflowClient, model: folder.ModelFolder, found: list[models.Model]) -> gate.Verdict | None:
+    """Return what the gate says of a candidate beside the champion, both measured as a promotion does; None for what has no gate here."""
+    champion, candidate = found
+    if candidate.name != model.name or not candidate.version:
+        return None
+    try:
+        with registry.translated_errors():
+            return weighing.weigh(settings, client, model, int(candidate.version), int(champion.version or 0)).verdict
+    except (TimedOutError, registry.UnreachableError):
+        raise
+    except SlipwayError as error:
+        return gate.Verdict("not measured", error.message)
+
+
 def _label(model: models.Model, name: str, aliases: dict[str, dict[str, int]]) -> str:
     if not model.name or not model.version:
         return model.uri.rsplit("/", 1)[-1]
@@ -163,17 +181,17 @@ def _begin(title: str, labels: list[str]) -> Table:
     return table
 
 
-def _tabulate_metrics(versions: list[tuple[str, Measured]], metrics: list[str], model: folder.ModelFolder) -> Table:
-    table = _begin(f"{model.name}: {model.metric} decides ({model.direction})", [label for label, _ in versions])
+def _tabulate_metrics(versions: list[tuple[str, Measured]], metrics: list[str], model: folder.ModelFolder, *, ranked: bool) -> Table:
+    table = _begin(f"{model.name}: {model.rules.metric} decides ({model.direction})", [label for label, _ in versions])
     for name in metrics:
         cells = [report.write(measured.metrics, name) for _, measured in versions]
         values = [measured.metrics.get(name) for _, measured in versions]
-        known = [value for value in values if value is not None]
-        if name == model.metric and len(set(known)) > 1:
+        known = [value for value in values if value is not None and math.isfinite(value)]
+        if ranked and name == model.rules.metric and len(set(known)) > 1:
             best = min(known) if model.direction == "minimize" else max(known)
             word = "better" if len(cells) == 2 else "best"  # noqa: PLR2004
             cells = [f"{cell}, {word}" if value == best else cell for cell, value in zip(cells, values, strict=True)]
-        table.add_row(name, *cells, style="bold" if name == model.metric else None)
+        table.add_row(name, *cells, style="bold" if name == model.rules.metric else None)
     return table
 
 
@@ -185,7 +203,7 @@ def _warn(model: folder.ModelFolder, found: list[models.Model], versions: list[t
             digests.add(measured.data)
         else:
             print(hints.complete(f"note: {label} has not been validated: make validate_model MODEL={one.uri}"), file=sys.stderr)
-        if model.metric not in measured.metrics:
-            print(f"note: {label} has no {model.metric}, which decides", file=sys.stderr)
+        if model.rules.metric not in measured.metrics:
+            print(f"note: {label} has no {model.rules.metric}, which decides", file=sys.stderr)
     if len(digests) > 1:
         print("note: they were not all scored on the same data, so their scores cannot be compared", file=sys.stderr)

@@ -25,6 +25,11 @@ def find_home(settings: Settings) -> Path:
     return STATE / "deployer" / str(settings.deployer_port)
 
 
+def follows(settings: Settings, name: str) -> bool:
+    """Whether a deployer on DEPLOYER_PORT serves a model."""
+    return (_call(settings, "GET", "/status") or {}).get("model") == name
+
+
 def follow_up(settings: Settings, name: str, version: int, created: int | None) -> bool:
     """Have the deployer look at the alias now, and say when the new champion answers; return False when none follows it.
 

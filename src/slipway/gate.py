@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from slipway.folder import Rules
 
 
+BETTER, WORSE, EQUAL, WITHIN = "better", "worse", "equal", "within the margin"
+RANKED = {BETTER, WORSE, EQUAL, WITHIN}
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What is known of one version: its metrics, and the digest of the data they were measured on ("" when unknown)."""
@@ -33,6 +37,11 @@ class Verdict:
     def line(self) -> str:
         """Both in a line."""
         return f"{self.kind}: {self.words}"
+
+    @property
+    def ranks(self) -> bool:
+        """Whether it rests on two values that can be compared."""
+        return self.kind in RANKED
 
 
 def judge(rules: Rules, candidate: Evidence, champion: Evidence | None) -> Verdict:
@@ -87,9 +96,9 @@ def _compare(rules: Rules, candidate: Evidence, champion: Evidence) -> Verdict:
     gain = best - value if rules.direction == "minimize" else value - best
     beside = f"{name} {value:.5g}, the champion's (version {champion.version}) {best:.5g}"
     if gain < 0:
-        return Verdict("worse", beside)
+        return Verdict(WORSE, beside)
     if gain == 0:
-        return Verdict("equal", beside)
+        return Verdict(EQUAL, beside)
     if gain < rules.margin:
-        return Verdict("within the margin", f"{beside}: better by {gain:.3g}, {rules.margin:g} is asked")
-    return Verdict("better", f"{beside}: better by {gain:.3g}", passed=True)
+        return Verdict(WITHIN, f"{beside}: better by {gain:.3g}, {rules.margin:g} is asked")
+    return Verdict(BETTER, f"{beside}: better by {gain:.3g}", passed=True)

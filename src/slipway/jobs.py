@@ -62,7 +62,7 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
     with _reached(settings, cluster, inside) as here:
         with registry.translated_errors():
             training.forget_lost(here, session)
-        _, version = training.conclude(here, model, session, time.monotonic() - started)
+        _, version, _ = training.conclude(here, model, session, time.monotonic() - started)
     print(f"tracked by {inside}; the Job is {job}, and its log can be read for a while")
     reached = f"{tracking.HERE} " if inside == tracking.find_address(settings) else ""  # as deploy_tracking says
     there = f"CONTEXT={settings.context} NAMESPACE={settings.namespace}"

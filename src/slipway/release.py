@@ -92,6 +92,8 @@ def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], No
                 roll_out(outcome)
             except registry.UnreachableError as error:
                 raise registry.UnreachableError(error.message, f"{error.cure}, then {again}") from None
+            except TimedOutError as error:
+                raise TimedOutError(error.message, error.cure.replace("the same command", again), error.code) from None
             except SlipwayError as error:
                 words = f"version {version} is not @{registry.CHAMPION} again: {error.message}"
                 raise SlipwayError(words, f"{again}; or make releases, for another version", error.code) from None

@@ -7,29 +7,47 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from slipway import registry
+from slipway import hints, measurements, registry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
+    from slipway import gate
     from slipway.folder import ModelFolder
 
 
-def show(model: ModelFolder, client: MlflowClient, run: Run, version: ModelVersion) -> None:
-    """Print a run's parameters and metrics, each metric with its spread (`<name>_std`) and the champion's."""
-    champion = _champion_metrics(client, model.name)
+def show(model: ModelFolder, client: MlflowClient, run: Run, version: ModelVersion) -> gate.Verdict:
+    """Print a run's parameters and metrics, each metric with its spread (`<name>_std`) and the champion's; then what the gate says.
+
+    Return that verdict, which rests on what is on record.
+    """
+    number = registry.find_champion(client, model.name)
+    weighed = measurements.recall(client, model, int(version.version), number)
+    champion = weighed.measured[number].metrics if number and number in weighed.measured else {}
     metrics = run.data.metrics
-    table = Table(title=f"{version.name} version {version.version}", title_justify="left")
-    for heading in ("", "this version", "champion"):
+    table = Table(title=f"{version.name} version {version.version}; {model.rules.metric} decides", title_justify="left")
+    for heading in ("", "this version", f"champion, {number}" if number else "champion"):
         table.add_column(heading, justify="right" if heading else "left")
     for name in sorted(run.data.params):
         table.add_row(name, run.data.params[name], "")
-    for name, value in sorted(metrics.items()):
+    for name in sorted({*metrics, *([model.rules.metric] if model.rules.metric in champion else [])}):
         if not name.startswith("fold_") and not name.endswith("_std"):
-            table.add_row(name, write(metrics, name), _beside(model, name, value, champion.get(name)))
+            style = "bold" if name == model.rules.metric else None
+            table.add_row(name, write(metrics, name), write(champion, name), style=style)
     Console().print(table)
+    if model.rules.metric not in metrics and (model.path / "validate.py").exists():
+        print(hints.complete(f"gate     {model.rules.metric} is not measured yet: make compare does, and says what make promote would"))
+    else:
+        say_verdict(weighed.verdict)
+    return weighed.verdict
+
+
+def say_verdict(verdict: gate.Verdict) -> None:
+    """Print the gate's verdict, and what a promotion would do."""
+    then = "make promote goes on to the smoke test" if verdict.passed else "make promote would refuse it"
+    print(f"gate     {verdict.line}; {then}")
 
 
 def write(metrics: dict[str, float], name: str) -> str:
@@ -37,17 +55,3 @@ def write(metrics: dict[str, float], name: str) -> str:
     if name not in metrics:
         return "-"
     return f"{metrics[name]:.5g}" + (f" ± {metrics[f'{name}_std']:.4g}" if f"{name}_std" in metrics else "")
-
-
-def _beside(model: ModelFolder, name: str, value: float, champion: float | None) -> str:
-    if champion is None:
-        return "-"
-    if name != model.metric or value == champion:
-        return f"{champion:.5g}"
-    return f"{champion:.5g} ({'better' if model.is_better(value, champion) else 'worse'} now)"
-
-
-def _champion_metrics(client: MlflowClient, name: str) -> dict[str, float]:
-    number = registry.find_aliases(client).get(name, {}).get(registry.CHAMPION)
-    run_id = client.get_model_version(name, str(number)).run_id if number else None
-    return registry.read_metrics(client, run_id) if run_id else {}

@@ -14,8 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from slipway import folder, hints, image, models, registry, report, shell
+from slipway import deployer_client, folder, gate, hints, image, models, registry, report, shell
 from slipway.errors import USAGE, SlipwayError
+from slipway.measurements import COMMIT_TAG, UNKNOWN
 from slipway.settings import ROOT, STATE
 
 if TYPE_CHECKING:
@@ -29,12 +30,10 @@ if TYPE_CHECKING:
 
 SESSION_TAG = "slipway.training"  # finds the run of one training, whatever experiment its script chose
 CODE_TAG = "slipway.code"  # what the version was trained from
-COMMIT_TAG = "mlflow.source.git.commit"
 PARENT_TAG = "mlflow.parentRunId"  # of a nested run
 SHOWN = 5  # runs that an error names
 SOURCE_TAGS = ("mlflow.source.name", COMMIT_TAG, "mlflow.source.git.dirty", CODE_TAG, "slipway.image")
 TRAIN = "train.py"
-UNKNOWN = "unknown"  # the digest of data that the run does not name
 KEPT = STATE / "kept"  # models that MLflow did not take
 
 
@@ -57,26 +56,30 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     seconds = time.monotonic() - started
     if code != 0:
         _explain(settings, code, sorted(set(KEPT.glob("*")) - files_before))
-    run, version = conclude(settings, model, session, seconds, kept)
+    run, version, verdict = conclude(settings, model, session, seconds, kept)
     if settings.tracking_uri.startswith("http"):
         print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
-    hints.say_next(f"make serve_model MODEL=models:/{version.name}/{version.version}")
+    is_better = verdict.passed and verdict.kind == gate.BETTER
+    command = "promote" if is_better or (verdict.passed and deployer_client.follows(settings, model.name)) else "serve_model"
+    hints.say_next(f"make {command} MODEL=models:/{version.name}/{version.version}")
     if kept:
         _kept_file(kept).unlink()
     return version
 
 
-def conclude(settings: Settings, model: folder.ModelFolder, session: str, seconds: float, kept: str = "") -> tuple[Run, ModelVersion]:
-    """Register what `train.py` logged and print a table of it; return the run and the version, wherever it was trained."""
+def conclude(
+    settings: Settings, model: folder.ModelFolder, session: str, seconds: float, kept: str = ""
+) -> tuple[Run, ModelVersion, gate.Verdict]:
+    """Register what `train.py` logged and print a table of it; return run, version and the gate's verdict, wherever it was trained."""
     client = registry.connect(settings)
     with registry.translated_errors():
         run, version = register(client, model, TRAIN, session, kept)
-        report.show(model, client, run, version)
+        verdict = report.show(model, client, run, version)
     if model.metric not in run.data.metrics:
         there = ", ".join(sorted(name for name in run.data.metrics if not name.startswith("fold_"))) or "none"
         print(f"warning: model.toml names the metric {model.metric!r}, which train.py did not log; it logged: {there}", file=sys.stderr)
     print(f"trained and logged in {seconds:.1f} s, from {version.description}")
-    return run, version
+    return run, version, verdict
 
 
 def code_digest(settings: Settings, model: folder.ModelFolder) -> str:

@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from slipway import registry, validation
+from slipway import measurements, registry, validation
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT, Settings
 from tests.services.conftest import Tracking
@@ -91,7 +91,7 @@ def test_scores_data_and_pictures_reach_the_models_own_run(client: MlflowClient,
     assert f"validation_rmse        {run.data.metrics['validation_rmse']:.5g} ± " in printed
     assert re.search(r"next  RUNTIME=host .*make compare MODEL=models:/scored/1", printed)
 
-    measured = validation.measure(client, version)
+    measured = measurements.measure(client, version)
     assert {**measured.metrics} == {name: value for name, value in run.data.metrics.items() if not name.startswith("fold_")}
     assert (measured.data, measured.params) == (held_out[0].dataset.digest, run.data.params)
     assert measured.libraries["scikit-learn"] == "1.9.1"
@@ -121,10 +121,10 @@ def test_a_folder_without_the_script_has_nothing_to_validate_with(settings: Sett
     bare = write_folder(tmp_path / "bare", "scored")
     (bare / "validate.py").unlink()
     version = client.get_model_version("scored", "1")
-    before = validation.measure(client, version)
+    before = measurements.measure(client, version)
     validation.ensure(replace(settings, model_dir=bare), client, version)
 
-    assert validation.measure(client, version) == before
+    assert measurements.measure(client, version) == before
     with pytest.raises(SlipwayError, match=r"bare/ has no validate\.py"):
         validation.validate(replace(settings, model_dir=bare))
 
@@ -232,4 +232,4 @@ def test_what_is_known_of_a_version_outlives_its_run(client: MlflowClient) -> No
     client.delete_run(run.info.run_id)
     version = client.get_model_version("orphan", "1")
 
-    assert replace(validation.measure(client, version), libraries={}) == validation.Measured()
+    assert replace(measurements.measure(client, version), libraries={}) == measurements.Measured()

@@ -7,7 +7,7 @@ import pytest
 
 from slipway import comparison
 from slipway.comparison import Difference
-from slipway.validation import Measured
+from slipway.measurements import Measured
 
 ONE = Measured({"rmse": 1.0, "rmse_std": 0.1, "validation_r2": 0.5}, {"alpha": "1"}, "abc", {"numpy": "2.4.6"}, "c0ffee0123456789")
 TWO = Measured({"rmse": 2.0, "half_std": 3.0}, {"alpha": "2", "l1": "0"}, "abc", {"numpy": "2.4.6", "pandas": "3.1.1"}, "c0ffee0123456789")
