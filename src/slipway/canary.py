@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from slipway import delivery, hints, lease, rendering, serving, shares, smoke
+from slipway import delivery, hints, lease, rendering, serving, shares, smoke, status
 from slipway.errors import USAGE, SlipwayError
 from slipway.kinds import ROUTES
 from slipway.rollout import Kubernetes, read_annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from slipway.serving import Prepared
     from slipway.settings import Settings
+    from slipway.smoke import Case
 
 
 class Challenger(Kubernetes):
@@ -29,13 +30,14 @@ class Challenger(Kubernetes):
         self.deployment = shares.name(self.instance)
         self._labels += f",{shares.COMPONENT}={self.component}"
 
-    def start(self, prepared: Prepared, manifest: Path) -> None:
+    def start(self, prepared: Prepared, manifest: Path, case: Case) -> None:
         """Have all of its pods ready, and its API tested. Raises SlipwayError when either fails."""
         self._old = {pod["metadata"]["name"] for pod in self._list_pods()}
         self.cluster.apply(manifest)
         self._wait(prepared)
         with self.cluster.forwarded(f"deployment/{self.deployment}", 8080) as url:
-            smoke.examine(replace(self.settings, url=url), prepared)
+            smoke.ask(self.settings, replace(case, url=url))
+        smoke.show(case)
 
 
 def set_share(settings: Settings, uri: str, weight: str) -> None:
@@ -84,14 +86,15 @@ def _start(settings: Settings, uri: str, percent: int, champion: Kubernetes, cha
     before = challenger.cluster.get("deployment", challenger.deployment)
     prepared = serving.prepare(settings, uri or _name(before), fresh=True)
     _check_name(champion, prepared, before)
+    case = smoke.make_case(settings, prepared)
     image = delivery.deliver_version(settings, prepared)
     manifest = rendering.render_challenger(chosen, prepared, image, overlay, pods)
     try:
-        if before and before["spec"]["template"]["spec"]["containers"][0]["image"] != image:
+        if before and status.find_image(before) != image:
             print("\n== the challenger before ends", flush=True)
             end(champion, challenger)
         print(f"\n== {prepared.model.uri} starts beside the champion: {pods} pods to its {champions}", flush=True)
-        challenger.start(prepared, manifest)
+        challenger.start(prepared, manifest, case)
         print("\n== its share", flush=True)
         direct(champion, share)
     except BaseException:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from slipway import delivery, folder, kubectl, lease, registry, release, serving, smoke
+from slipway import delivery, folder, kubectl, lease, registry, release, serving, smoke, trial_pod
 from slipway.errors import SlipwayError
 from slipway.rollout import Kubernetes
 from slipway.settings import ROOT
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
-    """Deploy a version (default: the champion) to the cluster of CONTEXT, wait for it, and test its API through the cluster.
+    """Deploy a version (default: the champion) to the cluster of CONTEXT: test its API there in a pod of its own, then roll it out.
 
     Raises SlipwayError when it does not roll out or fails its test: what was there before is back, or nothing is left.
     """
@@ -26,15 +25,14 @@ def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
     target.cluster.check()
     target.check_rights()
     prepared = serving.prepare(settings, uri or f"models:/{folder.load(settings.model_dir).name}@{registry.CHAMPION}", fresh=True)
+    case = smoke.make_case(settings, prepared)
     with target.changing():
-        target.roll_out(prepared)
+        target.roll_out(prepared, case)
         try:
-            with target.cluster.forwarded(f"deployment/{target.deployment}", 8080) as url:
-                smoke.examine(replace(settings, url=url), prepared)
+            target.check(prepared, case)
         except BaseException:
             target.undo()
             raise
-        target.settle()
     print(f"{prepared.model.uri} answers in {settings.context}, namespace {settings.namespace}, after {time.monotonic() - started:.1f} s")
     return target
 
@@ -46,7 +44,7 @@ def roll_back(settings: Settings, to: str = "") -> None:
 
     def roll_out(outcome: Outcome) -> None:
         print(f"\n== roll out in {settings.context}", flush=True)
-        target.roll_out(outcome.prepared)
+        target.roll_out(outcome.prepared, outcome.case)
         target.check(outcome.prepared, outcome.case)
 
     with target.changing():
@@ -81,4 +79,5 @@ def undeploy(settings: Settings) -> None:
     target.cluster.check()
     with lease.held(target.cluster, target.instance):
         target.clear()
+        trial_pod.clear(target.cluster, target.instance)
     print(f"nothing of {target.instance} is left in {settings.context}, namespace {settings.namespace}")

@@ -35,6 +35,16 @@ def find_unplaced(pods: Iterable[Object]) -> str:
     return ""
 
 
+def find_newest(pods: Iterable[Object], version: str, old: set[str]) -> str:
+    """Return the name of a pod of a version that was not there before, or one that was; "" where there is none that does not end.
+
+    kubectl, told a Deployment alone, prefers one that has been ready for longer, though it ends.
+    """
+    found = [pod["metadata"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    names = [each["name"] for each in found if each.get("annotations", {}).get(f"{rendering.PREFIX}version") == version]
+    return next((name for name in names if name not in old), next(iter(names), ""))
+
+
 def find_trouble(pods: Iterable[Object], version: str) -> tuple[str, str] | None:
     """Return a pod of a version that will never be ready, and why; None while there is hope."""
     for pod in pods:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway import shell
-from slipway.errors import USAGE, SlipwayError
+from slipway.errors import USAGE, SlipwayError, TimedOutError
 
 if TYPE_CHECKING:
     import subprocess
@@ -33,6 +33,10 @@ FINAL = re.compile(  # what no second try changes
     r"|denied the request|doesn't have a resource type|no matches for kind|unknown (flag|command)|timed out waiting"
     r"|request is invalid|provide credentials|must be logged in"
 )
+
+
+class UnreachedError(TimedOutError):
+    """A port of the cluster that this machine does not get: no verdict on what answers there."""
 
 
 class Cluster:
@@ -217,7 +221,7 @@ def _forward(command: list[str], log: Path, what: str) -> tuple[subprocess.Popen
             break
         time.sleep(PAUSE)
     cure = shlex.join([*command[: command.index("port-forward")], "get", "pods"])
-    raise SlipwayError(f"no port of {what} can be forwarded: {explain(shell.Answer(1, err=said))}", cure)
+    raise UnreachedError(f"no port of {what} can be forwarded: {explain(shell.Answer(1, err=said))}", cure)
 
 
 def _read_port(process: subprocess.Popen[bytes], log: Path) -> str:

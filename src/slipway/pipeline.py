@@ -172,7 +172,7 @@ class Pipeline:
         try:
             with worded():
                 with step("roll out") as told:
-                    self._target.roll_out(outcome.prepared)
+                    self._target.roll_out(outcome.prepared, outcome.case)
                     told(f"version {deployment.version} answers")
                 with step("smoke test there") as told:
                     self._target.check(outcome.prepared, outcome.case)

@@ -47,7 +47,8 @@ def list_needed(objects: Iterable[dict[str, Any]]) -> set[Right]:
     """Return what a deployment of these objects needs: to apply them, to follow the rollout, to test it, to go back (pure)."""
     needed = {Right(name_resource(each), verb) for each in objects for verb in APPLIED}
     follow = {Right("deployments.apps", verb) for verb in ("list", "watch")}
-    return needed | follow | {Right("pods", "get"), Right("pods", "list"), Right("pods/portforward", "create")}
+    trial = {Right("pods", verb) for verb in ("get", "list", "create", "delete")}
+    return needed | follow | trial | {Right("pods/portforward", "create")}
 
 
 def ask(cluster: Cluster, wanted: set[Right]) -> dict[Right, bool]:

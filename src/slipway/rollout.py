@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import requests
-
-from slipway import delivery, folder, hints, kinds, kubectl, lease, readiness, recovery, rendering, rights, serving, shares, shell, smoke
+from slipway import delivery, folder, hints, kinds, kubectl, lease, recovery, rendering, rights, serving, shares, shell, trial_pod
+from slipway.diagnosis import find_newest
 from slipway.errors import USAGE, SlipwayError
 from slipway.kinds import ROUTES
 from slipway.kubectl import Cluster, check_runtime
 from slipway.models import Model
+from slipway.readiness import Rollout
 from slipway.recovery import Before
 from slipway.serving import Prepared
 
@@ -46,6 +46,7 @@ class Kubernetes:
         self._manifest: Path | None = None  # of the last rollout
         self._before: Before | None = None  # what was there before it, until it is tested
         self._allowed = False  # to deploy, as far as that is known
+        self._tried = False  # whether what was rolled out last had passed its case before
         self._old: set[str] = set()  # pods that were there before it
         self._known: list[str] = []  # the kinds of the cluster, when they were asked for
 
@@ -131,10 +132,14 @@ class Kubernetes:
         with lease.held(self.cluster, self.instance):
             yield
 
-    def roll_out(self, prepared: Prepared) -> None:
-        """Have the version answer in all replicas. Raises SlipwayError when it does not: the one before is back, or nothing is left."""
+    def roll_out(self, prepared: Prepared, case: Case | None = None, /) -> None:
+        """Have the version answer in all replicas, once it has passed a case in a pod that no request reaches.
+
+        Raises SlipwayError when it does not: the one before is back, or nothing is left.
+        """
         with self.changing():
             self._manifest = self.render(prepared, delivery.deliver_version(self.settings, prepared))
+            self._tried = case is not None and trial_pod.test(self.settings, self.cluster, self._manifest, prepared, case)
             before = self._record(self._manifest)
             self._old = {pod["metadata"]["name"] for pod in self._list_pods()}
             self._before = before
@@ -158,14 +163,14 @@ class Kubernetes:
         return Before(manifest, [*there.values()])
 
     def check(self, prepared: Prepared, case: Case) -> None:
-        """Put a case to the API through the cluster."""
-        with self.cluster.forwarded(f"deployment/{self.deployment}", 8080) as url:
-            smoke.ask(self.settings, replace(case, url=url))
-            try:
-                answers = requests.get(f"{url}/readyz", timeout=10).json().get("version")
-            except (requests.RequestException, ValueError) as error:
-                raise SlipwayError(f"{self.deployment} does not say which version it is: {type(error).__name__}") from None
-        if answers != prepared.model.version:
+        """Look which version answers, and put a case to it that it has not passed before. What keeps us from looking is a warning.
+
+        Raises SlipwayError when another answers, or it fails.
+        """
+        pod = find_newest(self._list_pods(), prepared.model.version or "", self._old)
+        where = f"pod/{pod}" if pod else f"deployment/{self.deployment}"
+        answers = trial_pod.look(self.settings, self.cluster, where, prepared, None if self._tried else case)
+        if answers not in {None, prepared.model.version}:
             raise SlipwayError(f"version {answers} answers in {self.cluster.context}, not {prepared.model.version}")
         self.settle()
 
@@ -228,7 +233,7 @@ class Kubernetes:
 
     def _wait(self, prepared: Prepared) -> None:
         version, patience = prepared.model.version or "", self.settings.rollout_timeout
-        readiness.Rollout(self.cluster, self.deployment, self._own_labels, version, self._old, patience).wait(prepared.model.uri)
+        Rollout(self.cluster, self.deployment, self._own_labels, version, self._old, patience).wait(prepared.model.uri)
 
     @property
     def _own_labels(self) -> str:

@@ -87,4 +87,4 @@ def read(deployment: dict[str, Any]) -> Row:
 def find_image(deployment: dict[str, Any]) -> str:
     """Return the image that serves, or that of the first container where none is called so (pure)."""
     containers = deployment["spec"]["template"]["spec"]["containers"]
-    return str(next((each["image"] for each in containers if each["name"] == SERVER), containers[0]["image"]))
+    return str(next((each["image"] for each in containers if each.get("name") == SERVER), containers[0]["image"]))

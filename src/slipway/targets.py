@@ -27,8 +27,8 @@ class Target(Protocol):
     def find_version(self) -> int | None:
         """Return the version that answers, or None when none does."""
 
-    def roll_out(self, prepared: Prepared) -> None:
-        """Have a version answer. Raises SlipwayError when it does not: the one before goes on answering."""
+    def roll_out(self, prepared: Prepared, case: Case | None = None, /) -> None:
+        """Have a version answer, which may have to pass a case first. Raises SlipwayError when it does not: the one before goes on."""
 
     def check(self, prepared: Prepared, case: Case) -> None:
         """Put a case that the version passed elsewhere to the API there. Raises SlipwayError when it fails, or another version answers."""
@@ -54,7 +54,7 @@ class Local:
         """Return the version that answers, or None when none does."""
         return self._slot.find_version()
 
-    def roll_out(self, prepared: Prepared) -> None:
+    def roll_out(self, prepared: Prepared, _: Case | None = None, /) -> None:
         """Change the model of the running server, or start it."""
         self._slot.change(prepared)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slipway import canary, delivery, rendering, rollout, serving, settings
+from slipway import canary, delivery, rendering, rollout, serving, settings, smoke
 from slipway.errors import SlipwayError
 from slipway.kinds import ROUTES
 from slipway.models import Model
@@ -87,6 +87,7 @@ def begin(loaded: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
     prepared = serving.Prepared(Model("models:/diabetes/4", "", "diabetes", "4"), Path(), "{}")
     monkeypatch.setattr(serving, "prepare", lambda *_, **__: prepared)
     monkeypatch.setattr(delivery, "deliver_version", lambda *_: "slipway/diabetes:v4")
+    monkeypatch.setattr(smoke, "make_case", lambda *_: None)
     monkeypatch.setattr(rendering, "render_challenger", lambda *_: Path("manifest.yaml"))
 
     def run(cluster: Running, components: str = "", fails: str = "") -> None:
