@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from typing import TYPE_CHECKING
 
-from slipway import folder, hints, ports, registry, release, serving, shell, smoke, training
+from slipway import folder, hints, ports, provenance, registry, release, serving, shell, smoke, training
 from slipway.errors import SlipwayError
 from slipway.settings import BUILD
 
@@ -26,10 +25,10 @@ def run(settings: Settings) -> None:
     embedded = settings.external_tracking_uri if settings.external_tracking_uri.startswith("sqlite:") else ""  # never another's server
     to_here = "" if settings.external_tracking_uri == embedded else "MLFLOW_TRACKING_URI= "
     settings = dataclasses.replace(settings, runtime="host", url="", external_tracking_uri=embedded)
-    os.environ.update(RUNTIME="host", MLFLOW_TRACKING_URI=embedded)  # for what it starts, and what it tells people to type
+    hints.remember(RUNTIME="host", MLFLOW_TRACKING_URI=embedded)
     model = folder.load(settings.model_dir)
     client = registry.connect(settings)
-    version = registry.find_by_tag(client, model.name, training.CODE_TAG, training.code_digest(settings, model))
+    version = registry.find_by_tag(client, model.name, provenance.CODE_TAG, provenance.code_digest(settings, model))
     if version is None:
         _say("train and register")
         version = training.train(settings)
@@ -39,7 +38,7 @@ def run(settings: Settings) -> None:
 
     if not ports.is_free(settings.port):
         settings = dataclasses.replace(settings, port=ports.find_free())
-        os.environ.update(PORT=str(settings.port))
+        hints.remember(PORT=str(settings.port))
     uri = f"models:/{model.name}@{registry.CHAMPION}"
     _say(f"serve {uri} at {settings.api_url}")
     prepared = serving.prepare(settings, uri)

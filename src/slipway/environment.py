@@ -15,6 +15,7 @@ from slipway.errors import SlipwayError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+GIT = ("git", "-c", "safe.directory=*")  # a checkout may be another user's; whoever types make in it runs its files anyway
 SUPPORTED = ((3, 13), (3, 12), (3, 11))
 OTHERS = ("PYTHON", "PIP_", "UV_")  # begin the names of what Python, pip and uv read
 SOURCES = {  # of them, where packages come from and how they are brought here

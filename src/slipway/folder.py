@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+PLAIN = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")  # what a Docker image may be called
 NO_CODE = {"__pycache__", "mlruns", "mlflow.db", "request.json", "README.md"}  # left out of digests and, by .dockerignore, of images
 
 
@@ -58,13 +59,21 @@ def load(path: Path) -> ModelFolder:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SlipwayError(f"{file} is not TOML: {error}", "see model/README.md") from None
     name, metric, direction = (values.get(key) for key in ("name", "metric", "direction"))
-    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", name):
+    if not isinstance(name, str) or not PLAIN.fullmatch(name):
         raise SlipwayError(f"{file}: name is {name!r}; an image is named by it, so it is lower case letters, digits, . _ -")
     if not isinstance(metric, str) or not metric:
         raise SlipwayError(f"{file}: metric is {metric!r}; it is the name of the metric that decides, such as rmse")
     if direction not in {"minimize", "maximize"}:
         raise SlipwayError(f"{file}: direction is {direction!r}; it is minimize or maximize")
     return ModelFolder(path, name, metric, direction, _read_rules(file, values.get("gate", {}), metric, direction))
+
+
+def plain(name: str) -> str:
+    """Return a registered name as images, containers and files may bear it; one that they may not has a digest, which tells it apart."""
+    if PLAIN.fullmatch(name):
+        return name
+    words = "-".join(re.findall(r"[a-z0-9]+", name.lower())) or "model"
+    return f"{words[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _read_rules(file: Path, given: Any, metric: str, direction: str) -> Rules:  # noqa: ANN401 -- any TOML

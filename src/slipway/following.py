@@ -83,7 +83,7 @@ def serve(settings: Settings, uri: str) -> None:
     A version that does not load or fails its smoke test is not served: the one before goes on answering. Raises SlipwayError when
     `uri` names no alias, or the first version does not load.
     """
-    found = re.fullmatch(r"models:/+([^/@]+)@([^/@]+)", uri.strip())
+    found = re.fullmatch(r"models:/+([^/]+)@([^/@]+)", uri.strip())
     if not found:
         raise SlipwayError(f"FOLLOW=1 follows an alias, and MODEL is {uri!r}", f"MODEL=models:/name@{registry.CHAMPION}", USAGE)
     serving.check_free(settings)

@@ -10,6 +10,10 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
 SETTING = re.compile(r'^export ([A-Z][A-Z0-9_]*)="\$\{\1:-(.*)\}"', re.MULTILINE)  # a line of mlflow_env.sh
@@ -24,6 +28,14 @@ LEFT_OUT = {  # what is of one command alone, or does not change what a command 
     "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR",
 }  # fmt: skip
 SERVER = "SCORING_"  # begins the names of the model server's own settings
+_caller: dict[str, str] = {}  # the environment as the caller gave it, once the settings were read from it
+
+
+def remember(**variables: str) -> None:
+    """Take the environment for the caller's, since libraries set variables of their own later; or change some `variables` of it."""
+    if not variables:
+        _caller.clear()
+    _caller.update(variables or os.environ)
 
 
 def say_next(words: str) -> None:
@@ -44,7 +56,7 @@ def complete(words: str) -> str:
     words = KUBECTL.sub(lambda _: f"{name_kubectl(os.environ)} ", words)
     if "make " not in words:
         return words
-    targets, given = set(TARGET.findall(_read("Makefile"))), find_given(os.environ)
+    targets, given = set(TARGET.findall(_read("Makefile"))), find_given(_caller or os.environ)
 
     def put_before(found: re.Match[str]) -> str:
         if found["target"] not in targets:
@@ -56,7 +68,7 @@ def complete(words: str) -> str:
     return COMMAND.sub(put_before, words)
 
 
-def name_kubectl(variables: os._Environ[str] | dict[str, str]) -> str:
+def name_kubectl(variables: Mapping[str, str]) -> str:
     """Return kubectl for the cluster and the namespace that the caller named; as it is, where none was, or in a pod."""
     context, namespace = (variables.get(name, "").strip() for name in ("CONTEXT", "NAMESPACE"))
     if not context or (context == "in-cluster" and variables.get("KUBERNETES_SERVICE_HOST")):
@@ -64,7 +76,7 @@ def name_kubectl(variables: os._Environ[str] | dict[str, str]) -> str:
     return f"kubectl --context {shlex.quote(context)} --namespace {shlex.quote(namespace or read_defaults().get('NAMESPACE', 'slipway'))}"
 
 
-def find_given(variables: os._Environ[str] | dict[str, str]) -> dict[str, str]:
+def find_given(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the settings that differ from their defaults, each value quoted for a shell; one with a password by its name alone."""
     defaults = read_defaults()
     given = {}

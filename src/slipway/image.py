@@ -56,10 +56,10 @@ def build_served(settings: Settings, model: folder.ModelFolder, served: models.M
     build_model(settings, model)
     name = served.name or model.name
     content = folder.digest(sorted(files.iterdir()), runtime_tag(model), name, identity)
-    tag = f"slipway/{name}:{f'v{served.version}-' if served.version else ''}{content[:DIGITS]}"
+    tag = f"slipway/{folder.plain(name)}:{f'v{served.version}-' if served.version else ''}{content[:DIGITS]}"
     if exists(tag):
         return tag
-    commit = shell.ask(["git", "-C", str(ROOT), "rev-parse", "HEAD"])
+    commit = shell.ask_git("rev-parse", "HEAD")
     labels = {
         "org.opencontainers.image.title": name,
         "org.opencontainers.image.version": served.version or "unregistered",
@@ -77,7 +77,7 @@ def build_service(settings: Settings, name: str) -> str:
     """Build the image of a service, mlflow or deployer, unless it is there; return its tag."""
     folder_of_image = ROOT / "mlflow_services" / name
     content = folder.digest([folder_of_image, ROOT / "requirements" / f"{name}.txt"], _base_id())
-    tag = f"slipway/{name}:{content[:DIGITS]}"
+    tag = f"slipway/{folder.plain(name)}:{content[:DIGITS]}"
     if not exists(tag):
         _build(settings, folder_of_image / "Dockerfile", name, tag, _options("--build-arg", {"BASE_IMAGE": BASE}))
     return tag

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from slipway import attempts, delivery, folder, hints, image, kubectl, registry, rendering, tracking, training
+from slipway import attempts, delivery, folder, hints, image, kubectl, provenance, registry, rendering, tracking, training
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import BUILD, LOCAL
 
@@ -129,10 +129,10 @@ def describe(settings: Settings, job: str, container: dict[str, Any], session: s
 
 def _start(settings: Settings, cluster: Cluster, model: folder.ModelFolder, inside: str, session: str) -> str:
     """Bring the training image into the cluster and make the Job; return its name."""
-    command = ["python", training.TRAIN, *training.split(settings.train_args)]
+    command = ["python", provenance.TRAIN, *training.split(settings.train_args)]
     read_resources(settings)
     image.build_model(settings, model)
-    variables = training.write_variables(model) | training.write_context(settings, model, training.TRAIN, session)
+    variables = provenance.write_variables(model) | training.write_context(settings, model, provenance.TRAIN, session)
     variables |= {"MLFLOW_TRACKING_URI": inside}
     container = {
         "image": delivery.deliver(settings, image.training_tag(model)),

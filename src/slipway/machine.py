@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slipway.environment import GIT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -108,5 +110,5 @@ def count_certificates(path: Path) -> int:
 
 def find_newest(root: Path) -> float:
     """Return the time of the newest commit or file at the top of a checkout, in s since 1970."""
-    commit = ask(["git", "-C", str(root), "log", "-1", "--format=%ct"]).words
+    commit = ask([*GIT, "-C", str(root), "log", "-1", "--format=%ct"]).words
     return max([float(commit) if commit.isdigit() else 0.0, *(entry.stat().st_mtime for entry in root.iterdir() if entry.is_file())])

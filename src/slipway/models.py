@@ -63,8 +63,8 @@ def resolve(client: MlflowClient | None, uri: str) -> Model:
     with registry.translated_errors():
         if match := re.fullmatch(r"models:/+(m-[0-9a-f]+)", uri):
             return _resolve_logged(client, match[1])
-        if match := re.fullmatch(r"models:/+([^/@]+)(?:/(\d+|latest)|@([^/@]+))", uri):
-            return _resolve_version(client, match[1], match[2], match[3])
+        if match := re.fullmatch(r"models:/+(?:([^/]+)/(\d+|latest)|([^/]+)@([^/@]+))", uri):
+            return _resolve_version(client, match[1] or match[3], match[2], match[4])
         if match := re.fullmatch(r"runs:/+([^/]+)/(.+)", uri):
             return _resolve_run(client, match[1], match[2])
     raise SlipwayError(f"not the address of a model: {uri}", FORMS, USAGE)

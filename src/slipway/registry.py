@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sqlite3
 import tempfile
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
 import requests
 
 from slipway.errors import SlipwayError, time_out
+from slipway.settings import sqlite_uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,7 +120,7 @@ def find_champion(client: MlflowClient, name: str, alias: str = CHAMPION) -> int
 
 def find_versions(client: MlflowClient, name: str) -> dict[int, ModelVersion]:
     """Return all versions of a model by their numbers."""
-    return {int(version.version): version for version in _pages(client.search_model_versions, f"name = '{name}'")}
+    return {int(version.version): version for version in _pages(client.search_model_versions, f"name = {quote(name)}")}
 
 
 def find_versions_of_run(client: MlflowClient, run_id: str) -> list[ModelVersion]:
@@ -129,8 +130,19 @@ def find_versions_of_run(client: MlflowClient, run_id: str) -> list[ModelVersion
 
 def find_by_tag(client: MlflowClient, name: str, tag: str, value: str) -> ModelVersion | None:
     """Return the newest version of a model that has a tag with a value, or None."""
-    found = _pages(client.search_model_versions, f"name = '{name}' and tag.`{tag}` = '{value}'")
+    found = _pages(client.search_model_versions, f"name = {quote(name)} and tag.`{tag}` = '{value}'")
     return max(found, key=lambda version: int(version.version), default=None)
+
+
+def quote(name: str) -> str:
+    """Return a name as MLflow's filters read it, in the quotes that are not in it: with both kinds in a name there is no way to write it.
+
+    Raises SlipwayError for such a name.
+    """
+    mark = "'" if "'" not in name else '"'
+    if mark in name:
+        raise SlipwayError(f"MLflow cannot search for {name}, which has both kinds of quotes", "MODEL=models:/m-<id>, or rename it")
+    return f"{mark}{name}{mark}"
 
 
 def find(get: Callable[[str], Found], key: str) -> Found | None:
@@ -179,31 +191,15 @@ def translated_errors() -> Iterator[None]:
         raise kind(f"MLflow: {error.message.splitlines()[0]}") from None
 
 
-def make_experiment(settings: Settings, name: str) -> None:
-    """Give an experiment of the embedded store its place for artifacts, which would else be the folder of the script that makes it.
-
-    Whether it is there is asked of sqlite: MLflow takes a second to import, before a training can begin.
-    """
-    file = _embedded_file(settings)
-    if file is None:
-        return
-    if file.exists():
-        with closing(sqlite3.connect(file)) as database:
-            if database.execute("SELECT 1 FROM experiments WHERE name = ?", [name]).fetchone():
-                return
-    client = connect(settings)
-    if client.get_experiment_by_name(name) is None:
-        client.create_experiment(name, artifact_location=(file.parent / "artifacts").as_uri())
-
-
-def _embedded_file(settings: Settings) -> Path | None:
-    uri = settings.tracking_uri
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+def find_embedded_file(settings: Settings) -> Path | None:
+    """Return the file of the embedded store, or of another sqlite database; None for a server."""
+    found = re.match(r"sqlite:///([^?]+)", settings.tracking_uri)
+    return Path(unquote(found[1])) if found else None
 
 
 def _make_embedded_store(settings: Settings) -> None:
     """Make the sqlite database aside and put it in its place when it is whole: half a schema could not be mended."""
-    file = _embedded_file(settings)
+    file = find_embedded_file(settings)
     if file is None or file.exists():
         return
     import mlflow  # noqa: PLC0415 -- see connect
@@ -211,7 +207,7 @@ def _make_embedded_store(settings: Settings) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
-        mlflow.MlflowClient(f"sqlite:///{scratch}/mlflow.db").search_experiments()
+        mlflow.MlflowClient(sqlite_uri(Path(scratch, "mlflow.db"))).search_experiments()
         with suppress(FileExistsError):  # another command was quicker
             file.hardlink_to(Path(scratch, "mlflow.db"))
 

@@ -122,7 +122,7 @@ def _refuse_unsafe(place: Place, folders: Iterable[Path]) -> None:
     for holy in (Path.home().resolve(), place.root.resolve(), Path(tempfile.gettempdir()).resolve(), Path(sys.executable).resolve()):
         if artifacts in (holy, *holy.parents):
             raise SlipwayError(f"MLFLOW_ARTIFACT_ROOT is {artifacts}, which holds {holy}: nothing was deleted", cure)
-    tracked = machine.ask(["git", "-C", str(place.root), "ls-files", "--", str(artifacts)]).words
+    tracked = machine.ask([*environment.GIT, "-C", str(place.root), "ls-files", "--", str(artifacts)]).words
     if tracked or place.root / ".git" in (artifacts, *artifacts.parents):
         raise SlipwayError(f"MLFLOW_ARTIFACT_ROOT is {artifacts}, which holds files of the checkout: nothing was deleted", cure)
     for folder in folders:

@@ -9,7 +9,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway import environment
+from slipway import environment, hints
 from slipway.errors import USAGE, SlipwayError
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +74,7 @@ class Settings:
     @property
     def tracking_uri(self) -> str:
         """The tracking server (or embedded store) as this machine reaches it."""
-        own = f"http://127.0.0.1:{self.mlflow_port}" if self.in_docker else f"sqlite:///{STATE / 'mlflow.db'}"
+        own = f"http://127.0.0.1:{self.mlflow_port}" if self.in_docker else sqlite_uri(STATE / "mlflow.db")
         return self.external_tracking_uri or own
 
     @property
@@ -105,6 +105,7 @@ def load() -> Settings:
     Raises SlipwayError (exit code 2) for a value that cannot be used.
     """
     env = {name: value.strip() for name, value in os.environ.items()}
+    hints.remember()
     os.environ.update(no_proxy())
     runtime = env.get("RUNTIME", "docker")
     if runtime not in {"docker", "host"}:
@@ -124,7 +125,7 @@ def load() -> Settings:
         mlflow_port=_port(env, "MLFLOW_PORT", 5000),
         deployer_port=_port(env, "DEPLOYER_PORT", 8002),
         registry_port=_port(env, "REGISTRY_PORT", 5001),
-        external_tracking_uri=env.get("MLFLOW_TRACKING_URI", "").rstrip("/"),
+        external_tracking_uri=_tracking_uri(env.get("MLFLOW_TRACKING_URI", "").rstrip("/")),
         artifact_root=Path(env.get("MLFLOW_ARTIFACT_ROOT") or "~/.local/share/slipway/artifacts").expanduser().resolve(),
         project=env.get("COMPOSE_PROJECT_NAME", "slipway"),
         backup_dir=(ROOT / env.get("BACKUP_DIR", "backups")).resolve(),
@@ -162,6 +163,11 @@ def no_proxy() -> dict[str, str]:
     return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(names))
 
 
+def sqlite_uri(file: Path) -> str:
+    """Return the address of a sqlite database, as SQLAlchemy reads it: what follows a ? is options, and %41 is an A."""
+    return f"sqlite:///{str(file).replace('%', '%25').replace('?', '%3F')}"
+
+
 def build_environment() -> dict[str, str]:
     """Return the caller's proxies and package indexes, which builds use and images never keep."""
     given = {name: os.environ[name] for name in (*PROXIES, *PACKAGE_INDEXES) if os.environ.get(name)}
@@ -180,6 +186,17 @@ def _seconds(env: dict[str, str], name: str, default: int) -> int:
     if not value.isdigit() or value == "0":
         raise SlipwayError(f"{name} is {value!r}: it is a number of seconds", f"{name}={default}", USAGE)
     return int(value)
+
+
+def _tracking_uri(value: str) -> str:
+    """Return the tracking server's address; that of a sqlite file is from the checkout on, wherever a script runs."""
+    if not value.startswith("sqlite:"):
+        return value
+    found = re.fullmatch(r"sqlite:///([^?]+)(\?.*)?", value)
+    if not found or found[1].startswith((":", "file:")):
+        cure = "MLFLOW_TRACKING_URI=sqlite:////a/folder/mlflow.db, or unset it"
+        raise SlipwayError(f"MLFLOW_TRACKING_URI is {value!r}: it names no file that stays", cure, USAGE)
+    return value if found[1].startswith("/") else f"{sqlite_uri(ROOT)}/{found[1]}{found[2] or ''}"
 
 
 def _gateway(value: str) -> str:

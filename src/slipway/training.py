@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import importlib
 import json
 import shlex
@@ -14,9 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from slipway import deployer_client, folder, gate, hints, image, models, registry, report, shell
+from slipway import deployer_client, experiments, folder, gate, hints, image, models, provenance, registry, report, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.measurements import COMMIT_TAG, UNKNOWN
+from slipway.provenance import TRAIN
 from slipway.settings import ROOT, STATE
 
 if TYPE_CHECKING:
@@ -29,11 +29,8 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 SESSION_TAG = "slipway.training"  # finds the run of one training, whatever experiment its script chose
-CODE_TAG = "slipway.code"  # what the version was trained from
 PARENT_TAG = "mlflow.parentRunId"  # of a nested run
 SHOWN = 5  # runs that an error names
-SOURCE_TAGS = ("mlflow.source.name", COMMIT_TAG, "mlflow.source.git.dirty", CODE_TAG, "slipway.image")
-TRAIN = "train.py"
 KEPT = STATE / "kept"  # models that MLflow did not take
 
 
@@ -82,11 +79,6 @@ def conclude(
     return run, version, verdict
 
 
-def code_digest(settings: Settings, model: folder.ModelFolder) -> str:
-    """Return what identifies a training: the folder's code, the locked libraries, the arguments."""
-    return folder.digest([model.path, ROOT / "requirements" / "training.txt"], settings.train_args)[:12]
-
-
 def run_logging(
     settings: Settings, model: folder.ModelFolder, command: list[str], *, kept: Path | None = None, mounts: Mapping[Path, str] | None = None
 ) -> tuple[int, str]:
@@ -105,14 +97,7 @@ def run_logging(
 
 def write_context(settings: Settings, model: folder.ModelFolder, script: str, session: str) -> dict[str, str]:
     """Return the variable that has MLflow tag a script's run: with the session, and with where its version comes from."""
-    return {"MLFLOW_RUN_CONTEXT": json.dumps({SESSION_TAG: session, **_source(settings, model, script)})}
-
-
-def write_variables(model: folder.ModelFolder) -> dict[str, str]:
-    """Return what a script of the folder is told wherever it runs: its experiment, who we are, and that we do the talking."""
-    told = {"MLFLOW_EXPERIMENT_NAME": model.name, "LOGNAME": _user()}
-    told |= {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
-    return told | {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+    return {"MLFLOW_RUN_CONTEXT": json.dumps({SESSION_TAG: session, **provenance.describe(settings, model, script)})}
 
 
 def run_script(  # noqa: PLR0913 -- what a script is given
@@ -128,14 +113,14 @@ def run_script(  # noqa: PLR0913 -- what a script is given
 
     It may write to `kept` alone. `mounts` says where a container finds files of ours, to read only. Returns its exit code.
     """
-    given = write_variables(model) | dict(variables or {})
+    experiments.ensure(settings, model.name)
+    given = provenance.write_variables(model) | dict(variables or {})
     if settings.in_docker:
         started = image.training_command(settings, model, ["python", *command], given, kept=kept, mounts=mounts)
         try:
             return shell.wait(shell.start(started))
         finally:
             shell.ask(["docker", "rm", "--force", image.training_container(settings)])  # one that did not stop in time
-    registry.make_experiment(settings, model.name)
     given |= {"MLFLOW_TRACKING_URI": settings.tracking_uri} | ({"KEPT_DIR": str(kept)} if kept else {})
     return shell.wait(shell.start([sys.executable, *command], env=given, cwd=model.path))
 
@@ -183,26 +168,6 @@ def forget_lost(settings: Settings, session: str) -> None:
         for version in registry.find_versions_of_run(client, run.info.run_id):
             if not client.get_model_version(version.name, version.version).aliases:
                 client.delete_model_version(version.name, version.version)
-
-
-def _source(settings: Settings, model: folder.ModelFolder, script: str) -> dict[str, str]:
-    """Say where the version comes from, as MLflow's own tags where it has them."""
-    commit = shell.ask(["git", "-C", str(ROOT), "rev-parse", "HEAD"])
-    changed = [str(model.path), "requirements", "src/scoring", ":!*/request.json"]
-    dirty = shell.ask(["git", "-C", str(ROOT), "status", "--porcelain", "--", *changed])
-    source = {"mlflow.source.name": f"{model.path.relative_to(ROOT) if model.path.is_relative_to(ROOT) else model.path}/{script}"}
-    if commit[0] == 0:
-        source |= {COMMIT_TAG: commit[1], "mlflow.source.git.dirty": str(bool(dirty[1])).lower()}
-    if script == TRAIN:  # what `make demo` finds an earlier training by
-        source |= {CODE_TAG: code_digest(settings, model)}
-    return source | {"slipway.image": image.training_tag(model) if settings.in_docker else "none (host)"}
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # an id without a name, as in many a container
-        return "unknown"
 
 
 def _explain(settings: Settings, code: int, kept: list[Path]) -> NoReturn:
@@ -273,11 +238,11 @@ def _register(client: MlflowClient, run: Run, name: str, script: str) -> ModelVe
         version = mlflow.register_model(f"models:/{run.outputs.model_outputs[-1].model_id}", name)
     else:
         raise SlipwayError(f"{script} ended well but logged no model", "call mlflow.<flavour>.log_model(…) in it; see model/README.md")
-    source = {key: value for key, value in run.data.tags.items() if key in SOURCE_TAGS}  # of the training, when a kept model is logged
+    source = {key: value for key, value in run.data.tags.items() if key in provenance.TAGS}  # of the training, when a kept model is logged
     data = [dataset.dataset for dataset in run.inputs.dataset_inputs] if run.inputs else []
     for key, value in {**source, "data.digest": data[0].digest if data else UNKNOWN}.items():
         client.set_model_version_tag(version.name, version.version, key, value)
     commit = source.get(COMMIT_TAG, "no commit")[:10]
     changes = " and changes" if source.get("mlflow.source.git.dirty") == "true" else ""
-    text = f"{source.get('mlflow.source.name', script)} at {commit}{changes}, by {_user()}; run {run.info.run_name}"
+    text = f"{source.get('mlflow.source.name', script)} at {commit}{changes}, by {provenance.name_user()}; run {run.info.run_name}"
     return client.update_model_version(version.name, version.version, text)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from slipway import ports, serving, shell, smoke
+from slipway import folder, ports, serving, shell, smoke
 from slipway.errors import SlipwayError, TimedOutError, time_out
 from slipway.settings import BUILD
 
@@ -106,5 +106,5 @@ def clear(settings: Settings, model: str | None, owner: str = "release") -> None
 
 
 def _places(settings: Settings, model: str | None, owner: str) -> tuple[str, Path]:
-    name = f"{settings.project}-trial-{model or 'model'}-{owner}"
+    name = f"{settings.project}-trial-{folder.plain(model or 'model')}-{owner}"
     return name, BUILD / "trials" / f"{name}.log"

@@ -65,8 +65,8 @@ def test_slipway_has_no_circles() -> None:
     [
         ("hints", set()),
         ("errors", {"hints"}),
-        ("settings", {"errors", "environment"}),
-        ("shell", {"errors", "settings", "interruption"}),
+        ("settings", {"errors", "environment", "hints"}),
+        ("shell", {"environment", "errors", "settings", "interruption"}),
         ("interruption", set()),
         ("environment", {"errors"}),
         ("folder", {"errors"}),

@@ -18,6 +18,7 @@ from slipway.errors import SlipwayError
 from slipway.settings import BUILD, Settings
 
 Script = Callable[..., Popen[str]]
+NAMES = ["My Model", "modèle 模型", "it's", 'so "called"', "a@b", "a%20b", "a?b#c", "a[b]{c}", "-x", "straight.2", "&;$"]
 ON_EACH_DATABASE = pytest.mark.parametrize("tracking", ["sqlite", "postgres"], indirect=True, scope="session")
 
 
@@ -53,6 +54,20 @@ def test_every_address_names_the_same_version(client: MlflowClient, logged: dict
     model = models.resolve(client, form.format(**logged))
 
     assert (model.name, model.version, model.run_id, model.model_id) == ("straight", logged["version"], logged["run"], logged["id"])
+
+
+@ON_EACH_DATABASE
+@pytest.mark.parametrize("name", NAMES)
+def test_every_registered_name_has_an_address(client: MlflowClient, logged: dict[str, str], name: str) -> None:
+    """Whatever MLflow lets a model be called, its versions and aliases are found, and it is listed."""
+    mlflow.register_model(f"models:/{logged['id']}", name)
+    client.set_registered_model_alias(name, "best", "1")
+    found = [models.resolve(client, f"models:/{name}{rest}") for rest in ("/1", "/latest", "@best")]
+    listed = [row.name for row in registry.list_versions(client, "rmse")]
+    client.delete_registered_model(name)
+
+    assert [(model.name, model.version) for model in found] == [(name, "1")] * 3
+    assert name in listed
 
 
 @ON_EACH_DATABASE

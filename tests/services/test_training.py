@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from slipway import folder, registry, training
+from slipway import folder, provenance, registry
 from slipway.settings import ROOT, Settings
 from tests.services.conftest import Tracking
 
@@ -67,7 +67,7 @@ def test_training_logs_what_the_contract_asks(served_settings: Settings, script:
     model = folder.load(ROOT / "model")
     assert version.tags["data.digest"] == run.inputs.dataset_inputs[0].dataset.digest
     assert len(version.tags["mlflow.source.git.commit"]) == 40
-    assert version.tags[training.CODE_TAG]
+    assert version.tags[provenance.CODE_TAG]
     assert re.fullmatch(r"model/train.py at [0-9a-f]{10}( and changes)?, by \S+; run \S+", version.description)
     assert re.search(rf"next  RUNTIME=host .*make serve_model MODEL=models:/{model.name}/{version.version}", printed)
     request = json.loads((ROOT / "model" / "request.json").read_text())

@@ -24,7 +24,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
-from slipway import ports, registry, smoke, training
+from slipway import ports, provenance, registry, smoke
 from slipway.settings import ROOT, Settings
 from tests.services.conftest import Tracking
 
@@ -126,7 +126,7 @@ def test_an_artefact_becomes_a_version(  # noqa: PLR0913, PLR0917 -- three fixtu
     }
     assert np.allclose(np.asarray(loaded.predict(rows)), expected.get(file, joblib.load(files / "near.pkl").predict(rows)))
     assert version.tags["mlflow.source.name"].endswith("wrapped/wrap.py")
-    assert training.CODE_TAG not in version.tags  # it is no training of this code
+    assert provenance.CODE_TAG not in version.tags  # it is no training of this code
     assert json.loads((folder / "request.json").read_text())["dataframe_split"]["columns"][2] == "bmi"
 
 

@@ -1,5 +1,6 @@
 """What people are told to type keeps the way they came: every setting that they gave, once, as a shell reads it."""
 
+import os
 import shlex
 
 import pytest
@@ -15,7 +16,8 @@ GIVEN = {
 
 @pytest.fixture(autouse=True)
 def _default(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in hints.find_given(dict(hints.os.environ)):
+    monkeypatch.setattr(hints, "_caller", {})
+    for name in hints.find_given(dict(os.environ)):
         monkeypatch.delenv(name)
 
 
@@ -90,6 +92,16 @@ def test_a_password_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@example.org")
 
     assert hints.complete("make list_models") == 'MLFLOW_TRACKING_URI="$MLFLOW_TRACKING_URI" make list_models'
+
+
+def test_what_a_library_sets_was_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow sets its own variables once it runs: what counts is what was there when the settings were read."""
+    monkeypatch.setenv("PORT", "9001")
+    hints.remember()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    hints.remember(RUNTIME="host")
+
+    assert hints.complete("make list_models") == "RUNTIME=host PORT=9001 make list_models"
 
 
 def test_an_error_and_a_next_line_are_completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
