@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from slipway.kubectl import Cluster
 
 GLANCE = 3  # s between two looks at what keeps it
-REFUSED = 5  # s for which a cluster takes no pod, until that is final: a pod that ends may make room
+REFUSED = 3  # s for which a cluster takes no pod, until that is final: a pod that ends may make room
 RESTARTS = 3  # of a container that will not do better
 
 
