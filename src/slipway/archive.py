@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from slipway import ownership
 from slipway.errors import SlipwayError
 from slipway.settings import BUILD, ROOT
 
@@ -115,7 +116,7 @@ def find_files(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder, sorted folder by folder; none when it does not exist."""
     for place, folders, names in os.walk(folder):
         folders.sort()
-        yield from (Path(place, name) for name in sorted(names))
+        yield from (Path(place, name) for name in sorted(names) if name != ownership.MARK)
 
 
 def show(path: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import tempfile
-import time
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from slipway.settings import Settings
 
-DEADLINE = 180  # s for the tracking server to come back
 MLFLOW_VERSION = ["python", "-c", "from importlib.metadata import version; print(version('mlflow'))"]
 
 
@@ -73,12 +71,4 @@ def _paused(settings: Settings) -> Iterator[None]:
     finally:
         with database.undisturbed():
             database.compose(settings, "restart", "mlflow")  # unlike `start`, it waits for a stop that Ctrl-C left to the engine
-        _wait_until_healthy(database.compose(settings, "ps", "--quiet", "mlflow", echo=False))
-
-
-def _wait_until_healthy(container: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while shell.ask(["docker", "inspect", "--format", "{{.State.Health.Status}}", container]).out != "healthy":
-        if time.monotonic() > deadline:
-            raise SlipwayError(f"the tracking server is not healthy {DEADLINE} s after its restart", "make logs")
-        time.sleep(0.3)
+        services.wait_for_mlflow(settings)

@@ -10,7 +10,7 @@ import tempfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from slipway import image, services, shell
+from slipway import causes, image, services, shell
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def compose(
             words += "\n" + shell.ask(log, env=services.environment(settings)).words
         if "no space left on device" in words.lower():  # whoever says it: Postgres, or docker about our file
             raise SlipwayError("the disk is full", "free some space, then this again")
-        if (known := services.diagnose(words, settings)).cure != "make logs":
+        if (known := causes.diagnose(words, settings)).cure != "make logs":
             raise known
         last = "\n    ".join(words.splitlines()[-5:])
         raise SlipwayError(f"`docker compose {shlex.join(arguments[:4])} …` failed:\n    {last}", "make logs")

@@ -86,14 +86,14 @@ def serve(settings: Settings, uri: str) -> None:
     found = re.fullmatch(r"models:/+([^/]+)@([^/@]+)", uri.strip())
     if not found:
         raise SlipwayError(f"FOLLOW=1 follows an alias, and MODEL is {uri!r}", f"MODEL=models:/name@{registry.CHAMPION}", USAGE)
-    serving.check_free(settings)
-    prepared = serving.prepare(settings, uri)
-    registry.hurry()
-    client = registry.connect(settings)
-    slot = Slot(settings)
-    follower = Follower(settings, client, found[1], found[2], int(prepared.model.version or 0))
-    process = slot.start(prepared)
-    with serving.recorded(settings, prepared):
+    with serving.taken(settings):
+        prepared = serving.prepare(settings, uri)
+        registry.hurry()
+        client = registry.connect(settings)
+        slot = Slot(settings)
+        follower = Follower(settings, client, found[1], found[2], int(prepared.model.version or 0))
+        process = slot.start(prepared)
+        serving.note(settings, prepared)
         print(f"serving {prepared.model.uri} at {slot.url}, and following {uri}; Ctrl-C stops it", flush=True)
         try:
             while process.poll() is None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from slipway import deploying, folder, hints, image, ports, registry, services, shell, tracking, trial
+from slipway import deploying, folder, hints, image, ownership, ports, registry, services, shell, starting, tracking, trial
 from slipway.deployer import RECONCILE, TARGETS, find_token
 from slipway.deployer_client import find_home
 from slipway.errors import SlipwayError
@@ -51,6 +51,7 @@ def start(settings: Settings) -> None:
 def stop(settings: Settings) -> None:
     """Stop the deployer and the server that it started; what it has on record stays."""
     if settings.in_docker:
+        services.check_ours(settings)
         command = services.compose(settings, "--profile", "deployer", "rm", "--stop", "--force", "deployer")
         shell.run(command, env=services.environment(settings))
     elif _answers(settings):
@@ -67,6 +68,7 @@ def _start_container(settings: Settings) -> None:
         raise SlipwayError(
             "the deployer's container belongs to the MLflow services of make start_mlflow_services", "RUNTIME=host make start_deployer"
         )
+    services.check_ours(settings)
     tag = image.build_service(settings, "deployer")
     image.build_model(settings, folder.load(settings.model_dir))  # now, when it can be seen, and not at the first deployment
     home, live, token = find_home(settings), STATE / "live", find_token(settings)
@@ -76,31 +78,36 @@ def _start_container(settings: Settings) -> None:
     (home / "environment").write_text("\n".join(lines) + "\n", encoding="utf-8")
     image.writing_user(live)
     socket = _find_socket()
-    group = shell.ask(["docker", "run", "--rm", "--volume", f"{socket}:{SOCKET}", "--entrypoint", "stat", tag, "-c", "%g", SOCKET]).out
+    asked = ["docker", "run", "--rm", *ownership.LABELS, "--volume", f"{socket}:{SOCKET}", "--entrypoint", "stat", tag, "-c", "%g", SOCKET]
+    group = shell.ask(asked).out
     variables = services.environment(settings) | {
         "DEPLOYER_IMAGE": tag,
         "DEPLOYER_USER": image.writing_user(home),
         "DOCKER_GROUP": group,
         "DOCKER_SOCKET": socket,
         "MODEL_DIR": str(settings.model_dir),
-        "SLIPWAY_ROOT": str(ROOT),
+        "SLIPWAY_ROOT": ownership.CHECKOUT,
     }
     if (
         shell.ask(services.compose(settings, "--profile", "deployer", "port", "deployer", str(settings.deployer_port)), env=variables).code
         != 0
     ):
-        ports.check(settings.deployer_port, "DEPLOYER_PORT")
-    up = ["up", "--detach", "--no-deps", "--force-recreate", "--wait", "--wait-timeout", "90", "deployer"]
+        ownership.check_port(settings.deployer_port, "DEPLOYER_PORT")
+    up = ["up", "--detach", "--no-deps", "--force-recreate", "deployer"]
     command = services.compose(settings, "--profile", "deployer", *up)
     shell.echo(command)
     answer = shell.ask(command, env=variables)
     if answer.code != 0:
-        log = shell.ask(
-            services.compose(settings, "--profile", "deployer", "logs", "--no-color", "--tail", "15", "deployer"), env=variables
-        ).words
-        raise SlipwayError("the deployer did not come up:\n    " + "\n    ".join(f"{answer.words}\n{log}".splitlines()[-15:]))
+        raise _explain(settings, variables, answer.words)
+    starting.wait(settings, "deployer", lambda: _answers(settings), lambda: _explain(settings, variables))
     print(f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; its token: {token.relative_to(ROOT)}")
     hints.say_next("make promote")
+
+
+def _explain(settings: Settings, variables: dict[str, str], words: str = "") -> SlipwayError:
+    command = services.compose(settings, "--profile", "deployer", "logs", "--no-color", "--tail", "15", "deployer")
+    log = shell.ask(command, env=variables).words
+    return SlipwayError("the deployer did not come up:\n    " + "\n    ".join(f"{words}\n{log}".splitlines()[-15:]))
 
 
 def _answers(settings: Settings) -> bool:

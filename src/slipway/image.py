@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from slipway import folder, models, shell
+from slipway import folder, models, ownership, shell
 from slipway.errors import SlipwayError
 from slipway.settings import LOCAL, ROOT, VERSION, build_environment, no_proxy
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 BASE = f"slipway/base:{VERSION}"
 USER_ID = 10001  # of the user in our images
 HARDENING = ["--init", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108 -- the container's
+LOGS = ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"]  # they rotate
 LABEL = "io.slipway.content"
 COPIED = ("src", "scripts", "requirements", "deploy/kubernetes", "tests/api", "pyproject.toml")  # into the deployer's image for a cluster
 DIGITS = 12  # of a content digest in a tag
@@ -130,8 +131,15 @@ def training_command(  # noqa: PLR0913 -- what a container is given
     volumes = [part for path, place in (mounts or {}).items() for part in ("--volume", f"{path}:{place}:ro")]
     if kept:
         volumes += ["--user", writing_user(kept), "--volume", f"{kept}:/kept"]
-    options = [*HARDENING, *network, *volumes, *passed]
+    options = [*confinement(settings), *network, *volumes, *passed]
     return ["docker", "run", "--rm", "--name", training_container(settings), *options, training_tag(model), *command]
+
+
+def confinement(settings: Settings) -> list[str]:
+    """Return docker's options for each container that trains or serves: it is closed, ours, within its limits, and its log rotates."""
+    given = {"--memory": settings.model_memory, "--cpus": settings.model_cpus, "--pids-limit": settings.model_pids}
+    limits = [part for flag, value in given.items() if not re.fullmatch(r"0[\w.]*", value) for part in (flag, value)]
+    return [*HARDENING, *ownership.LABELS, *LOGS, *limits]
 
 
 def training_container(settings: Settings) -> str:

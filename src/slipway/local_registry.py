@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slipway import hints, image, ports, services, shell
+import requests
+
+from slipway import hints, image, ownership, services, shell, starting
 from slipway.settings import STATE
 
 if TYPE_CHECKING:
@@ -17,14 +19,17 @@ def start(settings: Settings) -> None:
     Raises SlipwayError when its port is taken, or it does not come up.
     """
     image.check_engine()
+    services.check_ours(settings)
     runs_at = shell.ask(_compose(settings, "port", "registry", "5000"), env=services.environment(settings)).out
     if runs_at != f"127.0.0.1:{settings.registry_port}":
-        ports.check(settings.registry_port, "REGISTRY_PORT")
+        ownership.check_port(settings.registry_port, "REGISTRY_PORT")
     services.pull(settings.registry_image, "REGISTRY_IMAGE")
     images = STATE / "registry" / str(settings.registry_port)
     images.mkdir(parents=True, exist_ok=True)
+    ownership.make("network", settings.project, settings.project, "default")
     variables = services.environment(settings) | {"REGISTRY_USER": image.writing_user(images), "REGISTRY_FOLDER": str(images)}
-    shell.run(_compose(settings, "up", "--detach", "--no-deps", "--wait", "--wait-timeout", "60", "registry"), env=variables)
+    shell.run(_compose(settings, "up", "--detach", "--no-deps", "registry"), env=variables)
+    starting.wait(settings, "registry", lambda: _answers(settings), lambda: services.explain(settings))
     print(f"the registry answers at http://127.0.0.1:{settings.registry_port}/v2/_catalog; its images: {images.relative_to(STATE.parent)}")
     hints.say_next(f"make deploy MODEL=… CONTEXT=… REGISTRY=127.0.0.1:{settings.registry_port}")
 
@@ -32,8 +37,16 @@ def start(settings: Settings) -> None:
 def stop(settings: Settings) -> None:
     """Stop it; its images stay."""
     image.check_engine()
+    services.check_ours(settings)
     shell.run(_compose(settings, "rm", "--stop", "--force", "registry"), env=services.environment(settings))
     print(hints.complete("stopped; the images stay, make start_registry brings them back"))
+
+
+def _answers(settings: Settings) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{settings.registry_port}/v2/", timeout=10).ok
+    except requests.RequestException:
+        return False
 
 
 def _compose(settings: Settings, *arguments: str) -> list[str]:

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 import requests
 
+from slipway import ownership
 from slipway.errors import SlipwayError, time_out
 from slipway.settings import sqlite_uri
 
@@ -75,6 +76,8 @@ def check_reachable(settings: Settings) -> None:
     uri = settings.tracking_uri
     if not uri.startswith("http"):
         return
+    if settings.in_docker and not settings.external_tracking_uri:  # who exports another checkout's address means it
+        ownership.refuse_other(settings.mlflow_port)
     ours = settings.in_docker and settings.owns_tracking
     cure = "make start_mlflow_services" if ours else "check MLFLOW_TRACKING_URI, or unset it"
     try:

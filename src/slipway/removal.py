@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import environment, hints, machine
+from slipway import environment, hints, machine, ownership
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
@@ -85,6 +85,9 @@ def wipe(place: Place, agree: Callable[[], bool]) -> None:
     folders = [folder for folder in folders if os.path.lexists(folder)]
     _refuse_unsafe(place, folders)
     kinds = list(KINDS) if _engine_answers() else []
+    ownership.check_artifacts(place.artifact_root, known=(place.root / ".slipway" / "postgres_password").exists())
+    if kinds:
+        ownership.check_project(place.project)
     found = {kind: _list(place, kind) for kind in kinds}
     if not folders and not any(found.values()):
         print("there is nothing to delete")
@@ -136,7 +139,8 @@ def _show(place: Place, folders: Iterable[Path], found: Mapping[str, list[str]])
         is_data = folder == place.artifact_root
         files, size = _measure([folder])
         print(f"  {_shorten(place, folder):<28} {files} files, {_words(size)}{': models and pictures' if is_data else ''}")
-        others = [entry.name for entry in folder.iterdir() if not OF_MLFLOW.fullmatch(entry.name)] if is_data else []
+        names = [entry.name for entry in folder.iterdir()] if is_data else []
+        others = [name for name in names if not OF_MLFLOW.fullmatch(name) and name != ownership.MARK]
         if others:
             print(f"    LOOK: MLflow does not name things so: {', '.join(sorted(others))}")
     sizes = _measure_volumes() if found.get("volumes") else {}

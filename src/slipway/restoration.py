@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import archive, database, hints, image, services, shell
+from slipway import archive, database, hints, image, ownership, services, shell
 from slipway.errors import USAGE, USER_CAN_FIX, SlipwayError
 from slipway.settings import ROOT
 
@@ -28,6 +28,8 @@ def restore(settings: Settings, name: str) -> None:
     Raises SlipwayError when it is damaged or the services hold something: nothing was touched. When it fails later they are empty again.
     """
     database.check_runtime(settings)
+    services.check_ours(settings)
+    ownership.check_artifacts(settings.artifact_root, known=True)
     path = find(settings, name)
     manifest = archive.verify(path)
     check_versions(manifest, settings)
@@ -80,7 +82,7 @@ def _check_empty(settings: Settings) -> None:
     if shell.ask(["docker", "volume", "inspect", services.volume(settings)]).code == 0:
         running = database.find_running(settings)
         try:
-            database.compose(settings, "up", "--detach", "--wait", "postgres")
+            services.start_database(settings)
             rows = database.count_rows(settings)
         finally:
             if not running:
@@ -94,10 +96,11 @@ def _check_empty(settings: Settings) -> None:
 def _fill(settings: Settings, path: Path) -> None:
     root = settings.artifact_root
     database.compose(settings, "stop", "mlflow")
-    database.compose(settings, "up", "--detach", "--wait", "postgres")
+    services.start_database(settings)
     with archive.disk_errors(root):
         for folder in sorted(root.rglob("*"), reverse=True):
-            folder.rmdir()  # it is empty, as _check_empty saw
+            if folder.name != ownership.MARK:
+                folder.rmdir()  # it is empty, as _check_empty saw
         with tempfile.TemporaryDirectory(prefix=".restored-", dir=root) as scratch:  # on the disk where they stay
             archive.extract(path, Path(scratch))
             with Path(scratch, archive.DUMP).open("rb") as source:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import re
-import secrets
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import requests
 
-from slipway import guard, hints, image, ports, registry, shell
+from slipway import causes, credentials, hints, image, ownership, ports, registry, shell, starting
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT, STATE
 
@@ -20,47 +18,11 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 COMPOSE_FILE = ROOT / "mlflow_services" / "compose.yaml"
-PASSWORD = STATE / "postgres_password"
-WEBHOOK_KEY = STATE / "webhook_key"
 FILLED = (  # what compose.yaml wants besides settings; only the commands that start something have a value for it
-    "POSTGRES_PASSWORD", "WEBHOOK_KEY", "SLIPWAY_USER", "MLFLOW_IMAGE", "DEPLOYER_IMAGE", "DEPLOYER_USER", "DOCKER_GROUP", "DOCKER_SOCKET",
+    "SECRETS", "SECRETS_DIGEST", "SLIPWAY_USER", "MLFLOW_IMAGE", "DEPLOYER_IMAGE", "DEPLOYER_USER", "DOCKER_GROUP", "DOCKER_SOCKET",
     "SLIPWAY_ROOT", "REGISTRY_USER", "REGISTRY_FOLDER",
 )  # fmt: skip
 NAMES = ("localhost", "127.0.0.1", "mlflow", "host.docker.internal")  # what clients call the tracking server
-DEADLINE = 180  # s; a first start makes the database
-CHANGE_MAJOR = "POSTGRES_IMAGE=postgres:{0} make start_mlflow_services backup wipe, then make restore BACKUP=…"
-DIAGNOSES = (  # what a log says; what it means; what to do. diagnose() fills in {…}
-    (
-        r"No space left on device",
-        "the disk is full",
-        "docker system prune, or free some space; then make start_mlflow_services",
-    ),
-    (
-        r"port is already allocated|address already in use",
-        "port {port} is taken",
-        "MLFLOW_PORT=5050 make start_mlflow_services",
-    ),
-    (
-        r"password authentication failed",
-        "Postgres refuses the password in .slipway/postgres_password: its data was made with another",
-        "make reset_database_password",
-    ),
-    (
-        r"initialized by PostgreSQL version (\d+), which is not compatible",
-        "the database's files are those of PostgreSQL {0}, not of {image}",
-        CHANGE_MAJOR,
-    ),
-    (
-        r"Detected out-of-date database schema|Can't locate revision",
-        "the database was made by a newer MLflow than this one",
-        "use the newer Slipway that made it, or make restore BACKUP=…",
-    ),
-    (
-        r"pull access denied|manifest unknown|failed to resolve reference|not found: manifest|no such host",
-        "the image {image} cannot be had",
-        "check POSTGRES_IMAGE and the network; make doctor",
-    ),
-)
 
 
 def start(settings: Settings) -> None:
@@ -68,16 +30,19 @@ def start(settings: Settings) -> None:
 
     Raises SlipwayError, with the cause that the logs name, when they do not come up.
     """
-    mlflow_image = image.build_service(settings, "mlflow")
+    image.check_engine()
+    check_ours(settings)
     _check_volumes(settings)
+    ownership.check_artifacts(settings.artifact_root, known=credentials.PASSWORD.exists())
     if shell.ask(compose(settings, "port", "mlflow", "5000"), env=environment(settings)).out != f"127.0.0.1:{settings.mlflow_port}":
-        ports.check(settings.mlflow_port, "MLFLOW_PORT")
-    variables = environment(settings, up=True) | {"MLFLOW_IMAGE": mlflow_image}
+        ownership.check_port(settings.mlflow_port, "MLFLOW_PORT")
+    mlflow_image = image.build_service(settings, "mlflow")
     started = time.monotonic()
-    pull(settings.postgres_image, "POSTGRES_IMAGE")
-    _up(settings, variables, "postgres")
+    start_database(settings)
+    variables = environment(settings, up=True)
     _check_password(settings, variables)  # with a wrong one MLflow would try for minutes
-    _up(settings, variables)
+    up(settings, "mlflow", variables | {"MLFLOW_IMAGE": mlflow_image})
+    wait_for_mlflow(settings)
     _check_names(settings)
     print(f"MLflow answers at {settings.tracking_uri} after {time.monotonic() - started:.0f} s; artifacts: {settings.artifact_root}")
     hints.say_next("make train_model")
@@ -86,6 +51,7 @@ def start(settings: Settings) -> None:
 def stop(settings: Settings) -> None:
     """Stop the services; their data stays."""
     image.check_engine()
+    check_ours(settings)
     shell.run(compose(settings, "down", "--remove-orphans"), env=environment(settings))
     print(hints.complete("stopped; the data stays, make start_mlflow_services brings it back"))
 
@@ -114,15 +80,17 @@ def show_ui(settings: Settings) -> None:
 def local_webhooks() -> dict[str, str]:
     """Return what a tracking server without Docker needs to send its events to this machine."""
     names = ("ALLOWED_SCHEMES", "ALLOW_PRIVATE_IPS", "CACHE_TTL", "SECRET_ENCRYPTION_KEY")
-    return {f"MLFLOW_WEBHOOK_{name}": value for name, value in zip(names, ("http,https", "true", "5", webhook_key()), strict=True)}
+    values = ("http,https", "true", "5", credentials.webhook_key())
+    return {f"MLFLOW_WEBHOOK_{name}": value for name, value in zip(names, values, strict=True)}
 
 
 def reset_password(settings: Settings) -> None:
     """Give the database user the password in `.slipway/postgres_password`, over Postgres's own local socket."""
     image.check_engine()
+    check_ours(settings)
+    start_database(settings)
     variables = environment(settings, up=True)
-    _up(settings, variables, "postgres")
-    statement = f"ALTER USER mlflow PASSWORD '{variables['POSTGRES_PASSWORD']}'\n"
+    statement = f"ALTER USER mlflow PASSWORD '{credentials.password()}'\n"
     answer = shell.ask(
         compose(settings, "exec", "-T", "postgres", "psql", "--username=mlflow", "--quiet"), env=variables, words=statement
     )
@@ -133,10 +101,45 @@ def reset_password(settings: Settings) -> None:
 
 
 def check_running(settings: Settings) -> None:
-    """Raise SlipwayError when the services do not run."""
+    """Raise SlipwayError when the services do not run, or are another checkout's."""
     image.check_engine()
+    check_ours(settings)
     if not _is_running(settings, "mlflow"):
         raise SlipwayError("the MLflow services are not running", "make start_mlflow_services")
+
+
+def check_ours(settings: Settings) -> None:
+    """Raise SlipwayError when the services that the settings name are another checkout's."""
+    ownership.check_project(settings.project)
+
+
+def start_database(settings: Settings) -> None:
+    """Start Postgres alone, and wait until it answers."""
+    pull(settings.postgres_image, "POSTGRES_IMAGE")
+    variables = environment(settings, up=True)
+    up(settings, "postgres", variables)
+    ready = ["exec", f"{settings.project}-postgres-1", "pg_isready", "--username=mlflow", "--dbname=mlflow", "--host=127.0.0.1"]
+    starting.wait(settings, "postgres", lambda: shell.ask(["docker", *ready]).code == 0, lambda: explain(settings))
+
+
+def wait_for_mlflow(settings: Settings) -> None:
+    """Wait until the tracking server's API answers, from this machine."""
+    starting.wait(settings, "mlflow", lambda: _ask_api(settings, "localhost") == requests.codes.ok, lambda: explain(settings))
+
+
+def up(settings: Settings, service: str, variables: dict[str, str]) -> None:
+    """Have compose start one service. It does not wait for it: compose gives up what it finds unhealthy, also while it answers."""
+    command = compose(settings, "up", "--detach", "--no-deps", service)
+    shell.echo(command)
+    answer = shell.ask(command, env=variables)
+    if answer.code != 0:
+        raise explain(settings, answer.words)
+
+
+def explain(settings: Settings, words: str = "") -> SlipwayError:
+    """Return the error for services that do not come up, with the cause that their logs name."""
+    logs = shell.ask(compose(settings, "logs", "--no-color", "--tail", "60"), env=environment(settings)).words
+    return causes.diagnose(f"{logs}\n{words}", settings)
 
 
 def compose(settings: Settings, *arguments: str) -> list[str]:
@@ -149,17 +152,17 @@ def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
 
     Other commands use only the volume's name, but compose insists on a value for each variable.
     """
-    unused = dict.fromkeys(FILLED, "unused") | {"POSTGRES_MAJOR": settings.postgres_major}
+    unused = dict.fromkeys(FILLED, "unused") | {"POSTGRES_MAJOR": settings.postgres_major, "SLIPWAY_ROOT": ownership.CHECKOUT}
     if not up:
         return unused
-    guard.read_or_make(PASSWORD, lambda: secrets.token_hex(24))
     try:
         settings.artifact_root.mkdir(parents=True, exist_ok=True)
+        ownership.mark(settings.artifact_root)
     except OSError as error:
         raise SlipwayError(f"the artifact folder cannot be made: {error}", "MLFLOW_ARTIFACT_ROOT=/a/folder/of/yours") from None
-    return unused | {
-        "POSTGRES_PASSWORD": PASSWORD.read_text(encoding="utf-8").strip(),
-        "WEBHOOK_KEY": webhook_key(),
+    ownership.make("network", settings.project, settings.project, "default")
+    ownership.make("volume", volume(settings), settings.project, "postgres")
+    return unused | credentials.write() | {
         "SLIPWAY_USER": image.writing_user(settings.artifact_root),
         "MLFLOW_ARTIFACT_ROOT": str(settings.artifact_root),
     }
@@ -174,63 +177,49 @@ def pull(wanted: str, setting: str) -> None:
             raise SlipwayError(f"the image {wanted} cannot be had", f"check {setting} and the network; make doctor") from None
 
 
-def webhook_key() -> str:
-    """Return the key (Fernet's) that MLflow encrypts its webhooks' secrets with; with another one it could not sign its events."""
-    return guard.read_or_make(WEBHOOK_KEY, lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
-
-
 def volume(settings: Settings) -> str:
     """Return the name of the database's volume: its major version is part of it."""
     return f"{settings.project}_postgres{settings.postgres_major}"
 
 
-def diagnose(log: str, settings: Settings) -> SlipwayError:
-    """Turn what compose and the services logged into an error with its cause and cure (pure)."""
-    for pattern, message, cure in DIAGNOSES:
-        if found := re.search(pattern, log):
-            facts = {"port": settings.mlflow_port, "image": settings.postgres_image}
-            return SlipwayError(message.format(*found.groups(), **facts), cure.format(*found.groups(), **facts))
-    last = [line for line in log.splitlines() if line.strip()][-15:]
-    return SlipwayError("the services did not come up; the end of their logs:\n    " + "\n    ".join(last), "make logs")
-
-
-def _up(settings: Settings, variables: dict[str, str], *services: str) -> None:
-    command = compose(settings, "up", "--detach", "--wait", "--wait-timeout", str(DEADLINE), "--remove-orphans", *services)
-    shell.echo(command)
-    answer = shell.ask(command, env=variables)
-    if answer.code != 0:
-        logs = shell.ask(compose(settings, "logs", "--no-color", "--tail", "60"), env=variables).words
-        raise diagnose(f"{logs}\n{answer.words}", settings)
-
-
 def _check_password(settings: Settings, variables: dict[str, str]) -> None:
     """Log in as MLflow will: over the network, since Postgres trusts whoever is on its own socket."""
-    login = 'PGPASSWORD="$POSTGRES_PASSWORD" psql --host="$(hostname -i)" --username=mlflow --command="SELECT 1"'
+    login = 'PGPASSWORD="$(cat /run/secrets/postgres_password)" psql --host="$(hostname -i)" --username=mlflow --command="SELECT 1"'
     answer = shell.ask(compose(settings, "exec", "-T", "postgres", "sh", "-c", login), env=variables)
     if answer.code != 0:
-        raise diagnose(answer.words, settings)
+        raise causes.diagnose(answer.words, settings)
 
 
 def _check_volumes(settings: Settings) -> None:
     existing = shell.ask(["docker", "volume", "ls", "--format", "{{.Name}}"]).out.splitlines()
     if volume(settings) in existing:
+        if ownership.is_unknown(volume(settings)) and not credentials.PASSWORD.exists():  # as of a Slipway before labels
+            words = f"the volume {volume(settings)} is there, and this checkout did not make it: nothing was changed"
+            raise SlipwayError(words, f"{ownership.suggest()}; or, if it is yours: make reset_database_password start_mlflow_services")
         return
     others = [found[1] for name in existing if (found := re.fullmatch(rf"{re.escape(settings.project)}_postgres(\d+)", name))]
     if others:
         old = others[-1]
         raise SlipwayError(
             f"your data is that of PostgreSQL {old} (volume {settings.project}_postgres{old}); {settings.postgres_image} cannot read it",
-            CHANGE_MAJOR.format(old),
+            causes.CHANGE_MAJOR.format(old),
         )
 
 
 def _check_names(settings: Settings) -> None:
     for name in NAMES:
-        host, uri = f"{name}:{settings.mlflow_port}", f"{settings.tracking_uri}/api/2.0/mlflow/experiments/search?max_results=1"
-        answer = requests.get(uri, headers={"Host": host}, timeout=10)
-        if not answer.ok:
-            cure = "see --allowed-hosts in mlflow_services/compose.yaml"
-            raise SlipwayError(f"the tracking server answers {answer.status_code} to clients that call it {host}", cure)
+        if (status := _ask_api(settings, name)) != requests.codes.ok:
+            host, cure = f"{name}:{settings.mlflow_port}", "see --allowed-hosts in mlflow_services/compose.yaml"
+            raise SlipwayError(f"the tracking server answers {status} to clients that call it {host}", cure)
+
+
+def _ask_api(settings: Settings, name: str) -> int:
+    """Return the status that the services' own MLflow answers with to a client that calls it so; 0: it does not answer."""
+    uri = f"http://127.0.0.1:{settings.mlflow_port}/api/2.0/mlflow/experiments/search?max_results=1"
+    try:
+        return requests.get(uri, headers={"Host": f"{name}:{settings.mlflow_port}"}, timeout=30).status_code
+    except requests.RequestException:
+        return 0
 
 
 def _is_running(settings: Settings, service: str) -> bool:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import re
 import signal
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from slipway import folder, hints, image, models, ports, registry, shell
+from slipway import folder, hints, image, models, ownership, ports, registry, shell
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, time_out
 from slipway.settings import STATE
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 FILES = {"SCORING_API_KEYS_FILE", "SCORING_TLS_CERT", "SCORING_TLS_KEY"}  # settings of the server that a container has mounted
 ENGINE_S = 60  # more for a container to begin and end
 REMEMBERED = 8  # answers of models to their own rows, for a command that needs one twice
+MOMENT = 1.0  # s that a note may be looked at, or taken away, by another
 RECORDS = STATE / "serving"  # which model listens on which port, for test_api
 _answered: dict[tuple[str, str, str], list[Any]] = {}  # by runtime, checksum of the files, rows
 
@@ -48,12 +52,12 @@ def serve(settings: Settings, uri: str) -> None:
 
     Raises SlipwayError when there is no such model, the port is taken, or the server ends by itself.
     """
-    check_free(settings)
-    _remove_container(settings)  # one that a crash left behind
-    ports.check(settings.port, "PORT")
-    prepared = prepare(settings, uri)
-    command, environment = command_for(settings, prepared)
-    with recorded(settings, prepared):
+    with taken(settings):
+        _remove_container(settings)  # one that a crash left behind
+        ownership.check_port(settings.port, "PORT")
+        prepared = prepare(settings, uri)
+        command, environment = command_for(settings, prepared)
+        note(settings, prepared)
         print(f"loading {prepared.model.uri}, to serve it at {settings.api_url}; Ctrl-C stops it")
         hints.say_next("make test_api, in another terminal")
         try:
@@ -63,14 +67,6 @@ def serve(settings: Settings, uri: str) -> None:
             print("\nstopped")
             return
     explain(prepared, code)
-
-
-def check_free(settings: Settings) -> None:
-    """Raise SlipwayError when `serve_model` serves on PORT already."""
-    if served := find_recorded(settings):
-        raise SlipwayError(
-            f"port {settings.port} already serves {served}", f"Ctrl-C there, or PORT={settings.port + 1} with the same command"
-        )
 
 
 def explain(prepared: Prepared, code: int) -> None:
@@ -131,7 +127,7 @@ def container_options(settings: Settings, name: str, *, publish: bool = True) ->
     options += [part for key, value in variables.items() for part in ("--env", f"{key}={value}")]
     network = ["--network", settings.network] if settings.network else []
     published = ["--publish", f"127.0.0.1:{settings.port}:8080"] if publish else []
-    return ["--name", name, *image.HARDENING, *network, *published, *options]
+    return ["--name", name, *image.confinement(settings), *network, *published, *options]
 
 
 def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> list[Any]:
@@ -153,7 +149,7 @@ def _predict(settings: Settings, prepared: Prepared, rows: str) -> list[Any]:
     command = [sys.executable, "-W", "ignore", "-m", "scoring.reference", str(prepared.files)]
     if settings.in_docker:
         limit = ["timeout", str(seconds)]  # a client that is killed leaves its container
-        closed = ["docker", "run", "--rm", "--interactive", "--no-healthcheck", "--network", "none", *image.HARDENING]
+        closed = ["docker", "run", "--rm", "--interactive", "--no-healthcheck", "--network", "none", *image.confinement(settings)]
         command = [*closed, build(settings, prepared), *limit, "python", "-W", "ignore", "-m", "scoring.reference", "/opt/model"]
     answer = shell.ask(command, words=rows, seconds=seconds + (ENGINE_S if settings.in_docker else 0))
     if answer.code == shell.TIMED_OUT:
@@ -180,35 +176,52 @@ def start(settings: Settings, prepared: Prepared, log: Path) -> subprocess.Popen
 
 
 @contextmanager
-def recorded(settings: Settings, prepared: Prepared) -> Iterator[None]:
-    """While a model is served, keep a note of which one it is."""
-    note(settings, prepared)
-    try:
-        yield
-    finally:
-        (RECORDS / f"{settings.port}.json").unlink(missing_ok=True)
+def taken(settings: Settings) -> Iterator[None]:
+    """Have PORT's note to ourselves, as long as we live: the kernel lets a lock go however we end.
+
+    Raises SlipwayError when `serve_model` serves there already.
+    """
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    file = RECORDS / f"{settings.port}.json"
+    deadline = time.monotonic() + MOMENT
+    while True:
+        with file.open("a", encoding="utf-8") as record:
+            if _lock(record, fcntl.LOCK_EX) and file.exists() and os.path.samestat(os.fstat(record.fileno()), file.stat()):
+                record.truncate(0)  # what one that was killed left
+                try:
+                    yield
+                finally:
+                    file.unlink(missing_ok=True)
+                return
+        if time.monotonic() > deadline:  # and not one who only looks, or takes its note away
+            served = find_recorded(settings) or "a model, by another make serve_model"
+            raise SlipwayError(
+                f"port {settings.port} already serves {served}", f"Ctrl-C there, or PORT={settings.port + 1} with the same command"
+            )
+        time.sleep(0.05)
 
 
 def note(settings: Settings, prepared: Prepared) -> None:
-    """Note which model is served on PORT."""
-    RECORDS.mkdir(parents=True, exist_ok=True)
-    file = RECORDS / f"{settings.port}.json"
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps({"uri": prepared.model.uri, "pid": os.getpid()}), encoding="utf-8")
-    unfinished.replace(file)
+    """Note, for who has PORT's note `taken`, which model is served there."""
+    (RECORDS / f"{settings.port}.json").write_text(json.dumps({"uri": prepared.model.uri, "pid": os.getpid()}), encoding="utf-8")
 
 
 def find_recorded(settings: Settings) -> str | None:
-    """Return the URI of the model that is served on PORT, or None when `serve_model` serves none there."""
-    record = RECORDS / f"{settings.port}.json"
-    if settings.url or not record.exists():
+    """Return the URI of the model that `serve_model` serves on PORT, or None when it serves none: a note that nobody holds is none."""
+    file = RECORDS / f"{settings.port}.json"
+    if settings.url or not file.exists():
         return None
-    noted = json.loads(record.read_text(encoding="utf-8"))
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError), file.open(encoding="utf-8") as record:
+        return None if _lock(record, fcntl.LOCK_SH) else str(json.load(record)["uri"])
+    return None
+
+
+def _lock(file: IO[str], kind: int) -> bool:
     try:
-        os.kill(noted["pid"], 0)
-    except ProcessLookupError:  # killed before it could take its note away
-        return None
-    return str(noted["uri"])
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _container(settings: Settings) -> str:
@@ -218,4 +231,4 @@ def _container(settings: Settings) -> str:
 def _remove_container(settings: Settings) -> None:
     """Remove the container that serves on this port."""
     if settings.in_docker:
-        shell.ask(["docker", "rm", "--force", _container(settings)])
+        ownership.remove_container(_container(settings), labelled=True)

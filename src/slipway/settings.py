@@ -44,6 +44,10 @@ class Settings:
     python_image: str
     postgres_image: str
     registry_image: str
+    services_timeout: int  # s
+    model_memory: str  # limits of each container that trains or serves; 0: none
+    model_cpus: str
+    model_pids: str
     ca_bundle: Path | None
     context: str  # of kubectl; "": no cluster
     namespace: str
@@ -132,6 +136,10 @@ def load() -> Settings:
         python_image=env.get("PYTHON_IMAGE", "python:3.13-slim-trixie"),
         postgres_image=env.get("POSTGRES_IMAGE", "postgres:17"),
         registry_image=env.get("REGISTRY_IMAGE", "registry:3"),
+        services_timeout=_seconds(env, "SERVICES_TIMEOUT", 300),
+        model_memory=_limit(env, "MODEL_MEMORY", "0", r"\d+[bkmgBKMG]?"),
+        model_cpus=_limit(env, "MODEL_CPUS", "0", r"\d+(\.\d+)?"),
+        model_pids=_limit(env, "MODEL_PIDS", "16384", r"\d+"),
         ca_bundle=Path(ca_bundle) if ca_bundle else None,
         context=env.get("CONTEXT", ""),
         namespace=env.get("NAMESPACE") or "slipway",
@@ -197,6 +205,13 @@ def _tracking_uri(value: str) -> str:
         cure = "MLFLOW_TRACKING_URI=sqlite:////a/folder/mlflow.db, or unset it"
         raise SlipwayError(f"MLFLOW_TRACKING_URI is {value!r}: it names no file that stays", cure, USAGE)
     return value if found[1].startswith("/") else f"{sqlite_uri(ROOT)}/{found[1]}{found[2] or ''}"
+
+
+def _limit(env: dict[str, str], name: str, default: str, form: str) -> str:
+    value = env.get(name) or default
+    if not re.fullmatch(form, value):
+        raise SlipwayError(f"{name} is {value!r}: it is a limit of a container, such as {name}=2", f"{name}=0 for none", USAGE)
+    return value
 
 
 def _gateway(value: str) -> str:

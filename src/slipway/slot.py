@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from slipway import folder, image, ports, serving, shell, smoke
+from slipway import folder, image, ownership, ports, serving, shell, smoke
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, TimedOutError, time_out
 from slipway.settings import STATE
 
@@ -62,10 +62,11 @@ class Slot:
 
     def start(self, prepared: serving.Prepared) -> subprocess.Popen[bytes]:
         """Serve a model in the foreground, as long as the process that is returned lives."""
+        ownership.check_container(self._container)
         if self.is_running():
             raise SlipwayError(f"port {self.settings.port} is the deployer's", "make stop_deployer, or another PORT with the same command")
         self.stop()
-        ports.check(self.settings.port, "PORT")
+        ownership.check_port(self.settings.port, "PORT")
         self._place(prepared)
         command, variables = self._command(["--rm"])
         self._process = shell.start(command, env=variables)
@@ -110,7 +111,7 @@ class Slot:
         if self._process is not None:
             shell.stop(self._process)
         if self.settings.in_docker:
-            shell.ask(["docker", "rm", "--force", self._container])
+            ownership.remove_container(self._container)
         elif pid := self._pid():
             os.kill(pid, signal.SIGTERM)
             deadline = time.monotonic() + shell.GRACE_SECONDS

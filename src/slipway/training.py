@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from slipway import deployer_client, experiments, folder, gate, hints, image, models, provenance, registry, report, shell
+from slipway import deployer_client, experiments, folder, gate, hints, image, models, ownership, provenance, registry, report, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.measurements import COMMIT_TAG, UNKNOWN
 from slipway.provenance import TRAIN
@@ -120,7 +120,7 @@ def run_script(  # noqa: PLR0913 -- what a script is given
         try:
             return shell.wait(shell.start(started))
         finally:
-            shell.ask(["docker", "rm", "--force", image.training_container(settings)])  # one that did not stop in time
+            ownership.remove_container(image.training_container(settings))  # one that did not stop in time
     given |= {"MLFLOW_TRACKING_URI": settings.tracking_uri} | ({"KEPT_DIR": str(kept)} if kept else {})
     return shell.wait(shell.start([sys.executable, *command], env=given, cwd=model.path))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from slipway import folder, ports, serving, shell, smoke
+from slipway import folder, ownership, ports, serving, shell, smoke
 from slipway.errors import SlipwayError, TimedOutError, time_out
 from slipway.settings import BUILD
 
@@ -93,7 +93,7 @@ def clear(settings: Settings, model: str | None, owner: str = "release") -> None
     """Remove the container of an owner's trial of a model; or its process, when the one who started it was killed."""
     name, log = _places(settings, model, owner)
     if settings.in_docker:
-        shell.ask(["docker", "rm", "--force", name])
+        ownership.remove_container(name)
         return
     note = log.with_suffix(".pid")
     if not note.exists():

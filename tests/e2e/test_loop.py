@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 
-from slipway.services import PASSWORD
+from slipway.credentials import PASSWORD
 from tests.e2e.conftest import Stack
 
 

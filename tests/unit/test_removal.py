@@ -17,9 +17,9 @@ from slipway.errors import SlipwayError
 from slipway.removal import Place
 from slipway.settings import ROOT
 
-SOURCES = ("errors", "hints", "environment", "machine", "removal", "__init__")  # all that the scripts import
+SOURCES = ("errors", "hints", "environment", "machine", "ownership", "ports", "removal", "__init__")  # all that the scripts import
 BUILT = ("build/k8s/all.yaml", "src/a/__pycache__/a.pyc", ".ruff_cache/x")
-DATA = ("artifacts/1/models/m-1/model.skops", "checkout/.slipway/mlflow.db", "checkout/.venv/bin/python")
+DATA = ("artifacts/1/models/m-1/model.skops", "checkout/.slipway/postgres_password", "checkout/.venv/bin/python")
 EMPTY_TAR = b"\0" * 10240
 KEPT = ("checkout/backups/2030.tar.gz", "checkout/model/train.py")
 

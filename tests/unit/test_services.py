@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from slipway import services
+from slipway import causes
 from slipway import settings as slipway_settings
 from slipway.settings import Settings
 
@@ -66,7 +66,7 @@ def settings() -> Settings:
 @pytest.mark.parametrize(("log", "message", "cure"), KNOWN.values(), ids=KNOWN)
 def test_a_known_trouble_has_its_cure(settings: Settings, log: str, message: str, cure: str) -> None:
     """A line in the midst of a log becomes one line that says what it means, and what to do."""
-    error = services.diagnose(f"postgres-1  | starting\n{log}\ncontainer slipway-postgres-1 is unhealthy", settings)
+    error = causes.diagnose(f"postgres-1  | starting\n{log}\ncontainer slipway-postgres-1 is unhealthy", settings)
 
     assert message in error.message
     assert cure in error.cure
@@ -76,7 +76,7 @@ def test_a_known_trouble_has_its_cure(settings: Settings, log: str, message: str
 def test_an_unknown_trouble_shows_the_end_of_the_log(settings: Settings) -> None:
     """What is not known is shown: the last lines that say something, and where the rest is."""
     log = "\n\n".join(f"line {number}" for number in range(100))
-    error = services.diagnose(log, settings)
+    error = causes.diagnose(log, settings)
 
     assert error.message.splitlines()[1:] == [f"    line {number}" for number in range(85, 100)]
     assert error.cure == "make logs"
@@ -85,4 +85,4 @@ def test_an_unknown_trouble_shows_the_end_of_the_log(settings: Settings) -> None
 @pytest.mark.parametrize("log", ["", "{port} {0} 100%"], ids=["empty", "braces"])
 def test_any_log_will_do(settings: Settings, log: str) -> None:
     """An empty log, or one with signs that formatting knows, is an unknown trouble like others."""
-    assert services.diagnose(log, settings).cure == "make logs"
+    assert causes.diagnose(log, settings).cure == "make logs"

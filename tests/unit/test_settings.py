@@ -22,6 +22,10 @@ CALLER = {
     "MLFLOW_ARTIFACT_ROOT": "~/artifacts",
     "COMPOSE_PROJECT_NAME": "mine",
     "BACKUP_DIR": "/backups",
+    "SERVICES_TIMEOUT": "900",
+    "MODEL_MEMORY": "2g",
+    "MODEL_CPUS": "1.5",
+    "MODEL_PIDS": "100",
     "PYTHON_IMAGE": "registry.example/python:3.12",
     "POSTGRES_IMAGE": "registry.example:5000/postgres:16-alpine",
     "REGISTRY_IMAGE": "registry.example/registry:2",
@@ -109,6 +113,10 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         train_retries="0",
         in_cluster=False,
         network="slipway_net",
+        services_timeout=900,
+        model_memory="2g",
+        model_cpus="1.5",
+        model_pids="100",
         scoring={"SCORING_WORKERS": "3", "SCORING_MAX_ROWS": "10"},
     )
     assert settings.load().api_url == "http://cluster:80"

@@ -1,0 +1,47 @@
+"""Waiting for a service that starts: as long as its container runs, until it answers or SERVICES_TIMEOUT is over."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from slipway import shell
+from slipway.errors import SlipwayError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from slipway.settings import Settings
+
+SAY = 15  # s between two lines that say that it is still starting
+STATE = "{{.State.Status}} {{.RestartCount}}"
+
+
+def wait(settings: Settings, service: str, answers: Callable[[], bool], explain: Callable[[], SlipwayError]) -> None:
+    """Wait until a service answers, whatever the engine thinks of its health: on a slow machine it calls ill what answers.
+
+    Raises SlipwayError when it does not: what `explain` returns when its container ends, else that this is a time-out.
+    """
+    started = said = time.monotonic()
+    before = _read(settings, service)[1]
+    while not answers():
+        status, restarts = _read(settings, service)
+        if status != "running" or restarts > before:
+            raise explain()
+        now = time.monotonic()
+        if now - started > settings.services_timeout:
+            raise SlipwayError(
+                f"{service} is still starting after {settings.services_timeout} s: a time-out, and no failure; it goes on",
+                f"the same again, which waits further; or SERVICES_TIMEOUT={2 * settings.services_timeout} with it; make logs",
+            )
+        if now - said > SAY:
+            print(f"{service} is still starting, since {now - started:.0f} s", flush=True)
+            said = now
+        time.sleep(0.3)
+
+
+def _read(settings: Settings, service: str) -> tuple[str, int]:
+    """Return the state of a service's container, and how often it was begun again."""
+    answer = shell.ask(["docker", "inspect", "--format", STATE, f"{settings.project}-{service}-1"])
+    status, _, restarts = answer.out.partition(" ")
+    return (status, int(restarts)) if answer.code == 0 and restarts.isdigit() else ("gone", 0)
