@@ -7,9 +7,7 @@ import re
 import shutil
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
-from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,14 +25,12 @@ COMPOSE = (2, 20)
 GIGABYTE = 1e9
 DISK_FAIL, DISK_WARN = 3 * GIGABYTE, 10 * GIGABYTE
 MEMORY_FAIL, MEMORY_WARN = 1.5 * GIGABYTE, 3 * GIGABYTE
-SKEW = 5.0  # s between this machine's clock and the engine's
-CHECKOUT_SKEW = 300.0  # s; the clock of whoever committed may be ahead by as much
 NO_DOCKER = "RUNTIME=host needs none (make demo)"
 PYTHON_CURE = "apt install python3-venv, brew install python@3.13, or the like for your system"
 MODULES = ("venv", "ensurepip", "ssl", "sqlite3")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 CERTIFICATES = ("CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-LEFTOVERS = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_REGISTRY_URI")
+LEFTOVERS = ("PYTHONPATH", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_REGISTRY_URI")
 TEMPORARY = ("/tmp", "/private/tmp", "/dev/shm", tempfile.gettempdir())  # noqa: S108 -- named, not used
 
 
@@ -121,15 +117,32 @@ def check_port(setting: str, value: str, containers: str, project: str, *, neede
     holders = [line.split(" ")[0] for line in containers.splitlines() if f":{port}->" in line]
     if any(holder.startswith(f"{project}-") for holder in holders):
         return Check(OK, name, f"taken by our own {holders[0]}")
-    if setting == "PORT" and (environment.ROOT / ".slipway" / "serving" / f"{port}.json").exists():
-        return Check(OK, name, "taken by our own make serve_model")
+    kept = {"PORT": ("serve_model", f"serving/{port}.json"), "DEPLOYER_PORT": ("start_deployer", f"deployer/{port}")}.get(setting)
+    if kept and (environment.ROOT / ".slipway" / kept[1]).exists():
+        return Check(OK, name, f"taken by our own make {kept[0]}")
     other = f"{setting}={5050 if port == 5000 else port + 1} on every make command"  # noqa: PLR2004 -- MLflow's usual port
     level = FAIL if needed else WARN
     if "AirTunes" in machine.name_server(port):
-        where = "System Settings > General > AirDrop & Handoff"
-        return Check(level, name, "taken by macOS's AirPlay Receiver", f"switch AirPlay Receiver off in {where}; or {other}")
+        off = "switch AirPlay Receiver off in System Settings > General > AirDrop & Handoff"
+        return Check(level, name, "taken by macOS's AirPlay Receiver", f"{off}; or {other}")
     words = f"taken by the container {holders[0]}" if holders else "taken by another program"
     return Check(level, name, words, f"stop it (lsof -i :{port} names it); or {other}")
+
+
+def check_ports_apart(values: Mapping[str, str]) -> list[Check]:
+    """Judge whether two settings name one port: what starts second finds it taken by the first."""
+    found = []
+    for value in sorted({*values.values()}):
+        names = [name for name, other in values.items() if other == value]
+        if len(names) > 1:
+            found.append(Check(WARN, f"port {value}", f"is that of {' and '.join(names)}", f"another {names[-1]}"))
+    return found
+
+
+def check_checkout(root: Path) -> Check:
+    """Judge the path of the checkout."""
+    trouble = environment.find_trouble(root)
+    return Check(FAIL, "checkout", trouble, environment.MOVE) if trouble else Check(OK, "checkout", str(root))
 
 
 def check_disk(name: str, free: float) -> Check:
@@ -210,24 +223,6 @@ def check_artifacts(root: Path, *, writable: bool) -> Check:
     return Check(OK, "artifacts", str(root))
 
 
-def check_clock(now: float, newest: float) -> Check:
-    """Judge this machine's clock against the newest commit or file of the checkout (s since 1970)."""
-    if now < newest - CHECKOUT_SKEW:
-        words = f"it is {_day(now)}, and the checkout is of {_day(newest)}"
-        return Check(FAIL, "clock", words, "set the clock (timedatectl set-ntp true; macOS: System Settings > Date & Time)")
-    return Check(OK, "clock", _day(now))
-
-
-def check_engine_clock(engine: str, answer: Answer, runtime: str) -> Check:
-    """Judge the engine's clock (RFC 3339) against when it was asked and answered."""
-    told = datetime.strptime(re.sub(r"\.\d+", "", engine).replace("Z", "+00:00"), "%Y-%m-%dT%H:%M:%S%z").timestamp()
-    apart = max(answer.asked - told, told - answer.answered, 0.0)
-    if apart > SKEW:
-        words = f"{apart:.0f} s away from this machine's: logins, certificates and times of runs go wrong"
-        return Check(FAIL if runtime == "docker" else WARN, "clock", f"Docker's is {words}", "restart Docker Desktop")
-    return Check(OK, "clock", "Docker's agrees")
-
-
 def mask(value: str) -> str:
     """Return an address without its user name and password."""
     return re.sub(r"^(\w[\w+.-]*://)?.*@", r"\1***@", value)
@@ -244,7 +239,3 @@ def _number(words: str) -> str:
 
 def _last(words: str) -> str:
     return words.splitlines()[-1] if words else "it says nothing"
-
-
-def _day(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import checks, environment, hints, machine
+from slipway import checks, clocks, environment, hints, machine
 from slipway.checks import FAIL, OK
 
 if TYPE_CHECKING:
@@ -23,9 +23,12 @@ SETTINGS = {  # the defaults of mlflow_env.sh, for who runs the script without m
     "RUNTIME": "docker",
     "PORT": "8001",
     "MLFLOW_PORT": "5000",
+    "DEPLOYER_PORT": "8002",
+    "REGISTRY_PORT": "5001",
     "MLFLOW_ARTIFACT_ROOT": "~/.local/share/slipway/artifacts",
     "COMPOSE_PROJECT_NAME": "slipway",
 }
+PORTS = ("MLFLOW_PORT", "PORT", "DEPLOYER_PORT", "REGISTRY_PORT")
 QUESTIONS = {
     "make": ["make", "--version"],
     "git": ["git", "--version"],
@@ -43,7 +46,7 @@ def report(variables: Mapping[str, str], *, say_next: bool = False) -> bool:
     if say_next:
         docker_works = {check.level for check in found if check.name in {"docker", "compose", "buildx"}} == {OK}
         in_docker = docker_works and variables.get("RUNTIME", "docker") == "docker"
-        hints.say_next("make build_base_container" if in_docker else "next  make demo")
+        hints.say_next("make build_base_container" if in_docker else "make demo")
     return all(check.level != FAIL for check in found)
 
 
@@ -60,9 +63,11 @@ def examine(variables: Mapping[str, str]) -> list[Check]:
     if answers["docker"].code != machine.NOT_FOUND:
         found.append(checks.check_plugin("compose", answers["compose"], runtime, checks.COMPOSE))
         found.append(checks.check_plugin("buildx", answers["buildx"], runtime))
-    for setting, needed in (("MLFLOW_PORT", in_docker), ("PORT", True)):
+    found.append(checks.check_checkout(environment.ROOT))
+    for setting, needed in (("MLFLOW_PORT", in_docker), ("PORT", True), ("DEPLOYER_PORT", False), ("REGISTRY_PORT", False)):
         containers, project = answers["containers"].words, given["COMPOSE_PROJECT_NAME"]
         found.append(checks.check_port(setting, given[setting], containers, project, needed=needed))
+    found += checks.check_ports_apart({setting: value for setting, value in given.items() if setting in PORTS})
     artifacts = Path(given["MLFLOW_ARTIFACT_ROOT"]).expanduser().resolve()
     disks = {"disk": environment.ROOT}
     if in_docker:
@@ -79,9 +84,9 @@ def examine(variables: Mapping[str, str]) -> list[Check]:
         nearest = machine.find_existing(artifacts)
         writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
         found.append(checks.check_artifacts(artifacts, writable=writable))
-    found.append(checks.check_clock(answers["make"].answered, machine.find_newest(environment.ROOT)))
+    found.append(clocks.check_clock(answers["make"].answered, machine.find_newest(environment.ROOT)))
     if engine.get("SystemTime"):
-        found.append(checks.check_engine_clock(str(engine["SystemTime"]), answers["docker"], runtime))
+        found.append(clocks.check_engine_clock(str(engine["SystemTime"]), answers["docker"], runtime))
     return found
 
 

@@ -32,7 +32,15 @@ SOURCES = {  # of them, where packages come from and how they are brought here
 ACTIVE = {"VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__"}  # another environment that is active
 SUBSETS = {"host": ("host",), "dev": ("dev", "host")}  # what each set of requirements satisfies
 ROOT = Path(__file__).parents[2]
+MOVE = "move the checkout to a folder without it, then rm -r .venv, then the same command"
 VENV = ROOT / ".venv"
+
+
+def find_trouble(root: Path) -> str:
+    """Return why a checkout cannot be used at its path, or nothing."""
+    marks = {":": "which ends a folder in PATH and in docker's options", "\n": "a line break"}
+    found = [f"{mark!r}, {why}" for mark, why in marks.items() if mark in str(root)]
+    return f"the path of the checkout has {' and '.join(found)}: {root}" if found else ""
 
 
 def find_python() -> str:
@@ -58,6 +66,9 @@ def set_up(requirements: str) -> None:
 
     Raises SlipwayError when a step fails.
     """
+    trouble = find_trouble(ROOT)
+    if trouble:
+        raise SlipwayError(trouble, MOVE)
     python = VENV / "bin" / "python"
     if not _works(python):
         shutil.rmtree(VENV, ignore_errors=True)

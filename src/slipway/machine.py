@@ -19,7 +19,7 @@ from slipway.environment import GIT
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-DEADLINE = 3.0  # s; an engine that hangs must not hold up the rest
+DEADLINE = 10.0  # s; an engine that hangs must not hold up the rest
 NOT_FOUND, NO_ANSWER = 127, 124  # exit codes, as a shell and timeout(1) give them
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import certifi
 import pytest
 
-from slipway import checks, machine, ports
+from slipway import checks, clocks, machine, ports
 from slipway.machine import Answer
 from slipway.settings import ROOT
 
@@ -224,8 +224,8 @@ def test_a_clock_before_the_checkout_fails() -> None:
     """A clock that is a day behind the newest commit or file of the checkout fails; today's passes."""
     newest = machine.find_newest(ROOT)
 
-    assert checks.check_clock(newest - 86400, newest).level == checks.FAIL
-    assert checks.check_clock(time.time(), newest).level == checks.OK
+    assert clocks.check_clock(newest - 86400, newest).level == checks.FAIL
+    assert clocks.check_clock(time.time(), newest).level == checks.OK
 
 
 def test_an_engine_whose_clock_drifted_fails() -> None:
@@ -233,6 +233,6 @@ def test_an_engine_whose_clock_drifted_fails() -> None:
     now = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
     answer = Answer(0, asked=now - 1, answered=now)
 
-    assert checks.check_engine_clock("2030-01-02T04:04:05.123456789+01:00", answer, "docker").level == checks.OK
-    assert checks.check_engine_clock("2030-01-02T03:02:00.1Z", answer, "docker").level == checks.FAIL
-    assert checks.check_engine_clock("2030-01-02T03:02:00.1Z", replace(answer, asked=now - 130), "docker").level == checks.OK
+    assert clocks.check_engine_clock("2030-01-02T04:04:05.123456789+01:00", answer, "docker").level == checks.OK
+    assert clocks.check_engine_clock("2030-01-02T03:02:00.1Z", answer, "docker").level == checks.FAIL
+    assert clocks.check_engine_clock("2030-01-02T03:02:00.1Z", replace(answer, asked=now - 130), "docker").level == checks.OK

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -73,8 +74,29 @@ def test_an_engine_that_hangs_holds_nothing_up(tmp_path: Path) -> None:
     started = time.monotonic()
     done = _run(PATH=path)
 
-    assert time.monotonic() - started < 30
-    assert "FAIL  docker      the engine does not answer: no answer within 3 s" in done.stdout
+    assert time.monotonic() - started < 60
+    assert "FAIL  docker      the engine does not answer: no answer within 10 s" in done.stdout
+
+
+def test_every_port_that_a_command_may_want_is_looked_at() -> None:
+    """A port of the deployer or of the registry that another program has is a warning; two settings with one port are, too."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        found = doctor.examine({"RUNTIME": "host", "DEPLOYER_PORT": port, "REGISTRY_PORT": port})
+    told = [(check.level, check.words, check.cure) for check in found if check.name == f"port {port}"]
+
+    assert [(level, words) for level, words, _ in told] == [
+        ("warn", "taken by another program"), ("warn", "taken by another program"), ("warn", "is that of DEPLOYER_PORT and REGISTRY_PORT"),
+    ]  # fmt: skip
+    assert told[0][2].endswith(f"or DEPLOYER_PORT={int(port) + 1} on every make command")
+
+
+def test_a_folder_that_cannot_be_used_is_named() -> None:
+    """A checkout whose path ends folders in PATH cannot have a .venv; any other path can."""
+    assert checks.check_checkout(Path("/home/me/a:b")).level == checks.FAIL
+    assert [checks.check_checkout(Path("/home/me", name)).level for name in ("a b", "a?b", "a%20b", "a#b", "ä", "it's")] == [checks.OK] * 6
 
 
 def test_a_wrong_runtime_fails() -> None:
