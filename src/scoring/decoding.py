@@ -181,10 +181,13 @@ def _count_brackets(body: bytes) -> int:
 
 
 def decoder_for(signature: Signature) -> Decoder | MatrixDecoder | None:
-    """Return the decoder for a signature, if it has a short way."""
-    if signature.columns:
-        return Decoder(signature.columns)
-    return MatrixDecoder(*signature.tensor) if signature.tensor else None
+    """Return the decoder for a signature, if it has a short way: names that no struct can have, such as numbers, leave it none."""
+    try:
+        if signature.columns:
+            return Decoder(signature.columns)
+        return MatrixDecoder(*signature.tensor) if signature.tensor else None
+    except Exception:  # noqa: BLE001 -- whatever msgspec raises for odd names; `forms` or MLflow's parser reads the bodies then
+        return None
 
 
 class _Matrix(msgspec.Struct):

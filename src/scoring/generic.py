@@ -7,13 +7,15 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import mlflow.pyfunc
+import numpy as np
 from mlflow.exceptions import MlflowException
 from mlflow.models.utils import _enforce_params_schema
 from mlflow.pyfunc import scoring_server
 
 from scoring import table
 from scoring.errors import bad
-from scoring.model import Identity, Model
+from scoring.model import Identity, Model, Way
+from scoring.tensors import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,18 +30,21 @@ NOT_TAKEN = "the body does not have the form that the model's signature says"
 class GenericModel(Model):
     """A model behind mlflow.pyfunc."""
 
-    def __init__(self, identity: Identity, signature: Signature, example: bytes | None, folder: Path) -> None:
+    def __init__(self, identity: Identity, signature: Signature, example: bytes | None, folder: Path, why: str = "") -> None:
         super().__init__(identity, signature, example)
+        self.ways = {"predict": Way("mlflow", why)}
         logging.getLogger("mlflow").setLevel(logging.ERROR)  # its advice at every request is for those who log models
         warnings.simplefilter("ignore")
         self._model = mlflow.pyfunc.load_model(str(folder))
         if self._model.metadata._is_signature_from_type_hint() or self._model.metadata._is_type_hint_from_example():  # noqa: SLF001 -- no public way
-            self.signature = type(signature)(None, None, signature.params)
+            self.signature = type(signature)(None, None, signature.params, outputs=signature.outputs)
         self.is_steady = False  # it may be anyone's code, and wait for anything
         self._schema = self._model.metadata.get_input_schema()
 
     def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401 -- as any model
-        """Predict the joined rows."""
+        """Predict the joined rows: a matrix for a signature that is one, else a DataFrame."""
+        if self.signature.tensor:
+            return self.predict_data(table.matrix(tables, np.dtype(self.signature.tensor[0])), method, params)
         return self.predict_data(table.frame(tables, self.signature.columns or ()), method, params)
 
     def params_of(self, given: Any) -> tuple[str, dict[str, Any] | None]:  # noqa: ANN401 -- any JSON
@@ -73,5 +78,6 @@ class GenericModel(Model):
 
     def from_arrays(self, arrays: dict[str, Any]) -> Any:  # noqa: ANN401 -- an array, or arrays by name
         """Return v2 tensors as the signature has them: by name, or the only one."""
+        arrays = {name: as_text(array) for name, array in arrays.items()}
         named = self._schema is not None and self._schema.has_input_names()
         return arrays if named or len(arrays) != 1 else next(iter(arrays.values()))

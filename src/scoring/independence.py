@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,26 +15,53 @@ if TYPE_CHECKING:
     from scoring.table import Table
 
 SINGLE = 1e-6  # how much a prediction may differ (relative) when its row is among others: BLAS adds in another order
+MOST = 8  # rows of the example that are tried
 
 
-def prove(model: Model, example: Table) -> bool:
-    """Whether each row of the example gets the same prediction alone, among others, and in another order."""
-    rows = _matrix_rows(model, example) if model.signature.tensor else _frame_rows(model, example)
+class Proof(NamedTuple):
+    """What was found: whether requests may share a predict, and the seconds that each further row costs, or NaN."""
+
+    holds: bool
+    row_seconds: float = math.nan
+
+
+def prove(model: Model, example: Table) -> Proof:
+    """Ask for each row of the example alone, among others, and in another order: the predictions must be the same.
+
+    Anyone's code is asked for no more rows together than its example has, or two, and no more than 2 + MOST times.
+    """
     try:
-        together, backwards = (model.predict(order, "predict", None) for order in (rows, rows[::-1]))
-        singly = [model.predict([row], "predict", None) for row in rows]
-        return bool(rows) and all(
+        rows = _rows(model, example)
+        if len(rows) < 2:  # noqa: PLR2004 -- nothing can be told from one row, or from equal ones
+            return Proof(holds=False)
+        (together, one), (backwards, other) = (_ask(model, order) for order in (rows, rows[::-1]))
+        singly = [_ask(model, [row]) for row in rows]
+        holds = all(
             _close(together[at : at + 1], single) and _close(backwards[len(rows) - 1 - at :][:1], single)
-            for at, single in enumerate(singly)
+            for at, (single, _) in enumerate(singly)
         )
     except Exception:  # noqa: BLE001 -- a model may do anything
-        return False
+        return Proof(holds=False)
+    return Proof(holds, max(0.0, (min(one, other) - min(seconds for _, seconds in singly)) / (len(rows) - 1)))
+
+
+def _ask(model: Model, rows: list[Table]) -> tuple[Any, float]:
+    started = time.perf_counter()
+    return model.predict(rows, *model.default), time.perf_counter() - started
+
+
+def _rows(model: Model, example: Table) -> list[Table]:
+    """Return rows of the example, one by one, and others like them: rows differ even where the example has but one."""
+    rows = _matrix_rows(model, example) if model.signature.tensor else _frame_rows(model, example)
+    if model.is_steady or not rows:
+        return rows
+    given, other = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    return [*given[:-1], other[-1]] if len(given) > 1 else [*given, *other]
 
 
 def _frame_rows(model: Model, example: Table) -> list[Table]:
-    """Return the example's rows one by one, and others: rows differ even where the example has but one."""
     columns = model.signature.columns or ()
-    frame = table.frame([example], columns).head(8)
+    frame = table.frame([example], columns).head(MOST)
     other = frame.copy()
     for column in columns:
         if column.type in {"double", "float"} and column.name in other:
@@ -43,7 +72,7 @@ def _frame_rows(model: Model, example: Table) -> list[Table]:
 
 
 def _matrix_rows(model: Model, example: Table) -> list[Table]:
-    matrix = table.matrix([example], np.dtype(model.signature.tensor[0]))[:8]  # type: ignore[index]
+    matrix = table.matrix([example], np.dtype(model.signature.tensor[0]))[:MOST]  # type: ignore[index]
     other = (matrix * 1.25 + 0.5).astype(matrix.dtype)
     return [table.Table(1, block=each[[at]]) for each in (matrix, other) for at in range(len(each))]
 

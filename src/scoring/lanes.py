@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Encoded = tuple[bytes, bytes, tuple[tuple[bytes, bytes], ...]]  # body, content type, further headers
 INLINE = 0.004  # s; Python lets go of its lock every 5 ms, so a shorter predict beside the loop would not free it sooner
 LEARN = 0.2  # weight of the newest predict in the running mean of their durations
+NOT_ENCODED = "the model's prediction cannot be encoded"
 logger = logging.getLogger("scoring")
 
 
@@ -43,9 +44,24 @@ class Job:
     params: dict[str, Any] | None = None
     run: Callable[[], Any] | None = None
 
+    def write(self, predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives
+        """Return the answer; what cannot be written is the model's fault, not the caller's."""
+        return write(self.encode, predictions)
+
     def key(self) -> tuple[Any, ...]:
         """Return what must be equal in jobs that share a predict."""
         return (self.method, self.params, self.table and self.table.kind())
+
+
+def write(encode: Callable[[Any], Encoded], predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives
+    """Encode predictions; raise Refusal (500) for those that cannot be."""
+    try:
+        return encode(predictions)
+    except Refusal:
+        raise
+    except Exception as error:
+        logger.warning("the model's prediction, a %s, cannot be encoded: %s", type(predictions).__name__, type(error).__name__)
+        raise Refusal(500, NOT_ENCODED) from error
 
 
 class Lane:
@@ -153,15 +169,15 @@ class Lane:
         first = jobs[0]
         try:
             if first.run:
-                return [(first, first.encode(first.run()))], first.exchange.rows
+                return [(first, first.write(first.run()))], first.exchange.rows
             tables = [job.table for job in jobs if job.table]
             predictions = self._predict(tables, first.method, first.params)
             if len(jobs) == 1:
-                return [(first, first.encode(predictions))], first.table.n  # type: ignore[union-attr]
+                return [(first, first.write(predictions))], first.table.n  # type: ignore[union-attr]
             answers, at = [], 0
             for job in jobs:
                 end = at + job.table.n  # type: ignore[union-attr]
-                answers.append((job, job.encode(predictions[at:end])))
+                answers.append((job, job.write(predictions[at:end])))
                 at = end
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything
             if len(jobs) > 1:  # one of them spoils it for all: each alone, then

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import pickle
 import re
 import time
@@ -15,21 +16,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import yaml
 
-from scoring import signature
-from scoring.decoding import decoder_for
+from scoring import rehearsal, signature
 from scoring.errors import ModelError
 from scoring.model import EstimatorModel, Identity, Model
 
 if TYPE_CHECKING:
     from scoring.settings import Settings
     from scoring.signature import Signature
-    from scoring.table import Table
 
 META = "registered_model_meta"
-MANY = 256  # rows, to learn what a row costs
+logger = logging.getLogger("scoring")
 
 
 def load(settings: Settings) -> Model:
@@ -55,6 +53,8 @@ def load(settings: Settings) -> Model:
         words = " ".join(str(error).split())  # a library's are several lines
         raise ModelError(f"the model at {settings.model} did not load: {type(error).__name__}: {words}") from error
     model.load_seconds = time.perf_counter() - started
+    ways = "; ".join(f"{method} by {way.name}{way.why and f' ({way.why})'}" for method, way in model.ways.items())
+    logger.info("%s %s: %s", identity.name, identity.version, ways)
     return model
 
 
@@ -119,48 +119,41 @@ def _load(folder: Path, identity: Identity, mlmodel: dict[str, Any], batching: s
     given = signature.parse(mlmodel)
     example = folder / ((mlmodel.get("saved_input_example_info") or {}).get("serving_input_path") or "none")
     body = example.read_bytes() if example.is_file() else None
-    python, sklearn = mlmodel["flavors"]["python_function"], mlmodel["flavors"].get("sklearn")
 
-    def generic() -> Model:
+    def generic(why: str = "") -> Model:
         from scoring.generic import GenericModel  # noqa: PLC0415 -- brings all of mlflow
 
-        return GenericModel(identity, given, body, folder)
+        return GenericModel(identity, given, body, folder, why)
 
-    if sklearn and (given.columns or given.tensor) and python.get("loader_module") == "mlflow.sklearn" and not python.get("code"):
-        method = python.get("predict_fn") or "predict"
-        model: Model = EstimatorModel(identity, given, body, _unpickle(folder, sklearn), method, generic)
-    else:
-        model = generic()
-    _answer_example(model, given, batching)
+    why = _why_generic(mlmodel, given)
+    if why:
+        return _rehearsed(generic(why), batching)
+    flavor = mlmodel["flavors"]["sklearn"]
+    try:
+        method = mlmodel["flavors"]["python_function"].get("predict_fn") or "predict"
+        return _rehearsed(EstimatorModel(identity, given, body, _unpickle(folder, flavor), method, generic), batching)
+    except ModelError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- a way of ours, not the model, may be what fails
+        try:
+            return _rehearsed(generic(f"the short way failed: {type(error).__name__}"), batching)
+        except Exception:  # noqa: BLE001 -- it is the model, and the first words say it best
+            raise error from None
+
+
+def _why_generic(mlmodel: dict[str, Any], given: Signature) -> str:
+    """Return why a model needs mlflow.pyfunc, or "" for one that does not."""
+    python = mlmodel["flavors"]["python_function"]
+    if "sklearn" not in mlmodel["flavors"] or python.get("loader_module") != "mlflow.sklearn":
+        return f"its loader is {python.get('loader_module')}"
+    if python.get("code"):
+        return "it has code files of its own"
+    return "" if given.columns or given.tensor else "its signature has neither plain columns nor one matrix"
+
+
+def _rehearsed(model: Model, batching: str) -> Model:
+    rehearsal.rehearse(model, batching)
     return model
-
-
-def _answer_example(model: Model, takes: Signature, batching: str) -> None:
-    """Have the model answer its own example; learn from it which short ways are right."""
-    decoder = decoder_for(takes)
-    example = decoder.decode(model.example) if decoder and model.example else None
-    if example is None and model.example and takes.columns:
-        from scoring import forms  # noqa: PLC0415 -- most examples are plain
-
-        example = forms.to_table(forms.parse(model.example, 32), takes.columns)
-    if example is None:
-        model.joins = batching == "on" and decoder is not None
-        return
-    if isinstance(model, EstimatorModel):
-        model.choose_way(example)
-    for method in model.methods:  # the first time costs more than others
-        if isinstance(given := model.predict([example], method, model.default[1]), np.ndarray):
-            model.gives[method] = given[:0]
-    model.predict_seconds = _time_predict(model, [example])
-    many = [example] * (MANY // example.n + 1)
-    model.row_seconds = _time_predict(model, many) / (len(many) * example.n)
-    model.prove_rows_independent(example, batching)
-
-
-def _time_predict(model: Model, tables: list[Table]) -> float:
-    started = time.perf_counter()
-    model.predict(tables, *model.default)
-    return time.perf_counter() - started
 
 
 def _unpickle(folder: Path, flavor: dict[str, Any]) -> Any:  # noqa: ANN401 -- any estimator

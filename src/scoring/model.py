@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sklearn
 
-from scoring import independence, shortcuts, table
+from scoring import kinds, proof, shortcuts, table
 from scoring.errors import bad
-from scoring.signature import SCALARS
+from scoring.signature import NUMBERS, SCALARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +21,17 @@ if TYPE_CHECKING:
     from scoring.table import Table
 
 METHODS = ("predict", "predict_proba")  # what `params: {"method": …}` may name
-LARGEST = 1e15  # below this no float overflows on its way through an estimator, and a double holds every whole number
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a method's predictions are come by: `name` is one of the four, `why` says why it is not a shorter one.
+
+    shortcut: the arithmetic alone; matrix: scikit-learn's method with a matrix; frame: the same with a DataFrame; mlflow: mlflow.pyfunc.
+    """
+
+    name: str
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,9 @@ class Model:
         self.example = example  # a body for /invocations, as the model was logged with
         self.methods: tuple[str, ...] = ("predict",)
         self.classes: list[Any] | None = None
+        self.ways: dict[str, Way] = {}  # by method
         self.gives: dict[str, np.ndarray] = {}  # predictions of each method for no rows, where they are an array: type and shape
+        self.outputs: list[dict[str, Any]] = []  # what the default method gives, as v2 tensors
         self.joins = False  # whether requests may share a predict
         self.load_seconds = 0.0
         self.is_steady = True  # whether a predict takes as long as the one before
@@ -88,11 +99,6 @@ class Model:
         """Predict for a model without plain columns."""
         raise NotImplementedError
 
-    def prove_rows_independent(self, example: Table, mode: str) -> None:
-        """Set `joins`: whether each row of the example gets the same prediction alone, among others, and in another order."""
-        self.joins = mode == "on" or (mode == "auto" and independence.prove(self, example))
-
-
 class EstimatorModel(Model):
     """A scikit-learn estimator, called without MLflow and, where it predicts the same, without a DataFrame."""
 
@@ -112,26 +118,81 @@ class EstimatorModel(Model):
         self.methods = tuple(dict.fromkeys(name for name in ("predict", method, *METHODS) if hasattr(estimator, name)))
         classes = getattr(estimator, "classes_", None)
         self.classes = classes.tolist() if isinstance(classes, np.ndarray) and hasattr(estimator, "predict_proba") else None
-        kinds = [signature.tensor[0]] if signature.tensor else [SCALARS[column.type] for column in signature.columns or ()]
-        self._as_matrix = signature.tensor is not None or signature.is_numeric
-        self._dtype = np.result_type(*kinds) if self._as_matrix else np.dtype(object)
-        self._short: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
-        self.is_steady = _is_sklearn(estimator)
+        types = [signature.tensor[0]] if signature.tensor else [SCALARS[column.type] for column in signature.columns or ()]
+        self._dtype = np.result_type(*types) if signature.tensor or signature.is_numeric else np.dtype(object)
+        self._calls: dict[str, Callable[[np.ndarray], Any]] = {}  # by method, what takes a matrix of small, finite numbers
+        self._foreign = kinds.find_foreign(estimator)
+        self.is_steady = not self._foreign  # the time of scikit-learn's own depends on the number of rows only
 
-    def choose_way(self, example: Table) -> None:
-        """Take the short ways that give what the long one gives on the example, bit for bit."""
-        columns = self.signature.columns or ()
-        for method in self.methods if self._as_matrix else ():
-            given = table.matrix([example], self._dtype)
-            call = getattr(self._estimator, method)
-            expected = call(table.frame([example], columns) if columns else given)
+    def choose_way(self, example: Table | None) -> None:
+        """For each method take the shortest way that gives what the longer ones give, to the bit, on the rows of `proof`."""
+        for method in self.methods:
             try:
-                self._as_matrix = self._as_matrix and _same(expected, call(given))
-            except Exception:  # noqa: BLE001 -- an estimator that wants names may raise anything
-                self._as_matrix = False
-            short = shortcuts.find(self._estimator, method) if self._as_matrix else None
-            if short and shortcuts.is_right(short, call, given):
-                self._short[method] = short
+                self.ways[method] = self._choose(method, example)
+            except Exception as error:  # noqa: BLE001 -- a short way that cannot be built is none
+                self._calls.pop(method, None)
+                self.ways[method] = Way(self._longest, f"a shorter way failed: {type(error).__name__}")
+
+    @property
+    def _longest(self) -> str:
+        return "matrix" if self.signature.tensor else "frame"
+
+    def _choose(self, method: str, example: Table | None) -> Way:
+        columns = self.signature.columns or ()
+        if self._dtype.kind == "O":
+            odd = next(column for column in columns if column.type not in NUMBERS or not column.required)
+            return Way("frame", f"column {odd.name} is {'optional' if odd.type in NUMBERS else odd.type}")
+        if self._foreign:  # others' code may do anything with a DataFrame that it does not do with a matrix
+            return Way(self._longest, f"{self._foreign} is not scikit-learn's own")
+        return self._prove(method, example)
+
+    def _prove(self, method: str, example: Table | None) -> Way:
+        columns, call = self.signature.columns or (), getattr(self._estimator, method)
+        width = self.signature.tensor[1] if self.signature.tensor else len(columns)
+        given = np.asarray(proof.make_up(width) if example is None else table.matrix([example], self._dtype), np.float64)
+        groups = [self._typed(rows) for rows in proof.groups(given)]
+        if columns and not self._is_nameless(call, [*groups, self._typed(proof.with_nan(given))]):
+            return Way("frame", "it predicts otherwise from a matrix")
+        expected, bare = proof.ask(call, groups), _without_checks(call)
+        if not proof.agree(expected, proof.ask(bare, groups)):
+            self._calls[method] = call
+            return Way("matrix", "it predicts otherwise without its own checks")
+        self._calls[method] = bare
+        if (short := shortcuts.find(self._estimator, method)) is None:
+            return Way("matrix", f"no shortcut is known for {_describe(self._estimator)}")
+        more = [self._typed(rows) for rows in proof.more_groups(self._estimator, given)]
+        if not proof.agree([*expected, *proof.ask(call, more)], proof.ask(short, [*groups, *more])):
+            return Way("matrix", "the shortcut predicts otherwise")
+        self._calls[method] = short
+        return Way("shortcut")
+
+    def _is_nameless(self, call: Callable[[Any], Any], groups: list[np.ndarray]) -> bool:
+        """Whether a matrix gives what a DataFrame gives: to the bit where the values lie in memory as the DataFrame's do.
+
+        In another order BLAS may add in another order, and differ in the last digits.
+        """
+        columns = self.signature.columns or ()
+
+        def frame(rows: np.ndarray) -> Any:  # noqa: ANN401 -- a DataFrame
+            return table.frame([table.Table(len(rows), block=rows)], columns)
+
+        by_frame = proof.ask(lambda rows: call(frame(rows)), groups)
+        alike = proof.ask(lambda rows: call(np.asarray(frame(rows), self._dtype)), groups)
+        return proof.agree(by_frame, alike) and proof.close(by_frame[0], call(groups[0]))
+
+    def _typed(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows of the proof as the signature's types have them: integers whole, and none too large."""
+        if self.signature.tensor is None:
+            for at, column in enumerate(self.signature.columns or ()):
+                if column.type in {"long", "integer"}:
+                    limit = 2.0**31 - 1 if column.type == "integer" else proof.LARGEST
+                    rows[:, at] = np.clip(np.nan_to_num(rows[:, at]), -limit, limit).round()
+                elif column.type == "float":
+                    rows[:, at] = rows[:, at].astype(np.float32)
+        elif self._dtype.kind == "i":
+            limit = float(min(np.iinfo(self._dtype.name).max, proof.LARGEST))
+            rows = np.clip(np.nan_to_num(rows), -limit, limit)
+        return np.ascontiguousarray(rows, dtype=self._dtype)
 
     def params_of(self, given: Any) -> tuple[str, dict[str, Any] | None]:  # noqa: ANN401 -- any JSON
         """As for any model; MLflow's own choice of a method is the default."""
@@ -140,15 +201,14 @@ class EstimatorModel(Model):
 
     def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401, ARG002 -- it has none
         """Predict; values that scikit-learn might refuse go through its own checks, all others have been checked already."""
-        if not self._as_matrix:
-            return getattr(self._estimator, method)(table.frame(tables, self.signature.columns or ()))
+        if (call := self._calls.get(method)) is None:
+            takes_matrix = self.signature.tensor is not None
+            rows = table.matrix(tables, self._dtype) if takes_matrix else table.frame(tables, self.signature.columns or ())
+            return getattr(self._estimator, method)(rows)
         rows = table.matrix(tables, self._dtype)
-        if not np.abs(rows).max(initial=0) < LARGEST or not len(rows):  # NaN is not less either
+        if not np.abs(rows).max(initial=0) < proof.LARGEST or not len(rows):  # NaN is not less either
             return getattr(self._estimator, method)(rows)
-        if short := self._short.get(method):
-            return short(rows)
-        with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
-            return getattr(self._estimator, method)(rows)
+        return call(rows)
 
     @cached_property
     def _generic(self) -> Model:
@@ -170,11 +230,15 @@ class EstimatorModel(Model):
         return getattr(self._estimator, method)(data)
 
 
-def _is_sklearn(estimator: Any) -> bool:  # noqa: ANN401 -- scikit-learn's estimators share no type
-    """Whether all that an estimator is made of is scikit-learn's own, whose time depends on the number of rows only."""
-    parts = [estimator, *(part for part in estimator.get_params().values() if hasattr(part, "fit") or isinstance(part, FunctionType))]
-    return all((part if isinstance(part, FunctionType) else type(part)).__module__.startswith("sklearn.") for part in parts)
+def _without_checks(call: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
+    """Return a method of scikit-learn's without its search for NaN and infinity, which the rows were searched for already."""
+
+    def predict(rows: np.ndarray) -> Any:  # noqa: ANN401 -- predictions
+        with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
+            return call(rows)
+
+    return predict
 
 
-def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 -- predictions
-    return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and one.dtype == other.dtype and np.array_equal(one, other)
+def _describe(estimator: Any) -> str:  # noqa: ANN401 -- scikit-learn's estimators share no type
+    return " and ".join(type(step).__name__ for _, step in getattr(estimator, "steps", [("", estimator)]))

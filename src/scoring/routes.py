@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from scoring import v2
+from scoring import metadata
 from scoring.errors import CODES, Refusal
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class _Routes:
         """Say what the model takes and gives."""
         self._check(request)
         model = self._app.scorer.model
-        return JSONResponse(v2.metadata(model.identity, model.signature.columns, model.gives, model.signature.tensor))
+        return JSONResponse(metadata.build(model))
 
     async def model_ready(self, request: Request) -> Response:
         """Answer whether the model can be called."""
@@ -141,6 +141,7 @@ class _Routes:
             "name": identity.name, "version": identity.version, "run": identity.run, "metrics": metrics,
             "methods": list(model.methods), "classes": model.classes, "params": list(model.signature.params),
             "columns": None if columns is None else [{"name": each.name, "type": each.type, "required": each.required} for each in columns],
+            "way": {method: {"name": way.name, "why": way.why} for method, way in model.ways.items()},
             "example": model.example_json(), "output": output, "mlflow_version": MLFLOW, "api_keys": self._app.keys.needed,
         }  # fmt: skip
 

@@ -9,7 +9,7 @@ from scoring import access, output, tensors, v2
 from scoring.decoding import decoder_for
 from scoring.errors import Refusal
 from scoring.exchange import JSON
-from scoring.lanes import INLINE, Encoded, Job, Lane
+from scoring.lanes import INLINE, Encoded, Job, Lane, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +108,7 @@ class Scorer:
     ) -> None:
         """Queue rows: many that take long go where they hold up no others."""
         self._check_rows(exchange, table)
-        lane = self._heavy if table.n * self.model.row_seconds > INLINE else self._light
+        lane = self._heavy if (table.n - 1) * self.model.row_seconds > INLINE else self._light
         lane.submit(Job(exchange, encode, table, method, params))
 
     def _queue_by_itself(self, exchange: Exchange, mime: bytes) -> None:
@@ -132,7 +132,7 @@ class Scorer:
             table, given, encode = self._read(exchange.body, mime)
             method, params = self.model.params_of(given)
         self._check_rows(exchange, table)
-        return encode(self.model.predict([table], method, params))
+        return write(encode, self.model.predict([table], method, params))
 
     def _read(self, body: bytes, mime: bytes) -> tuple[Table, Any, Callable[[Any], Encoded]]:
         """Read any form of input; return the rows, the params, and what makes the answer."""

@@ -1,8 +1,9 @@
 """Some of scikit-learn's estimators without the checks around their arithmetic, for rows that were checked before.
 
 A predict of one row is 5 µs of arithmetic and 100 to 5,000 µs of checks, which the decoder has already made. Each function
-here does the array operations of one class's own method, in the same order. `is_right` compares the result with the
-estimator's own, bit for bit, when a model is loaded: where anything differs, the estimator's own method is called instead.
+here does the array operations of one class's own method, in the same order. When a model is loaded, the result is compared with the
+estimator's own, bit for bit (`scoring.proof`): where anything differs, the estimator's own method is called instead. Only
+scikit-learn's own classes are known here, each compared as a class, not by its name (`scoring.kinds`).
 Sources: scikit-learn 1.9, sklearn/{pipeline,preprocessing/_data,linear_model/_base,ensemble/_forest}.py.
 """
 
@@ -11,6 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from scoring import kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,43 +32,31 @@ LINEAR = {
     "LinearSVC",
     "RidgeClassifier",
 }
-SIZES = (1, 2, 3, 17, 64)  # rows in the proofs: BLAS has other ways for few rows and for many
+REGRESSING = {"RandomForestRegressor": "DecisionTreeRegressor", "ExtraTreesRegressor": "ExtraTreeRegressor"}  # and their trees
+CLASSIFYING = {"RandomForestClassifier": "DecisionTreeClassifier", "ExtraTreesClassifier": "ExtraTreeClassifier"}
 
 
 def find(estimator: Any, method: str) -> Rows | None:  # noqa: ANN401 -- scikit-learn's estimators share no type
     """Return what `estimator.method` does without its checks, or None for an estimator that is not known here."""
-    kind = type(estimator)
-    if not kind.__module__.startswith("sklearn."):
-        return None
-    if kind.__name__ == "Pipeline":
+    if kinds.is_exactly(estimator, {"Pipeline"}):
         return _pipeline(estimator, method)
-    if kind.__name__ in LINEAR and method == "predict":
+    if kinds.is_exactly(estimator, LINEAR) and method == "predict":
         return _linear(estimator)
-    if kind.__name__ in {"RandomForestRegressor", "ExtraTreesRegressor"} and method == "predict" and estimator.n_outputs_ == 1:
+    if kinds.is_exactly(estimator, REGRESSING) and method == "predict" and _has_own_trees(estimator, REGRESSING):
         return _regressing_forest(estimator)
-    if kind.__name__ in {"RandomForestClassifier", "ExtraTreesClassifier"} and estimator.n_outputs_ == 1:
+    if kinds.is_exactly(estimator, CLASSIFYING) and _has_own_trees(estimator, CLASSIFYING):
         return _classifying_forest(estimator, method)
     return None
 
 
-def is_right(short: Rows, full: Rows, example: np.ndarray) -> bool:
-    """Whether a shortcut gives the estimator's own result, to the bit, on the example and on rows around it."""
-    random = np.random.default_rng(0)
-    for size in SIZES:
-        near = example[random.integers(len(example), size=size)] * random.normal(1, 0.5, (size, example.shape[1]))
-        for rows in (example, near.astype(example.dtype)):
-            try:
-                one, other = short(rows.copy()), full(rows.copy())
-            except Exception:  # noqa: BLE001 -- then it is not right
-                return False
-            if one.dtype != other.dtype or one.shape != other.shape or not np.array_equal(one, other):
-                return False
-    return True
+def _has_own_trees(forest: Any, trees: dict[str, str]) -> bool:  # noqa: ANN401 -- as above
+    wanted = {trees[type(forest).__name__]}
+    return forest.n_outputs_ == 1 and all(kinds.is_exactly(each, wanted) for each in forest.estimators_)
 
 
 def _pipeline(pipeline: Any, method: str) -> Rows | None:  # noqa: ANN401 -- as above
-    *before, last = [step for _, step in pipeline.steps if step not in {None, "passthrough"}]
-    if pipeline.steps[-1][1] is not last or any(type(step).__name__ != "StandardScaler" for step in before):
+    *before, last = [step for _, step in pipeline.steps if not (step is None or isinstance(step, str))]
+    if pipeline.steps[-1][1] is not last or not all(kinds.is_exactly(step, {"StandardScaler"}) for step in before):
         return None
     end = find(last, method)
     if end is None:

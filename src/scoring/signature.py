@@ -35,6 +35,8 @@ class Signature:
     columns: tuple[Column, ...] | None = None
     tensor: tuple[str, int] | None = None  # instead of columns: a matrix [rows, n], by its numpy type and n
     params: tuple[dict[str, Any], ...] = ()
+    inputs: tuple[dict[str, Any], ...] = ()  # as they are declared: tensors of any rank, columns
+    outputs: tuple[dict[str, Any], ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -50,12 +52,21 @@ class Signature:
 def parse(mlmodel: dict[str, Any]) -> Signature:
     """Read the signature from a parsed MLmodel file."""
     given = mlmodel.get("signature") or {}
-    inputs = json.loads(given.get("inputs") or "[]")
+    inputs, outputs = json.loads(given.get("inputs") or "[]"), json.loads(given.get("outputs") or "[]")
     params = tuple(json.loads(given.get("params") or "[]") or ())
+    try:
+        columns, tensor = _columns(inputs), _matrix(inputs)
+    except (TypeError, AttributeError, KeyError, ValueError):  # names that are lists, and what else MLflow may write: MLflow reads it
+        columns, tensor = None, None
+    return Signature(columns, tensor, params, tuple(inputs or ()), tuple(outputs or ()))
+
+
+def _columns(inputs: list[dict[str, Any]]) -> tuple[Column, ...] | None:
+    """Return the columns of a table of plain values; None where one is nested, or has no name, or that of another."""
     plain = inputs and all(column.get("type") in SCALARS and column.get("name") is not None for column in inputs)
     if not plain or len({column["name"] for column in inputs}) != len(inputs):
-        return Signature(None, _matrix(inputs), params)
-    return Signature(tuple(Column(column["name"], column["type"], column.get("required", True)) for column in inputs), None, params)
+        return None
+    return tuple(Column(column["name"], column["type"], column.get("required", True)) for column in inputs)
 
 
 def _matrix(inputs: list[dict[str, Any]]) -> tuple[str, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import warnings
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -24,18 +25,18 @@ def to_table(arrays: dict[str, np.ndarray], columns: Sequence[Column]) -> Table:
     """Return the rows: one tensor a column ([n] or [n, 1]), or one tensor [n, columns] for columns of numbers. Raises Refusal."""
     if len(arrays) == 1:
         name, array = next(iter(arrays.items()))
-        if all(column.name != name for column in columns) or (len(columns) > 1 and array.shape[1:] == (len(columns),)):
+        if all(str(column.name) != name for column in columns) or (len(columns) > 1 and array.shape[1:] == (len(columns),)):
             return _of_matrix(array, columns)
-    present = [column for column in columns if column.required or column.name in arrays]
-    if missing := [column.name for column in present if column.name not in arrays]:
+    present = [column for column in columns if column.required or str(column.name) in arrays]
+    if missing := [str(column.name) for column in present if str(column.name) not in arrays]:
         raise bad(f"inputs that the model needs are missing: {', '.join(missing)}")
     for column in present:
-        shape = arrays[column.name].shape
+        shape = arrays[str(column.name)].shape
         if not shape or prod(shape[1:]) != 1:
             raise bad(f"input {column.name} is one column: its shape is [rows] or [rows, 1]")
-    if len({len(arrays[column.name]) for column in present}) != 1:
+    if len({len(arrays[str(column.name)]) for column in present}) != 1:
         raise bad("the inputs have different numbers of rows")
-    typed = {column.name: _as_type(arrays[column.name].reshape(-1), column) for column in present}
+    typed = {column.name: _as_type(arrays[str(column.name)].reshape(-1), column) for column in present}
     n = len(next(iter(typed.values())))
     if len(present) == len(columns) and all(column.type in NUMBERS for column in columns) and _may_be_block(list(typed.values())):
         return Table(n, block=np.column_stack(list(typed.values())))
@@ -52,6 +53,18 @@ def to_matrix(arrays: dict[str, np.ndarray], kind: str, width: int) -> Table | N
     with np.errstate(over="ignore"):
         typed = array.astype(kind, copy=False)
     return None if _overflows(array, typed) else Table(len(array), block=typed)
+
+
+def as_text(array: np.ndarray) -> np.ndarray:
+    """Return BYTES as text, unless one of them is none."""
+    if array.dtype != object:
+        return array
+    text = np.empty(array.shape, object)
+    try:
+        text.reshape(-1)[:] = [value.decode() if isinstance(value, bytes) else value for value in array.reshape(-1)]
+    except UnicodeDecodeError:
+        return array
+    return text
 
 
 def _may_be_block(typed: list[np.ndarray]) -> bool:
@@ -99,9 +112,9 @@ def _as_type(array: np.ndarray, column: Column) -> Any:  # noqa: ANN401 -- an ar
 
 
 def _from_bytes(values: list[Any], kind: str) -> Any:  # noqa: ANN401 -- an array, or what pandas makes of text
-    """Return BYTES (text, where they came in JSON) as a column."""
+    """Return BYTES (text, where they came in JSON) as a column; in JSON, binary values are base64, as they are in an answer."""
     if kind == "binary":
-        return [value if isinstance(value, bytes) else value.encode() for value in values]
+        return [value if isinstance(value, bytes) else base64.b64decode("".join(value.split()), validate=True) for value in values]
     text = [value.decode() if isinstance(value, bytes) else value for value in values]
     if kind == "string":
         return text

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import struct
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -22,11 +21,8 @@ from scoring.errors import bad
 from scoring.exchange import JSON
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from scoring.lanes import Encoded
     from scoring.model import Identity
-    from scoring.signature import Column
 
 LARGE = 4096  # bytes; from here on simdjson reads numbers straight into an array
 BRACKETS = re.compile(rb"[\[\s]*")
@@ -40,7 +36,6 @@ TYPES = {
 ITEMS: dict[str, Any] = {"b": bool, "i": int, "u": int, "f": float, "O": str}  # by numpy's kind, what stands in JSON
 FAILURES = (ValueError, TypeError, KeyError, OverflowError, RuntimeError, msgspec.MsgspecError, struct.error)  # of numpy, simdjson, …
 NAMES = {np.dtype(kind): name for name, kind in TYPES.items()}
-OF_COLUMNS = {"double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL"}  # all others: BYTES
 
 
 class _Tensor(msgspec.Struct):
@@ -125,10 +120,7 @@ def parse(body: bytes, header_length: bytes | None) -> Request:
 
 def encode(request: Request, identity: Identity, method: str, predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives
     """Return the answer: one output named as the method, or one a column of a DataFrame."""
-    if isinstance(predictions, dict) or (hasattr(predictions, "columns") and hasattr(predictions, "iloc")):
-        outputs = {str(name): _array(predictions[name]) for name in predictions}
-    else:
-        outputs = {method: _array(predictions)}
+    outputs = to_arrays(method, predictions)
     if wanted := {each.name for each in request.infer.outputs or ()}:
         if wanted - outputs.keys():
             raise bad(f"there is no such output here; there is {', '.join(outputs)}")
@@ -153,19 +145,16 @@ def encode(request: Request, identity: Identity, method: str, predictions: Any) 
     return b"".join([head, *parts]), BINARY, ((b"inference-header-content-length", str(len(head)).encode()),)
 
 
+def to_arrays(method: str, predictions: Any) -> dict[str, np.ndarray]:  # noqa: ANN401 -- whatever a model gives
+    """Return predictions as output tensors by name: one named as the method, or one a column of a DataFrame."""
+    if isinstance(predictions, dict) or (hasattr(predictions, "columns") and hasattr(predictions, "iloc")):
+        return {str(name): _array(predictions[name]) for name in predictions}
+    return {method: _array(predictions)}
+
+
 def datatype(kind: np.dtype[Any]) -> str:
     """Return the protocol's name of a numpy type."""
     return NAMES.get(kind, "BYTES")
-
-
-def metadata(
-    identity: Identity, columns: Sequence[Column] | None, outputs: dict[str, np.ndarray], tensor: tuple[str, int] | None = None
-) -> dict[str, Any]:
-    """Return what `GET /v2/models/{name}` answers; -1 is any number of rows."""
-    inputs = [{"name": column.name, "datatype": OF_COLUMNS.get(column.type, "BYTES"), "shape": [-1]} for column in columns or ()]
-    inputs += [{"name": "input", "datatype": NAMES[np.dtype(tensor[0])], "shape": [-1, tensor[1]]}] if tensor else []
-    given = [{"name": name, "datatype": datatype(none.dtype), "shape": [-1, *none.shape[1:]]} for name, none in outputs.items()]
-    return {"name": identity.name, "versions": [identity.version], "platform": "mlflow", "inputs": inputs, "outputs": given}
 
 
 def _from_json(tensor: _Tensor) -> np.ndarray:
@@ -218,8 +207,6 @@ def _from_binary(tensor: _Tensor, data: memoryview) -> np.ndarray:
             if at > len(data):
                 raise ValueError(length)
             values.append(bytes(data[at - length : at]))
-        with suppress(UnicodeDecodeError):  # text, as in JSON, unless they are no text
-            values = [value.decode() for value in values]
         array = np.empty(len(values), object)
         array[:] = values
     elif tensor.datatype == "BOOL" and np.frombuffer(data, np.uint8).max(initial=0) > 1:

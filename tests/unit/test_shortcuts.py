@@ -12,7 +12,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVR, LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 
-from scoring import shortcuts
+from scoring import proof, shortcuts
 
 NUMBERS, CLASSES = load_diabetes(return_X_y=True), load_iris(return_X_y=True)
 TWO = (CLASSES[0][:100], np.array(["no", "yes"])[CLASSES[1][:100]])
@@ -41,8 +41,10 @@ def test_a_shortcut_gives_the_estimators_own_result(estimator: Any, method: str,
     call = getattr(estimator.fit(rows, target), method)
     short = shortcuts.find(estimator, method)
 
+    groups = [*proof.groups(rows[:5]), *proof.more_groups(estimator, rows[:5])]
+
     assert short is not None
-    assert shortcuts.is_right(short, call, rows[:5])
+    assert proof.agree(proof.ask(short, groups), proof.ask(call, groups))
     for size in (1, 2, 7, 100):
         assert np.array_equal(short(rows[:size]), call(rows[:size]))
 
@@ -66,9 +68,51 @@ def test_a_class_of_the_same_name_is_not_known() -> None:
     assert shortcuts.find(own, "predict") is None
 
 
-def test_a_shortcut_that_differs_is_not_right() -> None:
-    """A result that differs in the last bit of one row, or in its type, is refused."""
+def test_a_shortcut_that_differs_is_seen() -> None:
+    """A result that differs in the last bit of one row, or in its type, or where the estimator raises, does not agree."""
     model = LinearRegression().fit(*NUMBERS)
+    rows = [NUMBERS[0][:5]]
+    right = proof.ask(model.predict, rows)
 
-    assert not shortcuts.is_right(lambda rows: np.nextafter(model.predict(rows), np.inf), model.predict, NUMBERS[0][:5])
-    assert not shortcuts.is_right(lambda rows: model.predict(rows).astype(np.float32), model.predict, NUMBERS[0][:5])
+    assert not proof.agree(right, proof.ask(lambda rows: np.nextafter(model.predict(rows), np.inf), rows))
+    assert not proof.agree(right, proof.ask(lambda rows: model.predict(rows).astype(np.float32), rows))
+    assert not proof.agree(proof.ask(lambda _: model.predict([[np.nan] * 10]), rows), right)
+
+
+def test_a_split_seen_as_double_is_seen() -> None:
+    """A forest that compares with its thresholds as doubles agrees near the example, and not at the thresholds."""
+    forest = RandomForestRegressor(20, random_state=0).fit(*NUMBERS)
+    example = NUMBERS[0][:5] * 1.013  # rows that it was trained with lie at thresholds
+
+    def leaf(tree: Any, row: Any) -> float:  # noqa: ANN401 -- a tree and a row
+        node = 0
+        while tree.feature[node] >= 0:
+            node = tree.children_left[node] if row[tree.feature[node]] <= tree.threshold[node] else tree.children_right[node]
+        return float(tree.value[node, 0, 0])
+
+    def doubles(rows: np.ndarray) -> np.ndarray:
+        total = np.zeros(len(rows))
+        for each in forest.estimators_:
+            total += [leaf(each.tree_, row) for row in rows]
+        return total / 20
+
+    splits = proof.more_groups(forest, example)[-1][::20]
+
+    assert proof.agree(proof.ask(doubles, [example]), proof.ask(forest.predict, [example]))
+    assert not proof.agree(proof.ask(doubles, [splits]), proof.ask(forest.predict, [splits]))
+
+
+def test_far_rows_are_far_and_splits_are_splits() -> None:
+    """The rows of the proof reach from zero to a thousand million millions, and hold thresholds of the trees behind a scaler."""
+    estimator = make_pipeline(StandardScaler(), RandomForestRegressor(5, random_state=0)).fit(*NUMBERS)
+    example = NUMBERS[0][:3]
+    reach = [float(np.abs(rows).max()) for rows in proof.groups(example)]
+    splits = proof.more_groups(estimator, example)[-1]
+    tree = estimator[-1].estimators_[0].tree_
+    scaled = estimator[0].transform(splits)
+    pairs = zip(tree.feature, tree.threshold, strict=True)
+
+    assert min(reach) == 0.0
+    assert 0.9 * proof.LARGEST < max(reach) < proof.LARGEST
+    assert any(np.isclose(scaled[:, column], threshold, rtol=0, atol=1e-12).any() for column, threshold in pairs)
+    assert np.isnan(proof.with_nan(example)).sum(axis=1).tolist() == [1] * proof.NAN_ROWS

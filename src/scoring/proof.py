@@ -1,0 +1,137 @@
+"""Rows that show whether two ways to a prediction are one: near the example, far outside it, and where a model's trees split.
+
+Two ways that agree on the example may differ at a split's threshold (compared as float or as double), or outside the values that a
+model was trained with (clipped, or overflowing). So both are asked for all of these, and must agree to the bit, errors included.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Rows = Callable[[np.ndarray], Any]
+
+LARGEST = 1e15  # below this no float overflows on its way through an estimator, and a double holds every whole number
+SIZES = (1, 2, 3, 17, 64)  # rows in a group: BLAS has other ways for few rows and for many
+FAR = (1e3, 1e8, 0.99 * LARGEST)
+WIDEST = 64  # columns that are sent far outside, each by itself
+ALL_FAR = 16  # rows whose values are all far outside
+SPLITS = 256  # thresholds that are tried
+BESIDE = (0.0, 1e-12, -1e-12, 1e-7, -1e-7)
+NAN_ROWS = 8
+
+
+def make_up(width: int) -> np.ndarray:
+    """Return rows for a model without an example."""
+    return np.random.default_rng(0).normal(size=(3, width))
+
+
+def groups(example: np.ndarray) -> list[np.ndarray]:
+    """Return groups of finite rows [n, columns] below LARGEST, as float64; an error is one for all of a group."""
+    random = np.random.default_rng(0)
+    found = [example, np.zeros_like(example[:1]), _near(example, SIZES[-1], random)]
+    return _within([*found, *(_far(example, scale, random) for scale in FAR)])
+
+
+def more_groups(estimator: Any, example: np.ndarray) -> list[np.ndarray]:  # noqa: ANN401 -- scikit-learn's estimators share no type
+    """Return further groups, for a way that does the arithmetic itself: of other sizes, and where the trees of the last step split."""
+    random = np.random.default_rng(1)
+    return _within([*(_near(example, size, random) for size in SIZES[:-1]), _splits(estimator, example, random)])
+
+
+def with_nan(example: np.ndarray) -> np.ndarray:
+    """Return rows of the example, each with one value that is NaN."""
+    columns = np.arange(min(NAN_ROWS, example.shape[1]))
+    rows = np.asarray(example, np.float64)[np.zeros(len(columns), int)].copy()
+    rows[np.arange(len(columns)), columns] = np.nan
+    return rows
+
+
+def agree(one: list[Any], other: list[Any]) -> bool:
+    """Whether outcomes of the same groups are the same to the bit, errors included."""
+    return all(map(same, one, other))
+
+
+def ask(call: Rows, groups: list[np.ndarray]) -> list[Any]:
+    """Return what a call gives for each group: predictions, or the class of the error that it raises."""
+    return [_outcome(call, rows.copy()) for rows in groups]
+
+
+def same(one: Any, other: Any) -> bool:  # noqa: ANN401 -- predictions
+    """Whether predictions are equal arrays, type and shape included."""
+    if isinstance(one, type) or isinstance(other, type):  # errors
+        return one is other
+    if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)) or one.dtype != other.dtype:
+        return False
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+
+
+def close(one: Any, other: Any) -> bool:  # noqa: ANN401 -- predictions
+    """Whether predictions differ by rounding only: BLAS adds in another order where rows lie otherwise in memory."""
+    if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)) or one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    if one.dtype.kind != "f":
+        return np.array_equal(one, other)
+    rounding = float(np.sqrt(np.finfo(one.dtype).eps))
+    return bool(np.allclose(one, other, rtol=rounding, atol=rounding * float(np.abs(other).max(initial=0)), equal_nan=True))
+
+
+def _outcome(call: Rows, rows: np.ndarray) -> Any:  # noqa: ANN401 -- predictions, or the class of an error
+    try:
+        with np.errstate(all="ignore"):
+            return call(rows)
+    except Exception as error:  # noqa: BLE001 -- whatever an estimator raises
+        return type(error)
+
+
+def _within(groups: list[np.ndarray]) -> list[np.ndarray]:
+    return [rows for rows in groups if len(rows) and np.abs(rows).max(initial=0) < LARGEST]
+
+
+def _near(example: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
+    return example[random.integers(len(example), size=size)] * random.normal(1, 0.5, (size, example.shape[1]))
+
+
+def _far(example: np.ndarray, scale: float, random: np.random.Generator) -> np.ndarray:
+    """Return rows with one value far outside, on either side, and rows with all of them there."""
+    width = example.shape[1]
+    columns = np.repeat(random.permutation(width)[:WIDEST], 2)
+    rows = example[random.integers(len(example), size=len(columns))].copy()
+    rows[np.arange(len(columns)), columns] = np.tile([scale, -scale], len(columns) // 2)
+    return np.concatenate([rows, random.uniform(-scale, scale, (ALL_FAR, width))])
+
+
+def _splits(estimator: Any, example: np.ndarray, random: np.random.Generator) -> np.ndarray:  # noqa: ANN401 -- as above
+    """Return rows at the thresholds of the trees of the last step, and close beside them."""
+    steps = [step for _, step in getattr(estimator, "steps", [("", estimator)]) if not (step is None or isinstance(step, str))]
+    try:
+        found = list(_thresholds(steps[-1]))
+        chosen = [found[at] for at in random.choice(len(found), min(SPLITS, len(found)), replace=False)] if found else []
+        rows = example[random.integers(len(example), size=len(chosen))].copy()
+        for step in steps[:-1] if chosen else []:
+            rows = np.asarray(step.transform(rows))
+        for at, (column, threshold) in enumerate(chosen):
+            rows[at, column] = threshold
+        for step in reversed(steps[:-1]) if chosen else []:
+            rows = np.asarray(step.inverse_transform(rows))
+    except Exception:  # noqa: BLE001 -- steps that cannot be undone, trees of another make: the other rows are left
+        return example[:0]
+    beside = [np.nextafter(rows, way) for way in (np.inf, -np.inf)]
+    beside += [np.nextafter(rows.astype(np.float32), np.float32(way)).astype(np.float64) for way in (np.inf, -np.inf)]
+    return np.concatenate([*(rows + by for by in BESIDE), *beside])
+
+
+def _thresholds(estimator: Any) -> Iterator[tuple[int, float]]:  # noqa: ANN401 -- as above
+    """Yield (column, threshold) of the splits of a tree, a forest, or boosted trees."""
+    for predictor in chain.from_iterable(getattr(estimator, "_predictors", ())):
+        nodes = predictor.nodes[predictor.nodes["is_leaf"] == 0]
+        yield from zip(nodes["feature_idx"].tolist(), nodes["num_threshold"].tolist(), strict=True)
+    for each in np.ravel(getattr(estimator, "estimators_", [estimator])):  # boosted trees are rows of trees
+        if tree := getattr(each, "tree_", None):
+            split = tree.feature >= 0
+            yield from zip(tree.feature[split].tolist(), tree.threshold[split].tolist(), strict=True)
