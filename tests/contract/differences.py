@@ -23,12 +23,13 @@ DIFFERENCES: dict[str, tuple[int, int, tuple[str, ...]]] = {
     "a number of thousands of digits is a wrong request; MLflow fails": (500, 400, ("* = 5000 digits: *", "B a number of 5000 digits, *")),
     "the same where nobody reads it does no harm; MLflow fails": (500, 200, ("A a number of 5000 digits, ignored",)),
     "a column's name that is no text is a wrong request; MLflow fails": (500, 400, ("A split, a name that is *",)),
-    "what no JSON can hold is the model's error, in our form; MLflow fails": (500, 400, tuple(f"J output, {kind}" for kind in NO_JSON)),
     "a trailing slash is another path; MLflow sends the caller to the one without": (307, 404, ("A trailing slash*",)),
     "a compressed body is refused for what it is": (400, 415, ("A gzip, said",)),
     "who asks for health by HEAD gets it": (405, 200, ("A HEAD ping",)),
     "the page at / is ours": (404, 405, ("A POST root",)),
 }  # fmt: skip
+
+FAILURES = {f"J output, {kind}" for kind in NO_JSON}  # what no JSON can hold: the model's fault, 500 from both
 
 
 def matches(name: str, pattern: str) -> bool:

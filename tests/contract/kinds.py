@@ -178,6 +178,30 @@ FEW: dict[str, Any] = {
     "records, a bare list": {"dataframe_records": [1.5]},
     "split, bare list": {"dataframe_split": {"columns": ["x0"], "data": [1.5, 2.5]}},
 }
+ROWS3 = [[0.5, 1.5, 2.5], [3, 4, 5]]
+NUMBERED: dict[str, Any] = {  # columns named 0, 1, 2
+    "split": {"dataframe_split": {"columns": [0, 1, 2], "data": ROWS3}},
+    "split, other order": {"dataframe_split": {"columns": [2, 0, 1], "data": ROWS3}},
+    "split, more": {"dataframe_split": {"columns": [0, 1, 2, 3], "data": [[*row, 9] for row in ROWS3]}},
+    "split, texts": {"dataframe_split": {"columns": ["0", "1", "2"], "data": ROWS3}},
+    "split, no columns": {"dataframe_split": {"data": ROWS3}},
+    "split, one missing": {"dataframe_split": {"columns": [0, 1], "data": [[0.5, 1.5]]}},
+    "split, text": {"dataframe_split": {"columns": [0, 1, 2], "data": [[0.5, 1, "hemlock"]]}},
+    "split, many": {"dataframe_split": {"columns": [0, 1, 2], "data": ROWS3 * 200}},
+    "records": {"dataframe_records": [{"0": 0.5, "1": 1.5, "2": 2.5}]},
+    "inputs by column": {"inputs": {"0": [0.5], "1": [1.5], "2": [2.5]}},
+    "inputs": {"inputs": ROWS3},
+    "instances": {"instances": ROWS3},
+}
+ODD = ["\x00", 'a\n"b\\', "__class__", "é é"]
+ODD_NAMES: dict[str, Any] = {
+    "split": {"dataframe_split": {"columns": ODD, "data": [[0.5, 1, 2, 3]]}},
+    "split, other order": {"dataframe_split": {"columns": ODD[::-1], "data": [[0.5, 1, 2, 3]]}},
+    "split, many": {"dataframe_split": {"columns": ODD, "data": [[0.5, 1, 2, 3]] * 200}},
+    "records": {"dataframe_records": [dict(zip(ODD, [0.5, 1, 2, 3], strict=True))]},
+    "inputs": {"inputs": {name: [1.5] for name in ODD}},
+    "one missing": {"inputs": {name: [1.5] for name in ODD[1:]}},
+}
 CASES = [
     *cases("C", {f"params, {name}": f'{ROW}, "params": {params}}}' for name, params in PARAMS.items()}),
     *cases("C", {f"{key}, param beside": f'{{"{key}": "hemlock", "count": 2}}' for key in ("messages", "prompt", "input")}),
@@ -192,6 +216,10 @@ CASES = [
     ),
     *cases("G", TENSORS),
     Case("G", "csv", b"a,b,c,d\n1,2,3,4\n", CSV),
+    *(case for model in ("P", "Pi") for case in cases(model, TENSORS)),
+    *cases("M", NUMBERED),
+    *cases("M", {"csv": "0,1,2\n0.5,1.5,2.5\n", "csv, no such names": "a,b,c\n0.5,1.5,2.5\n"}, CSV),
+    *cases("N", ODD_NAMES),
     *cases("G2", TWO_TENSORS),
     *cases("H", NESTED),
     *cases("L", FEW),

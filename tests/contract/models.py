@@ -102,6 +102,16 @@ def _single(path: Path) -> None:
     _sklearn(path, LinearRegression(), rows, rows["x0"] * 2)
 
 
+def _numbered(path: Path) -> None:
+    rows = pd.DataFrame(_wide(np.float64, 3).to_numpy())  # its columns are 0, 1, 2
+    _sklearn(path, LinearRegression(), rows, rows[0] - rows[1])
+
+
+def _odd_names(path: Path) -> None:
+    rows = _wide(np.float64, 4).set_axis(["\x00", 'a\n"b\\', "__class__", "é é"], axis=1)
+    _sklearn(path, LinearRegression(), rows, rows.sum(axis=1))
+
+
 def _tensor(path: Path) -> None:
     rows = _wide(np.float64, 4).to_numpy()
     _sklearn(path, LinearRegression(), rows, rows.sum(axis=1))
@@ -118,7 +128,11 @@ MODELS: dict[str, Callable[[Path], None]] = {
     "G2": lambda path: _pyfunc(
         path, pyfuncs.Tensors(), Schema([TensorSpec(np.dtype("float64"), (-1, 2), "left"), TensorSpec(np.dtype("int64"), (-1, 1), "right")])
     ),
+    "P": lambda path: _pyfunc(path, pyfuncs.Echo(), Schema([TensorSpec(np.dtype("float64"), (-1, 4))])),
+    "Pi": lambda path: _pyfunc(path, pyfuncs.Echo(), Schema([TensorSpec(np.dtype("int32"), (-1, 4))])),
     "H": _nested,
+    "M": _numbered,
+    "N": _odd_names,
     "I": _whole,
     "J": lambda path: _pyfunc(path, pyfuncs.Outputs(), Schema([ColSpec("string", "kind")])),
     "untyped": lambda path: _pyfunc(path, pyfuncs.Echo()),

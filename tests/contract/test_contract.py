@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.contract import files, forms, kinds, protocol, signatures, values
-from tests.contract.differences import DIFFERENCES, expected, matches
+from tests.contract.differences import DIFFERENCES, FAILURES, expected, matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ def test_differences_are_of_cases() -> None:
 
 
 def _find_fault(case: Case, theirs: Answer, ours: Answer, listed: tuple[int, int] | None) -> str:
-    if ours.status == 500:
+    if ours.status == 500 and case.id not in FAILURES:
         return "ours failed"
     if ours.status >= 400 and case.method != "HEAD" and (fault := _find_leak(ours)):
         return fault
