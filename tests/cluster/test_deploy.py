@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,19 @@ if TYPE_CHECKING:
 
 CHANGES = 20
 NEWEST = 6  # the version after those that are there
+OWN = """
+apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+replicas: [{name: model, count: 1}]
+configMapGenerator: [{name: words, literals: [GREETING=hello]}]
+patches:
+  - patch: |
+      apiVersion: apps/v1
+      kind: Deployment
+      metadata: {name: model}
+      spec: {template: {spec: {containers: [{
+        name: model, envFrom: [{configMapRef: {name: words}}], resources: {limits: {memory: 900Mi}}}]}}}
+"""
 PER_SECOND = 40  # at least, of the 50 that the clients send
 
 
@@ -71,7 +85,7 @@ def test_what_would_change_is_shown(served: Served) -> None:
     ids=["crashes on load", "never ready", "fails its smoke test"],
 )
 def test_a_bad_one_is_undone(served: Served, version: int, why: str) -> None:
-    """A version that crashes on load, never gets ready or fails its smoke test is undone by itself; the old one answers throughout."""
+    """A version that crashes on load, never gets ready or fails its smoke test gets no request; the old one answers throughout."""
     served.settle(1)
     with served.under_load() as load:
         code, said = served.stack.try_make("deploy", MODEL=f"models:/diabetes/{version}")
@@ -81,8 +95,8 @@ def test_a_bad_one_is_undone(served: Served, version: int, why: str) -> None:
     assert why in said, said
     assert "Traceback" not in said
     assert answering == 1
-    assert load.failed == []
-    assert load.versions <= {"1", str(version)}
+    assert (load.failed, load.versions) == ([], {"1"})
+    assert "trial" not in served.cluster.ask("get", "pods", "--output", "name").out
 
 
 def test_a_first_one_that_fails_leaves_nothing(served: Served) -> None:
@@ -112,6 +126,33 @@ def test_rolling_updates_fail_no_request(served: Served) -> None:
     assert load.failed == []
     assert load.versions == {"1", "2"}
     assert load.sent > CHANGES * PER_SECOND
+
+
+@pytest.fixture
+def own(request: pytest.FixtureRequest) -> None:
+    """Give the model its own settings for a while."""
+    folder = ROOT / "model" / "kubernetes"
+    folder.mkdir()
+    request.addfinalizer(lambda: shutil.rmtree(folder))
+    (folder / "kustomization.yaml").write_text(OWN)
+
+
+def test_a_model_has_its_own_settings(served: Served, own: None) -> None:  # noqa: ARG001 -- the settings
+    """What kubernetes/ in its folder says is so in the cluster; a quota that leaves no room for its trial is said, and changes nothing."""
+    served.deploy(1)
+    deployment = served.get("deployment", "diabetes-model")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    served.cluster.run("create", "quota", "full", "--hard=pods=1")
+    code, said = served.stack.try_make("deploy", MODEL="models:/diabetes/2")
+    served.cluster.run("delete", "quota", "full")
+
+    assert deployment["status"]["readyReplicas"] == 1
+    assert container["resources"]["limits"] == {"memory": "900Mi"}
+    assert container["envFrom"][0]["configMapRef"]["name"].startswith("diabetes-words-")
+    assert code != 0
+    assert "the cluster takes no pod to try the version in: " in said
+    assert "exceeded quota: full" in said
+    assert served.get("deployment", "diabetes-model")["metadata"]["generation"] == deployment["metadata"]["generation"]
 
 
 def test_undeploy_leaves_nothing(served: Served) -> None:

@@ -80,7 +80,7 @@ def test_its_rights_are_few(deployer: list[Object]) -> None:
     assert [each for each in deployer if each["kind"].startswith("Cluster")] == []
     assert [name for name in resources if any(word in name for word in ("secret", "account", "role", "token", "exec", "attach"))] == []
     assert {verb for _, verb in rights} <= READING | CHANGING
-    assert of_pods == {*(("pods", verb) for verb in READING), ("pods/log", "get"), ("pods/portforward", "create")}
+    assert of_pods == {*(("pods", verb) for verb in (*READING, "create", "delete")), ("pods/log", "get"), ("pods/portforward", "create")}
 
 
 def test_it_may_apply_what_a_model_consists_of(deployer: list[Object]) -> None:
