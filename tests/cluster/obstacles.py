@@ -29,7 +29,7 @@ RIGHTS = (  # as docs/kubernetes.md lists them
     ("policy", "poddisruptionbudgets", EVERYTHING),
     ("coordination.k8s.io", "leases", ["get", "create", "patch", "delete"]),
     ("apps", "replicasets", ["list"]),
-    ("", "pods", ["get", "list", "watch"]),
+    ("", "pods", ["get", "list", "watch", "create", "delete"]),
     ("", "pods/log", ["get"]),
     ("", "pods/portforward", ["create"]),
 )
