@@ -13,6 +13,7 @@ from scoring.bodies import Room
 from scoring.direct import LATE
 from scoring.errors import Refusal
 from scoring.exchange import request_id
+from scoring.hosts import Hosts
 from scoring.keys import Keys
 from scoring.lifespan import Lifespan
 from scoring.scorer import Scorer
@@ -38,12 +39,13 @@ class Application:
     def __init__(self, settings: Settings, model: Model, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
+        self.hosts = Hosts(settings.allowed_hosts)
         self.keys = Keys(settings.api_keys_file)
         self.access = AccessLog(on=settings.access_log == "on")
         self.draining = False
         self.room = Room(settings.max_body)
         self.arriving: set[AsgiExchange] = set()  # whose bodies are being read
-        self.reload_error = ""
+        self.reload_failed = False  # the newest change of model
         self.prefixes = [prefix.strip().rstrip("/") for prefix in settings.root_path.split(",") if prefix.strip()]
         self.direct: dict[bytes, Callable[[Exchange], None]] = {}
         self.scorer = Scorer(model, settings, metrics)
@@ -73,6 +75,7 @@ class Application:
     def refusal(self, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
         """Return why the head of a request is refused, if it is; its body need not be read then."""
         try:
+            self.hosts.check(headers)
             self.keys.check(headers)
         except Refusal as refusal:
             return refusal

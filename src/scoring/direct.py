@@ -7,7 +7,10 @@ application, which answers the same. docs/adr/0006 has the figures.
 
 from __future__ import annotations
 
+import fcntl
+import termios
 import time
+from array import array
 from typing import TYPE_CHECKING, Any
 
 import httptools
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from scoring.app import Application
+    from scoring.settings import Settings
 
 IDLE = 0.5  # s without a request, after which a connection is closed when the server ends
 LARGEST_HEAD = 64 * 1024  # bytes of a request's line and headers
@@ -84,6 +88,13 @@ class DirectProtocol(HttpToolsProtocol):
             self.loop.call_later(IDLE, self.shutdown)
         else:
             self.transport.close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that was idle too long, unless a request has just come that the event loop has not read yet."""
+        if has_data(self.transport):
+            self.timeout_keep_alive_task = self.loop.call_later(IDLE, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
 
     def date(self) -> bytes:
         """Return uvicorn's own headers (the date, once a second) as they go on the line."""
@@ -204,8 +215,22 @@ class _Transport:
         self.close = protocol.close
 
 
-def expire(connections: Any, seconds: float, now: float) -> None:  # noqa: ANN401 -- uvicorn's set of protocols
+def has_data(transport: asyncio.Transport) -> bool:
+    """Whether something has arrived that was not read."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or transport.is_closing():
+        return False
+    size = array("i", [0])
+    try:
+        fcntl.ioctl(connection.fileno(), termios.FIONREAD, size)
+    except OSError:
+        return False
+    return size[0] > 0
+
+
+def expire(connections: Any, settings: Settings, now: float) -> None:  # noqa: ANN401 -- uvicorn's set of protocols
     """Answer requests that have taken too long; whoever has not sent all of its request by then, or sends too slowly, is cut off."""
+    seconds = settings.request_timeout
     for connection in list(connections):
         exchange = connection.exchange
         if exchange and not exchange.is_over and (now - exchange.started > seconds or exchange.is_too_slow()):
@@ -214,5 +239,7 @@ def expire(connections: Any, seconds: float, now: float) -> None:  # noqa: ANN40
         elif now - connection.since > seconds and (connection.cycle is None or connection.cycle.response_complete):
             if connection.in_head:
                 connection.cut(Refusal(408, LATE))
-            elif connection.cycle is None or not connection.is_whole:  # it never asked, or was answered and still sends that body
+            elif not connection.is_whole:  # it was answered and still sends that body
                 connection.transport.close()
+            elif connection.cycle is None and now - connection.since > settings.keep_alive and not has_data(connection.transport):
+                connection.transport.close()  # it never asked for anything; uvicorn closes those that did

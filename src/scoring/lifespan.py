@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scoring import direct, loading
 from scoring.bodies import WATCH_S
+from scoring.descriptors import Descriptors
 from scoring.errors import ModelError
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ class Lifespan:
 
     def __init__(self, app: Application) -> None:
         self._app = app
+        self._descriptors = Descriptors()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._changing = asyncio.Lock()
+        self._is_loading = self._is_asked = False
 
     def begin(self) -> None:
         """Take the signals over from uvicorn, and begin to watch."""
@@ -33,7 +35,7 @@ class Lifespan:
         for name in (signal.SIGTERM, signal.SIGINT):
             then = functools.partial(self._drain, signal.getsignal(name))
             signal.signal(name, lambda number, _, then=then: loop.call_soon_threadsafe(then, number))  # type: ignore[misc]
-        signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self._start, self._reload()))
+        signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self._ask_for_reload))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         self._start(self._watch())
 
@@ -58,24 +60,36 @@ class Lifespan:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_S)
-            direct.expire(self._app.connections, self._app.settings.request_timeout, time.perf_counter())
+            direct.expire(self._app.connections, self._app.settings, time.perf_counter())
             for exchange in list(self._app.arriving):
                 exchange.hurry()
+            self._descriptors.look()
+
+    def _ask_for_reload(self) -> None:
+        """Load once more, after a load that is under way: what came meanwhile, however often, may have come too late for that."""
+        self._is_asked = True
+        if not self._is_loading:
+            self._is_loading = True
+            self._start(self._reload())
 
     async def _reload(self) -> None:
+        try:
+            while self._is_asked:
+                self._is_asked = False
+                await self._load_again()
+        finally:
+            self._is_loading = False
+
+    async def _load_again(self) -> None:
         """Load the folder again and answer with what is there now; keep the present model when that fails."""
-        app = self._app
-        async with self._changing:
-            present = app.scorer.model.identity
-            try:
-                model = await asyncio.to_thread(loading.load, app.settings)
-            except ModelError as error:
-                app.reload_error = str(error)
-                logger.error("%s %s goes on answering: %s", present.name, present.version, error)  # noqa: TRY400 -- its words say all
-            else:
-                app.reload_error = ""
-                app.use(model)
-                logger.info(
-                    "%s %s answers now, in place of %s %s", model.identity.name, model.identity.version, present.name, present.version
-                )
-            app.metrics.reloaded(well=not app.reload_error)
+        app, present = self._app, self._app.scorer.model.identity
+        try:
+            model = await asyncio.to_thread(loading.load, app.settings)
+        except ModelError as error:
+            app.reload_failed = True
+            logger.error("%s %s goes on answering: %s", present.name, present.version, error)  # noqa: TRY400 -- its words say all
+        else:
+            app.reload_failed = False
+            app.use(model)
+            logger.info("%s %s answers now, in place of %s %s", model.identity.name, model.identity.version, present.name, present.version)
+        app.metrics.reloaded(well=not app.reload_failed)

@@ -12,6 +12,7 @@ SIZE: Object = {"type": "integer", "format": "int64", "minimum": 0}
 ERRORS = {
     400: ("BadRequest", "BAD_REQUEST", "The input is not what the model takes; the message says what is wrong."),
     401: ("NoKey", "UNAUTHENTICATED", "The API key is missing or wrong."),
+    403: ("WrongHost", "PERMISSION_DENIED", "The server does not answer to the name in the Host header."),
     404: ("NotFound", "NOT_FOUND", "There is no such model here."),
     408: ("BodyTooSlow", "REQUEST_TIMEOUT", "The body did not arrive in time."),
     413: ("TooLarge", "REQUEST_TOO_LARGE", "The body is too large, or has too many rows."),
@@ -44,7 +45,7 @@ def answer(words: str, content: Object) -> Object:
 
 def refused(*statuses: int, v2: bool = False) -> Object:
     """Return references to the answers for errors."""
-    return {str(status): ref(("Inference" if v2 else "") + ERRORS[status][0], "responses") for status in statuses}
+    return {str(status): ref(("Inference" if v2 else "") + ERRORS[status][0], "responses") for status in sorted({403, *statuses})}
 
 
 def responses() -> Object:

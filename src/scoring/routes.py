@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scoring.app import Application
 
 MLFLOW = version("mlflow-skinny")
+RELOAD_FAILED = "the model that was to take over did not load; the server's log says why"  # and this, which needs no key, does not
 EXTENSIONS = ["binary_tensor_data"]
 OPEN = (
     "/ping",
@@ -64,7 +65,7 @@ def build(app: Application) -> Starlette:
         routes += pages.routes(handlers.describe, api_keys=app.keys.needed)
     cors = [Middleware(allow_origins, app.settings.cors_origins)] if app.settings.cors_origins else []
     errors: dict[Any, Any] = {HTTPException: _refuse_http, Refusal: _refuse, Exception: _refuse_any}
-    starlette = Starlette(routes=routes, middleware=[*cors, Middleware(_KeyCheck, app=app)], exception_handlers=errors)
+    starlette = Starlette(routes=routes, middleware=[*cors, Middleware(_Admission, app=app)], exception_handlers=errors)
     starlette.router.redirect_slashes = False
     return starlette
 
@@ -101,7 +102,8 @@ class _Routes:
     async def ready(self, _: Request) -> Response:
         """Answer whether requests should be sent here."""
         app, identity = self._app, self._app.scorer.model.identity
-        state = {"ready": not app.draining, "model": identity.name, "version": identity.version, "reload_error": app.reload_error or None}
+        error = RELOAD_FAILED if app.reload_failed else None
+        state = {"ready": not app.draining, "model": identity.name, "version": identity.version, "reload_error": error}
         return JSONResponse(state, 503 if app.draining else 200)
 
     async def metrics(self, _: Request) -> Response:
@@ -151,8 +153,8 @@ class _Routes:
             raise Refusal(404, "there is no such model here")
 
 
-class _KeyCheck:
-    """Lets nobody past without a key, where keys are needed."""
+class _Admission:
+    """Lets nobody past who calls us by another's name, nor without a key where keys are needed."""
 
     def __init__(self, inner: Callable[..., Awaitable[None]], app: Application) -> None:
         self._inner = inner
@@ -160,9 +162,11 @@ class _KeyCheck:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 -- ASGI
         path = scope.get("path", "")
-        if scope["type"] == "http" and path != "/" and not path.startswith(OPEN) and path != "/docs":
+        if scope["type"] == "http":
             try:
-                self._app.keys.check(scope["headers"])
+                self._app.hosts.check(scope["headers"])
+                if path not in {"/", "/docs"} and not path.startswith(OPEN):
+                    self._app.keys.check(scope["headers"])
             except Refusal as refusal:
                 await _response(path, refusal)(scope, receive, send)
                 return

@@ -21,7 +21,8 @@ from scoring.app import Application
 from scoring.direct import DirectProtocol
 from scoring.errors import ModelError
 from scoring.metrics import Metrics
-from scoring.supervisor import MODEL_DID_NOT_LOAD, SECONDS_TO_ANSWER, Server, Supervisor, bind
+from scoring.supervisor import MODEL_DID_NOT_LOAD, SECONDS_TO_ANSWER, Supervisor, bind
+from scoring.worker import Server
 
 if TYPE_CHECKING:
     from scoring.settings import Settings
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 BACKLOG = 2048
 SHARED = "/dev/shm"  # noqa: S108 -- memory, and there where the file system cannot be written to
 CANNOT_LISTEN = 1
+SPARE_S = 2.0  # a connection waits longer than it says: a request that is sent at the limit is answered
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 KEEP = 64 * 1024 * 1024  # bytes
 
@@ -46,7 +48,7 @@ def run(settings: Settings) -> int:
         Server(config).run(sockets)
         return 0
     with tempfile.NamedTemporaryFile(prefix="scoring-", dir=SHARED if Path(SHARED).is_dir() else None) as shared:
-        supervisor = Supervisor(_config(settings, Path(shared.name)), sockets)
+        supervisor = Supervisor(_config(settings, Path(shared.name)), sockets, settings.start_timeout)
         supervisor.run()
     return supervisor.exit_code
 
@@ -67,6 +69,7 @@ def _config(settings: Settings, shared: Path | None) -> uvicorn.Config:
         server_header=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=max(1, round(settings.drain)),
+        timeout_keep_alive=settings.keep_alive + SPARE_S,  # type: ignore[arg-type] # a number of seconds, and not only a whole one
         timeout_worker_healthcheck=SECONDS_TO_ANSWER,
         ssl_certfile=settings.tls_cert or None,
         ssl_keyfile=settings.tls_key or None,

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 import os
 import signal
 import sys
 import time
-from multiprocessing.connection import wait
 from socket import AI_PASSIVE, SO_REUSEADDR, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET, getaddrinfo, socket
 from typing import TYPE_CHECKING
 
-import uvicorn
 from uvicorn.supervisors import multiprocess
 
-from scoring.direct import DirectProtocol
+from scoring.worker import Worker
 
 if TYPE_CHECKING:
     from uvicorn import Config
 
 MODEL_DID_NOT_LOAD = 3
-SECONDS_TO_ANSWER = 15  # for a worker that is asked whether it lives
+SECONDS_TO_ANSWER = 15  # for a worker that serves, and is asked whether it lives
+LONGEST_PAUSE_S = 60  # between two starts, while workers do not load
+LOOK_S = 0.05  # between two looks at the first worker
 SPREADS = sys.platform == "linux"
-SECONDS_TO_LET_GO = 0.05  # for the event loop, of a port that was closed
 logger = logging.getLogger("scoring")
 
 
@@ -52,89 +49,76 @@ def _bind(family: int, address: tuple[object, ...], *, shared: bool) -> socket:
     return bound
 
 
-class Server(uvicorn.Server):
-    """uvicorn's server, which at its end also answers those who are connected and not yet accepted."""
-
-    async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Take the port from the event loop, accept whom the kernel has connected by then, and end as uvicorn does."""
-        held = [listener.dup() for listener in sockets or ()]
-        for each in (*self.servers, *(sockets or ())):
-            each.close()
-        await asyncio.sleep(SECONDS_TO_LET_GO)
-        for accepted in [connection for listener in held for connection in _accept_last(listener)]:
-            with contextlib.suppress(OSError):  # it has gone
-                await asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted, ssl=self.config.ssl)
-        await super().shutdown(sockets)
-
-    def _protocol(self) -> DirectProtocol:
-        return DirectProtocol(self.config, self.server_state, self.lifespan.state)
-
-
-def _accept_last(listener: socket) -> list[socket]:
-    """Accept all who are connected, and close the port at once."""
-    listener.setblocking(False)  # noqa: FBT003 -- the standard library's
-    found = []
-    with contextlib.suppress(BlockingIOError), listener:
-        while True:
-            found.append(listener.accept()[0])
-    return found
-
-
-class _Process(multiprocess.Process):
-    """A worker with our server in it."""
-
-    @property
-    def server(self) -> Server:
-        """Return the server, made when it is first asked for."""
-        if self._server is None:
-            self._server = Server(self.config)
-        return self._server  # type: ignore[return-value]
-
-    def _healthcheck(self, timeout: float) -> bool | None:
-        """Ask as uvicorn does; a worker that ends meanwhile is not waited for."""
-        try:
-            self.parent_conn.send(b"ping")
-            wait([self.parent_conn, self.process.sentinel], timeout)
-            return bool(self.parent_conn.recv()) if self.parent_conn.poll() else None
-        except (OSError, EOFError):
-            return None
-
-
 class Supervisor(multiprocess.Multiprocess):
     """Starts the workers, replaces those that die, and ends them."""
 
-    def __init__(self, config: Config, sockets: list[socket]) -> None:
+    processes: list[Worker]  # type: ignore[assignment] # ours
+
+    def __init__(self, config: Config, sockets: list[socket], start_timeout: float) -> None:
         super().__init__(config, sockets)
+        self._start_timeout = start_timeout
         self._has_answered = False
+        self._failures = 0  # starts without success, one after another
+        self._failure = 0  # the exit code of the newest
+        self._next_start = 0.0
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what there is to say is said here
 
     @property
     def exit_code(self) -> int:
-        """What the workers' end means."""
-        return MODEL_DID_NOT_LOAD if any(process.exitcode == MODEL_DID_NOT_LOAD for process in self.processes) else 0
+        """Say what the end means: 0 where the model was loaded once, or a signal came before; else how the first worker ended."""
+        return 0 if self._has_answered else self._failure if self._failure >= 0 else 128 - self._failure  # as a shell names a signal
 
     def init_processes(self) -> None:
         """Start the workers: the first alone, since a model that does not load need say so only once."""
-        for _ in range(self.processes_num):
-            self.processes.append(self._start())
-            while not self._has_answered and not self.should_exit.is_set():
-                self.handle_signals()
-                self._has_answered = self.processes[0].is_ready(SECONDS_TO_ANSWER)
-                if not self.processes[0].process.is_alive():
-                    self.should_exit.set()
-                time.sleep(0.02)
-            if self.should_exit.is_set():
+        self.processes.append(self._start())
+        while not self.should_exit.is_set():
+            self.handle_signals()
+            self.processes[0].look()
+            if self.processes[0].has_answered:
+                self._has_answered = True
+                self.processes += [self._start() for _ in range(1, self.processes_num)]
                 return
+            if not self._is_well(self.processes[0]):
+                self.should_exit.set()
+            time.sleep(LOOK_S)
 
     def keep_subprocess_alive(self) -> None:
-        """Replace workers that have died, or hang."""
+        """Replace workers that have died, or hang; while new ones do not load, ever more slowly."""
         for at, process in enumerate(self.processes):
-            if self.should_exit.is_set() or process.is_alive(SECONDS_TO_ANSWER):
+            if self.should_exit.is_set():
+                return
+            if process.look():
+                self._failures, self._next_start = 0, 0.0
+            if self._is_well(process) or time.monotonic() < self._next_start:
                 continue
-            process.kill()
-            process.join()
-            logger.warning("worker %s ended with code %s, and is replaced", process.pid, process.exitcode)
             self.processes[at] = self._start()
+
+    def _is_well(self, process: Worker) -> bool:
+        """Whether a worker lives and answers in time; end one that does not."""
+        if process.is_over:
+            return False
+        limit = SECONDS_TO_ANSWER if process.is_serving(self._start_timeout) else self._start_timeout
+        if process.process.is_alive() and process.silence < limit:
+            return True
+        hangs = process.process.is_alive()
+        process.kill()
+        process.join()
+        process.is_over = True
+        self.handle_signals()
+        if self.should_exit.is_set():  # it had the same signal
+            return False
+        if hangs and not process.has_answered:
+            sys.stderr.write(f"error: the model was not loaded within {limit:g} s: SCORING_START_TIMEOUT is how long it may take\n")
+        pause = 0.0
+        if not process.has_answered:
+            self._failures, self._failure = self._failures + 1, MODEL_DID_NOT_LOAD if hangs else process.exitcode or 0
+            pause = min(LONGEST_PAUSE_S, 2.0 ** (self._failures - 1))
+            self._next_start = time.monotonic() + pause
+        if self._has_answered:
+            then = f"in {pause:g} s" if pause else "now"
+            how = f"did not answer for {limit:g} s" if hangs else f"ended with code {process.exitcode}"
+            logger.warning("worker %s %s, and is replaced %s", process.pid, how, then)
+        return False
 
     def terminate_all(self) -> None:
         """Let go of the port, so that nobody is connected whom no worker will accept; then end the workers."""
@@ -143,16 +127,23 @@ class Supervisor(multiprocess.Multiprocess):
         super().terminate_all()
 
     def handle_hup(self) -> None:
-        """Pass the signal on: a change of model is each worker's own affair."""
+        """Pass the signal on: a change of model is each worker's own affair. What did not load before may do so now."""
+        self._failures, self._next_start = 0, 0.0
         for process in self.processes:
-            if process.pid:
+            if process.process.is_alive() and process.pid:
+                process.loads_since = time.monotonic()
                 os.kill(process.pid, signal.SIGHUP)
 
-    def _start(self) -> multiprocess.Process:
+    def handle_ttin(self) -> None:
+        """Do nothing: the number of workers is a setting."""
+
+    handle_ttou = handle_ttin
+
+    def _start(self) -> Worker:
         """Start a worker. Its socket is its own alone: when it ends, connections go to the others, and none waits where nobody answers."""
         holder = self.sockets[0]
         own = _bind(holder.family, holder.getsockname(), shared=True) if SPREADS else holder
-        process = _Process(self.config, [own])
+        process = Worker(self.config, [own])
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # the worker gets it when it has a model to change
         process.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

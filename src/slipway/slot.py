@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 INSIDE = "/opt/live"  # the folder, as the container sees it
+REASON = re.compile(r" goes on answering: (.*)")  # in the server's log
 OUTCOMES = re.compile(r"^scoring_(failed_)?reloads_total(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
@@ -203,10 +204,14 @@ class Slot:
         return counts.get(False, 0.0), counts.get(True, 0.0)
 
     def _reload_error(self) -> str:
-        try:
-            return str(requests.get(f"{self.url}/readyz", headers=self._headers, timeout=5).json().get("reload_error"))
-        except (requests.RequestException, ValueError):
-            return "the server does not say why"
+        """Return what the server's log says last of a model that did not take over."""
+        log = self._folder / "server.log"
+        if self.settings.in_docker:
+            words = shell.ask(["docker", "logs", "--tail", "50", self._container]).words
+        else:
+            words = log.read_text(encoding="utf-8", errors="replace") if log.exists() and not self._process else ""
+        reasons = REASON.findall(words)
+        return str(reasons[-1]) if reasons else "see the server's output"
 
     @property
     def _headers(self) -> dict[str, str]:

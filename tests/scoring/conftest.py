@@ -37,6 +37,7 @@ MODELS = {
     "slow": estimators.Slow(),
     "mean": estimators.LessMean(),
     "moody": estimators.Moody(),
+    "hold": estimators.Hold(),
     "never": estimators.Never(),
 }
 
@@ -198,12 +199,13 @@ def read_all(line: socket.socket) -> list[Answer]:
     return answers
 
 
-def start(folder: Path, at: Path, *flags: str, **env: str) -> Server:
-    """Start a server on a free port; do not wait for it."""
+def start(folder: Path, at: Path, *flags: str, code: str = "", **env: str) -> Server:
+    """Start a server on a free port, after some code in its process; do not wait for it."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     at.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "scoring", str(folder), "--port", str(port), *flags]
+    program = ["-c", f"{code}; from scoring.__main__ import main; main()"] if code else ["-m", "scoring"]
+    command = [sys.executable, *program, str(folder), "--port", str(port), *flags]
     out, err = at / f"{port}.out", at / f"{port}.err"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **env}
     with out.open("wb") as stdout, err.open("wb") as stderr:

@@ -40,6 +40,21 @@ def test_keys(flags: list[str], serve: Serve, folders: dict[str, Path], tmp_path
     assert model.json()["api_keys"] is True
 
 
+@pytest.mark.parametrize("flags", [[], ["--cors-origins", ORIGIN]], ids=["direct", "plain ASGI"])
+def test_hosts(flags: list[str], serve: Serve, folders: dict[str, Path]) -> None:
+    """Who calls the server by a stranger's name, as a page does that had its own name point here, reads nothing of it."""
+    with serve(folders["one"], "--allowed-hosts", "api.example.com", *flags) as server:
+        ours = [server.predict(1.0, Host=host).status for host in ("localhost", "api.example.com:8001", "host.docker.internal")]
+        paths = ("/", "/model.json", "/readyz", "/metrics", "/v2/models/model", "/none")
+        strangers = [server.predict(1.0, Host="evil.example"), *(server.ask("GET", path, Host="evil.example:8001") for path in paths)]
+    with serve(folders["one"], *flags, KUBERNETES_SERVICE_HOST="10.0.0.1") as pod:
+        in_pod = pod.predict(1.0, Host="any.example")
+
+    assert ours == [200] * 3
+    assert [answer.status for answer in strangers] == [403] * 7
+    assert in_pod.json() == {"predictions": [1.0]}
+
+
 def test_cors(serve: Serve, folders: dict[str, Path]) -> None:
     """Only pages of the given origins may read answers; without the setting, none."""
     preflight = {"Access_Control_Request_Method": "POST", "Access_Control_Request_Headers": "content-type,x-api-key"}

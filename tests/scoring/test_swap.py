@@ -86,7 +86,8 @@ def test_broken_version(workers: str, serve: Serve, place: Place, tmp_path: Path
         state = server.ask("GET", "/readyz")
 
         assert (state.status, state.json()["ready"], state.json()["version"]) == (200, True, "one")
-        assert "no MLflow model" in state.json()["reload_error"]
+        assert "the server's log" in state.json()["reload_error"]
+        assert "no MLflow model" in server.err.read_text()
         assert server.predict(1.0).json() == {"predictions": [1.0]}
 
         if workers == "2":

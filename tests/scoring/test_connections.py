@@ -1,0 +1,63 @@
+"""Connections that wait for their next request, and more of them than there may be; signals in great number."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import resource
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from tests.scoring.conftest import DEADLINE, body, exchange, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.scoring.test_start import Serve
+
+MANY = 60
+KEEP_ALIVE = 2  # s
+
+
+def test_no_request_is_lost_at_the_limit(serve: Serve, folders: dict[str, Path]) -> None:
+    """A connection is closed some time after its limit, and not at it: requests sent just then are answered."""
+    with serve(folders["one"], "--keep-alive", str(KEEP_ALIVE)) as server:
+        connections = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE) for _ in range(MANY)]
+        first = [exchange(each, "POST", "/invocations", body(1.0), {}).status for each in connections]
+        time.sleep(KEEP_ALIVE)
+        second = [exchange(each, "POST", "/invocations", body(1.0), {}).status for each in connections]
+        idle = connections[0].sock.recv(1)  # waits until it is closed
+
+    assert first == second == [200] * MANY
+    assert idle == b""
+
+
+def test_many_signals_are_one_reload(serve: Serve, folders: dict[str, Path]) -> None:
+    """However many SIGHUPs come while the model is loaded, it is loaded once more after that."""
+    with serve(folders["hold"], SCORING_TEST_HOLD="1") as server:
+        for _ in range(300):
+            server.process.send_signal(signal.SIGHUP)
+            time.sleep(0.002)
+        until(lambda: server.metrics()["scoring_reloads_total"] >= 1, "it was loaded again")
+        time.sleep(3)
+
+        assert server.metrics()["scoring_reloads_total"] <= 4
+
+
+def test_no_descriptors_left(serve: Serve, folders: dict[str, Path]) -> None:
+    """A server that may open no more files says so, once, and says when that is over."""
+    with serve(folders["one"]) as server:
+        number = len(os.listdir(f"/proc/{server.process.pid}/fd")) + 4  # noqa: PTH208
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (number, number))
+        lines = [server.connect() for _ in range(8)]
+        until(lambda: "Too many open files" in server.err.read_text(), "it says so")
+        time.sleep(1)
+        said = server.err.read_text()
+        for line in lines:
+            line.close()
+        until(lambda: "accepted again" in server.err.read_text(), "it is over")
+
+        assert said.count("Too many open files") == 1
+        assert f"{number} files" in said
+        assert server.predict(1.0).status == 200
