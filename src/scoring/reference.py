@@ -7,21 +7,40 @@ import json
 import logging
 import sys
 import warnings
+from typing import Any
 
 MARK = "predictions: "  # begins the line: a model may print what it likes
 
 
 def main() -> None:
-    """Read a dataframe_split (columns, data) of n rows, print a JSON list of n predictions on the last line, behind the mark."""
+    """Read n rows (columns and data, or "inputs"), print a JSON list of n predictions on the last line, behind the mark."""
     import mlflow.pyfunc  # noqa: PLC0415 -- the messages of a wrong call need it not
     import numpy as np  # noqa: PLC0415
-    import pandas as pd  # noqa: PLC0415
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # a container's Python may be another: its answers are compared, that says more
     warnings.simplefilter("ignore")
-    predictions = mlflow.pyfunc.load_model(sys.argv[1]).predict(pd.DataFrame(**json.load(sys.stdin)))
+    model = mlflow.pyfunc.load_model(sys.argv[1])
+    rows = json.load(sys.stdin)
+    params = {"params": rows["params"]} if rows.get("params") else {}
+    predictions = model.predict(_read(rows, model.metadata.get_input_schema()), **params)
     values = predictions.to_numpy() if hasattr(predictions, "to_numpy") else np.asarray(predictions)
     print(f"\n{MARK}{json.dumps(values.tolist(), default=str)}")
+
+
+def _read(rows: dict[str, Any], schema: Any) -> Any:  # noqa: ANN401 -- mlflow is imported late, and inputs are any JSON
+    """Return the rows as MLflow reads them from a request: a table, tensors of the signature's types, or as they are."""
+    import numpy as np  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415
+
+    if "data" in rows:
+        return pd.DataFrame(rows["data"], columns=rows["columns"])
+    inputs = rows["inputs"] if "inputs" in rows else rows["instances"]
+    if schema is None or not schema.is_tensor_spec():
+        return {name: np.array(value) for name, value in inputs.items()} if isinstance(inputs, dict) else np.array(inputs)
+    types = {spec.name: spec.type for spec in schema.inputs}
+    if isinstance(inputs, dict):
+        return {name: np.array(value, dtype=types.get(name)) for name, value in inputs.items()}
+    return np.array(inputs, dtype=next(iter(types.values())))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,9 @@ class Candidacy:
             prepared = serving.prepare(self.settings, uri, fresh=True)
             if not prepared.model.checksum:
                 models.record_checksum(self.client, self.model.name, str(self.version), prepared.files)
-            told("as they were registered" if prepared.model.checksum else "registered without a checksum; recorded now")
+            smoke.read_rows(self.settings, prepared)  # without rows there is nothing to test it with: said before anything is measured
+            whole = "as they were registered" if prepared.model.checksum else "registered without a checksum; recorded now"
+            told("; ".join([whole, *models.find_gaps(prepared.files)]))
         if judged:
             with step("gate") as told:
                 verdicts = [self.weigh()]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 TAG = "slipway.release."  # and the time, in ms since 1970
-PROMOTED, ROLLED_BACK, PUT_BACK, REFUSED = "promoted", "rolled back", "put back", "refused"
+PROMOTED, ROLLED_BACK, PUT_BACK, REFUSED, INTERRUPTED = "promoted", "rolled back", "put back", "refused", "interrupted"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def walk(releases: Sequence[Release], champion: int | None) -> list[int]:
     """
     way: list[int] = []
     for release in releases:
-        if release.action == REFUSED:
+        if release.action in {REFUSED, INTERRUPTED}:
             continue
         if release.action == PUT_BACK:  # the one that it replaced was never released
             _settle(way, release.version)

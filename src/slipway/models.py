@@ -165,6 +165,16 @@ def read_example(path: Path) -> dict[str, Any] | None:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
 
+def find_gaps(path: Path) -> list[str]:
+    """Return in words what the files of a model lack that its server and its test would have use for."""
+    gaps = []
+    if not read_metadata(path).get("signature"):
+        gaps.append("no signature, so nothing but the model itself refuses wrong requests: log it with signature=…")
+    if read_example(path) is None:
+        gaps.append("no input example, so the server cannot try the model before it answers: log it with input_example=…")
+    return gaps
+
+
 def _resolve_path(path: Path) -> Model:
     if not path.exists():
         meant = f"MODEL=models:/{path}/1, or make list_models" if re.fullmatch(r"[\w.-]+", str(path)) else f"make list_models, then {FORMS}"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from slipway.folder import ModelFolder
     from slipway.settings import Settings
 
+OUTAGE_S = 15.0  # that a tracking server is looked for, to note its outage
 PATIENCE_S = 60.0  # for another rollback, or another's move of the alias, to end
 
 
@@ -53,8 +54,9 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
                 outcome = Candidacy(settings, client, model, version, champion).examine(print_step, force=force)
         except mutex.GiveWayError as error:
             raise SlipwayError(f"version {version} is not promoted: {error.message}", again) from None
-        except registry.UnreachableError:
-            raise  # no word against the version
+        except registry.UnreachableError as error:  # no word against the version
+            _note_outage(settings, client, model, Release(history.INTERRUPTED, version, champion, holder.by, error.message))
+            raise registry.UnreachableError(f"version {version} is not promoted, and not refused: {error.message}", error.cure) from None
         except TimedOutError as error:
             raise error.within(f"version {version} is not promoted, and not refused: ") from None
         except SlipwayError as error:
@@ -152,6 +154,21 @@ def move(client: MlflowClient, model: ModelFolder, release: Release, holder: mut
             raise MovedMeanwhileError(f"@{registry.CHAMPION} was moved {now} by somebody else meanwhile; nothing is changed", again)
         history.record(client, model.name, release)
         client.set_registered_model_alias(model.name, registry.CHAMPION, str(release.version))
+
+
+def _note_outage(settings: Settings, client: MlflowClient, model: ModelFolder, event: Release) -> None:
+    """Record that the tracking server went away in a release, once it is back; give up soon: the caller is told anyway."""
+    print(f"the tracking server went away; for at most {OUTAGE_S:.0f} s it is looked for, to note that", file=sys.stderr, flush=True)
+    deadline = time.monotonic() + OUTAGE_S
+    while time.monotonic() < deadline:
+        try:
+            registry.check_reachable(settings)
+            with registry.translated_errors():
+                history.record(client, model.name, event)
+        except SlipwayError:
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _follow_up(settings: Settings, client: MlflowClient, model: ModelFolder, version: int) -> bool:

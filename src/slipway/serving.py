@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ def serve(settings: Settings, uri: str) -> None:
         _remove_container(settings)  # one that a crash left behind
         ownership.check_port(settings.port, "PORT")
         prepared = prepare(settings, uri)
+        for gap in models.find_gaps(prepared.files):
+            print(f"note: {prepared.model.uri} has {gap}", file=sys.stderr)
         command, environment = command_for(settings, prepared)
         note(settings, prepared)
         print(f"loading {prepared.model.uri}, to serve it at {settings.api_url}; Ctrl-C stops it")
@@ -147,11 +150,20 @@ def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> lis
 def _predict(settings: Settings, prepared: Prepared, rows: str) -> list[Any]:
     seconds = settings.predict_timeout
     command = [sys.executable, "-W", "ignore", "-m", "scoring.reference", str(prepared.files)]
+    name = f"{settings.project}-reference-{os.getpid()}-{threading.get_native_id()}"
     if settings.in_docker:
         limit = ["timeout", str(seconds)]  # a client that is killed leaves its container
-        closed = ["docker", "run", "--rm", "--interactive", "--no-healthcheck", "--network", "none", *image.confinement(settings)]
+        closed = ["docker", "run", "--rm", "--interactive", "--name", name, "--no-healthcheck", "--network", "none"]
+        closed += image.confinement(settings)
         command = [*closed, build(settings, prepared), *limit, "python", "-W", "ignore", "-m", "scoring.reference", "/opt/model"]
-    answer = shell.ask(command, words=rows, seconds=seconds + (ENGINE_S if settings.in_docker else 0))
+    try:
+        answer = shell.ask(command, words=rows, seconds=seconds + (ENGINE_S if settings.in_docker else 0))
+    except BaseException:  # Ctrl-C: what is left of it would go on asking the model
+        if settings.in_docker:
+            ownership.remove_container(name)
+        raise
+    if settings.in_docker and answer.code != 0:
+        ownership.remove_container(name)
     if answer.code == shell.TIMED_OUT:
         raise time_out(f"{prepared.model.uri} did not predict its own example without a server", seconds, "PREDICT_TIMEOUT")
     found = re.findall(r"^predictions: (\[.*\])$", answer.out, re.MULTILINE) if answer.code == 0 else []

@@ -48,14 +48,16 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Pa
 
     Raises SlipwayError when it fails.
     """
-    if not quiet:
-        echo(command)
     if interruption.find_current():  # nobody may look: what it said last is the reason
         code, last = show(command, env=env, cwd=cwd)
     else:
+        if not quiet:
+            echo(command)
         code, last = subprocess.run(command, env=_environment(env), cwd=cwd, check=False).returncode, ""
     if code != 0:
-        raise SlipwayError(f"`{command[0]} {command[1]}` failed with exit code {code}{f': {last}' if last else '; see its output above'}")
+        raise SlipwayError(
+            f"`{command[0]} {command[1]}` failed with exit code {code}{f': {quote(last)}' if last else '; see its output above'}"
+        )
 
 
 def show(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> tuple[int, str]:
@@ -63,6 +65,7 @@ def show(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: P
 
     Ctrl-C ends it as it does in `wait`.
     """
+    echo(command)
     process = subprocess.Popen(command, env=_environment(env), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     interruption.register(process)
     last: deque[str] = deque(maxlen=LAST_LINES)
@@ -76,6 +79,13 @@ def show(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: P
     for pump in pumps:
         pump.join(GRACE_SECONDS)  # a program that it left behind may hold the pipe
     return code, "\n".join(last)
+
+
+def quote(words: str) -> str:
+    """Return of what a program printed last the line that names its error, or else the last lines; for an error of ours."""
+    lines = [line.strip() for line in words.splitlines() if line.strip()][-LAST_LINES:]
+    named = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return named[-1] if named else "\n    ".join(lines) or "it said nothing"
 
 
 def _pump(source: IO[bytes] | None, target: TextIO, last: deque[str]) -> None:

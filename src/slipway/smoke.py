@@ -15,6 +15,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ import requests
 from rich.console import Console
 from rich.table import Table
 
-from slipway import models, registry, serving, shell
+from slipway import example, models, registry, serving, shell
 from slipway.errors import USAGE, SlipwayError, TimedOutError, time_out
 from slipway.settings import BUILD, ROOT
 
@@ -42,11 +43,11 @@ class UntestedError(TimedOutError):
 
 @dataclass(frozen=True)
 class Case:
-    """What the API test sends and expects: n rows as a dataframe_split, n predictions, n true values (or none known)."""
+    """What the API test sends and expects: n rows of the example, n predictions, n true values (or none known)."""
 
     url: str
     uri: str
-    rows: dict[str, Any]
+    rows: example.Rows
     expected: list[Any]
     true: list[str]
     seconds: int = 30  # for each answer
@@ -95,7 +96,7 @@ def examine(settings: Settings, prepared: serving.Prepared, is_alive: Callable[[
 def make_case(settings: Settings, prepared: serving.Prepared) -> Case:
     """Return what to ask the API at `settings.api_url`, and what the model says to it without a server."""
     print(f"asking {prepared.model.uri} without a server, to compare", file=sys.stderr, flush=True)
-    rows, true = _read_rows(settings, prepared)
+    rows, true = read_rows(settings, prepared)
     return Case(settings.api_url, prepared.model.uri, rows, serving.predict(settings, prepared, rows), true, settings.request_timeout)
 
 
@@ -118,7 +119,7 @@ def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] | None = No
     if answer.code != 0:
         print(answer.words)
         why = "; ".join(re.findall(r"^FAILED \S+ - (?:AssertionError: )?(.*)$", answer.out, re.MULTILINE)[:2])
-        raise SlipwayError(f"the API at {case.url} does not do what {case.uri} should: {why or 'the reasons are above'}")
+        raise SlipwayError(f"the API at {case.url} does not do what {case.uri} should: {why or shell.quote(answer.words)}")
     print(f"{answer.out.splitlines()[-1]}: {case.url} answers as {case.uri}")
 
 
@@ -170,39 +171,45 @@ def wait_until_ready(settings: Settings, url: str, is_alive: Callable[[], bool] 
 def show(case: Case) -> None:
     """Print the rows that were sent, what came back, and the true values."""
     table = Table(box=None, header_style="bold")
-    columns = case.rows["columns"]
+    columns, lines = example.list_lines(case.rows)
     shown = columns[:4]
     for heading in (*shown, *(["…"] if len(columns) > len(shown) else []), "prediction", "true value"):
         table.add_column(str(heading), justify="right")
-    for index, row in enumerate(case.rows["data"]):
+    for row, predicted, true in zip_longest(lines, case.expected[: len(lines)], case.true, fillvalue="?"):
         values = [_short(value) for value in row[: len(shown)]] + (["…"] if len(columns) > len(shown) else [])
-        table.add_row(*values, _short(case.expected[index]), case.true[index] if case.true else "?")
+        table.add_row(*values, _short(predicted), true)
     Console().print(table)
 
 
-def _read_rows(settings: Settings, prepared: serving.Prepared) -> tuple[dict[str, Any], list[str]]:
-    """Take the rows from the run's sample.csv, which knows the true values, or else from the model's input example."""
-    example = models.read_example(prepared.files) or {}
+def _nothing_to_send(prepared: serving.Prepared) -> SlipwayError:
+    words = f"{prepared.model.uri} has no input example to send"
+    return SlipwayError(words, "log the model with input_example=…; see model/README.md")
+
+
+def read_rows(settings: Settings, prepared: serving.Prepared) -> tuple[example.Rows, list[str]]:
+    """Take the rows from the model's input example, or else from the run's sample.csv, which knows the true values as well.
+
+    Raises SlipwayError when there is neither.
+    """
+    rows = example.read(models.read_example(prepared.files))
     sample = None
     if prepared.model.run_id:
         try:
             sample = registry.read_sample(registry.connect(settings), prepared.model.run_id)
         except SlipwayError:
             print("note: the tracking server does not answer, so the true values are not known", file=sys.stderr)
-    if "dataframe_split" in example:
-        rows = {key: example["dataframe_split"][key] for key in ("columns", "data")}
-    elif sample is None:
-        raise SlipwayError(f"{prepared.model.uri} has no input example to send", "log the model with input_example=…; see model/README.md")
     if sample is None:
+        if rows is None:
+            raise _nothing_to_send(prepared)
         return rows, []
     heading, *lines = list(csv.reader(io.StringIO(sample)))
-    if "dataframe_split" not in example:
+    if rows is None:
         try:
             rows = {"columns": heading[:-1], "data": [[float(value) for value in line[:-1]] for line in lines]}
         except ValueError as error:
             words = f"sample.csv of {prepared.model.uri} holds no numbers: {error}"
             raise SlipwayError(words, "log the model with input_example=…") from None
-    return rows, [line[-1] for line in lines][: len(rows["data"])]
+    return rows, [line[-1] for line in lines][: example.count(rows)]
 
 
 def _short(value: object) -> str:

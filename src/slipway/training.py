@@ -108,21 +108,31 @@ def run_script(  # noqa: PLR0913 -- what a script is given
     *,
     kept: Path | None = None,
     mounts: Mapping[Path, str] | None = None,
+    heard: list[str] | None = None,
 ) -> int:
     """Run a script of the model folder, its name and its arguments, in a container of the training image or as a process of .venv.
 
-    It may write to `kept` alone. `mounts` says where a container finds files of ours, to read only. Returns its exit code.
+    It may write to `kept` alone. `mounts` says where a container finds files of ours, to read only. `heard` takes the last lines that
+    it prints: an error may have to say them where nobody sees its output. Returns its exit code.
     """
     experiments.ensure(settings, model.name)
     given = provenance.write_variables(model) | dict(variables or {})
     if settings.in_docker:
         started = image.training_command(settings, model, ["python", *command], given, kept=kept, mounts=mounts)
         try:
-            return shell.wait(shell.start(started))
+            return _run(started, heard)
         finally:
             ownership.remove_container(image.training_container(settings))  # one that did not stop in time
     given |= {"MLFLOW_TRACKING_URI": settings.tracking_uri} | ({"KEPT_DIR": str(kept)} if kept else {})
-    return shell.wait(shell.start([sys.executable, *command], env=given, cwd=model.path))
+    return _run([sys.executable, *command], heard, given, model.path)
+
+
+def _run(command: list[str], heard: list[str] | None, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
+    if heard is None:
+        return shell.wait(shell.start(command, env=env, cwd=cwd))
+    code, last = shell.show(command, env=env, cwd=cwd)
+    heard.append(last)
+    return code
 
 
 def register(client: MlflowClient, model: folder.ModelFolder, script: str, session: str, kept: str = "") -> tuple[Run, ModelVersion]:

@@ -7,11 +7,11 @@ import os
 import signal
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import requests
 
-from slipway import folder, ownership, ports, serving, shell, smoke
+from slipway import example, folder, ownership, ports, serving, shell, smoke
 from slipway.errors import SlipwayError, TimedOutError, time_out
 from slipway.settings import BUILD
 
@@ -25,9 +25,7 @@ WARM, TIMED = 5, 50  # requests
 MEASUREMENTS = 3  # of a latency that is too high; the best counts
 
 
-def run(
-    settings: Settings, prepared: serving.Prepared, owner: str = "release", bound: float | None = None
-) -> tuple[smoke.Case, float]:
+def run(settings: Settings, prepared: serving.Prepared, owner: str = "release", bound: float | None = None) -> tuple[smoke.Case, float]:
     """Serve a model where nobody else sees it, and test its API; return what was asked, and the p95 of its latency.
 
     The latency is that of one row, from one client, in ms; above `bound` it is measured again, and the best counts: other programs slow
@@ -68,7 +66,7 @@ def _measure_well(case: smoke.Case, process: subprocess.Popen[bytes], bound: flo
 
 def _measure(case: smoke.Case, process: subprocess.Popen[bytes], bound: float | None) -> float:
     """Return the p95 of the latency in ms; of fewer requests, once so many were above `bound` that it is."""
-    row: dict[str, Any] = {"dataframe_split": {**case.rows, "data": case.rows["data"][:1]}}
+    row = example.make_request(case.rows, 1)
     taken: list[float] = []
     too_many = TIMED - int(TIMED * 0.95)
     with requests.Session() as session:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import folder, hints, models, registry, training
+from slipway import folder, hints, interruption, models, registry, shell, training
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
@@ -53,11 +53,14 @@ def _score(settings: Settings, uri: str) -> models.Model:
     is_folder = not re.match(r"[a-z]+:/", validated.uri)
     mounted = is_folder and settings.in_docker
     print(f"validating {validated.uri} with {model.path.name}/{SCRIPT}", flush=True)
-    code = training.run_script(
-        settings, model, [SCRIPT, GIVEN if mounted else validated.uri], mounts={Path(validated.location): GIVEN} if mounted else None
-    )
+    heard: list[str] = []
+    places = {Path(validated.location): GIVEN} if mounted else None
+    code = training.run_script(settings, model, [SCRIPT, GIVEN if mounted else validated.uri], mounts=places, heard=heard)
     if code != 0:
-        raise SlipwayError(f"{SCRIPT} ended with exit code {code}; its own words are above")
+        interruption.check()
+        words = f"{SCRIPT} ended with exit code {code}: {shell.quote(heard[0])}"
+        registry.check_reachable(settings)  # an outage is no word against the model
+        raise registry.UnreachableError(words) if registry.OUTAGE.search(words) else SlipwayError(words)
     if validated.name and validated.version:
         with registry.translated_errors():
             client.set_model_version_tag(validated.name, validated.version, VALIDATED_TAG, _code(model))

@@ -101,7 +101,7 @@ async function act(...request) {
 function cancel({ id, version, action }) {
   confirm({
     title: `Cancel the ${action} of version ${version}?`,
-    words: "It ends before its next step; what answers now goes on answering.",
+    words: "The step that runs ends at once; what answers now goes on answering.",
     button: "Cancel the deployment",
     act: (token) => act("DELETE", `/deployments/${encodeURIComponent(id)}`, token),
   });

@@ -34,7 +34,7 @@ class Card {
     const { state, steps } = shown;
     this.element.dataset.state = state;
     this.title.textContent = `Version ${shown.version}`;
-    this.state.replaceChildren(badge(state, shown.cancel && state === "running" ? "running, ends at its next step" : state));
+    this.state.replaceChildren(badge(state, shown.cancel && state === "running" ? "running, is being cancelled" : state));
     const facts = [`${ACTIONS[shown.action] || shown.action} ${shown.model} on ${shown.target}`, `by ${shown.by}`];
     if (shown.attempts > 1) facts.push(`attempt ${shown.attempts}`);
     const took = shown.ended === null ? lasted(shown.created, null) : lasted(shown.created, shown.ended);
