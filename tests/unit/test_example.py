@@ -32,7 +32,7 @@ WORDS = {"inputs": ["one", "two"], "params": {"k": 1}}
     ],
     ids=["table", "tensor", "named tensors", "words"],
 )  # fmt: skip
-def test_requests_are_made_of_rows(  # noqa: PLR0913, PLR0917 -- what is made of rows
+def test_requests_are_made_of_rows(
     rows: dict[str, Any], count: int, first: dict[str, Any], incomplete: tuple[str, dict[str, Any]] | None, wrong: dict[str, Any],
 ) -> None:  # fmt: skip
     """The first row alone, a request that lacks something, one with values of the wrong type; the rows stay as they are."""
