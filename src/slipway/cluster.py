@@ -67,7 +67,7 @@ def diff(settings: Settings, uri: str = "") -> bool:
         print(f"all of {manifest.relative_to(ROOT)} would be new: there is no namespace {settings.namespace} yet")
         return True
     answer = target.cluster.ask("diff", "--filename", str(manifest))
-    if answer.code > 1:
+    if answer.code > 1 or (answer.code and not answer.out):
         raise SlipwayError(f"kubectl diff failed: {kubectl.explain(answer)}", target.cluster.show("get", "all"))
     print(answer.out or "nothing would change")
     return answer.code == 1

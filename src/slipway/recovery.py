@@ -66,12 +66,22 @@ class Before:
     def restore(self, cluster: Cluster) -> None:
         """Make the objects what they were; delete those that were not there. Raises SlipwayError when that fails."""
         now = {name(each): each for each in cluster.find(self.manifest)}
+        scaled = {name(each) for each in read(self.manifest) if "replicas" not in each.get("spec", {})}
         for each in sorted(self.there, key=lambda each: each["kind"] != "Deployment"):  # what answers comes first
-            if patch := find_changes(each, now.get(name(each), each)):
+            has = now.get(name(each), each)
+            was = keep_replicas(each, has) if name(each) in scaled else each
+            if patch := find_changes(was, has):
                 cluster.run("patch", refer(each), "--type", "json", "--patch", json.dumps(patch), again=True)
         known = {name(each) for each in self.there}
         if new := [refer(each) for key, each in now.items() if key not in known]:
             cluster.run("delete", *new, "--ignore-not-found", "--wait=false", again=True)
+
+
+def keep_replicas(before: Object, now: Object) -> Object:
+    """Return an object as it was, with as many replicas as an autoscaler has given it meanwhile (pure)."""
+    if "replicas" not in before.get("spec", {}) or "replicas" not in now.get("spec", {}):
+        return before
+    return before | {"spec": before["spec"] | {"replicas": now["spec"]["replicas"]}}
 
 
 def find_proved(deployment: Object, replica_sets: list[Object]) -> Object | None:

@@ -175,8 +175,7 @@ class Kubernetes:
         self.settle()
 
     def settle(self) -> None:
-        """Take the last rollout, which was tested, for good: nothing goes back any more, and what only the one before had is deleted."""
-        self._before = None
+        """Take the last rollout, which was tested, for good: a next run goes back to it, and what only the one before had is deleted."""
         answer = self.cluster.read("annotate", f"deployment/{self.deployment}", f"{recovery.UNPROVED}-")
         if answer.code != 0:
             print(f"warning: {self.deployment} is not marked as tested: {kubectl.explain(answer)}", file=sys.stderr, flush=True)

@@ -6,7 +6,7 @@ import os
 import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,10 @@ from slipway.lease import DURATION_S, Lease, read_holder
 from slipway.mutex import Holder
 from slipway.rights import Right
 from slipway.shell import Answer
+from tests.cluster import obstacles
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHATTER = "Warning: policy/v1beta1 PodDisruptionBudget is deprecated\nE1129 22:10:58.1 memcache.go:265] couldn't get resource list"
 FORBIDDEN = 'Error from server (Forbidden): services "a" is forbidden: exceeded quota: small'
@@ -123,3 +127,23 @@ def test_a_lock_is_taken_over(holder: Holder, machine: str, age: int, *, free: b
 
     assert Lease("a", Holder("bob@here", f"{HOST}/{os.getpid()}"), "m1", NOW).is_free(theirs) == free
     assert read_holder(theirs) == holder
+
+
+@pytest.mark.parametrize(
+    ("words", "again", "calls"),
+    [("Unable to connect to the server: EOF", True, 2), ("Unable to connect to the server: EOF", False, 1), (FORBIDDEN, True, 1)],
+    ids=["a hiccup", "what may not be done twice", "what no second try changes"],
+)
+def test_a_hiccup_passes(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, again: bool, calls: int) -> None:
+    """What may be done twice is tried again when it fails for a moment; an answer of the cluster stays one."""
+    for name, value in obstacles.fail(tmp_path, FAIL_AT="1", FAIL_WORDS=words, REAL="/bin/echo").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(kubectl, "PAUSE", 0)
+    cluster = Cluster(replace(settings.load(), context="team", namespace="models", in_cluster=False))
+    try:
+        said = cluster.run("delete", "pod/a", again=again)
+    except SlipwayError as error:
+        said = error.message
+
+    assert len((tmp_path / "calls").read_text().splitlines()) == calls
+    assert said == ("--context team --namespace models delete pod/a" if calls > 1 else f"kubectl delete failed: {words}")

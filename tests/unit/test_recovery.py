@@ -67,9 +67,18 @@ def test_an_apply_that_failed_is_taken_back_whole(tmp_path: Path) -> None:
     cluster = Changed(
         make("Deployment", "a", {"x": 2}), make("Service", "a", {"x": 2}, "v1"), make("Ingress", "a", {"x": 1}), make("Budget", "a", {})
     )
-    recovery.Before(tmp_path, before).restore(as_cluster(cluster))
+    (manifest := tmp_path / "manifest.yaml").write_text("")
+    recovery.Before(manifest, before).restore(as_cluster(cluster))
 
     assert cluster.done == [("patch", "deployment.apps/a"), ("patch", "service/a"), ("delete", "budget.apps/a")]
+
+
+def test_an_autoscaler_is_not_overruled() -> None:
+    """The way back leaves the number of pods that an autoscaler has chosen meanwhile; one that was chosen here comes back."""
+    before, now = make("Deployment", "a", {"replicas": 2, "x": 1}), make("Deployment", "a", {"replicas": 6, "x": 2})
+
+    assert recovery.keep_replicas(before, now)["spec"] == {"replicas": 6, "x": 1}
+    assert recovery.keep_replicas(make("Service", "a"), make("Service", "a")) == make("Service", "a")
 
 
 def as_cluster(changed: Changed) -> Cluster:
