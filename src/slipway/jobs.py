@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from slipway import attempts, delivery, folder, hints, image, kubectl, provenance, registry, rendering, tracking, training
+from slipway import attempts, delivery, folder, hints, image, kubectl, provenance, registry, rendering, sessions, tracking, training
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import BUILD, LOCAL
 
@@ -61,7 +61,7 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
         raise
     with _reached(settings, cluster, inside) as here:
         with registry.translated_errors():
-            training.forget_lost(here, session)
+            sessions.forget_lost(here, session)
         _, version, _ = training.conclude(here, model, session, time.monotonic() - started)
     print(f"tracked by {inside}; the Job is {job}, and its log can be read for a while")
     reached = f"{tracking.HERE} " if inside == tracking.find_address(settings) else ""  # as deploy_tracking says
@@ -162,7 +162,7 @@ def _follow(settings: Settings, cluster: Cluster, job: str) -> None:
 
 def _end_runs(settings: Settings, cluster: Cluster, inside: str, session: str) -> None:
     with _reached(settings, cluster, inside) as here:
-        training.end_runs(here, session)
+        sessions.end_runs(here, session)
 
 
 def _find_session(cluster: Cluster, job: str) -> str:

@@ -10,10 +10,23 @@ import threading
 import time
 import uuid
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from slipway import deployer_client, experiments, folder, gate, hints, image, models, ownership, provenance, registry, report, shell
+from slipway import (
+    deployer_client,
+    experiments,
+    folder,
+    gate,
+    hints,
+    image,
+    models,
+    ownership,
+    provenance,
+    registry,
+    report,
+    sessions,
+    shell,
+)
 from slipway.errors import USAGE, SlipwayError
 from slipway.measurements import COMMIT_TAG, UNKNOWN
 from slipway.provenance import TRAIN
@@ -21,6 +34,7 @@ from slipway.settings import ROOT, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from mlflow import MlflowClient
     from mlflow.entities import Run
@@ -28,9 +42,6 @@ if TYPE_CHECKING:
 
     from slipway.settings import Settings
 
-SESSION_TAG = "slipway.training"  # finds the run of one training, whatever experiment its script chose
-PARENT_TAG = "mlflow.parentRunId"  # of a nested run
-SHOWN = 5  # runs that an error names
 KEPT = STATE / "kept"  # models that MLflow did not take
 
 
@@ -91,13 +102,13 @@ def run_logging(
         return run_script(settings, model, command, write_context(settings, model, command[0], session), kept=kept, mounts=mounts), session
     except KeyboardInterrupt:
         with suppress(SlipwayError):  # without a server there is no run to mark
-            end_runs(settings, session)
+            sessions.end_runs(settings, session)
         raise
 
 
 def write_context(settings: Settings, model: folder.ModelFolder, script: str, session: str) -> dict[str, str]:
     """Return the variable that has MLflow tag a script's run: with the session, and with where its version comes from."""
-    return {"MLFLOW_RUN_CONTEXT": json.dumps({SESSION_TAG: session, **provenance.describe(settings, model, script)})}
+    return {"MLFLOW_RUN_CONTEXT": json.dumps({sessions.TAG: session, **provenance.describe(settings, model, script)})}
 
 
 def run_script(  # noqa: PLR0913 -- what a script is given
@@ -140,7 +151,7 @@ def register(client: MlflowClient, model: folder.ModelFolder, script: str, sessi
 
     Raises SlipwayError when the script logged no run or no model.
     """
-    run = _find_run(client, script, session, kept)
+    run = sessions.find_run(client, script, session, kept)
     version = _register(client, run, model.name, script)
     files = models.fetch(models.resolve(client, f"models:/{version.name}/{version.version}"))
     models.record_checksum(client, version.name, version.version, files)
@@ -158,26 +169,6 @@ def split(arguments: str) -> list[str]:
         raise SlipwayError(f"TRAIN_ARGS is {arguments!r}: {error}", "TRAIN_ARGS='--name \"two words\"'", USAGE) from None
 
 
-def end_runs(settings: Settings, session: str) -> None:
-    """Mark the runs of an interrupted training, so that they do not look as if they still ran."""
-    client = registry.connect(settings)
-    for run in registry.find_runs(client, f"tags.`{SESSION_TAG}` = '{session}' and attributes.status = 'RUNNING'"):
-        client.set_terminated(run.info.run_id, "KILLED")
-
-
-def forget_lost(settings: Settings, session: str) -> None:
-    """Keep one version of a training that was begun again: what attempts before the newest registered goes, unless an alias names it."""
-    client = registry.connect(settings)
-    runs = registry.find_runs(client, f"tags.`{SESSION_TAG}` = '{session}'")
-    newest = next((run.info.run_id for run in runs if not _is_child(run, runs)), "")
-    for run in runs:
-        if _find_root(run, runs) == newest:
-            continue
-        if run.info.status == "RUNNING":
-            client.set_terminated(run.info.run_id, "KILLED")
-        for version in registry.find_versions_of_run(client, run.info.run_id):
-            if not client.get_model_version(version.name, version.version).aliases:
-                client.delete_model_version(version.name, version.version)
 
 
 def _explain(settings: Settings, code: int, kept: list[Path]) -> NoReturn:
@@ -200,41 +191,8 @@ def _kept_file(kept: str) -> Path:
     return file
 
 
-def _find_run(client: MlflowClient, script: str, session: str, kept: str) -> Run:
-    runs = registry.find_runs(client, f"tags.`{SESSION_TAG}` = '{session}'")
-    if kept and not runs:
-        return client.get_run(Path(kept).stem.rsplit("-", 1)[-1])
-    if not runs:
-        raise SlipwayError(f"{script} ended well but logged no run", "call mlflow.start_run() in it; see model/README.md")
-    tops = [run for run in runs if not _is_child(run, runs)]
-    if finished := [run for run in tops if _has_model(client, run)]:
-        if len(finished) > 1:
-            words = f"{script} logged models in {len(finished)} runs; the newest counts: {finished[0].info.run_name}"
-            print(f"note: {words}", file=sys.stderr, flush=True)
-        return finished[0]
-    if nested := [run for run in runs if _has_model(client, run)]:
-        there = ", ".join(f"{run.info.run_name} ({run.info.run_id[:8]})" for run in nested[:SHOWN]) + (", …" if len(nested) > SHOWN else "")
-        raise SlipwayError(
-            f"{script} logged no model in its run {tops[0].info.run_name}, but in {len(nested)} nested in it: {there}",
-            "log the model that counts in the outer run, when the search is done; see model/README.md",
-        )
-    return tops[0]
 
 
-def _is_child(run: Run, runs: list[Run]) -> bool:
-    return run.data.tags.get(PARENT_TAG) in {each.info.run_id for each in runs}
-
-
-def _find_root(run: Run, runs: list[Run]) -> str:
-    """Return the id of the outermost run that a run is nested in, among those of one training."""
-    known = {each.info.run_id: each for each in runs}
-    while (parent := run.data.tags.get(PARENT_TAG, "")) in known:
-        run = known[parent]
-    return str(run.info.run_id)
-
-
-def _has_model(client: MlflowClient, run: Run) -> bool:
-    return bool(run.outputs and run.outputs.model_outputs) or bool(registry.find_versions_of_run(client, run.info.run_id))
 
 
 def _register(client: MlflowClient, run: Run, name: str, script: str) -> ModelVersion:

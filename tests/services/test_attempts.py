@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slipway import registry, training
+from slipway import registry, sessions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ NAME = "begun-again"
 
 def attempt(client: MlflowClient, folder: Path, session: str, *, ended: bool) -> tuple[str, str]:
     """Log a run that registered a version, as an attempt does; return the run's id and the version's number."""
-    run = client.create_run("0", tags={training.SESSION_TAG: session})
+    run = client.create_run("0", tags={sessions.TAG: session})
     client.log_artifact(run.info.run_id, str(folder / "model.txt"), "model")
     version = client.create_model_version(NAME, f"runs:/{run.info.run_id}/model", run.info.run_id)
     if ended:
@@ -36,7 +36,7 @@ def test_what_lost_attempts_registered_goes(served_settings: Settings, tmp_path:
     _, named = attempt(client, tmp_path, "mine", ended=True)
     last, kept = attempt(client, tmp_path, "mine", ended=True)
     client.set_registered_model_alias(NAME, "champion", named)
-    training.forget_lost(served_settings, "mine")
+    sessions.forget_lost(served_settings, "mine")
     left = {str(number) for number in registry.find_versions(client, NAME)}
 
     assert left == {other, named, kept}

@@ -5,7 +5,7 @@ import pytest
 from slipway import environment
 
 FROM = {  # where packages come from
-    "PIP_INDEX_URL": "https://index.example/simple", "UV_INDEX_CORP_PASSWORD": "s", "UV_SYSTEM_CERTS": "1", "PIP_CERT": "/ca.pem",
+    "PIP_INDEX_URL": "https://index.example/all", "UV_INDEX_CORP_PASSWORD": "s", "UV_SYSTEM_CERTS": "1", "PIP_CERT": "/ca.pem",
     "UV_CACHE_DIR": "/cache", "HTTPS_PROXY": "http://proxy", "PATH": "/bin", "HOME": "/home/me",
 }  # fmt: skip
 

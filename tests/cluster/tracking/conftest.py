@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slipway import registry, tracking, training
+from slipway import registry, sessions, tracking
 from slipway import settings as slipway_settings
 from slipway.kubectl import Cluster
 from slipway.settings import ROOT
@@ -66,7 +66,7 @@ class Tracked:
     def list_runs(self, session: str = "") -> list[Run]:
         """Return the runs of a training, newest first; without a session all."""
         with tracking.reached(self.settings, self.cluster) as here:
-            return registry.find_runs(registry.connect(here), f"tags.`{training.SESSION_TAG}` LIKE '{session}%'")
+            return registry.find_runs(registry.connect(here), f"tags.`{sessions.TAG}` LIKE '{session}%'")
 
     def download(self, version: int, target: Path) -> list[str]:
         """Download a version's files; return their names."""
