@@ -177,10 +177,10 @@ def size(tag: str) -> str:
     return f"{int(shell.ask(['docker', 'image', 'inspect', '--format', '{{.Size}}', tag]).out) / 1e6:.0f} MB"
 
 
-def check_libraries(files: Path, served: models.Model) -> None:
-    """Raise SlipwayError when the model asks for other libraries than the locked ones that would serve it."""
+def check_libraries(settings: Settings, files: Path, served: models.Model) -> None:
+    """Raise SlipwayError when the model asks for other libraries than the locked ones, unless SCORING_CHECK_LIBRARIES is off."""
     requirements = files / "requirements.txt"
-    if not requirements.exists():
+    if settings.scoring.get("SCORING_CHECK_LIBRARIES") == "off" or not requirements.exists():
         return
     wanted = _pins(requirements.read_text(encoding="utf-8"))
     locked = _pins((ROOT / "requirements" / "serving.txt").read_text(encoding="utf-8"))

@@ -88,7 +88,7 @@ def prepare(settings: Settings, uri: str, *, fresh: bool = False) -> Prepared:
     model = models.resolve(client, uri)
     files = models.fetch(model, fresh=fresh)
     models.read_metadata(files)
-    image.check_libraries(files, model)
+    image.check_libraries(settings, files, model)
     metrics = registry.read_metrics(client, model.run_id) if client and model.run_id else {}
     known = {"name": model.name, "version": model.version, "run": model.run_id, "metrics": metrics, "checksum": models.checksum(files)}
     return Prepared(model, files, json.dumps({name: value for name, value in known.items() if value}))

@@ -53,7 +53,7 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
         print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
     served = models.resolve(client, uri)
     try:
-        image.check_libraries(models.fetch(served), served)
+        image.check_libraries(settings, models.fetch(served), served)
     except SlipwayError as error:
         cure = "add them to pyproject.toml's group model, then make lock; and wrap the file again"
         raise SlipwayError(f"it is registered, and cannot be served: {error.message}", cure) from None

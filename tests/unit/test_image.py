@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway import image, models, serving
+from slipway import image, models, serving, settings
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT
 
@@ -14,7 +14,7 @@ LOCKED = image._pins((ROOT / "requirements" / "serving.txt").read_text())  # noq
 
 def _check(folder: Path, requirements: str) -> None:
     (folder / "requirements.txt").write_text(requirements)
-    image.check_libraries(folder, models.Model("models:/wine/3", str(folder)))
+    image.check_libraries(settings.load(), folder, models.Model("models:/wine/3", str(folder)))
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_pins_are_read_as_pip_reads_them(text: str, pins: dict[str, str]) -> Non
 
 def test_the_locked_libraries_will_do(tmp_path: Path) -> None:
     """A model that asks for what is locked, under any spelling, can be served; so can one that asks for nothing."""
-    image.check_libraries(tmp_path, models.Model("models:/wine/3", str(tmp_path)))
+    image.check_libraries(settings.load(), tmp_path, models.Model("models:/wine/3", str(tmp_path)))
     _check(tmp_path, f"mlflow=={LOCKED['mlflow']}\nScikit_Learn=={LOCKED['scikit-learn']}\nnumpy>=1\n")
 
 
@@ -51,6 +51,13 @@ def test_other_libraries_are_named(tmp_path: Path, line: str, words: str) -> Non
 
     assert raised.value.message == f"models:/wine/3 was trained with other libraries than the locked ones: {words}"
     assert "make train_model" in raised.value.cure
+
+
+def test_who_takes_the_risk_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SCORING_CHECK_LIBRARIES=off holds for the command as for the server that it starts."""
+    monkeypatch.setenv("SCORING_CHECK_LIBRARIES", "off")
+
+    _check(tmp_path, "numpy==1.0.0\n")
 
 
 def test_a_validation_leaves_the_image_alone() -> None:
