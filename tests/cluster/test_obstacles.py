@@ -108,16 +108,17 @@ def test_a_webhook_that_refuses_is_said(served: Served, tmp_path: Path) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_an_end_in_the_middle_is_no_version(served: Served, number: signal.Signals) -> None:
+def test_an_end_in_the_middle_is_no_version(served: Served, tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C in a rollout goes back; after kill -9 the next deployment that fails goes back past what was never tested."""
     served.settle(1)
-    process = served.stack.start("deploy", MODEL="models:/diabetes/4")  # never ready
+    process = served.stack.start("deploy", MODEL="models:/diabetes/2")
     served.wait(lambda: served.get("deployment", SERVICE)["status"].get("updatedReplicas") == 1, "it rolls out")
     os.killpg(process.pid, number)
     process.communicate(timeout=300)
     if number == signal.SIGKILL:
-        code, said = served.stack.try_make("deploy", MODEL="models:/diabetes/3")
-        assert (code != 0, "is changing" in said) == (True, False)
+        refused = obstacles.fail(tmp_path, FAIL_LIKE=" apply ", FAIL_WORDS="Error from server (Forbidden): no more")
+        code, said = served.stack.try_make("deploy", MODEL="models:/diabetes/2", **refused)
+        assert (code != 0, "is changing" in said) == (True, False), said
 
     check_whole(served, 1)
 
