@@ -141,7 +141,7 @@ class Kubernetes:
             self._manifest = self.render(prepared, delivery.deliver_version(self.settings, prepared))
             self._tried = case is not None and trial_pod.test(self.settings, self.cluster, self._manifest, prepared, case)
             before = self._record(self._manifest)
-            self._old = {pod["metadata"]["name"] for pod in self._list_pods()}
+            self._old = {pod["metadata"]["name"] for pod in self.cluster.list("pods", self._own_labels, strict=True)}
             self._before = before
             try:
                 self.cluster.apply(self._manifest)
