@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from slipway.shares import Share
     from slipway.smoke import Case
 
+MARK = f"{recovery.UNPROVED}-"  # for kubectl annotate: to be taken off
 OVERLAY = "cloud"  # where nothing else is said
 NO_COMPONENT = "none"  # in COMPONENTS: without those of the last deployment
 
@@ -176,9 +177,10 @@ class Kubernetes:
 
     def settle(self) -> None:
         """Take the last rollout, which was tested, for good: a next run goes back to it, and what only the one before had is deleted."""
-        answer = self.cluster.read("annotate", f"deployment/{self.deployment}", f"{recovery.UNPROVED}-")
+        answer = self.cluster.read("annotate", f"deployment/{self.deployment}", MARK)
         if answer.code != 0:
-            print(f"warning: {self.deployment} is not marked as tested: {kubectl.explain(answer)}", file=sys.stderr, flush=True)
+            words = f"warning: {self.deployment} is not marked as tested, so a next one that fails goes back past it"
+            hints.say_cure(f"{words}: {kubectl.explain(answer)}", self.cluster.show("annotate", f"deployment/{self.deployment}", MARK))
         self.prune()
 
     def undo(self) -> None:
