@@ -1,4 +1,4 @@
-"""Write one dated archive of the services' database and artifacts to BACKUP_DIR. The tracking server stops for that moment."""
+"""Write one dated archive of database and artifacts to BACKUP_DIR; a tracking server stops for that moment."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""Verify an archive that make backup wrote, restore it into empty services, and start them."""
+"""Verify an archive that make backup wrote, restore it into empty services, and start them (RUNTIME=host: into an empty store)."""
 
 import argparse
 

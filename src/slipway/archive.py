@@ -36,10 +36,11 @@ class Manifest:
     format: int
     slipway: str
     date: str
-    postgres: int  # the major version that dumped
+    postgres: int  # the major version that dumped; 0: the dump is a sqlite database, of RUNTIME=host
     mlflow: str
     counts: dict[str, int]
     files: dict[str, list[Any]] = field(default_factory=dict)
+    place: str = ""  # of a sqlite database: where its artifacts were, as it names them
 
     def __str__(self) -> str:
         """Return the counts in words, such as `3 runs, 1 registered model, 0 model versions, 17 artifact files`."""
@@ -59,7 +60,8 @@ def pack(archive: Path, dump: Path, artifacts: Path, manifest: Manifest) -> Mani
                     tar.addfile(member, content)
                 files[name] = content.describe()
             manifest = replace(manifest, counts=manifest.counts | {"artifact files": len(files) - 1}, files=files)
-            words = json.dumps(asdict(manifest), indent=1).encode()
+            known = {name: value for name, value in asdict(manifest).items() if value or name != "place"}  # an older Slipway knows none
+            words = json.dumps(known, indent=1).encode()
             member = tarfile.TarInfo(MANIFEST)
             member.size = len(words)
             tar.addfile(member, io.BytesIO(words))

@@ -1,15 +1,17 @@
-"""The backup: all that the services keep, in one archive."""
+"""The backup: all that the services, or the embedded store, keep, in one archive."""
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
 import tempfile
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import archive, database, hints, services, shell
+from slipway import archive, database, embedded, hints, services, shell
 from slipway.errors import SlipwayError
 from slipway.settings import VERSION
 
@@ -26,7 +28,9 @@ def backup(settings: Settings) -> None:
 
     Raises SlipwayError when the services do not run or the disk is full; then, as after Ctrl-C, there is no archive, and the server runs.
     """
-    database.check_runtime(settings)
+    if not settings.in_docker:
+        embedded.backup(settings)
+        return
     services.check_running(settings)
     _check_artifact_root(settings)
     now = datetime.now().astimezone()
@@ -34,7 +38,7 @@ def backup(settings: Settings) -> None:
     postgres, mlflow = database.read_major(settings), database.compose(settings, "exec", "-T", "mlflow", *MLFLOW_VERSION, echo=False)
     with archive.disk_errors(settings.backup_dir):
         settings.backup_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=settings.backup_dir) as scratch:
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=settings.backup_dir) as scratch, _watched(settings, scratch):
             dump, unfinished = Path(scratch, archive.DUMP), Path(scratch, "archive")
             with _paused(settings):
                 with dump.open("xb") as target:
@@ -60,6 +64,24 @@ def _check_artifact_root(settings: Settings) -> None:
     if not mounted.endswith(str(settings.artifact_root)):  # Docker Desktop may put a prefix before it
         wrong = f"the running services keep their artifacts in {mounted}, and MLFLOW_ARTIFACT_ROOT is {settings.artifact_root}"
         raise SlipwayError(wrong, f"MLFLOW_ARTIFACT_ROOT={shlex.quote(mounted)} make backup")
+
+
+@contextmanager
+def _watched(settings: Settings, scratch: str) -> Iterator[None]:
+    """Have a process beside us that puts things back when we are killed: the tracking server runs, and what was unfinished is gone.
+
+    It waits for a word of ours, in a session of its own; the end of the pipe without one means that we cannot say it any more.
+    """
+    again = shlex.join(services.compose(settings, "restart", "mlflow"))
+    script = f'trap "" INT TERM HUP; read -r word || {{ {again}; rm -rf "$0"; }}'
+    watcher = subprocess.Popen(
+        ["sh", "-c", script, scratch], env={**os.environ, **services.environment(settings)}, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        watcher.communicate(b"done\n")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import tempfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from slipway import causes, image, services, shell
+from slipway import causes, registry, services, shell
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
@@ -23,18 +23,14 @@ FRESH = {"experiments": 1, "workspaces": 1}  # rows that the server itself makes
 BOOKKEEPING = {  # filled by the server, a look at the UI, or the deployer
     "alembic_version", "experiment_tags", "jobs", "job_locks", "scheduler_leases", "webhooks", "webhook_events",
 }  # fmt: skip
+# A release that was under way when the archive was written is none: its lock is as old as can be, and the next release takes it away.
+FORGET_LOCKS = "UPDATE registered_models SET creation_time = 0 WHERE name LIKE '%" + registry.LOCK + "'"  # noqa: S608 -- constants
 # The deployer's registration for events, whose secret this machine's MLflow may not be able to read: make start_deployer makes it anew.
-FORGET_DEPLOYER = "DO $$ BEGIN IF to_regclass('webhooks') IS NOT NULL THEN DELETE FROM webhooks WHERE name LIKE 'slipway-%'; END IF; END $$"
+FORGET = (
+    "DO $$ BEGIN IF to_regclass('webhooks') IS NOT NULL THEN DELETE FROM webhooks WHERE name LIKE 'slipway-%'; END IF; "  # noqa: S608 -- constants
+    "IF to_regclass('registered_models') IS NOT NULL THEN " + FORGET_LOCKS + "; END IF; END $$"
+)
 COUNT_ROWS = r"SELECT format('SELECT %L, count(*) FROM %I', tablename, tablename) FROM pg_tables WHERE schemaname = 'public' \gexec"
-
-
-def check_runtime(settings: Settings) -> None:
-    """Raise SlipwayError where there are no such services: without Docker."""
-    if not settings.in_docker:
-        raise SlipwayError(
-            "the embedded store is the folder .slipway/: copy it; backup and restore are for the services", "RUNTIME=docker make backup"
-        )
-    image.check_engine()
 
 
 def count(settings: Settings) -> dict[str, int]:
@@ -72,7 +68,7 @@ def replace(settings: Settings, source: IO[bytes]) -> None:
     anew = ["--command=DROP DATABASE IF EXISTS mlflow WITH (FORCE)", "--command=CREATE DATABASE mlflow"]
     run(settings, "psql", "--quiet", "--dbname=postgres", *anew)
     run(settings, "pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", source=source, echo=True)
-    run(settings, "psql", "--quiet", f"--command={FORGET_DEPLOYER}")
+    run(settings, "psql", "--quiet", f"--command={FORGET}")
 
 
 def run(

@@ -1,4 +1,4 @@
-"""The restoration of a backup, into empty services: all of it, or nothing.
+"""The restoration of a backup, into empty services or an empty embedded store: all of it, or nothing.
 
 Restore only archives of your own: a dump is run as the database's superuser, and the models in it run code when they are loaded.
 """
@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import archive, database, hints, image, ownership, services, shell
+from slipway import archive, database, embedded, hints, image, ownership, services, shell
 from slipway.errors import USAGE, USER_CAN_FIX, SlipwayError
 from slipway.settings import ROOT
 
@@ -27,11 +27,16 @@ def restore(settings: Settings, name: str) -> None:
 
     Raises SlipwayError when it is damaged or the services hold something: nothing was touched. When it fails later they are empty again.
     """
-    database.check_runtime(settings)
-    services.check_ours(settings)
-    ownership.check_artifacts(settings.artifact_root, known=True)
+    if settings.in_docker:
+        image.check_engine()
+        services.check_ours(settings)
+        ownership.check_artifacts(settings.artifact_root, known=True)
     path = find(settings, name)
     manifest = archive.verify(path)
+    if not settings.in_docker:
+        check_mlflow(manifest)
+        embedded.restore(settings, path, manifest)
+        return
     check_versions(manifest, settings)
     image.build_base(settings)
     image.build_service(settings, "mlflow")
@@ -69,9 +74,17 @@ def find(settings: Settings, name: str) -> Path:
 
 def check_versions(manifest: archive.Manifest, settings: Settings) -> None:
     """Raise SlipwayError when an archive was made by newer programs than those that would have to read it."""
+    if not manifest.postgres:
+        words = "the archive holds a sqlite database, of RUNTIME=host, which PostgreSQL cannot read"
+        raise SlipwayError(words, "RUNTIME=host make restore BACKUP=…")
     if manifest.postgres > int(settings.postgres_major):
         newer = f"the archive was made by PostgreSQL {manifest.postgres}, and {settings.postgres_image} is older"
         raise SlipwayError(newer, f"POSTGRES_IMAGE=postgres:{manifest.postgres} make restore BACKUP=…")
+    check_mlflow(manifest)
+
+
+def check_mlflow(manifest: archive.Manifest) -> None:
+    """Raise SlipwayError when an archive was made by a newer MLflow than ours."""
     if _order(manifest.mlflow) > _order(version("mlflow")):
         newer = f"the archive was made with MLflow {manifest.mlflow}, and {version('mlflow')} here is older"
         raise SlipwayError(newer, f"the Slipway that made it ({manifest.slipway}), or a later one")

@@ -106,7 +106,7 @@ def _replace(cluster: Cluster, source: IO[bytes]) -> None:
     _ask(cluster, POD, "--", "psql", USER, "--quiet", "--dbname=postgres", *anew)
     restored = ["pg_restore", USER, "--dbname=mlflow", "--single-transaction", "--exit-on-error", "--no-owner"]
     _run(cluster, ["--stdin", POD, "--", *restored], source=source)
-    _ask(cluster, POD, "--", "psql", USER, "--quiet", "--dbname=mlflow", f"--command={database.FORGET_DEPLOYER}")
+    _ask(cluster, POD, "--", "psql", USER, "--quiet", "--dbname=mlflow", f"--command={database.FORGET}")
 
 
 def _fetch(cluster: Cluster, folder: Path) -> None:

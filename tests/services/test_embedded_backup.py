@@ -1,0 +1,86 @@
+"""Backup and restore without Docker: a real embedded store is lost, and comes back elsewhere."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from slipway import archive, backup, registry, restoration
+from slipway.errors import SlipwayError
+from slipway.settings import Settings, sqlite_uri
+
+
+@pytest.fixture
+def store(host_settings: Settings, tmp_path: Path) -> Settings:
+    """Return settings of a store with a run, a version that is champion, and a release under way."""
+    settings = replace(host_settings, external_tracking_uri=sqlite_uri(tmp_path / "first" / "mlflow.db"), backup_dir=tmp_path / "backups")
+    client = registry.connect(settings)
+    experiment = client.create_experiment("e", artifact_location=(tmp_path / "first" / "artifacts").as_uri())
+    with mlflow.start_run(experiment_id=experiment):
+        model = LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0])
+        mlflow.log_text("größe\n", "größe.txt")
+        how = {"pip_requirements": ["mlflow"], "serialization_format": "cloudpickle"}
+        mlflow.sklearn.log_model(model, name="model", registered_model_name="m", **how)
+    client.set_registered_model_alias("m", "champion", "1")
+    client.create_registered_model(f"m{registry.LOCK}", {"by": "me", "process": "elsewhere/1"})
+    return settings
+
+
+def test_a_lost_store_comes_back_in_another_place(store: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """After a restore into another folder the champion's files are found there and predict; the old folder is not needed."""
+    backup.backup(store)
+    (made,) = store.backup_dir.glob("*")
+    elsewhere = replace(store, external_tracking_uri=sqlite_uri(tmp_path / "second" / "mlflow.db"))
+    shutil.rmtree(tmp_path / "first")
+    restoration.restore(elsewhere, str(made))
+    client = registry.connect(elsewhere)
+    run = client.get_run(client.get_model_version_by_alias("m", "champion").run_id)
+
+    assert "1 run, 2 registered models, 1 model version, " in capsys.readouterr().out
+    assert made.stat().st_mode & 0o777 == 0o600
+    assert mlflow.sklearn.load_model("models:/m@champion").predict([[2.0]]) == pytest.approx([5.0])
+    assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/größe.txt") == "größe\n"
+    assert client.get_registered_model(f"m{registry.LOCK}").creation_timestamp == 0, "the next release takes the lock away"
+
+    with pytest.raises(SlipwayError, match="restore goes into an empty store"):
+        restoration.restore(elsewhere, str(made))
+    client.rename_registered_model("m", "n")
+    backup.backup(elsewhere)  # what was restored can be written to, and backed up
+
+
+def test_what_one_runtime_wrote_the_other_refuses_by_name(host_settings: Settings, tmp_path: Path) -> None:
+    """Postgres refuses a sqlite database, and the embedded store a dump of Postgres: nothing is touched."""
+    file = tmp_path / "first" / "mlflow.db"
+    file.parent.mkdir()
+    with closing(sqlite3.connect(file)) as made_up:
+        made_up.execute("CREATE TABLE model_versions (source TEXT)")
+    store = replace(host_settings, external_tracking_uri=sqlite_uri(file), backup_dir=tmp_path / "backups")
+    backup.backup(store)
+    (made,) = store.backup_dir.glob("*")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "dump").write_bytes(b"PGDMP")
+    facts = archive.Manifest(archive.FORMAT, "0.1.0", "2026-01-31T23:59:59+01:00", 17, "3.17.2", {})
+    archive.pack(tmp_path / "postgres.tar.gz", tmp_path / "dump", tmp_path / "files", facts)
+
+    with pytest.raises(SlipwayError, match="PostgreSQL cannot read"):
+        restoration.check_versions(archive.verify(made), store)
+    with pytest.raises(SlipwayError, match="which sqlite cannot read") as raised:
+        restoration.restore(store, str(tmp_path / "postgres.tar.gz"))
+    assert raised.value.cure.startswith("RUNTIME=docker make restore")
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_without_a_store_there_is_nothing_to_back_up(host_settings: Settings, tmp_path: Path) -> None:
+    """An absent store, or one that a server keeps, is an error in words, and no archive is left."""
+    settings = replace(host_settings, backup_dir=tmp_path / "backups")
+    with pytest.raises(SlipwayError, match="nothing to back up"):
+        backup.backup(settings)
+    with pytest.raises(SlipwayError, match="for a store of this machine"):
+        backup.backup(replace(settings, external_tracking_uri="http://mlflow.example"))
+
+    assert not (tmp_path / "backups").exists()
