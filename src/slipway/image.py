@@ -161,7 +161,8 @@ def writing_user(path: Path) -> str:
 def check_engine() -> None:
     """Raise SlipwayError when no Docker engine answers."""
     if shutil.which("docker") is None:
-        raise SlipwayError("docker is not installed", "make demo needs none; for the rest see https://docs.docker.com/get-docker/")
+        cure = "RUNTIME=host make train_model, and the like, which need none; or https://docs.docker.com/get-docker/"
+        raise SlipwayError("docker is not installed", cure)
     answer = shell.ask(["docker", "version", "--format", "{{.Server.Version}}"])
     if answer.code != 0:
         raise SlipwayError(f"the Docker engine does not answer: {answer.last}", "start Docker, then make doctor")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -79,7 +80,8 @@ def check_reachable(settings: Settings) -> None:
     if settings.in_docker and not settings.external_tracking_uri:  # who exports another checkout's address means it
         ownership.refuse_other(settings.mlflow_port)
     ours = settings.in_docker and settings.owns_tracking
-    cure = "make start_mlflow_services" if ours else "check MLFLOW_TRACKING_URI, or unset it"
+    start = "make start_mlflow_services" if shutil.which("docker") else "RUNTIME=host with the same command, which needs no Docker"
+    cure = start if ours else "check MLFLOW_TRACKING_URI, or unset it"
     try:
         answer = requests.get(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", timeout=settings.request_timeout)
     except requests.Timeout:

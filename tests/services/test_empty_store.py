@@ -36,6 +36,16 @@ def test_an_empty_registry_says_what_to_do(tmp_path: Path) -> None:
     assert run("list_models", "--format", "json", RUNTIME="host", MLFLOW_TRACKING_URI=store) == (0, "[]\n")
 
 
+def test_without_docker_no_cure_needs_it(tmp_path: Path) -> None:
+    """Who has no Docker is told the way that needs none; on RUNTIME=host a server that is not there is never ours to start."""
+    port = NO_SERVER.rsplit(":", 1)[1]
+    told = run("list_models", RUNTIME="docker", MLFLOW_TRACKING_URI="", MLFLOW_PORT=port, PATH=str(tmp_path))[1]
+    host = run("list_models", RUNTIME="host", MLFLOW_TRACKING_URI=NO_SERVER, MLFLOW_PORT=port)[1]
+
+    assert told.endswith("try: RUNTIME=host with the same command, which needs no Docker\n")
+    assert host.endswith("try: check MLFLOW_TRACKING_URI, or unset it\n")
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [("list_models", []), ("train_model", []), ("serve_model", ["models:/diabetes/1"])],
