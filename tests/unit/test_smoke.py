@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slipway import ports, settings, smoke, trial
+from slipway import models, ports, serving, settings, smoke, trial
 from slipway.errors import SlipwayError, TimedOutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 CASE = smoke.Case("http://127.0.0.1:8001", "models:/diabetes/3", {"columns": ["a"], "data": [[1.0]]}, [2.0], [])
 
@@ -105,3 +106,17 @@ def test_a_latency_is_measured_again_before_it_counts(
 
     assert trial._measure_well(CASE, None, bound) == best  # type: ignore[arg-type]  # noqa: SLF001 -- what is tested
     assert len(taken) - len(rest) == times
+
+
+def test_a_model_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one command needs twice of a model without a server is asked once: its answer to other rows, or of other files, is another."""
+    asked: list[str] = []
+    monkeypatch.setattr(serving, "_answered", {})
+    monkeypatch.setattr(serving, "_predict", lambda _settings, _prepared, rows: asked.append(rows) or [len(asked)])
+    (tmp_path / "MLmodel").write_text("one")
+    prepared = serving.Prepared(models.Model("models:/diabetes/3", str(tmp_path)), tmp_path, "")
+    rows, others = {"columns": ["a"], "data": [[1.0]]}, {"columns": ["a"], "data": [[2.0]]}
+    answers = [serving.predict(settings.load(), prepared, each) for each in (rows, rows, others)]
+    (tmp_path / "MLmodel").write_text("two")
+
+    assert [*answers, serving.predict(settings.load(), prepared, rows)] == [[1], [1], [2], [3]]
