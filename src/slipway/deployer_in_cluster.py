@@ -74,6 +74,10 @@ def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str,
         "COMPONENTS": " ".join(settings.components),
         "GATEWAY": settings.gateway,
         "ROLLOUT_TIMEOUT": str(settings.rollout_timeout),
+        "PREDICT_TIMEOUT": str(settings.predict_timeout),
+        "START_TIMEOUT": str(settings.start_timeout),
+        "TEST_TIMEOUT": str(settings.test_timeout),
+        "REQUEST_TIMEOUT": str(settings.request_timeout),
     } | {name: value for name, value in settings.scoring.items() if name not in serving.FILES}
     entries = [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()]
     container = {"name": NAME, "env": entries}

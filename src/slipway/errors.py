@@ -52,7 +52,8 @@ class TimedOutError(SlipwayError):
 
 def time_out(what: str, seconds: int, setting: str) -> TimedOutError:
     """Return the error for what did not happen within `seconds`, the value of `setting`."""
-    return TimedOutError(f"time-out: {what} within {seconds} s", f"{setting}={2 * seconds} with the same command, or when less runs here")
+    words = f"time-out: {what} within {seconds} s ({setting})"
+    return TimedOutError(words, f"{setting}={2 * seconds} with the same command, or when less runs here")
 
 
 def exit_cleanly(main: Callable[[], None]) -> None:
