@@ -75,6 +75,32 @@ def deploy(place: Place, at: int) -> None:
         sys.exit(f"a change failed: {ended['reason']}")
 
 
+def take_turns(place: Place) -> list[tuple[str, str]]:
+    """Roll back and promote in turn by make, while the deployer has a candidate that never ends to load; return the table's rows."""
+    place.stack.make("wrap_model", FILE="tests/e2e/bad_models.py", CLASS="Hang")
+    slow = place.post("/deployments", {"model": "models:/diabetes/latest"}).json()["id"]
+    taken: dict[str, list[float]] = {"rollback": [], "promote": []}
+
+    def change(at: int) -> None:
+        target = "promote" if at % 2 else "rollback"
+        taken[target].append(timed(lambda: place.stack.make(target, MODEL=f"models:/diabetes/{len(ALPHAS)}" if at % 2 else "")))
+
+    load, _ = under_load(place, change, CHANGES)
+    requests.delete(f"{place.deployer}/deployments/{slow}", headers={"Authorization": f"Bearer {place.secrets['token']}"}, timeout=30)
+    place.finish(slow)
+    rows = [
+        (
+            f"{CHANGES} times make rollback, make promote, a slow candidate in the queue: requests failed",
+            f"{len(load.failed)} of {load.sent}",
+        )
+    ]
+    rows += [("answers that are not those of the version that they name", "none" if load.is_right else "some")]
+    return rows + [
+        (f"make {name}, until it answers: median, longest", f"{statistics.median(each):.1f}, {max(each):.1f} s")
+        for name, each in taken.items()
+    ]
+
+
 def restart(place: Place, at: int) -> None:
     """Remove the container and run the other version's image in its place, as one does without a deployer."""
     version, port = len(ALPHAS) - at % 2, place.stack.variables["PORT"]
@@ -118,6 +144,7 @@ def measure(stack: Stack) -> list[tuple[str, str]]:
     rows += [("the same, MLflow's event lost", seconds(lost))]
     ours, took = under_load(place, lambda at: deploy(place, at), CHANGES)
     rows += [(f"{CHANGES} rollbacks and promotions: requests failed", f"{len(ours.failed)} of {ours.sent}"), ("each", f"{took:.1f} s")]
+    rows += take_turns(place)
     stack.make("stop_deployer")
     restart(place, 1)
     theirs, took = under_load(place, lambda at: restart(place, at), RESTARTS)

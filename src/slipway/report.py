@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from slipway import hints, measurements, registry
+from slipway import deployer_client, gate, hints, measurements, registry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-    from slipway import gate
     from slipway.folder import ModelFolder
+    from slipway.settings import Settings
 
 
 def show(model: ModelFolder, client: MlflowClient, run: Run, version: ModelVersion) -> gate.Verdict:
@@ -55,3 +55,9 @@ def write(metrics: dict[str, float], name: str) -> str:
     if name not in metrics:
         return "-"
     return f"{metrics[name]:.5g}" + (f" ± {metrics[f'{name}_std']:.4g}" if f"{name}_std" in metrics else "")
+
+
+def choose_next(settings: Settings, model: ModelFolder, verdict: gate.Verdict) -> str:
+    """Return the command that makes sense after a training: to promote what is better, or what a deployer would serve; else to try it."""
+    is_wanted = verdict.kind == gate.BETTER or deployer_client.follows(settings, model.name)
+    return "promote" if verdict.passed and is_wanted else "serve_model"

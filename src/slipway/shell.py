@@ -81,6 +81,15 @@ def show(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: P
     return code, "\n".join(last)
 
 
+def finish(command: Sequence[str], heard: list[str] | None, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
+    """Run a program in the foreground to its end; with `heard`, keep there what it printed last."""
+    if heard is None:
+        return wait(start(command, env=env, cwd=cwd))
+    code, last = show(command, env=env, cwd=cwd)
+    heard.append(last)
+    return code
+
+
 def quote(words: str) -> str:
     """Return of what a program printed last the line that names its error, or else the last lines; for an error of ours."""
     lines = [line.strip() for line in words.splitlines() if line.strip()][-LAST_LINES:]

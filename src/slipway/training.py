@@ -12,21 +12,7 @@ import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
-from slipway import (
-    deployer_client,
-    experiments,
-    folder,
-    gate,
-    hints,
-    image,
-    models,
-    ownership,
-    provenance,
-    registry,
-    report,
-    sessions,
-    shell,
-)
+from slipway import experiments, folder, gate, hints, image, models, ownership, provenance, registry, report, sessions, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.measurements import COMMIT_TAG, UNKNOWN
 from slipway.provenance import TRAIN
@@ -67,9 +53,7 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     run, version, verdict = conclude(settings, model, session, seconds, kept)
     if settings.tracking_uri.startswith("http"):
         print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
-    is_better = verdict.passed and verdict.kind == gate.BETTER
-    command = "promote" if is_better or (verdict.passed and deployer_client.follows(settings, model.name)) else "serve_model"
-    hints.say_next(f"make {command} MODEL=models:/{version.name}/{version.version}")
+    hints.say_next(f"make {report.choose_next(settings, model, verdict)} MODEL=models:/{version.name}/{version.version}")
     if kept:
         _kept_file(kept).unlink()
     return version
@@ -131,19 +115,11 @@ def run_script(  # noqa: PLR0913 -- what a script is given
     if settings.in_docker:
         started = image.training_command(settings, model, ["python", *command], given, kept=kept, mounts=mounts)
         try:
-            return _run(started, heard)
+            return shell.finish(started, heard)
         finally:
             ownership.remove_container(image.training_container(settings))  # one that did not stop in time
     given |= {"MLFLOW_TRACKING_URI": settings.tracking_uri} | ({"KEPT_DIR": str(kept)} if kept else {})
-    return _run([sys.executable, *command], heard, given, model.path)
-
-
-def _run(command: list[str], heard: list[str] | None, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
-    if heard is None:
-        return shell.wait(shell.start(command, env=env, cwd=cwd))
-    code, last = shell.show(command, env=env, cwd=cwd)
-    heard.append(last)
-    return code
+    return shell.finish([sys.executable, *command], heard, given, model.path)
 
 
 def register(client: MlflowClient, model: folder.ModelFolder, script: str, session: str, kept: str = "") -> tuple[Run, ModelVersion]:

@@ -117,6 +117,13 @@ class Load:
     sent: int = 0
     failed: list[str] = field(default_factory=list)
     versions: set[str] = field(default_factory=set)
+    answers: dict[str, set[str]] = field(default_factory=dict)  # what each version said to the one request
+
+    @property
+    def is_right(self) -> bool:
+        """Whether each version has said one thing, and no other version that."""
+        said = [answer for answers in self.answers.values() for answer in answers]
+        return len(set(said)) == len(said) == len(self.answers)
 
     def run(self, body: bytes, ended: threading.Event) -> None:
         """Be one client."""
@@ -126,7 +133,10 @@ class Load:
                     answer = session.post(f"{self.api}/invocations", data=body, headers={"Content-Type": "application/json"}, timeout=30)
                     if not answer.ok:
                         self.failed.append(f"{answer.status_code}: {answer.text[:100]}")
-                    self.versions.add(answer.headers.get("X-Model-Version", "none"))
+                    version = answer.headers.get("X-Model-Version", "none")
+                    self.versions.add(version)
+                    if answer.ok:
+                        self.answers.setdefault(version, set()).add(str(answer.json()["predictions"]))
                 except requests.RequestException as error:
                     self.failed.append(repr(error))
                 self.sent += 1
