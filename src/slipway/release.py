@@ -68,11 +68,13 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
     hints.say_next(f"make {command} MODEL=models:/{model.name}@{registry.CHAMPION}")
 
 
-def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], None] = lambda _: None) -> None:
+def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], None] | None = None) -> None:
     """Move @champion back to the champion before (or to version `to`, which was one), through the same smoke test, and `roll_out`.
 
-    It waits for no candidate: whoever works on one gives way. Raises SlipwayError when there is none, or when it fails: @champion is
-    untouched, and the cure names the version, so that a second try goes no further back.
+    Without that, it ends when a deployer's server answers. It waits for no candidate: whoever works on one gives way.
+
+    Raises SlipwayError when there is none, or when it fails: @champion is untouched, and the cure names the version, so that a second
+    try goes no further back.
     """
     started = time.monotonic()
     model = folder.load(settings.model_dir)
@@ -86,12 +88,14 @@ def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], No
             champion = registry.find_champion(client, model.name)
             if version == champion:
                 print(f"{model.name} version {version} is @{registry.CHAMPION} already")
-                _follow_up(settings, client, model, version)
+                if roll_out is None:
+                    _follow_up(settings, client, model, version)
                 return
             print(f"{model.name}, back from version {champion} to version {version}", flush=True)
             try:
                 outcome = Candidacy(settings, client, model, version, champion, owner="rollback").examine(print_step, judged=False)
-                roll_out(outcome)
+                if roll_out:
+                    roll_out(outcome)
             except registry.UnreachableError as error:
                 raise registry.UnreachableError(error.message, f"{error.cure}, then {again}") from None
             except TimedOutError as error:
@@ -104,7 +108,8 @@ def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], No
                 raise
             move(client, model, Release(history.ROLLED_BACK, version, champion, holder.by, outcome.verdict), holder, again)
     print(f"{model.name} version {version} is @{registry.CHAMPION} again, after {time.monotonic() - started:.1f} s", flush=True)
-    _follow_up(settings, client, model, version)
+    if roll_out is None:
+        _follow_up(settings, client, model, version)
 
 
 def find_version(client: MlflowClient, model: ModelFolder, uri: str) -> int:
