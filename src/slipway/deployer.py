@@ -146,7 +146,7 @@ class Deployer:
                 version = client.get_model_version(self.model.name, str(champion)) if champion else None
                 if version:
                     found["created"] = version.creation_timestamp
-                    found["metrics"] = registry.read_metrics(client, version.run_id) if version.run_id else {}
+                    found["metrics"] = registry.write_metrics(registry.read_metrics(client, version.run_id)) if version.run_id else {}
         except SlipwayError as error:
             return found | {"error": error.message}
         way = history.walk(releases, champion)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import shutil
@@ -182,6 +183,11 @@ def read_metrics(client: MlflowClient, run_id: str) -> dict[str, float]:
     """Return the metrics of a run, less those of single folds."""
     run = find(client.get_run, run_id)
     return {name: value for name, value in run.data.metrics.items() if not name.startswith("fold_")} if run else {}
+
+
+def write_metrics(metrics: dict[str, float]) -> dict[str, float | None]:
+    """Return metrics for JSON, which has neither NaN nor infinity: those are null."""
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
 @contextmanager

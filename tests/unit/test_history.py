@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from slipway.history import PROMOTED, PUT_BACK, REFUSED, ROLLED_BACK, Release, walk
+from slipway.history import INTERRUPTED, PROMOTED, PUT_BACK, REFUSED, ROLLED_BACK, Release, walk
 
 
 def tell(*events: tuple[str, int] | tuple[str, int, int]) -> list[Release]:
@@ -29,6 +29,7 @@ def promoted(*versions: int) -> list[tuple[str, int]]:
         ([*promoted(1, 2, 3), (ROLLED_BACK, 1)], 1, [1]),
         ([*promoted(1, 2, 3), (ROLLED_BACK, 2), *promoted(4)], 4, [1, 2, 4]),
         ([*promoted(1, 2), (REFUSED, 3)], 2, [1, 2]),
+        ([*promoted(1, 2), (INTERRUPTED, 3, 2), (INTERRUPTED, 1, 2)], 2, [1, 2]),
         ([*promoted(1, 2, 3), (PUT_BACK, 2)], 2, [1, 2]),
         (promoted(1, 2), 5, [1, 2, 5]),
         (promoted(1, 2, 3), 1, [1]),
@@ -41,6 +42,7 @@ def promoted(*versions: int) -> list[tuple[str, int]]:
     ],
     ids=[
         "nothing", "set by hand, no history", "promotions", "rolled back", "twice", "two at once", "then promoted another", "refused",
+        "interrupted",
         "put back", "moved by hand to a new one", "moved by hand to an old one", "recorded and never done", "recorded twice",
         "the same one again", "a record whose beginning is gone",
         "moved by hand, then rolled back", "moved by hand to an old one, and put back",
