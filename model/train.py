@@ -94,7 +94,7 @@ def log(trained: Trained) -> None:
     )
     import validate  # noqa: PLC0415 -- which imports this module
 
-    with contextlib.suppress(validate.InvalidError):  # then there is a model without scores, and validate.py says why
+    with contextlib.suppress(validate.InvalidError, MlflowException):  # the model is logged, and validate.py says what is wrong with it
         validate.score(logged.model_uri)  # what decides between versions is known from the start
 
 
