@@ -88,18 +88,17 @@ class Store:
     def add(self, name: str, version: int, target: str, action: str, by: str) -> tuple[Deployment, bool]:
         """Record a deployment that is to come; return it, and whether it is new: there is one of a version until it has ended.
 
-        One that is there already becomes as urgent as it is asked for now.
+        One that is there already becomes as urgent as it is asked for now, unless it has come to the alias: it is as good as released.
         """
         with self._open() as database:
             values = (uuid.uuid4().hex[:12], name, version, target, action, by, PENDING, time.time())
             columns = "id, name, version, target, action, by, state, created"
             made = database.execute(f"INSERT OR IGNORE INTO deployments ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values).rowcount  # noqa: S608
             there = "target = ? AND name = ? AND version = ? AND state IN ('pending', 'running')"
-            if action == ROLL_BACK:
-                database.execute(f"UPDATE deployments SET action = ? WHERE {there}", (action, target, name, version))  # noqa: S608
-            elif action == FOLLOW:
-                urgent = f"UPDATE deployments SET action = ? WHERE {there} AND action = ?"  # noqa: S608
-                database.execute(urgent, (action, target, name, version, DEPLOY))
+            before = "NOT EXISTS (SELECT 1 FROM steps WHERE deployment = deployments.id AND steps.name = 'alias')"
+            if action != DEPLOY:
+                urgent = f"UPDATE deployments SET action = ? WHERE {there} AND {before} AND action != ?"  # noqa: S608
+                database.execute(urgent, (action, target, name, version, ROLL_BACK))
             found = database.execute(f"SELECT * FROM deployments WHERE {there}", (target, name, version)).fetchone()  # noqa: S608
         return _read(found), bool(made)
 

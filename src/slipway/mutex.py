@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PROMOTION, ROLLBACK, MOVE = "", "..rollback", "..move"  # what a lock is for; no model's name has two dots in a row
 LOOK_S = 1.0  # between two looks for a rollback, one cheap call each
 LIMIT = 900  # s; whoever holds the lock longer has died on a machine that we cannot see
+MOVE_LIMIT = 120  # s; a move of the alias takes two calls
 GONE = "RESOURCE_DOES_NOT_EXIST"
 WORDS = "A release is under way. Slipway removes this by itself; it holds no versions."
 
@@ -74,7 +75,7 @@ def held(client: MlflowClient, name: str, holder: Holder, patience: float = 0.0,
             time.sleep(0.05)
             continue
         other, since = found
-        if since > LIMIT or holder.is_gone(other):
+        if since > (MOVE_LIMIT if what == MOVE else LIMIT) or holder.is_gone(other):
             _remove(client, lock, other)
         elif time.monotonic() > deadline:
             words = f"{other.by} is releasing {name}, since {max(since, 0):.0f} s; one release runs at a time"
