@@ -14,6 +14,7 @@ from slipway.settings import ROOT
 from tests.e2e.place import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cluster.conftest import Served
@@ -129,12 +130,13 @@ def test_rolling_updates_fail_no_request(served: Served) -> None:
 
 
 @pytest.fixture
-def own(request: pytest.FixtureRequest) -> None:
+def own() -> Iterator[None]:
     """Give the model its own settings for a while."""
     folder = ROOT / "model" / "kubernetes"
     folder.mkdir()
-    request.addfinalizer(lambda: shutil.rmtree(folder))
     (folder / "kustomization.yaml").write_text(OWN)
+    yield
+    shutil.rmtree(folder)
 
 
 def test_a_model_has_its_own_settings(served: Served, own: None) -> None:  # noqa: ARG001 -- the settings
