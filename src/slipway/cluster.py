@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from slipway import delivery, folder, kubectl, lease, registry, release, serving, smoke, trial_pod
@@ -79,5 +80,6 @@ def undeploy(settings: Settings) -> None:
     target.cluster.check()
     with lease.held(target.cluster, target.instance):
         target.clear()
-        trial_pod.clear(target.cluster, target.instance)
+        with suppress(SlipwayError):  # what we may not look at ends by itself
+            trial_pod.clear(target.cluster, target.instance)
     print(f"nothing of {target.instance} is left in {settings.context}, namespace {settings.namespace}")

@@ -114,8 +114,8 @@ def look(settings: Settings, cluster: Cluster, where: str, prepared: Prepared, c
 def clear(cluster: Cluster, instance: str, kinds: str = "pods") -> None:
     """Delete the trial of a model where there is one, and wait until it is gone: it holds what the rollout needs."""
     selector = ",".join(f"{key}={value}" for key, value in _label(instance).items())
-    if cluster.list("pods", selector):
-        cluster.run("delete", kinds, "--selector", selector, "--grace-period=1", "--wait", "--timeout=60s", seconds=90)
+    if cluster.list("pods", selector, strict=True):
+        cluster.run("delete", kinds, "--selector", selector, "--grace-period=1", "--wait", "--timeout=60s", seconds=90, again=True)
 
 
 @contextmanager
@@ -127,9 +127,9 @@ def _running(settings: Settings, cluster: Cluster, instance: str, objects: list[
     missing = [each for each in objects if each["kind"] in REFERRED and not cluster.get(each["kind"].lower(), each["metadata"]["name"])]
     try:
         if missing:
-            cluster.run("apply", "--filename", "-", words=_join(missing))
+            cluster.run("apply", "--filename", "-", words=_join(missing), again=True)
         try:
-            cluster.run("create", "--filename", "-", words=_join(trial))
+            cluster.run("apply", "--filename", "-", words=_join(trial), again=True)
         except SlipwayError as error:
             raise SlipwayError(f"the cluster takes no pod to try the version in: {error.message}", ROOM) from None
         yield
@@ -138,7 +138,8 @@ def _running(settings: Settings, cluster: Cluster, instance: str, objects: list[
             with shell.undisturbed(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 clear(cluster, instance, kinds)
                 if missing:
-                    cluster.run("delete", "--filename", "-", "--ignore-not-found", "--timeout=60s", words=_join(missing), seconds=90)
+                    delete = ["delete", "--filename", "-", "--ignore-not-found", "--timeout=60s"]
+                    cluster.run(*delete, words=_join(missing), seconds=90, again=True)
         except SlipwayError as error:
             hints.say_cure(f"warning: the trial is still there: {error.message}", cluster.show("delete", "pod", name(instance)))
 
