@@ -47,6 +47,7 @@ def second(stack: Stack, tmp_path: Path) -> Iterator[Run]:
     (clone / ".venv").unlink(missing_ok=True)
 
 
+@pytest.mark.thorough
 def test_neither_harms_the_other(stack: Stack, second: Run, tmp_path: Path) -> None:
     """With the first one's settings every command is refused; with those that the error prints both run side by side."""
     stack.variables["REGISTRY_PORT"] = str(ports.find_free())
