@@ -104,7 +104,7 @@ def from_frame(frame: pd.DataFrame, columns: Sequence[Column]) -> Table:
     """Return the signature's columns of a DataFrame, in its order and of its types, or raise Refusal."""
     missing = [column.name for column in columns if column.required and column.name not in frame]
     if missing:
-        raise bad(f"columns that the model needs are missing: {', '.join(missing)}")
+        raise bad(f"columns that the model needs are missing: {', '.join(map(str, missing))}")
     present = [column for column in columns if column.name in frame]
     if any(isinstance(frame[column.name], pd.DataFrame) for column in present):
         raise bad("a column is there twice")

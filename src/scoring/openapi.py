@@ -120,7 +120,7 @@ def _shapes(columns: list[Object]) -> Object:
         "properties": {
             "columns": {
                 "type": "array", "items": {"type": "string"}, "minItems": needed, "uniqueItems": True, "example": names,
-                "description": f"The names, in any order; others may stand among them. The model's are {', '.join(names)}.",
+                "description": f"The names, in any order; others may stand among them. The model's are {', '.join(map(str, names))}.",
             },
             "data": {
                 "type": "array", "minItems": 1, "description": "The rows: a value a column, in the order of `columns`.",
