@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slipway import canary, delivery, rendering, rollout, serving, settings, smoke
+from slipway import canary, delivery, hints, rendering, rollout, serving, settings, smoke
 from slipway.errors import SlipwayError
 from slipway.kinds import ROUTES
 from slipway.models import Model
@@ -149,7 +149,7 @@ def test_an_end_that_fails_hides_nothing(
 
     assert capsys.readouterr().err.splitlines()[-2:] == [
         "warning: the challenger is still there: kubectl delete failed: forbidden",
-        "  try: make canary WEIGHT=0",
+        f"  try: {hints.complete('make canary WEIGHT=0')}",
     ]
 
 
