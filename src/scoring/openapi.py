@@ -205,7 +205,12 @@ def _tensors(description: Object) -> list[Object]:
     columns = description["columns"] or []
     told = _told(columns, _examples(description).get("dataframe_records"), {"binary"})
     return [
-        {"name": each["name"], "shape": [len(told[each["name"]])], "datatype": V2.get(each["type"], "BYTES"), "data": told[each["name"]]}
+        {
+            "name": str(each["name"]),
+            "shape": [len(told[each["name"]])],
+            "datatype": V2.get(each["type"], "BYTES"),
+            "data": told[each["name"]],
+        }
         for each in columns
         if each["name"] in told
     ]

@@ -174,7 +174,7 @@ def _path(name: str, value: str) -> Object:
 
 def _infer(name: str, description: Object, example: list[Object]) -> Object:
     columns = description["columns"]
-    named = f" Columns: {', '.join(column['name'] for column in columns)}." if columns else ""
+    named = f" Columns: {', '.join(str(column['name']) for column in columns)}." if columns else ""
     length = {"description": "Bytes of the JSON, when binary data follow it", "schema": {"type": "integer", "minimum": 0}}
     binary = {"schema": {"type": "string", "format": "binary"}}
     tensors = {"schema": ref("InferenceRequest"), **({"example": {"inputs": example}} if example else {})}
