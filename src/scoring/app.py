@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from scoring.access import AccessLog
 from scoring.asgi_exchange import AsgiExchange
 from scoring.bodies import Room
+from scoring.compression import inflate
 from scoring.direct import LATE
-from scoring.errors import Refusal
+from scoring.errors import Refusal, full
 from scoring.exchange import request_id
 from scoring.hosts import Hosts
 from scoring.keys import Keys
@@ -20,6 +22,7 @@ from scoring.scorer import Scorer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
+    from concurrent.futures import Future
 
     from scoring.exchange import Exchange
     from scoring.metrics import Metrics
@@ -52,6 +55,7 @@ class Application:
         self._route()
         self.connections: set[Any] = set()  # uvicorn's, of the direct way
         self._others: Any = None
+        self._inflater: ThreadPoolExecutor | None = None
         self._predictions: Any = self._exchange
         if settings.cors_origins:
             from scoring.routes import allow_origins  # noqa: PLC0415 -- few need it
@@ -84,12 +88,40 @@ class Application:
     def handle(self, exchange: Exchange, handler: Callable[[Exchange], None]) -> None:
         """Hand a whole request to its handler; whatever goes wrong becomes an answer."""
         try:
-            handler(exchange)
+            if (encoding := exchange.header(b"content-encoding")) and encoding.lower() != b"identity":
+                self._inflate(exchange, handler, encoding.lower())
+            else:
+                handler(exchange)
         except Refusal as refusal:
             exchange.refuse(refusal)
         except Exception:
             logger.exception("a request could not be handled")
             exchange.refuse(Refusal(500, "the server could not handle this request"))
+
+    def _inflate(self, exchange: Exchange, handler: Callable[[Exchange], None], encoding: bytes) -> None:
+        """Inflate a body beside the event loop, one at a time, and then hand its request on; raise Refusal for other encodings."""
+        if encoding not in {b"gzip", b"x-gzip"}:
+            raise Refusal(415, "the server takes no Content-Encoding but gzip")
+        if self._inflater is None:
+            self._inflater = ThreadPoolExecutor(1, "inflate")
+
+        def inflated(done: Future[bytes]) -> None:
+            if exchange.is_over:
+                return
+            self.room.give_back(exchange)
+
+            def handle(exchange: Exchange) -> None:
+                exchange.body = done.result()
+                if not self.room.take(exchange, len(exchange.body)):
+                    raise full()
+                handler(exchange)
+
+            exchange.headers = [header for header in exchange.headers if header[0] != b"content-encoding"]
+            self.handle(exchange, handle)
+
+        loop = asyncio.get_running_loop()
+        future = self._inflater.submit(inflate, exchange.body, self.settings.max_body)
+        future.add_done_callback(lambda done: loop.call_soon_threadsafe(inflated, done))
 
     def observe(self, exchange: Exchange, status: int, given_id: bytes) -> None:
         """Count and log an answer."""

@@ -6,27 +6,31 @@ the column's type. The result is then what MLflow's own parsing and casting give
 
 from __future__ import annotations
 
-import threading
+import hashlib
 from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
-import simdjson
 from msgspec import UNSET, Raw, UnsetType
 
+from scoring.bounds import DEFAULT
 from scoring.signature import NUMBERS
+from scoring.simd import count_brackets, parse_numbers
 from scoring.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from scoring.bounds import Bounds
     from scoring.signature import Column, Signature
 
 LARGE = 4096  # bytes; from here on simdjson's way into a matrix is the shorter one
-KEPT = 4 * 1024 * 1024  # bytes; a parser keeps about three times the largest body that it has seen
 NUL = b"\\u0000"
-PLANS = 64  # orders of columns that are remembered
+PLANS = 64  # orders of columns that are remembered, fewer when the columns are many
+NAMES = 64 * 1024  # columns in all plans together
+EXTRA = 1000  # columns that a plain body may have beside those of the model
+KEY = 512  # bytes; of a longer list of columns its hash is remembered
 NOT_PLAIN = {"dataframe_records", "inputs", "instances", "params", "messages", "prompt", "input"}
 FAILURES = (
     msgspec.MsgspecError,
@@ -48,9 +52,6 @@ TYPES: dict[str, Any] = {
 }
 
 
-_parsers = threading.local()
-
-
 class _Split(msgspec.Struct, forbid_unknown_fields=True):
     data: Raw
     columns: Raw
@@ -70,10 +71,12 @@ class _Body(msgspec.Struct):
 class Decoder:
     """Reads plain JSON bodies for one signature."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], bounds: Bounds = DEFAULT) -> None:
         self._columns = columns
+        self._bounds = bounds
         self._names = [column.name for column in columns]
         self._kinds = [TYPES.get(column.type) for column in columns]
+        self._kind_of = dict(zip(self._names, self._kinds, strict=True))
         self._able = all(self._kinds)
         self._body = msgspec.json.Decoder(_Body)
         self._list = msgspec.json.Decoder(list[str])
@@ -89,7 +92,7 @@ class Decoder:
             self._by_column = msgspec.json.Decoder(msgspec.defstruct("Inputs", fields, rename=rename, forbid_unknown_fields=True))
 
     def decode(self, body: bytes) -> Table | None:
-        """Return the rows of a plain body; None for any other, right or wrong."""
+        """Return the rows of a plain body; None for any other, right or wrong; raise Refusal for too many rows."""
         if not self._able:
             return None
         try:
@@ -122,20 +125,30 @@ class Decoder:
 
     def _plan(self, columns: bytes) -> tuple[msgspec.json.Decoder[Any], Callable[[Any], Any] | None]:
         """Return the decoder for rows in a request's order of columns, and what brings them into the signature's order."""
-        if plan := self._plans.get(columns):
+        key = columns if len(columns) <= KEY else hashlib.sha256(columns).digest()
+        if plan := self._plans.pop(key, None):
+            self._plans[key] = plan  # the newest again
             return plan
         given = self._list.decode(columns)
-        kinds = dict(zip(self._names, self._kinds, strict=True))
-        if len(set(given)) != len(given) or not kinds.keys() <= set(given):
-            raise ValueError(columns)
-        decoder = msgspec.json.Decoder(list[tuple[tuple(kinds.get(name, Any) for name in given)]])  # type: ignore[misc]
+        at = self._positions(given)
+        decoder = msgspec.json.Decoder(list[tuple[tuple(self._kind_of.get(name, Any) for name in given)]])  # type: ignore[misc]
         order = None
         if given != self._names:
-            at = [given.index(name) for name in self._names]
             order = itemgetter(*at) if len(at) > 1 else lambda row: (row[at[0]],)
-        if len(self._plans) < PLANS:
-            self._plans[columns] = decoder, order
+        if len(given) == len(self._names):
+            self._plans[key] = decoder, order
+            if len(self._plans) > max(2, min(PLANS, NAMES // len(given))):
+                self._plans.pop(next(iter(self._plans)), None)
         return decoder, order
+
+    def _positions(self, given: list[str]) -> list[int]:
+        """Return where the signature's columns stand among a request's; raise KeyError or ValueError where they do not, or twice."""
+        if len(given) > len(self._names) + EXTRA:
+            raise ValueError(len(given))
+        place = {name: at for at, name in enumerate(given)}
+        if len(place) != len(given):
+            raise ValueError(given)
+        return [place[name] for name in self._names]
 
     def _decode_large(self, body: bytes) -> Table | None:
         """Read a dataframe_split of numbers straight into a matrix."""
@@ -146,17 +159,18 @@ class Decoder:
             len(set(keys)) != len(keys)
             or NOT_PLAIN & set(keys)
             or sorted(split.keys()) != ["columns", "data"]
-            or len(set(given)) != len(given)
         ):
             return None
+        at = self._positions(given)
         rows = split["data"]
         n, width = len(rows), len(given)
+        self._bounds.check_rows(n)
         # simdjson flattens whatever is nested: so every row has the right length, and there are no further brackets in the body.
-        if n == 0 or set(map(len, rows)) != {width} or _count_brackets(body) != n + 2:
+        if n == 0 or set(map(len, rows)) != {width} or count_brackets(body) != n + 2:
             return None
         block = np.frombuffer(rows.as_buffer(of_type="d"), dtype=np.float64).reshape(n, width)
         if given != self._names:
-            block = block[:, [given.index(name) for name in self._names]]
+            block = block[:, at]
         if self._integers:
             whole = block[:, self._integers]
             if np.abs(whole).max() >= self._bound or (whole != np.trunc(whole)).any():
@@ -164,28 +178,12 @@ class Decoder:
         return Table(n, block=block)
 
 
-def parse_numbers(body: bytes) -> Any:  # noqa: ANN401 -- its types are unions of all that JSON has
-    """Parse JSON with simdjson, in this thread's parser as long as what it keeps is little."""
-    if len(body) > KEPT:
-        return simdjson.Parser().parse(body)
-    if not hasattr(_parsers, "own"):
-        _parsers.own = simdjson.Parser()
-    try:
-        return _parsers.own.parse(body)
-    except RuntimeError:  # it is not JSON, or what was parsed before is still in use
-        return simdjson.Parser().parse(body)
-
-
-def _count_brackets(body: bytes) -> int:
-    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord("[")))
-
-
-def decoder_for(signature: Signature) -> Decoder | MatrixDecoder | None:
+def decoder_for(signature: Signature, bounds: Bounds = DEFAULT) -> Decoder | MatrixDecoder | None:
     """Return the decoder for a signature, if it has a short way: names that no struct can have, such as numbers, leave it none."""
     try:
         if signature.columns:
-            return Decoder(signature.columns)
-        return MatrixDecoder(*signature.tensor) if signature.tensor else None
+            return Decoder(signature.columns, bounds)
+        return MatrixDecoder(*signature.tensor, bounds) if signature.tensor else None
     except Exception:  # noqa: BLE001 -- whatever msgspec raises for odd names; `forms` or MLflow's parser reads the bodies then
         return None
 
@@ -204,8 +202,9 @@ class _Matrix(msgspec.Struct):
 class MatrixDecoder:
     """Reads plain JSON bodies for a signature that is one matrix: `inputs` or `instances` with n rows of numbers."""
 
-    def __init__(self, kind: str, width: int) -> None:
+    def __init__(self, kind: str, width: int, bounds: Bounds = DEFAULT) -> None:
         self._kind = kind
+        self._bounds = bounds
         self._width = width
         value = {"int64": TYPES["long"], "int32": TYPES["integer"]}.get(kind, float)
         self._rows = msgspec.json.Decoder(list[tuple[(value,) * width]])  # type: ignore[misc]
@@ -230,6 +229,7 @@ class MatrixDecoder:
     def _decode_large(self, data: bytes) -> Table | None:
         rows: Any = parse_numbers(data)
         n = len(rows)
-        if n == 0 or set(map(len, rows)) != {self._width} or _count_brackets(data) != n + 1:
+        self._bounds.check_rows(n)
+        if n == 0 or set(map(len, rows)) != {self._width} or count_brackets(data) != n + 1:
             return None
         return Table(n, block=np.frombuffer(rows.as_buffer(of_type="d"), dtype=np.float64).reshape(n, self._width))

@@ -40,6 +40,7 @@ class DirectProtocol(HttpToolsProtocol):
     exchange: DirectExchange | None = None  # the newest; requests of uvicorn's may be queued behind it
     since = 0.0  # when the connection, or its newest request, began
     head = 0  # bytes of the head that is arriving
+    messages = 0  # that have begun
     in_head = False
     is_whole = True  # the newest request has arrived
     is_broken = False  # what arrives now is no HTTP
@@ -59,13 +60,14 @@ class DirectProtocol(HttpToolsProtocol):
         if self.is_broken:
             return
         self._unset_keepalive_if_required()
+        before = self.messages
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self.decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self.send_400_response("")
-        if self.in_head:
+        if self.in_head and self.messages - before <= 1:  # else these are the heads of many requests, of which the last goes on
             self.head += len(data)
             if self.head > LARGEST_HEAD:
                 self.send_400_response("")
@@ -146,6 +148,7 @@ class DirectProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a message; its ASGI scope is made only when it is needed."""
         self.url = b""
+        self.messages += 1
         self.expect_100_continue = False
         self.headers = []
         self.since = time.perf_counter()

@@ -19,6 +19,9 @@ CODES = {
 }
 
 
+DATES = "datetime; it is text such as 2024-01-31T12:00:00Z, no number"
+
+
 class Refusal(Exception):  # noqa: N818 -- it is an answer, not an error of ours
     """A request that is not answered with predictions: the HTTP status and words for the caller.
 

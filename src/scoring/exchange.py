@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from scoring.app import Application
 
 JSON = b"application/json"
-BAD = 400
 GIVEN_ID = re.compile(rb"[\w.:/+=@-]{1,128}")  # what needs no quoting, in a header or in JSON
 _ids = itertools.count(1)
 _prefix = os.urandom(6).hex().encode()
@@ -74,8 +73,6 @@ class Exchange:
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with an error, in the form of the protocol that was called."""
-        if refusal.status == BAD and (self.header(b"content-encoding") or b"identity").lower() != b"identity":
-            refusal = Refusal(415, "the server takes no Content-Encoding: send the body as it is")
         headers = tuple((name.lower().encode(), value.encode()) for name, value in refusal.headers)
         body = msgspec.json.encode({"error": refusal.message}) if self.is_v2 else refusal.body()
         self.answer(refusal.status if refusal.status in CODES else 500, body, JSON, headers)

@@ -6,60 +6,71 @@ mlflow.models.utils); the differences that are on purpose stand in docs/api.md: 
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
-from scoring.errors import bad
-from scoring.signature import SCALARS
+from scoring.bounds import DEFAULT, measure, measure_split
+from scoring.casting import cast, enforce, to_array, wrong
+from scoring.errors import Refusal, bad
 from scoring.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from scoring.bounds import Bounds
     from scoring.signature import Column
 
 MESSAGES = ("messages", "prompt", "input")
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 WANTED = f"the body is a JSON object with exactly one of {', '.join(FORMS)}"
-BITS = {"integer": 32, "long": 64}
+LARGE = 64 * 1024  # bytes
+RAGGED = "dataframe_split is no table: every row needs as many values as there are columns"
+LENGTHS = "the columns are no table: they need the same lengths"
 
 
-def parse(body: bytes, max_depth: int) -> dict[str, Any]:
+def parse(body: bytes, bounds: Bounds = DEFAULT) -> dict[str, Any]:
     """Return a JSON body as Python objects, NaN and Infinity let through as in MLflow; raise Refusal for what is none."""
     try:
-        value = json.loads(body)
+        if (encoding := json.detect_encoding(body)) not in {"utf-8", "utf-8-sig"}:  # MLflow takes it, too
+            body = body.decode(encoding, "surrogatepass").encode("utf-8", "surrogatepass")
+        bounds.check_json(body)
+        value = _load(body)
     except RecursionError:
-        raise bad(f"the JSON is nested deeper than {max_depth} levels") from None
+        raise bad(f"the JSON is nested deeper than {bounds.max_depth} levels") from None
     except ValueError:  # UnicodeDecodeError is one
         raise bad("the body is not valid JSON in UTF-8") from None
     if not isinstance(value, dict):
         raise bad(WANTED)
-    level: list[Any] = [value]
-    for _ in range(max_depth):
-        level = [child for each in level for child in (each.values() if isinstance(each, dict) else each) if isinstance(child, dict | list)]
-        if not level:
-            return value
-    raise bad(f"the JSON is nested deeper than {max_depth} levels")
+    return value
 
 
-def to_table(value: dict[str, Any], columns: Sequence[Column]) -> Table:
+def _load(body: bytes) -> Any:  # noqa: ANN401 -- any JSON
+    """Parse JSON: other threads wait meanwhile, so by the quicker parser where it takes the body; it knows no NaN, for one."""
+    if len(body) > LARGE:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            body.decode()
+            return msgspec.json.decode(body)
+    return json.loads(body)
+
+
+def to_table(value: dict[str, Any], columns: Sequence[Column], bounds: Bounds = DEFAULT) -> Table:
     """Return the rows of a parsed JSON body, or raise Refusal."""
     given = [form for form in FORMS if form in value]
     if len(given) != 1:
         raise bad(WANTED)
     data = value[given[0]]
     if given[0] == "dataframe_split":
-        frame = _cast(_split(data), columns)
+        frame = _cast(_split(data, columns, bounds), columns)
     elif given[0] == "dataframe_records":
-        frame = _cast(_records(data), columns)
+        frame = _cast(_records(data, columns, bounds), columns)
     else:
-        frame = _tensors(data, columns, of_rows=given[0] == "instances")
+        frame = _tensors(data, columns, bounds, of_rows=given[0] == "instances")
     return from_frame(frame, columns)
 
 
@@ -68,36 +79,14 @@ def is_message(value: dict[str, Any]) -> bool:
     return any(key in value for key in MESSAGES)
 
 
-def from_message(value: dict[str, Any], columns: Sequence[Column]) -> Table:
+def from_message(value: dict[str, Any], columns: Sequence[Column], bounds: Bounds = DEFAULT) -> Table:
     """Return what such a body is for a model with columns of these names, mostly one row, or raise Refusal."""
     texts = all(np.isscalar(each) or each is None or _is_texts(each) for each in value.values())
-    return from_frame(_frame_of([value] if texts else value), columns)
+    return from_frame(_frame_of([value] if texts else value, columns, bounds), columns)
 
 
 def _is_texts(value: Any) -> bool:  # noqa: ANN401 -- any JSON
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
-def from_csv(body: bytes, columns: Sequence[Column]) -> Table:
-    """Return the rows of a CSV body with a header line, or raise Refusal."""
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise bad("the CSV is not valid UTF-8") from None
-    try:
-        frame = pd.read_csv(io.StringIO(text), dtype={column.name: SCALARS[column.type] for column in columns})
-    except Exception:  # noqa: BLE001 -- pandas raises many, with the caller's values in their words
-        raise bad("the CSV cannot be read as a table with the model's columns and types") from None
-    return from_frame(frame, columns)
-
-
-def from_parquet(body: bytes, columns: Sequence[Column]) -> Table:
-    """Return the rows of a Parquet body, or raise Refusal."""
-    try:
-        frame = pd.read_parquet(io.BytesIO(body))
-    except Exception:  # noqa: BLE001 -- as above
-        raise bad("the body is not a Parquet file that can be read as a table") from None
-    return from_frame(frame, columns)
 
 
 def from_frame(frame: pd.DataFrame, columns: Sequence[Column]) -> Table:
@@ -108,26 +97,60 @@ def from_frame(frame: pd.DataFrame, columns: Sequence[Column]) -> Table:
     present = [column for column in columns if column.name in frame]
     if any(isinstance(frame[column.name], pd.DataFrame) for column in present):
         raise bad("a column is there twice")
-    kept = pd.DataFrame({column.name: _enforce(frame[column.name], column) for column in present}, index=frame.index)
+    kept = pd.DataFrame({column.name: enforce(frame[column.name], column) for column in present}, index=frame.index)
     return Table(len(kept), frame=kept)
 
 
-def _split(data: Any) -> pd.DataFrame:  # noqa: ANN401 -- any JSON
-    if not isinstance(data, dict) or "data" not in data or data.keys() - {"columns", "data", "index"}:
-        raise bad("dataframe_split is an object with data, columns and, if need be, index")
+def check(form: str, data: Any, bounds: Bounds) -> None:  # noqa: ANN401 -- any JSON
+    """Raise Refusal for the data of a form that are no table, or too large a one."""
+    if form == "dataframe_split":
+        if not isinstance(data, dict) or "data" not in data or data.keys() - {"columns", "data", "index"}:
+            raise bad("dataframe_split is an object with data, columns and, if need be, index")
+        bounds.check(*measure_split(data))
+        rows, names = data["data"], data.get("columns")
+        widths = {len(row) for row in rows if isinstance(row, list)} if isinstance(rows, list) else set()
+        if len(widths | ({len(names)} if widths and isinstance(names, list) else set())) > 1:
+            raise bad(RAGGED)
+    elif form == "dataframe_records" and not isinstance(data, list):
+        raise bad("dataframe_records is a list of objects, one a row")
+    else:
+        bounds.check(*measure(data))
+
+
+def _split(data: Any, columns: Sequence[Column], bounds: Bounds) -> pd.DataFrame:  # noqa: ANN401 -- any JSON
+    check("dataframe_split", data, bounds)
+    rows, names = data["data"], data.get("columns")
+    if isinstance(names, list) and isinstance(rows, list) and all(isinstance(row, list) for row in rows):
+        known = {column.name for column in columns}
+        kept = [at for at, name in enumerate(names) if not isinstance(name, str) or name in known]
+        if len(kept) < len(names):
+            rows, names = [[row[at] for at in kept] for row in rows], [names[at] for at in kept]
     try:
-        return pd.DataFrame(index=data.get("index"), columns=data.get("columns"), data=data["data"])
+        return pd.DataFrame(index=data.get("index"), columns=names, data=rows)
     except Exception:  # noqa: BLE001 -- pandas raises many
-        raise bad("dataframe_split is no table: every row needs as many values as there are columns") from None
+        raise bad(RAGGED) from None
 
 
-def _records(data: Any) -> pd.DataFrame:  # noqa: ANN401 -- any JSON
+def _records(data: Any, columns: Sequence[Column], bounds: Bounds) -> pd.DataFrame:  # noqa: ANN401 -- any JSON
     if not isinstance(data, list):
         raise bad("dataframe_records is a list of objects, one a row")
     try:
-        return pd.DataFrame(data=data)
+        return pd.DataFrame(data=_known(data, columns, bounds))
+    except Refusal:
+        raise
     except Exception:  # noqa: BLE001 -- pandas raises many
         raise bad("dataframe_records is no table: it is a list of objects, one a row") from None
+
+
+def _known(rows: list[Any], columns: Sequence[Column], bounds: Bounds) -> list[Any]:
+    """Return rows with no more than the signature's columns; raise Refusal when their table were too large."""
+    bounds.check_rows(len(rows))
+    if all(isinstance(row, dict) for row in rows):
+        known = {column.name for column in columns}
+        if not all(map(known.issuperset, rows)):
+            rows = [{name: value for name, value in row.items() if name in known} for row in rows]
+    bounds.check(*measure(rows))
+    return rows
 
 
 def _cast(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
@@ -141,109 +164,52 @@ def _cast(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                frame[column.name] = _cast_column(values, column)
+                frame[column.name] = cast(values, column)
         except Exception:  # noqa: BLE001 -- pandas raises many
-            raise _wrong(column) from None
+            raise wrong(column) from None
     return frame
 
 
-def _cast_column(values: pd.Series[Any], column: Column) -> pd.Series[Any]:
-    if column.type == "binary":
-        return values.map(lambda text: base64.decodebytes(bytes(text, "utf8")))
-    if column.type == "string":
-        return values if isinstance(values.dtype, pd.StringDtype) else values.astype(object)
-    if column.type == "datetime":
-        parsed = pd.to_datetime(values)
-        return parsed.dt.as_unit("ns") if pd.api.types.is_datetime64_any_dtype(parsed) else parsed
-    if column.type in BITS:
-        _check_whole(values, column)
-    return values.astype(SCALARS[column.type])
-
-
-def _check_whole(values: Any, column: Column) -> None:  # noqa: ANN401 -- a Series, or a list of Python values
-    """Refuse what a cast to integers would cut or wrap without a word."""
-    limit = 2 ** (BITS[column.type] - 1)
-    for value in values if isinstance(values, list) or values.dtype == object else values[~pd.isna(values)].tolist():
-        if isinstance(value, float) and not value.is_integer():
-            raise _wrong(column)
-        if isinstance(value, int | float) and not -limit <= value < limit:
-            raise _wrong(column)
-
-
-def _tensors(data: Any, columns: Sequence[Column], *, of_rows: bool) -> pd.DataFrame:  # noqa: ANN401 -- any JSON
+def _tensors(data: Any, columns: Sequence[Column], bounds: Bounds, *, of_rows: bool) -> pd.DataFrame:  # noqa: ANN401 -- any JSON
     """Read `instances` (a list of rows) or `inputs` (by column, or a list of rows); one column may come as a bare list."""
     by_name = {column.name: column for column in columns}
+    bounds.check_rows(measure(data)[0])
     if isinstance(data, list) and not any(isinstance(row, dict) for row in data) and len(columns) == 1:
         data = {columns[0].name: data}
     if isinstance(data, list) and all(isinstance(row, dict) for row in data) and data:
-        table = [{name: _array(value, by_name.get(name)) for name, value in row.items()} for row in data]
         if not of_rows:
-            return _frame_of(table)
+            return _frame_of([{name: to_array(value, by_name.get(name)) for name, value in row.items()} for row in data], columns, bounds)
         gathered: dict[str, list[Any]] = {}
-        for row in table:
+        for row in data:
             for name, value in row.items():
-                gathered.setdefault(name, []).append(value)
+                gathered.setdefault(name, []).append(to_array(value, by_name.get(name)))
         lengths = {len(values) for name, values in gathered.items() if name in by_name and by_name[name].required}
         if len(lengths) > 1:
             raise bad("the columns have different lengths")
-        return _frame_of({name: _array(values, None) for name, values in gathered.items()})
+        return _frame_of({name: to_array(values, None) for name, values in gathered.items()}, columns, bounds)
     if not isinstance(data, dict):
         raise bad("the rows name no columns: send them as objects, or by column")
-    arrays = {name: _array(value, by_name.get(name)) for name, value in data.items()}
+    arrays = {name: to_array(value, by_name.get(name)) for name, value in data.items()}
     scalars = all(np.isscalar(array) for array in arrays.values())
-    return _frame_of([arrays] if scalars else arrays)
+    return _frame_of([arrays] if scalars else arrays, columns, bounds)
 
 
-def _frame_of(data: Any) -> pd.DataFrame:  # noqa: ANN401 -- rows or columns
-    if isinstance(data, dict):  # pandas takes columns of plain values only
+def _frame_of(data: Any, columns: Sequence[Column], bounds: Bounds) -> pd.DataFrame:  # noqa: ANN401 -- rows or columns
+    """Return the table of the signature's columns among rows, or among columns, which have one length."""
+    if isinstance(data, list):
+        data = _known(data, columns, bounds)
+    else:
+        lengths = {len(each) for each in data.values() if isinstance(each, list) or (isinstance(each, np.ndarray) and each.ndim)}
+        if len(lengths) > 1:
+            raise bad(LENGTHS)
+        known = {column.name for column in columns}
+        data = {name: each for name, each in data.items() if name in known} or dict(list(data.items())[:1])
+        bounds.check(max(lengths, default=1), len(data), sum(len(each) if np.ndim(each) else 1 for each in data.values()))
+        # pandas takes columns of plain values only
         data = {name: each.tolist() if isinstance(each, np.ndarray) and each.ndim > 1 else each for name, each in data.items()}
     try:
         return pd.DataFrame(data)
     except Exception:  # noqa: BLE001 -- pandas raises many
-        raise bad("the columns are no table: they need the same lengths") from None
+        raise bad(LENGTHS) from None
 
 
-def _array(value: Any, column: Column | None) -> Any:  # noqa: ANN401 -- any JSON
-    """Convert a value, or a list of them, as numpy does to the column's type."""
-    kind = None if column is None else {"string": "str", "binary": "bytes"}.get(column.type, SCALARS[column.type])
-    try:
-        if column and column.type in BITS:
-            _check_whole(value if isinstance(value, list) else [value], column)
-        return np.array(value, kind) if isinstance(value, list) or column is None else np.array([value], kind)[0]
-    except Exception:  # noqa: BLE001 -- numpy raises many
-        raise (_wrong(column) if column else bad("a column that the model does not take holds values of different kinds")) from None
-
-
-def _enforce(values: pd.Series[Any], column: Column) -> Any:  # noqa: ANN401 -- a Series
-    """Return a column as the signature's type where that loses nothing, or raise Refusal: MLflow's `_enforce_mlflow_datatype`."""
-    if values.dtype == object and column.type not in {"binary", "string"}:
-        values = values.infer_objects()
-    wanted, kind = np.dtype(SCALARS[column.type]), getattr(values.dtype, "kind", "O")
-    text = values.dtype == object or isinstance(values.dtype, pd.StringDtype)
-    if values.dtype == wanted or (text and column.type in {"string", "binary"}) or (column.type == "boolean" and values.dtype == object):
-        return values
-    try:
-        if column.type == "datetime" and (kind == "M" or values.dtype == object):
-            return values.astype(wanted)
-        if column.type == "double" and values.dtype == object:
-            return pd.to_numeric(values)
-        if column.type not in {"string", "binary", "datetime"} and _widens(values, kind, wanted):
-            return values.astype(wanted)
-    except (TypeError, ValueError):
-        pass
-    raise _wrong(column)
-
-
-def _widens(values: pd.Series[Any], kind: str, wanted: np.dtype[Any]) -> bool:
-    """Whether every value of a column of numbers is one of the wanted type."""
-    size = getattr(values.dtype, "itemsize", 0)
-    return bool(
-        (kind == wanted.kind and size <= wanted.itemsize)
-        or (kind == "u" and wanted.kind == "i" and size < wanted.itemsize)
-        or (kind in "iu" and wanted == np.float64 and size <= 4)  # noqa: PLR2004 -- bytes: a double holds every 32-bit integer
-        or (values.dtype == np.int64 and wanted.kind == "f" and values.isin([0, 1]).all())
-    )
-
-
-def _wrong(column: Column) -> Exception:
-    return bad(f"column {column.name} holds a value that is no {column.type}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.models.utils import _enforce_params_schema
 from mlflow.pyfunc import scoring_server
 
-from scoring import table
+from scoring import csv_body, forms, table
+from scoring.bounds import measure
 from scoring.errors import bad
 from scoring.model import Identity, Model, Way
 from scoring.tensors import as_text
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from scoring.bounds import Bounds
     from scoring.signature import Signature
     from scoring.table import Table
 
@@ -54,18 +57,15 @@ class GenericModel(Model):
         except MlflowException:
             raise bad("params are not what the model's signature says") from None
 
-    def parse(self, body: bytes, mime: str) -> tuple[Any, Any, bool]:
+    def parse(self, body: bytes, mime: str, bounds: Bounds) -> tuple[Any, Any, bool]:
         """Return data and params of a body for a model without plain columns, and whether the answer is to be unwrapped."""
+        value = _measured(body, mime, bounds)
         try:
             if mime == scoring_server.CONTENT_TYPE_CSV:
-                import io  # noqa: PLC0415 -- rare
-
-                return scoring_server.parse_csv_input(io.StringIO(body.decode()), self._schema), None, False
+                return scoring_server.parse_csv_input(io.BytesIO(body), self._schema), None, False
             if mime == scoring_server.CONTENT_TYPE_PARQUET:
-                import io  # noqa: PLC0415 -- rare
-
                 return scoring_server.parse_parquet_input(io.BytesIO(body)), None, False  # type: ignore[no-untyped-call]
-            return tuple(scoring_server._parse_json_data(body, self._model.metadata, self._schema))  # type: ignore[no-untyped-call] # noqa: SLF001
+            return tuple(scoring_server._parse_json_data(value, self._model.metadata, self._schema))  # type: ignore[no-untyped-call] # noqa: SLF001
         except Exception:  # noqa: BLE001 -- its words hold the caller's values
             raise bad(NOT_TAKEN) from None
 
@@ -81,3 +81,23 @@ class GenericModel(Model):
         arrays = {name: as_text(array) for name, array in arrays.items()}
         named = self._schema is not None and self._schema.has_input_names()
         return arrays if named or len(arrays) != 1 else next(iter(arrays.values()))
+
+
+def _measured(body: bytes, mime: str, bounds: Bounds) -> dict[str, Any]:
+    """Return a body's parsed JSON, in whatever form the body is; raise Refusal for a body that is none, or too large a table."""
+    if mime == scoring_server.CONTENT_TYPE_CSV:
+        csv_body.check(body, 0, bounds)
+        return {}
+    if mime == scoring_server.CONTENT_TYPE_PARQUET:
+        from scoring import parquet_body  # noqa: PLC0415 -- brings pyarrow
+
+        parquet_body.check(body, bounds)
+        return {}
+    value = forms.parse(body, bounds)
+    if forms.is_message(value):
+        bounds.check(*measure(value))
+    elif len(given := [form for form in forms.FORMS if form in value]) != 1:
+        raise bad(forms.WANTED)
+    else:
+        forms.check(given[0], value[given[0]], bounds)
+    return value

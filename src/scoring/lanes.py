@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from scoring import memory
+from scoring.compression import WORTH, accepts, deflate
 from scoring.errors import Refusal
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 Encoded = tuple[bytes, bytes, tuple[tuple[bytes, bytes], ...]]  # body, content type, further headers
 INLINE = 0.004  # s; Python lets go of its lock every 5 ms, so a shorter predict beside the loop would not free it sooner
+LARGE = 64 * 1024  # bytes; what is made of such a body is much memory
 LEARN = 0.2  # weight of the newest predict in the running mean of their durations
 NOT_ENCODED = "the model's prediction cannot be encoded"
 logger = logging.getLogger("scoring")
@@ -45,8 +48,11 @@ class Job:
     run: Callable[[], Any] | None = None
 
     def write(self, predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives
-        """Return the answer; what cannot be written is the model's fault, not the caller's."""
-        return write(self.encode, predictions)
+        """Return the answer, compressed where that is asked for; what cannot be written is the model's fault, not the caller's."""
+        body, content_type, headers = encoded = write(self.encode, predictions)
+        if len(body) < WORTH or not accepts(self.exchange.header(b"accept-encoding") or b""):
+            return encoded
+        return deflate(body), content_type, (*headers, (b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
 
     def key(self) -> tuple[Any, ...]:
         """Return what must be equal in jobs that share a predict."""
@@ -129,7 +135,8 @@ class Lane:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self._threads, "predict")
             loop = asyncio.get_running_loop()
-            self._pool.submit(self._work, jobs).add_done_callback(lambda done: loop.call_soon_threadsafe(self._done, done.result()))
+            work = self._work if sum(len(job.exchange.body) for job in jobs) < LARGE else self._work_and_tidy
+            self._pool.submit(work, jobs).add_done_callback(lambda done: loop.call_soon_threadsafe(self._done, done.result()))
         self._schedule()
 
     def _done(self, worked: tuple[list[tuple[Job, Any]], float, int]) -> None:
@@ -164,6 +171,12 @@ class Lane:
         started = time.perf_counter()
         answers, rows = self._answers(jobs)
         return answers, time.perf_counter() - started, rows
+
+    def _work_and_tidy(self, jobs: list[Job]) -> tuple[list[tuple[Job, Any]], float, int]:
+        """Predict, and give back to the system what a large body took."""
+        worked = self._work(jobs)
+        memory.trim()
+        return worked
 
     def _answers(self, jobs: list[Job]) -> tuple[list[tuple[Job, Any]], int]:
         first = jobs[0]

@@ -17,6 +17,7 @@ from scoring.signature import NUMBERS, SCALARS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from scoring.bounds import Bounds
     from scoring.signature import Signature
     from scoring.table import Table
 
@@ -87,7 +88,7 @@ class Model:
             raise bad(f"params.method is one of {', '.join(self.methods)}")
         return given["method"], None
 
-    def parse(self, body: bytes, mime: str) -> tuple[Any, Any, bool]:
+    def parse(self, body: bytes, mime: str, bounds: Bounds) -> tuple[Any, Any, bool]:
         """Read a body for a model without plain columns: data, params, and whether the answer is to be bare."""
         raise NotImplementedError
 
@@ -215,9 +216,9 @@ class EstimatorModel(Model):
         """The same model behind mlflow.pyfunc, for the bodies of a matrix model that are not plain. The first one waits for it."""
         return self._make_generic()
 
-    def parse(self, body: bytes, mime: str) -> tuple[Any, Any, bool]:
+    def parse(self, body: bytes, mime: str, bounds: Bounds) -> tuple[Any, Any, bool]:
         """Read a body by MLflow's own parser."""
-        return self._generic.parse(body, mime)
+        return self._generic.parse(body, mime, bounds)
 
     def from_arrays(self, arrays: dict[str, np.ndarray]) -> Any:  # noqa: ANN401 -- what the model takes
         """Return the matrix."""

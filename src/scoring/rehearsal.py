@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scoring import independence, metadata, output
+from scoring.bounds import DEFAULT
 from scoring.decoding import decoder_for
 from scoring.errors import ModelError, Refusal
 from scoring.model import EstimatorModel
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 MANY = 256  # rows, to learn what a row costs
 SLOW_S = 0.25  # a predict that takes longer is not asked again
-DEPTH = 32  # levels of JSON in an example
 logger = logging.getLogger("scoring")
 
 
@@ -64,7 +64,7 @@ def _read(model: Model) -> Table | None:
     from scoring import forms  # noqa: PLC0415 -- most examples are plain
 
     try:
-        return forms.to_table(forms.parse(model.example, DEPTH), model.signature.columns)
+        return forms.to_table(forms.parse(model.example), model.signature.columns)
     except Refusal as refusal:
         logger.warning("%s %s: its input example cannot be read: %s", model.identity.name, model.identity.version, refusal.message)
         return None
@@ -74,7 +74,7 @@ def _answer_parsed(model: Model) -> None:
     """Answer the example of a model without plain columns, as a request is answered."""
     started = time.perf_counter()
     try:
-        data, given, _ = model.parse(model.example or b"", "application/json")
+        data, given, _ = model.parse(model.example or b"", "application/json", DEFAULT)
         method, params = model.params_of(given)
         predictions = model.predict_data(data, method, params)
     except Refusal as refusal:

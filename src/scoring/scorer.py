@@ -6,10 +6,12 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from scoring import access, output, tensors, v2
+from scoring.bounds import Bounds
 from scoring.decoding import decoder_for
 from scoring.errors import Refusal
 from scoring.exchange import JSON
 from scoring.lanes import INLINE, Encoded, Job, Lane, write
+from scoring.simd import read_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,9 @@ CSV, PARQUET = b"text/csv", b"application/vnd.apache.parquet"
 SWIFT = 2560 * 1024  # bytes of numbers that are read in INLINE; reading more would hold up the event loop
 HEAVY = 256 * 1024  # the same for other bodies
 ODD = 8 * 1024  # the same for a body that pandas must read
+SMALL = 8 * 1024  # the same for JSON of whatever form
+WIDE = 64  # columns; pandas takes longer to read more of them
+TOO_LARGE = 413
 HEAVY_THREADS = 2
 THREADS = 8  # predicts at a time for a model whose requests cannot be joined: it may wait for something
 
@@ -35,7 +40,9 @@ class Scorer:
         self.model = model
         self._settings = settings
         self._columns = model.signature.columns
-        self._decoder = decoder_for(model.signature)
+        self._bounds = Bounds.of(settings)
+        self._inline_bounds = self._bounds.with_few_empty()
+        self._decoder = decoder_for(model.signature, self._bounds)
         self._quick = SWIFT if model.signature.is_numeric or model.signature.tensor else HEAVY
         self._light = Lane(
             model, metrics, settings,
@@ -62,30 +69,44 @@ class Scorer:
         content_type = exchange.header(b"content-type") or b""
         mime = JSON if content_type == JSON else media_type(content_type)
         body = exchange.body
-        if self._decoder and mime is JSON and len(body) <= self._quick and (table := self._decoder.decode(body)):
+        if self._decoder and mime is JSON and self._is_quick(body) and (table := self._decoder.decode(body)):
             self._submit(exchange, table, _encode, *self.model.default)
         elif self._columns is None:
             self._queue_by_itself(exchange, mime)
-        elif len(body) > ODD:
+        elif len(body) > ODD or len(self._columns) > WIDE or not self._read_here(exchange, mime):
             self._heavy.submit(Job(exchange, _as_it_is, run=lambda: self._read_and_answer(exchange, mime)))
-        else:
-            table, given, encode = self._read(body, mime)
-            self._submit(exchange, table, encode, *self.model.params_of(given))
+
+    def _is_quick(self, body: bytes) -> bool:
+        """Whether a decoder reads JSON in so short a time that the event loop may wait for it."""
+        return len(body) <= SMALL or (len(body) <= self._quick and read_seconds(body) < INLINE)
+
+    def _read_here(self, exchange: Exchange, mime: bytes) -> bool:
+        """Read a small body and queue its rows; return False for one whose table would not be small."""
+        try:
+            table, given, encode = self._read(exchange.body, mime, self._inline_bounds)
+        except Refusal as refusal:
+            if refusal.status == TOO_LARGE:
+                return False
+            raise
+        self._submit(exchange, table, encode, *self.model.params_of(given))
+        return True
 
     def infer(self, exchange: Exchange) -> None:
         """Take a request of the Open Inference Protocol; raise Refusal for what is none."""
         identity = self.model.identity
-        if len(exchange.body) <= self._quick and self._decoder:
-            request, table, _ = self._read_tensors(exchange)
-            if table:
+        if self._decoder and len(self._columns or ()) <= WIDE and self._is_quick(exchange.body):
+            request = self._parse_tensors(exchange)
+            if request.is_quick and (table := self._read_tensors(exchange, request)[0]):
                 method, params = self.model.params_of(request.params())
                 encode = partial(v2.encode, request, identity, method)
                 self._submit(exchange, table, encode, method, params)
                 return
 
         def run() -> tuple[v2.Request, str, Any]:
-            request, table, arrays = self._read_tensors(exchange)
+            request = self._parse_tensors(exchange)
+            table, arrays = self._read_tensors(exchange, request)
             method, params = self.model.params_of(request.params())
+            _stop_if_over(exchange)
             if table:
                 return request, method, self.model.predict([table], method, params)
             return request, method, self.model.predict_data(self.model.from_arrays(arrays), method, params)
@@ -93,15 +114,19 @@ class Scorer:
         lane = self._heavy if self._decoder else self._light
         lane.submit(Job(exchange, lambda done: v2.encode(done[0], identity, *done[1:]), run=run))
 
-    def _read_tensors(self, exchange: Exchange) -> tuple[v2.Request, Table | None, dict[str, Any]]:
-        """Read a request: its rows where the model takes rows, or else its arrays."""
-        request = v2.parse(exchange.body, exchange.header(b"inference-header-content-length"))
+    def _parse_tensors(self, exchange: Exchange) -> v2.Request:
+        return v2.parse(exchange.body, exchange.header(b"inference-header-content-length"), self._bounds)
+
+    def _read_tensors(self, exchange: Exchange, request: v2.Request) -> tuple[Table | None, dict[str, Any]]:
+        """Return the rows of a request where the model takes rows, or else its arrays."""
+        if self._columns:
+            tensors.check_names([tensor.name for tensor in request.infer.inputs], self._columns)
         arrays = request.arrays()
         tensor = self.model.signature.tensor
         table = tensors.to_table(arrays, self._columns) if self._columns else tensors.to_matrix(arrays, *tensor) if tensor else None
         if table:
             self._check_rows(exchange, table)
-        return request, table, arrays
+        return table, arrays
 
     def _submit(
         self, exchange: Exchange, table: Table, encode: Callable[[Any], Encoded], method: str, params: dict[str, Any] | None
@@ -115,10 +140,12 @@ class Scorer:
         """Queue a request for a model without plain columns: MLflow's own parser reads what the decoder did not."""
 
         def run() -> tuple[Any, bool]:
-            if self._decoder and mime is JSON and len(exchange.body) > self._quick and (table := self._decoder.decode(exchange.body)):
+            body = exchange.body
+            if self._decoder and mime is JSON and not self._is_quick(body) and (table := self._decode(body)):
                 self._check_rows(exchange, table)
                 return self.model.predict([table], *self.model.default), False
-            data, given, bare = self.model.parse(exchange.body, mime.decode())
+            data, given, bare = self.model.parse(body, mime.decode(), self._bounds)
+            _stop_if_over(exchange)
             return self.model.predict_data(data, *self.model.params_of(given)), bare
 
         lane = self._heavy if self._decoder else self._light
@@ -127,36 +154,49 @@ class Scorer:
     def _read_and_answer(self, exchange: Exchange, mime: bytes) -> Encoded:
         encode: Callable[[Any], Encoded] = _encode
         method, params = self.model.default
-        table = self._decoder.decode(exchange.body) if self._decoder and mime is JSON else None
+        body = exchange.body
+        table = self._decode(body) if mime is JSON else None
         if table is None:
-            table, given, encode = self._read(exchange.body, mime)
+            table, given, encode = self._read(body, mime, self._bounds)
             method, params = self.model.params_of(given)
         self._check_rows(exchange, table)
+        _stop_if_over(exchange)
         return write(encode, self.model.predict([table], method, params))
 
-    def _read(self, body: bytes, mime: bytes) -> tuple[Table, Any, Callable[[Any], Encoded]]:
+    def _decode(self, body: bytes) -> Table | None:
+        """Read a large body in the short way, unless it may have more than the bounds allow."""
+        return self._decoder.decode(body) if self._decoder and self._bounds.seems_small(body) else None
+
+    def _read(self, body: bytes, mime: bytes, bounds: Bounds) -> tuple[Table, Any, Callable[[Any], Encoded]]:
         """Read any form of input; return the rows, the params, and what makes the answer."""
-        from scoring import forms  # noqa: PLC0415 -- brings pandas
+        from scoring import csv_body, forms  # noqa: PLC0415 -- bring pandas
 
         columns = self._columns or ()
         if mime == CSV:
-            return forms.from_csv(body, columns), None, _encode
+            return csv_body.read(body, columns, bounds), None, _encode
         if mime == PARQUET:
-            return forms.from_parquet(body, columns), None, _encode
-        value = forms.parse(body, self._settings.max_depth)
+            from scoring import parquet_body  # noqa: PLC0415 -- brings pyarrow
+
+            return parquet_body.read(body, columns, bounds), None, _encode
+        value = forms.parse(body, bounds)
         if forms.is_message(value):
             params = {each["name"]: value.pop(each["name"]) for each in self.model.signature.params if each["name"] in value}
-            return forms.from_message(value, columns), params or None, _encode_bare
-        return forms.to_table(value, columns), value.get("params"), _encode
+            return forms.from_message(value, columns, bounds), params or None, _encode_bare
+        return forms.to_table(value, columns, bounds), value.get("params"), _encode
 
     def _check_rows(self, exchange: Exchange, table: Table) -> None:
-        if table.n > self._settings.max_rows:
-            raise Refusal(413, f"the body has more than {self._settings.max_rows} rows")
+        self._bounds.check_rows(table.n)
         exchange.rows = table.n
 
 
 def _encode(predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives
     return output.encode(predictions), JSON, ()
+
+
+def _stop_if_over(exchange: Exchange) -> None:
+    """Do no more for a request whose time is over, or whose client has gone."""
+    if exchange.is_over:
+        raise Refusal(504, "the time for one request is over")
 
 
 def _as_it_is(answer: Encoded) -> Encoded:

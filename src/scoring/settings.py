@@ -35,6 +35,7 @@ class Settings:
     threads: int = _setting(0, "predicts at a time for a model without batching; 0: eight")
     max_body: int = _setting(64 * MIB, "bytes of one request; more is answered with 413")
     max_rows: int = _setting(1_000_000, "rows of one request; more is answered with 413")
+    max_cells: int = _setting(20_000_000, "rows times columns of one request; more is answered with 413")
     max_depth: int = _setting(32, "levels of nested JSON; more is answered with 400")
     max_waiting: int = _setting(1024, "requests that may wait; one more is answered with 503")
     max_wait: float = _setting(2.0, "seconds; a request that would have to wait longer is answered with 503 at once")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import warnings
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scoring.errors import bad
+from scoring.errors import DATES, bad
 from scoring.signature import NUMBERS, SCALARS
 from scoring.table import Table
 
@@ -18,7 +17,17 @@ if TYPE_CHECKING:
 
     from scoring.signature import Column
 
+EXTRA = 1000  # inputs that a request may have beside the columns
 EXACT = 2.0**53  # below this a double holds every whole number
+
+
+def check_names(names: Sequence[str], columns: Sequence[Column]) -> None:
+    """Raise Refusal for several inputs that are not the columns of a table, before their data are read."""
+    given = set(names)
+    if len(names) > len(columns) + EXTRA:
+        raise bad("there are many more inputs than columns")
+    if len(names) > 1 and (missing := [column.name for column in columns if column.required and column.name not in given]):
+        raise bad(f"inputs that the model needs are missing: {', '.join(missing)}")
 
 
 def to_table(arrays: dict[str, np.ndarray], columns: Sequence[Column]) -> Table:
@@ -94,7 +103,7 @@ def _of_matrix(array: np.ndarray, columns: Sequence[Column]) -> Table:
 
 def _as_type(array: np.ndarray, column: Column) -> Any:  # noqa: ANN401 -- an array, or what pandas makes of text
     """Return a column's values as the signature's type; raise Refusal where that would lose something."""
-    words = bad(f"input {column.name} holds a value that is no {column.type}")
+    words = bad(f"input {column.name} holds a value that is no {DATES if column.type == 'datetime' else column.type}")
     try:
         if column.type in {"string", "binary", "datetime"}:
             if array.dtype != object:
@@ -118,8 +127,6 @@ def _from_bytes(values: list[Any], kind: str) -> Any:  # noqa: ANN401 -- an arra
     text = [value.decode() if isinstance(value, bytes) else value for value in values]
     if kind == "string":
         return text
-    import pandas as pd  # noqa: PLC0415 -- numbers do without
+    from scoring import dates  # noqa: PLC0415 -- numbers do without pandas
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pd.to_datetime(pd.Series(text, dtype=object)).astype(SCALARS[kind])
+    return dates.parse(text)

@@ -9,41 +9,27 @@ import json
 import re
 import struct
 from dataclasses import dataclass
-from functools import lru_cache
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import simdjson
 
 from scoring import output
+from scoring.bounds import DEFAULT
 from scoring.errors import bad
 from scoring.exchange import JSON
+from scoring.v2_data import DEEPEST, FAILURES, TYPES, Tensor, from_binary, from_json
 
 if TYPE_CHECKING:
+    from scoring.bounds import Bounds
     from scoring.lanes import Encoded
     from scoring.model import Identity
 
-LARGE = 4096  # bytes; from here on simdjson reads numbers straight into an array
-BRACKETS = re.compile(rb"[\[\s]*")
-DEEPEST = 32  # dimensions that nested data may have
+FEW = 64  # inputs, or texts squared, that are read in the event loop
+MANY = 10_000  # inputs
 BINARY = b"application/octet-stream"
-TYPES = {
-    "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
-    "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64", "FP16": "float16", "FP32": "float32", "FP64": "float64",
-    "BYTES": "object",
-}  # fmt: skip
-ITEMS: dict[str, Any] = {"b": bool, "i": int, "u": int, "f": float, "O": str}  # by numpy's kind, what stands in JSON
-FAILURES = (ValueError, TypeError, KeyError, OverflowError, RuntimeError, msgspec.MsgspecError, struct.error)  # of numpy, simdjson, …
 NAMES = {np.dtype(kind): name for name, kind in TYPES.items()}
-
-
-class _Tensor(msgspec.Struct):
-    name: str
-    shape: list[int]
-    datatype: str
-    data: msgspec.Raw = msgspec.Raw(b"")
-    parameters: dict[str, Any] | None = None
 
 
 class _Output(msgspec.Struct):
@@ -52,7 +38,7 @@ class _Output(msgspec.Struct):
 
 
 class _Infer(msgspec.Struct):
-    inputs: list[_Tensor]
+    inputs: list[Tensor]
     id: str | None = None
     parameters: dict[str, Any] | None = None
     outputs: list[_Output] | None = None
@@ -67,6 +53,14 @@ class Request:
 
     infer: _Infer
     binary: memoryview
+    bounds: Bounds = DEFAULT
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether its tensors are soon read: texts take their time, each by itself."""
+        return len(self.infer.inputs) <= FEW and all(
+            tensor.datatype != "BYTES" or prod(tensor.shape) <= FEW * FEW for tensor in self.infer.inputs
+        )
 
     def params(self) -> dict[str, Any] | None:
         """Return the parameters that are meant for the model; an output that is named as a method asks for that method."""
@@ -78,15 +72,18 @@ class Request:
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the input tensors by name; raise Refusal for one that is none."""
         found: dict[str, np.ndarray] = {}
-        at = 0
+        at = cells = 0
         for number, tensor in enumerate(self.infer.inputs, 1):
             size = (tensor.parameters or {}).get("binary_data_size")
             if size is not None and (type(size) is not int or not 0 <= size <= len(self.binary) - at):
                 raise bad(f"input {number}: binary_data_size is not the size of its data")
             try:
-                if any(length < 0 for length in tensor.shape):
+                if len(tensor.shape) > DEEPEST or any(length < 0 for length in tensor.shape):
                     raise ValueError(tensor.shape)
-                found[tensor.name] = _from_json(tensor) if size is None else _from_binary(tensor, self.binary[at : at + size])
+                self.bounds.check_rows(tensor.shape[0] if tensor.shape else 1)
+                cells += prod(tensor.shape)
+                self.bounds.check(1, cells, cells)
+                found[tensor.name] = from_json(tensor) if size is None else from_binary(tensor, self.binary[at : at + size])
             except FAILURES:
                 raise bad(f"input {number}: the data are not what its datatype and shape say") from None
             at += size or 0
@@ -104,7 +101,7 @@ class Request:
         return bool((self.infer.parameters or {}).get("binary_data_output"))
 
 
-def parse(body: bytes, header_length: bytes | None) -> Request:
+def parse(body: bytes, header_length: bytes | None, bounds: Bounds = DEFAULT) -> Request:
     """Parse a request; `header_length` says where its JSON ends and binary data begins. Raises Refusal."""
     end = len(body)
     if header_length is not None:
@@ -113,9 +110,14 @@ def parse(body: bytes, header_length: bytes | None) -> Request:
             raise bad("Inference-Header-Content-Length is not the length of the JSON")
     try:
         infer = _decoder.decode(body if end == len(body) else memoryview(body)[:end])
+        for given in (infer.parameters, *(each.parameters for each in (*infer.inputs, *(infer.outputs or ())))):
+            if given and not bounds.allow(given):
+                raise bad(f"the JSON is nested deeper than {bounds.max_depth} levels")
+        if len(infer.inputs) > MANY:
+            raise bad(f"the request has more than {MANY} inputs")
     except (msgspec.MsgspecError, RecursionError, ValueError):
         raise bad("the body is not an inference request: JSON with inputs, each with name, shape, datatype and data") from None
-    return Request(infer, memoryview(body)[end:])
+    return Request(infer, memoryview(body)[end:], bounds)
 
 
 def encode(request: Request, identity: Identity, method: str, predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives
@@ -157,63 +159,6 @@ def datatype(kind: np.dtype[Any]) -> str:
     return NAMES.get(kind, "BYTES")
 
 
-def _from_json(tensor: _Tensor) -> np.ndarray:
-    """Return a tensor whose data are JSON, flat or nested as its shape; raise one of FAILURES."""
-    kind, raw, shape = np.dtype(TYPES[tensor.datatype]), memoryview(tensor.data), tuple(tensor.shape)
-    depth = bytes(BRACKETS.match(raw)[0]).count(b"[")  # type: ignore[index]
-    if depth not in {1, len(shape)} or not 1 <= depth <= DEEPEST:
-        raise ValueError(shape)
-    array = _from_large(raw, shape) if len(raw) > LARGE and kind.kind == "f" else None
-    if array is None:
-        array = np.array(_reader(ITEMS[kind.kind], depth).decode(raw), "float64" if kind.kind == "f" else kind)
-        if depth > 1 and array.shape != shape:
-            raise ValueError(shape)
-    if array.dtype != kind:
-        with np.errstate(over="ignore"):
-            array = array.astype(kind)
-        if not np.isfinite(array).all():  # JSON has numbers only: this one is too large for the type
-            raise OverflowError
-    return array.reshape(shape)
-
-
-def _from_large(raw: memoryview, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Return many numbers, read straight into an array; None unless they are plainly flat, or rows."""
-    try:
-        parsed: Any = simdjson.Parser().parse(raw)
-        rows = np.count_nonzero(np.frombuffer(raw, np.uint8) == ord("[")) - 1  # simdjson flattens whatever is nested
-        if rows and (rows, *set(map(len, parsed))) != shape:
-            return None
-        return np.frombuffer(parsed.as_buffer(of_type="d"), np.float64)
-    except FAILURES:
-        return None
-
-
-@lru_cache(256)
-def _reader(item: Any, depth: int) -> msgspec.json.Decoder[Any]:  # noqa: ANN401 -- a type
-    for _ in range(depth):
-        item = list[item]
-    return msgspec.json.Decoder(item)
-
-
-def _from_binary(tensor: _Tensor, data: memoryview) -> np.ndarray:
-    """Return a tensor whose data are binary; raise one of FAILURES."""
-    kind = np.dtype(TYPES[tensor.datatype])
-    if tensor.datatype == "BYTES":
-        values: list[Any] = []
-        at = 0
-        while at < len(data):
-            (length,) = struct.unpack_from("<I", data, at)
-            at += 4 + length
-            if at > len(data):
-                raise ValueError(length)
-            values.append(bytes(data[at - length : at]))
-        array = np.empty(len(values), object)
-        array[:] = values
-    elif tensor.datatype == "BOOL" and np.frombuffer(data, np.uint8).max(initial=0) > 1:
-        raise ValueError(kind)
-    else:  # a copy: the model may want to write, and the numbers to be aligned
-        array = np.frombuffer(data, kind.newbyteorder("<")).astype(kind)
-    return array.reshape(tensor.shape)
 
 
 def _array(predictions: Any) -> np.ndarray:  # noqa: ANN401 -- whatever a model gives

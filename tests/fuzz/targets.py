@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scoring import decoding, forms, table, tensors, v2
+from scoring import csv_body, decoding, forms, table, tensors, v2, v2_data
+from scoring.bounds import DEFAULT
 from scoring.errors import Refusal
 from scoring.signature import Column, Signature
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-DEPTH = 64
 LARGE = (0, 4096)  # from how many bytes on the short way is that of large bodies: at once, and as it is
 SIGNATURES = {
     "numbers": [Column("a", "double"), Column("b", "float")],
@@ -39,7 +39,7 @@ def try_json(columns: Sequence[Column], large: int, body: bytes) -> None:
     """Compare the short way with the long one: what the short one takes, the long one takes, as the same."""
     decoding.LARGE = large
     found = decoding.Decoder(columns).decode(body)
-    value = _allowed(lambda: forms.parse(body, DEPTH))
+    value = _allowed(lambda: forms.parse(body))
     if value is not None and forms.is_message(value):
         assert found is None
         _allowed(lambda: forms.from_message(value, columns))
@@ -66,14 +66,14 @@ def try_matrix(kind: str, width: int, large: int, body: bytes) -> None:
 
 def try_csv(columns: Sequence[Column], body: bytes) -> None:
     """Read CSV."""
-    _allowed(lambda: forms.from_csv(body, columns))
+    _allowed(lambda: csv_body.read(body, columns, DEFAULT))
 
 
 def try_v2(signature: Signature, body: bytes) -> None:
     """Read tensors, numbers in JSON in both ways; the first two bytes tell how long the JSON is."""
     length = None if body[:2] in {b"", b"\xff\xff"} else str(int.from_bytes(body[:2], "little")).encode()
     found: list[dict[str, Any] | None] = []
-    for v2.LARGE in (0, 10**9):
+    for v2_data.LARGE in (0, 10**9):
         found.append(_allowed(lambda: v2.parse(body[2:], length).arrays()))
     one, other = found
     assert (one is None) == (other is None), "one way takes it, the other does not"

@@ -11,10 +11,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring import forms, table, tensors, v2
+from scoring import csv_body, forms, table, tensors, v2
+from scoring.bounds import DEFAULT
 from scoring.decoding import Decoder
 from scoring.signature import SCALARS, Column
-from tests.fuzz.targets import DEPTH, same_frames
+from tests.fuzz.targets import same_frames
 from tests.protocols.conftest import texts, with_binary
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _columns(kinds: list[str]) -> list[Column]:
 
 def _read(body: dict[str, Any], columns: list[Column]) -> pd.DataFrame:
     data = json.dumps(body).encode()
-    return table.frame([Decoder(columns).decode(data) or forms.to_table(forms.parse(data, DEPTH), columns)], columns)
+    return table.frame([Decoder(columns).decode(data) or forms.to_table(forms.parse(data), columns)], columns)
 
 
 def _read_tensors(body: bytes, headers: dict[str, str], columns: list[Column]) -> pd.DataFrame:
@@ -106,5 +107,6 @@ def test_csv_agrees(given_table: tuple[list[Column], list[list[Any]]]) -> None:
     csv = "".join(",".join(map(str, row)) + "\n" for row in [names, *rows])
 
     same_frames(
-        table.frame([forms.from_csv(csv.encode(), columns)], columns), _read({"dataframe_split": {"columns": names, "data": rows}}, columns)
+        table.frame([csv_body.read(csv.encode(), columns, DEFAULT)], columns),
+        _read({"dataframe_split": {"columns": names, "data": rows}}, columns),
     )

@@ -1,0 +1,150 @@
+"""How large a body may become: its levels, rows and cells, judged before a table is made of it.
+
+pandas fills up what is missing, so a table may have rows x columns cells where its body has rows + columns values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scoring.errors import Refusal, bad
+
+if TYPE_CHECKING:
+    from scoring.settings import Settings
+
+PIECE = 256 * 1024  # bytes of JSON that are looked at together
+LISTS = 4  # lists and objects of a body for each row that it may have
+ROWS = 3  # levels down stand the rows that are objects, or `inputs`, `instances` without names
+EXPANSION = 4  # bytes that come out of a Parquet file for each byte that a body may have
+QUOTE, COMMA = ord('"'), ord(",")
+BRACKETS = np.zeros(256, np.int8)
+BRACKETS[list(b"[{")] = 1
+BRACKETS[list(b"]}")] = -1
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The limits of one body; `empty` are the cells that a table may have where its body has no value."""
+
+    max_rows: int = 1_000_000
+    max_cells: int = 20_000_000
+    max_depth: int = 32
+    max_bytes: int = 256 * 1024 * 1024
+    empty: int = 1_000_000
+
+    @classmethod
+    def of(cls, settings: Settings) -> Bounds:
+        """Return the bounds that the settings give."""
+        return cls(settings.max_rows, settings.max_cells, settings.max_depth, settings.max_body * EXPANSION)
+
+    def with_few_empty(self) -> Bounds:
+        """Return the bounds of what is read in the event loop."""
+        return replace(self, empty=4096)
+
+    def check_rows(self, rows: int) -> None:
+        """Raise Refusal for too many rows."""
+        if rows > self.max_rows:
+            raise Refusal(413, f"the body has more than {self.max_rows} rows")
+
+    def check(self, rows: int, columns: int, values: int) -> None:
+        """Raise Refusal for a table that is too large, or that has many more cells than its body has values."""
+        self.check_rows(rows)
+        cells = rows * columns
+        if cells > self.max_cells or values > self.max_cells:
+            raise Refusal(413, f"the body has more than {self.max_cells} cells, rows times columns")
+        if cells > 2 * values + self.empty:
+            raise Refusal(413, "most cells of the table would be empty: the rows have different columns")
+
+    def check_json(self, body: bytes) -> None:
+        """Raise Refusal for JSON that is too deep, or that has too many values, lists or objects."""
+        values, opened, rows = 1, 0, 0
+        for commas, depths in _pieces(body):
+            if depths.max(initial=0) > self.max_depth:
+                raise bad(f"the JSON is nested deeper than {self.max_depth} levels")
+            opened += len(depths)
+            rows += int(np.count_nonzero(depths == ROWS))
+            values += commas + len(depths)
+            if values > self.max_cells + LISTS * self.max_rows:
+                raise Refusal(413, f"the body has more than {self.max_cells} cells, rows times columns")
+            if rows > self.max_rows + 16 or opened > LISTS * self.max_rows + 16:
+                raise Refusal(413, f"the body has more than {self.max_rows} rows")
+
+    def allow(self, value: Any) -> bool:  # noqa: ANN401 -- any JSON
+        """Whether parsed JSON is not too deep."""
+        level: list[Any] = [value]
+        for _ in range(self.max_depth):
+            level = [
+                child for each in level for child in (each.values() if isinstance(each, dict) else each) if isinstance(child, dict | list)
+            ]
+            if not level:
+                return True
+        return False
+
+    def seems_small(self, body: bytes) -> bool:
+        """Whether JSON surely has no more values than `check_json` lets pass, its strings looked at as if they were JSON, too."""
+        if len(body) <= PIECE:  # it is soon read, whatever it holds
+            return True
+        signs = np.frombuffer(body, np.uint8)
+        return bool(
+            np.count_nonzero(signs == COMMA) <= self.max_cells
+            and np.count_nonzero(signs == ord("[")) + np.count_nonzero(signs == ord("{")) <= self.max_rows + 16
+        )
+
+
+DEFAULT = Bounds()
+
+
+def _pieces(body: bytes) -> Any:  # noqa: ANN401 -- an iterator of pairs
+    """Yield, for piece after piece of JSON, the number of commas and the depths of the lists and objects that begin there.
+
+    What stands in strings does not count. numpy lets other threads run meanwhile, which a JSON parser does not.
+    """
+    at, depth, in_string = 0, 0, False
+    while at < len(body):
+        piece = body[at : at + PIECE]
+        at += len(piece)
+        if b"\\" in piece:
+            if (len(piece) - len(piece.rstrip(b"\\"))) % 2:  # an escape that goes on in the next piece
+                piece += body[at : at + 1]
+                at += 1
+            piece = piece.replace(b"\\\\", b"..").replace(b'\\"', b"..")
+        signs = np.frombuffer(piece, np.uint8)
+        outside = ((np.cumsum(signs == QUOTE, dtype=np.uint8) & 1) ^ in_string) == 0
+        in_string = not outside[-1]
+        changes = BRACKETS[signs]
+        changes = changes[(changes != 0) & outside]
+        depths = depth + np.cumsum(changes, dtype=np.int64)
+        depth = int(depths[-1]) if len(depths) else depth
+        yield int(np.count_nonzero((signs == COMMA) & outside)), depths[changes > 0]
+
+
+def measure(data: Any) -> tuple[int, int, int]:  # noqa: ANN401 -- any JSON
+    """Return the rows and columns of the table that pandas would make of parsed JSON, by row or by column, and its values."""
+    if isinstance(data, dict):
+        lengths = [len(column) if isinstance(column, list | dict) else 1 for column in data.values()]
+        index = {key for column in data.values() if isinstance(column, dict) for key in column}
+        return max(max(lengths, default=0), len(index)), len(data), sum(lengths)
+    if not isinstance(data, list):
+        return 1, 1, 1
+    keys: set[str] = set()
+    widest, values = 1, 0
+    for row in data:
+        if isinstance(row, dict):
+            keys.update(row)
+            values += len(row)
+        elif isinstance(row, list):
+            widest = max(widest, len(row))
+            values += len(row)
+        else:
+            values += 1
+    return len(data), max(widest, len(keys)), values
+
+
+def measure_split(data: dict[str, Any]) -> tuple[int, int, int]:
+    """Return the same for the value of dataframe_split, whose columns and index may name more than its data have."""
+    rows, columns, values = measure(data.get("data"))
+    names, index = (len(each) if isinstance(each := data.get(key), list | dict | str) else 0 for key in ("columns", "index"))
+    return max(rows, index), max(columns, names), values

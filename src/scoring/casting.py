@@ -1,0 +1,91 @@
+"""The values of one column as the signature's type: MLflow's rules, less what it cuts or wraps without a word."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scoring import dates
+from scoring.errors import DATES, bad
+from scoring.signature import SCALARS
+
+if TYPE_CHECKING:
+    from scoring.signature import Column
+
+BITS = {"integer": 32, "long": 64}
+
+
+def cast(values: pd.Series[Any], column: Column) -> pd.Series[Any]:
+    """Return a column of a JSON table as the signature's type; raise whatever pandas raises, or Refusal."""
+    if column.type == "binary":
+        return values.map(lambda text: base64.decodebytes(bytes(text, "utf8")))
+    if column.type == "string":
+        return values if isinstance(values.dtype, pd.StringDtype) else values.astype(object)
+    if column.type == "datetime":
+        return dates.parse(values)
+    if column.type in BITS:
+        _check_whole(values, column)
+    return values.astype(SCALARS[column.type])
+
+
+def _check_whole(values: Any, column: Column) -> None:  # noqa: ANN401 -- a Series, or a list of Python values
+    """Refuse what a cast to integers would cut or wrap without a word."""
+    limit = 2 ** (BITS[column.type] - 1)
+    for value in values if isinstance(values, list) or values.dtype == object else values[~pd.isna(values)].tolist():
+        if isinstance(value, float) and not value.is_integer():
+            raise wrong(column)
+        if isinstance(value, int | float) and not -limit <= value < limit:
+            raise wrong(column)
+
+
+def to_array(value: Any, column: Column | None) -> Any:  # noqa: ANN401 -- any JSON
+    """Convert a value, or a list of them, as numpy does to the column's type."""
+    kind = None if column is None else {"string": "str", "binary": "bytes"}.get(column.type, SCALARS[column.type])
+    try:
+        if column and column.type == "datetime":
+            parsed = dates.parse(value if isinstance(value, list) else [value]).to_numpy()
+            return parsed if isinstance(value, list) else parsed[0]
+        if column and column.type in BITS:
+            _check_whole(value if isinstance(value, list) else [value], column)
+        return np.array(value, kind) if isinstance(value, list) or column is None else np.array([value], kind)[0]
+    except Exception:  # noqa: BLE001 -- numpy raises many
+        raise (wrong(column) if column else bad("a column that the model does not take holds values of different kinds")) from None
+
+
+def enforce(values: pd.Series[Any], column: Column) -> Any:  # noqa: ANN401 -- a Series
+    """Return a column as the signature's type where that loses nothing, or raise Refusal: MLflow's `_enforce_mlflow_datatype`."""
+    if values.dtype == object and column.type not in {"binary", "string"}:
+        values = values.infer_objects()
+    wanted, kind = np.dtype(SCALARS[column.type]), getattr(values.dtype, "kind", "O")
+    text = values.dtype == object or isinstance(values.dtype, pd.StringDtype)
+    if values.dtype == wanted or (text and column.type in {"string", "binary"}) or (column.type == "boolean" and values.dtype == object):
+        return values
+    try:
+        if column.type == "datetime" and (text or kind == "M"):
+            return dates.parse(values)
+        if column.type == "double" and values.dtype == object:
+            return pd.to_numeric(values)
+        if column.type not in {"string", "binary", "datetime"} and _widens(values, kind, wanted):
+            return values.astype(wanted)
+    except (TypeError, ValueError):
+        pass
+    raise wrong(column)
+
+
+def _widens(values: pd.Series[Any], kind: str, wanted: np.dtype[Any]) -> bool:
+    """Whether every value of a column of numbers is one of the wanted type."""
+    size = getattr(values.dtype, "itemsize", 0)
+    return bool(
+        (kind == wanted.kind and size <= wanted.itemsize)
+        or (kind == "u" and wanted.kind == "i" and size < wanted.itemsize)
+        or (kind in "iu" and wanted == np.float64 and size <= 4)  # noqa: PLR2004 -- bytes: a double holds every 32-bit integer
+        or (values.dtype == np.int64 and wanted.kind == "f" and values.isin([0, 1]).all())
+    )
+
+
+def wrong(column: Column) -> Exception:
+    """Return the refusal of a value that is not of a column's type."""
+    return bad(f"column {column.name} holds a value that is no {DATES if column.type == 'datetime' else column.type}")

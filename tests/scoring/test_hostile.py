@@ -1,0 +1,104 @@
+"""Small bodies out of which large tables would come: each is refused soon, memory stays, and a neighbour does not notice."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import mlflow.pyfunc
+import pytest
+
+from tests.scoring.conftest import DEADLINE, Server, body, exchange
+from tests.scoring.hostile import bodies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.scoring.test_start import Serve
+
+SLOW = 10.0  # s; a busy machine's ten times the second that is wanted
+GROWTH = 100 << 20  # bytes, which the first use of pandas and pyarrow is part of
+WAIT = 2.0  # s that a neighbour's slowest request may take on a busy machine
+BODIES = list(bodies())
+
+
+class Rows(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    """Counts rows, and takes whatever it gets."""
+
+    def predict(self, context: object, model_input: object, params: object = None) -> list[int]:  # noqa: ARG002 -- MLflow's
+        """Return how many there are."""
+        return [len(model_input)]  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def plain(serve: Serve, folders: dict[str, Path]) -> Iterator[Server]:
+    """Return a server of a model with columns."""
+    with serve(folders["one"], "--access-log", "off") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def untyped(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Return a server of a model without signature."""
+    folder = tmp_path_factory.mktemp("untyped") / "model"
+    mlflow.pyfunc.save_model(str(folder), python_model=Rows(), pip_requirements=[])
+    with serve(folder, "--access-log", "off") as server:
+        yield server
+
+
+def _send_all(server: Server, path: str = "") -> dict[str, tuple[int, float, int]]:
+    """Return status, seconds and growth in MB for each body."""
+    found = {}
+    for name, content, headers, at in BODIES:
+        if path in {"", at}:
+            before, started = server.memory(), time.perf_counter()
+            answer = server.ask("POST", at, content, **{key.replace("-", "_"): value for key, value in headers.items()})
+            found[name] = answer.status, round(time.perf_counter() - started, 2), (server.memory() - before) >> 20
+    return found
+
+
+def test_columns(plain: Server) -> None:
+    """A model with columns refuses each body within a second, keeps its memory, and answers a neighbour meanwhile."""
+    waits: list[float] = []
+    is_over = threading.Event()
+    plain.ask("POST", "/invocations", b"a,b,c\n0.5,1.0,2.0\n", Content_Type="text/csv")  # brings pandas
+
+    def call() -> None:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", plain.port, timeout=DEADLINE)) as connection:
+            while not is_over.is_set():
+                started = time.perf_counter()
+                assert exchange(connection, "POST", "/invocations", body(0.0, 1.0), {}).status == 200
+                waits.append(time.perf_counter() - started)
+                time.sleep(0.002)
+
+    neighbour = threading.Thread(target=call)
+    neighbour.start()
+    before = plain.memory()
+    try:
+        found = _send_all(plain)
+    finally:
+        is_over.set()
+        neighbour.join()
+    after = plain.memory()
+    waits.sort()
+
+    assert {name: each for name, each in found.items() if not 400 <= each[0] < 500 or each[1] > SLOW} == {}
+    assert after - before < GROWTH, found
+    assert waits[len(waits) * 99 // 100] < WAIT, found
+
+
+def test_without_signature(untyped: Server) -> None:
+    """MLflow's own parser gets no body out of which more would come than it may hold."""
+    untyped.ask("POST", "/invocations", b"a,b,c\n0.5,1.0,2.0\n", Content_Type="text/csv")
+    before = untyped.memory()
+    found = _send_all(untyped, "/invocations")
+
+    assert {name: each for name, each in found.items() if each[1] > SLOW or each[0] >= 500} == {}
+    assert {name for name, each in found.items() if each[0] == 200} <= {
+        "CSV, commas", "a row of many", "brackets in a text", "Parquet, lists", "CSV, commas, a long line",
+    }  # fmt: skip
+    assert untyped.memory() - before < GROWTH, found
