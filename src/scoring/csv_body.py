@@ -39,7 +39,7 @@ def read(body: bytes, columns: Sequence[Column], bounds: Bounds) -> Table:
     if missing := [column.name for column in columns if column.required and column.name not in header]:
         raise bad(f"columns that the model needs are missing: {', '.join(missing)}")
     known = {column.name for column in columns}
-    is_plain = first <= len(header) and not known.isdisjoint(header)
+    is_plain = first <= len(header) and not known.isdisjoint(header) and not known.issuperset(header)  # else pandas looks at more
     kinds = {column.name: "object" if column.type == "datetime" else SCALARS[column.type] for column in columns}
     try:
         frame = pd.read_csv(io.BytesIO(body), dtype=kinds, usecols=known.__contains__ if is_plain else None)
