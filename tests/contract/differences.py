@@ -24,7 +24,9 @@ DIFFERENCES: dict[str, tuple[int, int, tuple[str, ...]]] = {
     "the same where nobody reads it does no harm; MLflow fails": (500, 200, ("A a number of 5000 digits, ignored",)),
     "a column's name that is no text is a wrong request; MLflow fails": (500, 400, ("A split, a name that is *",)),
     "a trailing slash is another path; MLflow sends the caller to the one without": (307, 404, ("A trailing slash*",)),
-    "a row of another length is an error; MLflow fills it up": (200, 400, ("A split, second row too short", "A inputs of scalars, extra list")),
+    "a row of another length is an error; MLflow fills it up": (
+        200, 400, ("A split, second row too short", "A inputs of scalars, extra list"),
+    ),
     "a number is no date, however it is written": (
         200, 400, (
             "C datetime = true: inputs",
