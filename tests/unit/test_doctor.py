@@ -96,7 +96,8 @@ def test_every_port_that_a_command_may_want_is_looked_at() -> None:
 def test_a_folder_that_cannot_be_used_is_named() -> None:
     """A checkout whose path ends folders in PATH cannot have a .venv; any other path can."""
     assert checks.check_checkout(Path("/home/someone/a:b")).level == checks.FAIL
-    assert [checks.check_checkout(Path("/home/someone", name)).level for name in ("a b", "a?b", "a%20b", "a#b", "ä", "it's")] == [checks.OK] * 6
+    usable = ("a b", "a?b", "a%20b", "a#b", "ä", "it's")
+    assert {checks.check_checkout(Path("/home/someone", name)).level for name in usable} == {checks.OK}
 
 
 def test_a_wrong_runtime_fails() -> None:
