@@ -23,9 +23,9 @@ COMMAND = re.compile(  # the settings before it, and all that stands after it
     rf"(?<![\w=/-]){GIVEN}make (?:[A-Z][A-Z0-9_]*=\S* )*(?P<target>[a-z][a-z0-9_]*)(?![\w=])(?:(?! make )[^;,()])*"
 )
 KUBECTL = re.compile(r"(?<![\w/.-])kubectl (?=[a-z])(?!config |kustomize |version)")  # of a cluster, which it does not name yet
-LEFT_OUT = {  # what is of one command alone, or does not change what a command does
-    "TRAIN_ARGS", "URL", "CONTAINER_NETWORK",
-    "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR",
+TYPED_AGAIN = {  # what says which model, server, services or cluster is meant; images and limits say how, and are a machine's
+    "RUNTIME", "MODEL_DIR", "PORT", "WORKERS", "MLFLOW_PORT", "DEPLOYER_PORT", "REGISTRY_PORT", "MLFLOW_TRACKING_URI", "MLFLOW_ARTIFACT_ROOT",
+    "COMPOSE_PROJECT_NAME", "BACKUP_DIR", "CONTEXT", "NAMESPACE", "REGISTRY", "IMAGE_LOAD", "TRACKING_IN_CLUSTER",
 }  # fmt: skip
 SERVER = "SCORING_"  # begins the names of the model server's own settings
 _caller: dict[str, str] = {}  # the environment as the caller gave it, once the settings were read from it
@@ -77,12 +77,13 @@ def name_kubectl(variables: Mapping[str, str]) -> str:
 
 
 def find_given(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings that differ from their defaults, each value quoted for a shell; one with a password by its name alone."""
+    """Return the settings to type again that differ from their defaults, each value quoted for a shell; one with a password by its name alone."""
     defaults = read_defaults()
     given = {}
-    for name in (*defaults, *sorted(name for name in variables if name.startswith(SERVER))):
+    named = [name for name in defaults if name in TYPED_AGAIN]
+    for name in (*named, *sorted(name for name in variables if name.startswith(SERVER))):
         value = variables.get(name, "").strip()
-        if value and name not in LEFT_OUT and value != defaults.get(name):
+        if value and value != defaults.get(name):
             given[name] = f'"${name}"' if re.search(r"//[^/]*@", value) else shlex.quote(value)
     return given
 

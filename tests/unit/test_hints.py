@@ -30,8 +30,9 @@ def test_a_setting_that_was_given_is_typed_again(name: str, monkeypatch: pytest.
 
 
 def test_defaults_and_arguments_are_not_typed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What has its default is left out, and what is an argument of one command."""
-    for name, value in {**hints.read_defaults(), "TRAIN_ARGS": "--alpha 1", "URL": "http://x", "PORT": "8001", "REGISTRY": " "}.items():
+    """What has its default is left out, what is an argument of one command, and what is of the machine."""
+    others = {"TRAIN_ARGS": "--alpha 1", "URL": "http://x", "PYTHON_IMAGE": "mine/python:3.13", "TEST_TIMEOUT": "9"}
+    for name, value in {**hints.read_defaults(), **others, "PORT": "8001", "REGISTRY": " "}.items():
         monkeypatch.setenv(name, value)
 
     assert hints.complete("make list_models") == "make list_models"
