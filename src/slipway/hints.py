@@ -24,8 +24,8 @@ COMMAND = re.compile(  # the settings before it, and all that stands after it
 )
 KUBECTL = re.compile(r"(?<![\w/.-])kubectl (?=[a-z])(?!config |kustomize |version)")  # of a cluster, which it does not name yet
 TYPED_AGAIN = {  # what says which model, server, services or cluster is meant; images and limits say how, and are a machine's
-    "RUNTIME", "MODEL_DIR", "PORT", "WORKERS", "MLFLOW_PORT", "DEPLOYER_PORT", "REGISTRY_PORT", "MLFLOW_TRACKING_URI", "MLFLOW_ARTIFACT_ROOT",
-    "COMPOSE_PROJECT_NAME", "BACKUP_DIR", "CONTEXT", "NAMESPACE", "REGISTRY", "IMAGE_LOAD", "TRACKING_IN_CLUSTER",
+    "RUNTIME", "MODEL_DIR", "PORT", "WORKERS", "MLFLOW_PORT", "DEPLOYER_PORT", "REGISTRY_PORT", "MLFLOW_TRACKING_URI",
+    "MLFLOW_ARTIFACT_ROOT", "COMPOSE_PROJECT_NAME", "BACKUP_DIR", "CONTEXT", "NAMESPACE", "REGISTRY", "IMAGE_LOAD", "TRACKING_IN_CLUSTER",
 }  # fmt: skip
 SERVER = "SCORING_"  # begins the names of the model server's own settings
 _caller: dict[str, str] = {}  # the environment as the caller gave it, once the settings were read from it
@@ -77,7 +77,7 @@ def name_kubectl(variables: Mapping[str, str]) -> str:
 
 
 def find_given(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings to type again that differ from their defaults, each value quoted for a shell; one with a password by its name alone."""
+    """Return the settings to type again, where not the defaults: quoted for a shell, one with a password by its name alone."""
     defaults = read_defaults()
     given = {}
     named = [name for name in defaults if name in TYPED_AGAIN]
