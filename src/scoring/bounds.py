@@ -19,7 +19,8 @@ PIECE = 256 * 1024  # bytes of JSON that are looked at together
 LISTS = 4  # lists and objects of a body for each row that it may have
 ROWS = 3  # levels down stand the rows that are objects, or `inputs`, `instances` without names
 EXPANSION = 4  # bytes that come out of a Parquet file for each byte that a body may have
-QUOTE, COMMA = ord('"'), ord(",")
+SHORT = 4096  # bytes, in which Python counts more quickly than numpy
+QUOTE, COMMA, LIST, OBJECT = b'",[{'
 BRACKETS = np.zeros(256, np.int8)
 BRACKETS[list(b"[{")] = 1
 BRACKETS[list(b"]}")] = -1
@@ -72,16 +73,11 @@ class Bounds:
             if rows > self.max_rows + 16 or opened > LISTS * self.max_rows + 16:
                 raise Refusal(413, f"the body has more than {self.max_rows} rows")
 
-    def allow(self, value: Any) -> bool:  # noqa: ANN401 -- any JSON
-        """Whether parsed JSON is not too deep."""
-        level: list[Any] = [value]
-        for _ in range(self.max_depth):
-            level = [
-                child for each in level for child in (each.values() if isinstance(each, dict) else each) if isinstance(child, dict | list)
-            ]
-            if not level:
-                return True
-        return False
+    def is_shallow(self, body: bytes, known: int = 0) -> bool:
+        """Whether JSON is not too deep; `known` of its lists and objects hold no others. It is quick where the others are few."""
+        return count_opened(body) - known <= self.max_depth or all(
+            depths.max(initial=0) <= self.max_depth for _, depths in _pieces(body)
+        )
 
     def seems_small(self, body: bytes) -> bool:
         """Whether JSON surely has no more values than `check_json` lets pass, its strings looked at as if they were JSON, too."""
@@ -90,11 +86,19 @@ class Bounds:
         signs = np.frombuffer(body, np.uint8)
         return bool(
             np.count_nonzero(signs == COMMA) <= self.max_cells
-            and np.count_nonzero(signs == ord("[")) + np.count_nonzero(signs == ord("{")) <= self.max_rows + 16
+            and count_opened(body) <= self.max_rows + 16
         )
 
 
 DEFAULT = Bounds()
+
+
+def count_opened(body: bytes | memoryview) -> int:
+    """Return the lists and objects that begin in JSON, and the brackets in its texts."""
+    if len(body) <= SHORT and isinstance(body, bytes):
+        return body.count(b"[") + body.count(b"{")
+    signs = np.frombuffer(body, np.uint8)
+    return int(np.count_nonzero(signs == LIST) + np.count_nonzero(signs == OBJECT))
 
 
 def _pieces(body: bytes) -> Any:  # noqa: ANN401 -- an iterator of pairs

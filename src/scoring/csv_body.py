@@ -40,6 +40,10 @@ def read(body: bytes, columns: Sequence[Column], bounds: Bounds) -> Table:
         raise bad(f"columns that the model needs are missing: {', '.join(missing)}")
     known = {column.name for column in columns}
     is_plain = first <= len(header) and not known.isdisjoint(header) and not known.issuperset(header)  # else pandas looks at more
+    if is_plain and (widest := _widest(body)) != len(header):  # pandas, told which columns, does not look at the others
+        if widest and widest > len(header):
+            raise bad("a row has more values than the header has columns")
+        is_plain = widest is not None
     kinds = {column.name: "object" if column.type == "datetime" else SCALARS[column.type] for column in columns}
     try:
         frame = pd.read_csv(io.BytesIO(body), dtype=kinds, usecols=known.__contains__ if is_plain else None)
@@ -87,6 +91,29 @@ def _count_lines(body: bytes) -> int:
 def _count_outside(body: bytes) -> tuple[int, int] | None:
     """Return the lines and values that do not stand in quotes; None where a quote begins elsewhere than a field does."""
     lines = commas = 0
+    for piece in _outside(body):
+        if piece is None:
+            return None
+        lines += int(np.count_nonzero(piece[0]))
+        commas += int(np.count_nonzero(piece[1]))
+    return lines, commas + lines
+
+
+def _widest(body: bytes) -> int | None:
+    """Return how many fields the longest line has; None where a quote begins elsewhere than a field does."""
+    widest = begun = 0
+    for piece in _outside(body):
+        if piece is None:
+            return None
+        commas = begun + np.cumsum(piece[1])
+        ends = commas[piece[0]]
+        widest = max(widest, int(np.diff(ends, prepend=0).max(initial=0)))
+        begun = int(commas[-1]) - (int(ends[-1]) if len(ends) else 0)
+    return max(widest, begun) + 1
+
+
+def _outside(body: bytes) -> Iterator[tuple[np.ndarray, np.ndarray] | None]:
+    """Yield where lines end, and where commas are, that do not stand in quotes; None where a quote begins elsewhere than a field does."""
     last, in_quotes = NEWLINE, False
     for at in range(0, len(body), PIECE):
         signs = np.frombuffer(body, np.uint8, min(PIECE, len(body) - at), at)
@@ -94,11 +121,10 @@ def _count_outside(body: bytes) -> tuple[int, int] | None:
         quotes = signs == QUOTE
         outside = ((np.cumsum(quotes, dtype=np.uint8) & 1) ^ in_quotes) == 0
         if not BEGINS[before[quotes & ~outside]].all():
-            return None
-        lines += int(np.count_nonzero(((signs == RETURN) | ((signs == NEWLINE) & (before != RETURN))) & outside))
-        commas += int(np.count_nonzero((signs == COMMA) & outside))
+            yield None
+            return
+        yield ((signs == RETURN) | ((signs == NEWLINE) & (before != RETURN))) & outside, (signs == COMMA) & outside
         last, in_quotes = int(signs[-1]), not outside[-1]
-    return lines, commas + lines
 
 
 def _lines(body: bytes, commas: int) -> Iterator[str]:

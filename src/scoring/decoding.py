@@ -100,11 +100,11 @@ class Decoder:
                 return self._decode_large(body)
             if not body.isascii():
                 body.decode()  # msgspec does not look at text that it skips
-            return self._decode_small(self._body.decode(body))
+            return self._decode_small(body, self._body.decode(body))
         except FAILURES:
             return None
 
-    def _decode_small(self, body: _Body) -> Table | None:
+    def _decode_small(self, whole: bytes, body: _Body) -> Table | None:
         if any(form is not UNSET for form in (body.params, body.instances, body.messages, body.prompt, body.input)):
             return None
         given = [form is not UNSET for form in (body.dataframe_split, body.dataframe_records, body.inputs)]
@@ -121,7 +121,8 @@ class Decoder:
             return None  # numpy drops it at the end of a text, under MLflow too
         else:
             rows = list(zip(*msgspec.structs.astuple(self._by_column.decode(body.inputs)), strict=True))  # type: ignore[arg-type]
-        return Table(len(rows), rows) if rows else None
+        lists = len(rows) if body.inputs is UNSET else len(self._names)  # of values; what else is nested, is in what nobody reads
+        return Table(len(rows), rows) if rows and self._bounds.is_shallow(whole, lists - 1) else None
 
     def _plan(self, columns: bytes) -> tuple[msgspec.json.Decoder[Any], Callable[[Any], Any] | None]:
         """Return the decoder for rows in a request's order of columns, and what brings them into the signature's order."""
@@ -166,7 +167,7 @@ class Decoder:
         n, width = len(rows), len(given)
         self._bounds.check_rows(n)
         # simdjson flattens whatever is nested: so every row has the right length, and there are no further brackets in the body.
-        if n == 0 or set(map(len, rows)) != {width} or count_brackets(body) != n + 2:
+        if n == 0 or set(map(len, rows)) != {width} or count_brackets(body) != n + 2 or body.count(b"{") >= self._bounds.max_depth:
             return None
         block = np.frombuffer(rows.as_buffer(of_type="d"), dtype=np.float64).reshape(n, width)
         if given != self._names:
@@ -220,11 +221,13 @@ class MatrixDecoder:
             if len(forms) != 1 or (given.inputs is UNSET and given.instances is UNSET):
                 return None
             if len(body) > LARGE and self._kind.startswith("float"):
-                return self._decode_large(bytes(forms[0]))
-            rows = self._rows.decode(forms[0])
+                table = self._decode_large(bytes(forms[0]))
+            else:
+                rows = self._rows.decode(forms[0])
+                table = Table(len(rows), rows) if rows else None
         except FAILURES:
             return None
-        return Table(len(rows), rows) if rows else None
+        return table if table and self._bounds.is_shallow(body, table.n) else None
 
     def _decode_large(self, data: bytes) -> Table | None:
         rows: Any = parse_numbers(data)

@@ -196,20 +196,27 @@ def _tensors(data: Any, columns: Sequence[Column], bounds: Bounds, *, of_rows: b
 
 def _frame_of(data: Any, columns: Sequence[Column], bounds: Bounds) -> pd.DataFrame:  # noqa: ANN401 -- rows or columns
     """Return the table of the signature's columns among rows, or among columns, which have one length."""
+    index = None
     if isinstance(data, list):
         data = _known(data, columns, bounds)
     else:
-        lengths = {len(each) for each in data.values() if isinstance(each, list) or (isinstance(each, np.ndarray) and each.ndim)}
-        if len(lengths) > 1:
-            raise bad(LENGTHS)
-        known = {column.name for column in columns}
-        data = {name: each for name, each in data.items() if name in known} or dict(list(data.items())[:1])
-        bounds.check(max(lengths, default=1), len(data), sum(len(each) if np.ndim(each) else 1 for each in data.values()))
-        # pandas takes columns of plain values only
-        data = {name: each.tolist() if isinstance(each, np.ndarray) and each.ndim > 1 else each for name, each in data.items()}
+        data, index = _columns(data, columns, bounds)
     try:
-        return pd.DataFrame(data)
+        return pd.DataFrame(data, index)
     except Exception:  # noqa: BLE001 -- pandas raises many
         raise bad(LENGTHS) from None
 
 
+def _columns(data: dict[str, Any], columns: Sequence[Column], bounds: Bounds) -> tuple[dict[str, Any], list[str] | None]:
+    """Return the signature's columns, and the names of the rows where a column names them; raise Refusal for those of other lengths."""
+    lengths = {len(each) for each in data.values() if isinstance(each, list) or (isinstance(each, np.ndarray) and each.ndim)}
+    named = [each for each in data.values() if isinstance(each, dict)]
+    index = list(dict.fromkeys(name for each in named for name in each)) if named else None
+    if len(lengths) > 1 or (lengths and named):
+        raise bad(LENGTHS)
+    known = {column.name for column in columns}
+    kept = {name: each for name, each in data.items() if name in known} or dict(list(data.items())[:1])
+    rows = max(lengths, default=1) if index is None else len(index)
+    bounds.check(rows, len(kept), sum(len(each) if isinstance(each, dict) or np.ndim(each) else 1 for each in data.values()))
+    # pandas takes columns of plain values only
+    return {name: each.tolist() if isinstance(each, np.ndarray) and each.ndim > 1 else each for name, each in kept.items()}, index

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import mlflow.pyfunc
 import numpy as np
 from mlflow.exceptions import MlflowException
-from mlflow.models.utils import _enforce_params_schema
 from mlflow.pyfunc import scoring_server
 
-from scoring import csv_body, forms, table
+from scoring import csv_body, forms, params, table
 from scoring.bounds import measure
 from scoring.errors import bad
 from scoring.model import Identity, Model, Way
@@ -52,10 +51,7 @@ class GenericModel(Model):
 
     def params_of(self, given: Any) -> tuple[str, dict[str, Any] | None]:  # noqa: ANN401 -- any JSON
         """Check the params by the model's schema, in MLflow's way; raise Refusal."""
-        try:
-            return "predict", _enforce_params_schema(given, self._model.metadata.get_params_schema())
-        except MlflowException:
-            raise bad("params are not what the model's signature says") from None
+        return "predict", params.enforce(given, self._model.metadata.get_params_schema())
 
     def parse(self, body: bytes, mime: str, bounds: Bounds) -> tuple[Any, Any, bool]:
         """Return data and params of a body for a model without plain columns, and whether the answer is to be unwrapped."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sklearn
 
-from scoring import kinds, proof, shortcuts, table
+from scoring import kinds, params, proof, shortcuts, table
 from scoring.errors import bad
 from scoring.signature import NUMBERS, SCALARS
 
@@ -122,6 +122,7 @@ class EstimatorModel(Model):
         types = [signature.tensor[0]] if signature.tensor else [SCALARS[column.type] for column in signature.columns or ()]
         self._dtype = np.result_type(*types) if signature.tensor or signature.is_numeric else np.dtype(object)
         self._calls: dict[str, Callable[[np.ndarray], Any]] = {}  # by method, what takes a matrix of small, finite numbers
+        self._check_params = params.checker(signature)
         self._foreign = kinds.find_foreign(estimator)
         self.is_steady = not self._foreign  # the time of scikit-learn's own depends on the number of rows only
 
@@ -196,7 +197,10 @@ class EstimatorModel(Model):
         return np.ascontiguousarray(rows, dtype=self._dtype)
 
     def params_of(self, given: Any) -> tuple[str, dict[str, Any] | None]:  # noqa: ANN401 -- any JSON
-        """As for any model; MLflow's own choice of a method is the default."""
+        """As for any model; MLflow's own choice of a method is the default, and params of the signature are checked, then not used."""
+        if self._check_params and given is not None:
+            self._check_params(given)
+            return self._default, None
         asked = isinstance(given, dict) and "method" in given
         return (super().params_of(given)[0] if asked else self._default), None
 

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from scoring import output
-from scoring.bounds import DEFAULT
+from scoring.bounds import DEFAULT, count_opened
 from scoring.errors import bad
 from scoring.exchange import JSON
 from scoring.v2_data import DEEPEST, FAILURES, TYPES, Tensor, from_binary, from_json
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FEW = 64  # inputs, or texts squared, that are read in the event loop
 MANY = 10_000  # inputs
+AROUND = 3  # levels of a request, in which data are
 BINARY = b"application/octet-stream"
 NAMES = {np.dtype(kind): name for name, kind in TYPES.items()}
 
@@ -109,15 +110,25 @@ def parse(body: bytes, header_length: bytes | None, bounds: Bounds = DEFAULT) ->
         if not 0 <= end <= len(body):
             raise bad("Inference-Header-Content-Length is not the length of the JSON")
     try:
-        infer = _decoder.decode(body if end == len(body) else memoryview(body)[:end])
-        for given in (infer.parameters, *(each.parameters for each in (*infer.inputs, *(infer.outputs or ())))):
-            if given and not bounds.allow(given):
-                raise bad(f"the JSON is nested deeper than {bounds.max_depth} levels")
+        head = body if end == len(body) else body[:end]
+        infer = _decoder.decode(head)
+        if not _is_shallow(head, infer, bounds):
+            raise bad(f"the JSON is nested deeper than {bounds.max_depth} levels")
         if len(infer.inputs) > MANY:
             raise bad(f"the request has more than {MANY} inputs")
     except (msgspec.MsgspecError, RecursionError, ValueError):
         raise bad("the body is not an inference request: JSON with inputs, each with name, shape, datatype and data") from None
     return Request(infer, memoryview(body)[end:], bounds)
+
+
+def _is_shallow(head: bytes, infer: _Infer, bounds: Bounds) -> bool:
+    """Whether a request's JSON is not too deep; how deep data are, is in their shape, or else they are refused."""
+    if count_opened(head) <= bounds.max_depth:
+        return True
+    read = [
+        each for each in infer.inputs if "binary_data_size" not in (each.parameters or {}) and len(each.shape) + AROUND <= bounds.max_depth
+    ]
+    return bounds.is_shallow(head, sum(count_opened(memoryview(each.data)) for each in read))
 
 
 def encode(request: Request, identity: Identity, method: str, predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives
