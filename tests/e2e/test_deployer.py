@@ -156,13 +156,15 @@ def test_changes_under_load_fail_no_request(place: Place) -> None:
     for client in clients:
         client.start()
     states = []
-    for change in range(CHANGES):
-        answer = place.post("/rollbacks", {}) if change % 2 else place.post("/deployments", {"model": "models:/diabetes/4"})
-        assert answer.status_code == 202, answer.text
-        states.append(place.finish(answer.json()["id"])["state"])
-    ended.set()
-    for client in clients:
-        client.join()
+    try:
+        for change in range(CHANGES):
+            answer = place.post("/rollbacks", {}) if change % 2 else place.post("/deployments", {"model": "models:/diabetes/4"})
+            assert answer.status_code == 202, answer.text
+            states.append(place.finish(answer.json()["id"])["state"])
+    finally:
+        ended.set()
+        for client in clients:
+            client.join()
     print(f"{load.sent} requests")
 
     assert states == ["done"] * CHANGES

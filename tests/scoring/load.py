@@ -28,7 +28,11 @@ class Load:
         self._threads = [threading.Thread(target=self._send, args=(at,)) for at in range(self.clients)]
         for thread in self._threads:
             thread.start()
-        until(lambda: len(self.answers) >= self.clients, "the first answers")
+        try:
+            until(lambda: len(self.answers) >= self.clients, "the first answers")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
