@@ -13,6 +13,8 @@ import numpy as np
 from scoring.errors import Refusal, bad
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from scoring.settings import Settings
 
 PIECE = 256 * 1024  # bytes of JSON that are looked at together
@@ -79,15 +81,15 @@ class Bounds:
             depths.max(initial=0) <= self.max_depth for _, depths in _pieces(body)
         )
 
-    def seems_small(self, body: bytes) -> bool:
-        """Whether JSON surely has no more values than `check_json` lets pass, its strings looked at as if they were JSON, too."""
+    def seems_plain(self, body: bytes, columns: int) -> bool:
+        """Whether JSON surely has no more values than `check_json` lets pass, and not too few to be so many rows of these columns.
+
+        Its strings are looked at as if they were JSON, too.
+        """
         if len(body) <= PIECE:  # it is soon read, whatever it holds
             return True
-        signs = np.frombuffer(body, np.uint8)
-        return bool(
-            np.count_nonzero(signs == COMMA) <= self.max_cells
-            and count_opened(body) <= self.max_rows + 16
-        )
+        commas, opened = int(np.count_nonzero(np.frombuffer(body, np.uint8) == COMMA)), count_opened(body)
+        return (opened - 8) * columns <= commas + 1 <= self.max_cells and opened <= self.max_rows + 16
 
 
 DEFAULT = Bounds()
@@ -101,28 +103,34 @@ def count_opened(body: bytes | memoryview) -> int:
     return int(np.count_nonzero(signs == LIST) + np.count_nonzero(signs == OBJECT))
 
 
-def _pieces(body: bytes) -> Any:  # noqa: ANN401 -- an iterator of pairs
-    """Yield, for piece after piece of JSON, the number of commas and the depths of the lists and objects that begin there.
-
-    What stands in strings does not count. numpy lets other threads run meanwhile, which a JSON parser does not.
-    """
-    at, depth, in_string = 0, 0, False
-    while at < len(body):
-        piece = body[at : at + PIECE]
-        at += len(piece)
-        if b"\\" in piece:
-            if (len(piece) - len(piece.rstrip(b"\\"))) % 2:  # an escape that goes on in the next piece
-                piece += body[at : at + 1]
-                at += 1
-            piece = piece.replace(b"\\\\", b"..").replace(b'\\"', b"..")
-        signs = np.frombuffer(piece, np.uint8)
-        outside = ((np.cumsum(signs == QUOTE, dtype=np.uint8) & 1) ^ in_string) == 0
-        in_string = not outside[-1]
+def _pieces(body: bytes) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield, for piece after piece of JSON, the number of commas and the depths of the lists and objects that begin there."""
+    depth = 0
+    for _, signs, outside in scan(body):
         changes = BRACKETS[signs]
         changes = changes[(changes != 0) & outside]
         depths = depth + np.cumsum(changes, dtype=np.int64)
         depth = int(depths[-1]) if len(depths) else depth
         yield int(np.count_nonzero((signs == COMMA) & outside)), depths[changes > 0]
+
+
+def scan(body: bytes) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield, for piece after piece of JSON, where it begins, its bytes, and whether each stands outside of texts.
+
+    numpy lets other threads run meanwhile, which a JSON parser does not.
+    """
+    at, in_string = 0, False
+    while at < len(body):
+        piece = body[at : at + PIECE]
+        if b"\\" in piece:
+            if (len(piece) - len(piece.rstrip(b"\\"))) % 2:  # an escape that goes on in the next piece
+                piece += body[at + len(piece) : at + len(piece) + 1]
+            piece = piece.replace(b"\\\\", b"..").replace(b'\\"', b"..")
+        signs = np.frombuffer(piece, np.uint8)
+        outside = ((np.cumsum(signs == QUOTE, dtype=np.uint8) & 1) ^ in_string) == 0
+        in_string = not outside[-1]
+        yield at, signs, outside
+        at += len(piece)
 
 
 def measure(data: Any) -> tuple[int, int, int]:  # noqa: ANN401 -- any JSON

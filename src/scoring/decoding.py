@@ -30,6 +30,8 @@ NUL = b"\\u0000"
 PLANS = 64  # orders of columns that are remembered, fewer when the columns are many
 NAMES = 64 * 1024  # columns in all plans together
 EXTRA = 1000  # columns that a plain body may have beside those of the model
+SPLIT = b'"dataframe_split"'
+HUGE = 256 * 1024  # bytes
 KEY = 512  # bytes; of a longer list of columns its hash is remembered
 NOT_PLAIN = {"dataframe_records", "inputs", "instances", "params", "messages", "prompt", "input"}
 FAILURES = (
@@ -72,7 +74,7 @@ class Decoder:
     """Reads plain JSON bodies for one signature."""
 
     def __init__(self, columns: Sequence[Column], bounds: Bounds = DEFAULT) -> None:
-        self._columns = columns
+        self.width = len(columns)
         self._bounds = bounds
         self._names = [column.name for column in columns]
         self._kinds = [TYPES.get(column.type) for column in columns]
@@ -152,7 +154,9 @@ class Decoder:
         return [place[name] for name in self._names]
 
     def _decode_large(self, body: bytes) -> Table | None:
-        """Read a dataframe_split of numbers straight into a matrix."""
+        """Read a dataframe_split of numbers straight into a matrix, unless its rows are surely too long or it is another form."""
+        if SPLIT not in body or (len(body) > HUGE and body.count(b",") > (count_brackets(body) + 1) * (self.width + EXTRA)):
+            return None
         document: Any = parse_numbers(body)
         keys, split = list(document.keys()), document["dataframe_split"]
         given = split["columns"].as_list()
@@ -206,7 +210,7 @@ class MatrixDecoder:
     def __init__(self, kind: str, width: int, bounds: Bounds = DEFAULT) -> None:
         self._kind = kind
         self._bounds = bounds
-        self._width = width
+        self.width = width
         value = {"int64": TYPES["long"], "int32": TYPES["integer"]}.get(kind, float)
         self._rows = msgspec.json.Decoder(list[tuple[(value,) * width]])  # type: ignore[misc]
         self._body = msgspec.json.Decoder(_Matrix)
@@ -233,6 +237,6 @@ class MatrixDecoder:
         rows: Any = parse_numbers(data)
         n = len(rows)
         self._bounds.check_rows(n)
-        if n == 0 or set(map(len, rows)) != {self._width} or count_brackets(data) != n + 1:
+        if n == 0 or set(map(len, rows)) != {self.width} or count_brackets(data) != n + 1:
             return None
-        return Table(n, block=np.frombuffer(rows.as_buffer(of_type="d"), dtype=np.float64).reshape(n, self._width))
+        return Table(n, block=np.frombuffer(rows.as_buffer(of_type="d"), dtype=np.float64).reshape(n, self.width))

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import warnings
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import pandas as pd
 
+from scoring import slices
 from scoring.bounds import DEFAULT, measure, measure_split
 from scoring.casting import cast, enforce, to_array, wrong
 from scoring.errors import Refusal, bad
@@ -30,6 +29,7 @@ MESSAGES = ("messages", "prompt", "input")
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 WANTED = f"the body is a JSON object with exactly one of {', '.join(FORMS)}"
 LARGE = 64 * 1024  # bytes
+BOM = b"\xef\xbb\xbf"
 RAGGED = "dataframe_split is no table: every row needs as many values as there are columns"
 LENGTHS = "the columns are no table: they need the same lengths"
 
@@ -40,7 +40,7 @@ def parse(body: bytes, bounds: Bounds = DEFAULT) -> dict[str, Any]:
         if (encoding := json.detect_encoding(body)) not in {"utf-8", "utf-8-sig"}:  # MLflow takes it, too
             body = body.decode(encoding, "surrogatepass").encode("utf-8", "surrogatepass")
         bounds.check_json(body)
-        value = _load(body)
+        value = slices.load(body.removeprefix(BOM)) if len(body) > LARGE else json.loads(body)
     except RecursionError:
         raise bad(f"the JSON is nested deeper than {bounds.max_depth} levels") from None
     except ValueError:  # UnicodeDecodeError is one
@@ -48,15 +48,6 @@ def parse(body: bytes, bounds: Bounds = DEFAULT) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise bad(WANTED)
     return value
-
-
-def _load(body: bytes) -> Any:  # noqa: ANN401 -- any JSON
-    """Parse JSON: other threads wait meanwhile, so by the quicker parser where it takes the body; it knows no NaN, for one."""
-    if len(body) > LARGE:
-        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            body.decode()
-            return msgspec.json.decode(body)
-    return json.loads(body)
 
 
 def to_table(value: dict[str, Any], columns: Sequence[Column], bounds: Bounds = DEFAULT) -> Table:
@@ -147,7 +138,7 @@ def _known(rows: list[Any], columns: Sequence[Column], bounds: Bounds) -> list[A
     bounds.check_rows(len(rows))
     if all(isinstance(row, dict) for row in rows):
         known = {column.name for column in columns}
-        if not all(map(known.issuperset, rows)):
+        if not all(known.issuperset(row) for row in rows):
             rows = [{name: value for name, value in row.items() if name in known} for row in rows]
     bounds.check(*measure(rows))
     return rows

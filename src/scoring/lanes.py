@@ -174,7 +174,8 @@ class Lane:
 
     def _work_and_tidy(self, jobs: list[Job]) -> tuple[list[tuple[Job, Any]], float, int]:
         """Predict, and give back to the system what a large body took."""
-        worked = self._work(jobs)
+        with memory.uncollected():
+            worked = self._work(jobs)
         memory.trim()
         return worked
 

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
 import sys
+import threading
 from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+_lock = threading.Lock()
+_quiet = 0  # large bodies that are under way
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Let Python look for no garbage meanwhile: it would stop all threads to look at each list of a large body."""
+    global _quiet  # noqa: PLW0603 -- so is Python's switch
+    with _lock:
+        _quiet += 1
+        gc.disable()
+    try:
+        yield
+    finally:
+        with _lock:
+            _quiet -= 1
+            if not _quiet:
+                gc.enable()
 
 
 def trim() -> None:

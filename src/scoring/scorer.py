@@ -165,7 +165,7 @@ class Scorer:
 
     def _decode(self, body: bytes) -> Table | None:
         """Read a large body in the short way, unless it may have more than the bounds allow."""
-        return self._decoder.decode(body) if self._decoder and self._bounds.seems_small(body) else None
+        return self._decoder.decode(body) if self._decoder and self._bounds.seems_plain(body, self._decoder.width) else None
 
     def _read(self, body: bytes, mime: bytes, bounds: Bounds) -> tuple[Table, Any, Callable[[Any], Encoded]]:
         """Read any form of input; return the rows, the params, and what makes the answer."""
