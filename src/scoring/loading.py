@@ -35,7 +35,7 @@ def load(settings: Settings) -> Model:
 
     Raises ModelError, in one line, for a folder that is none, a wrong checksum, other libraries, and whatever loading raises.
     """
-    started = time.perf_counter()
+    started, missing = time.perf_counter(), list[str]()
     try:
         folder = settings.model.resolve()
         identity = read_identity(settings.identity)
@@ -44,14 +44,16 @@ def load(settings: Settings) -> Model:
             raise ModelError(  # noqa: TRY301 -- all that a load may raise is dealt with here
                 f"the files in {settings.model} are not those of {identity.name} {identity.version}: their checksum differs"
             )
-        if settings.check_libraries == "on":
-            check_libraries(folder)
+        missing = check_libraries(folder) if settings.check_libraries == "on" else []
         model = _load(folder, identity, mlmodel, settings.batching)
     except ModelError:
         raise
     except (Exception, SystemExit) as error:
         words = " ".join(str(error).split())  # a library's are several lines
-        raise ModelError(f"the model at {settings.model} did not load: {type(error).__name__}: {words}") from error
+        lacking = f"; it was trained with {', '.join(missing)}, here is none" if missing else ""
+        raise ModelError(f"the model at {settings.model} did not load: {type(error).__name__}: {words}{lacking}") from error
+    if missing:
+        logger.warning("%s %s: not here, and not needed to load: %s", identity.name, identity.version, ", ".join(missing))
     model.load_seconds = time.perf_counter() - started
     ways = "; ".join(f"{method} by {way.name}{way.why and f' ({way.why})'}" for method, way in model.ways.items())
     logger.info("%s %s: %s", identity.name, identity.version, ways)
@@ -95,17 +97,22 @@ def checksum(folder: Path) -> str:
     return f"sha256:{total.hexdigest()}"
 
 
-def check_libraries(folder: Path) -> None:
-    """Raise ModelError when a library that the model pins is missing here, or another version."""
+def check_libraries(folder: Path) -> list[str]:
+    """Raise ModelError when a library that the model pins is here in another version; return those that are not here.
+
+    MLflow may have noted what merely stood beside the model, such as pytest: whether it is needed, loading and the example show.
+    """
+    missing = []
     file = folder / "requirements.txt"
     for name, wanted in re.findall(
         r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)", file.read_text(encoding="utf-8") if file.exists() else "", re.MULTILINE
     ):
         here = next(filter(None, map(_installed, {"mlflow": ("mlflow", "mlflow-skinny")}.get(name, (name,)))), None)
-        if here != wanted.split("+")[0]:
-            raise ModelError(
-                f"the model was trained with {name} {wanted}, here is {here or 'none'}: train it again, or --check-libraries off"
-            )
+        if here is None:
+            missing.append(f"{name} {wanted}")
+        elif here != wanted.split("+")[0]:
+            raise ModelError(f"the model was trained with {name} {wanted}, here is {here}: train it again, or --check-libraries off")
+    return missing
 
 
 def _installed(name: str) -> str | None:

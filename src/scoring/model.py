@@ -153,22 +153,22 @@ class EstimatorModel(Model):
         width = self.signature.tensor[1] if self.signature.tensor else len(columns)
         given = np.asarray(proof.make_up(width) if example is None else table.matrix([example], self._dtype), np.float64)
         groups = [self._typed(rows) for rows in proof.groups(given)]
-        if columns and not self._is_nameless(call, [*groups, self._typed(proof.with_nan(given))]):
+        if columns and not self._is_nameless(call, groups, self._typed(proof.with_nan(given))):
             return Way("frame", "it predicts otherwise from a matrix")
-        expected, bare = proof.ask(call, groups), _without_checks(call)
-        if not proof.agree(expected, proof.ask(bare, groups)):
+        bare = _without_checks(call)
+        if not proof.agree(call, bare, groups):
             self._calls[method] = call
             return Way("matrix", "it predicts otherwise without its own checks")
         self._calls[method] = bare
         if (short := shortcuts.find(self._estimator, method)) is None:
             return Way("matrix", f"no shortcut is known for {_describe(self._estimator)}")
         more = [self._typed(rows) for rows in proof.more_groups(self._estimator, given)]
-        if not proof.agree([*expected, *proof.ask(call, more)], proof.ask(short, [*groups, *more])):
+        if not (proof.agree(call, short, groups) and all(proof.agree(call, short, [rows]) for rows in more)):
             return Way("matrix", "the shortcut predicts otherwise")
         self._calls[method] = short
         return Way("shortcut")
 
-    def _is_nameless(self, call: Callable[[Any], Any], groups: list[np.ndarray]) -> bool:
+    def _is_nameless(self, call: Callable[[Any], Any], groups: list[np.ndarray], missing: np.ndarray) -> bool:
         """Whether a matrix gives what a DataFrame gives: to the bit where the values lie in memory as the DataFrame's do.
 
         In another order BLAS may add in another order, and differ in the last digits.
@@ -178,9 +178,14 @@ class EstimatorModel(Model):
         def frame(rows: np.ndarray) -> Any:  # noqa: ANN401 -- a DataFrame
             return table.frame([table.Table(len(rows), block=rows)], columns)
 
-        by_frame = proof.ask(lambda rows: call(frame(rows)), groups)
-        alike = proof.ask(lambda rows: call(np.asarray(frame(rows), self._dtype)), groups)
-        return proof.agree(by_frame, alike) and proof.close(by_frame[0], call(groups[0]))
+        def by_frame(rows: np.ndarray) -> Any:  # noqa: ANN401 -- predictions
+            return call(frame(rows))
+
+        def alike(rows: np.ndarray) -> Any:  # noqa: ANN401 -- predictions
+            return call(np.asarray(frame(rows), self._dtype))
+
+        agree = proof.agree(by_frame, alike, groups) and proof.agree(by_frame, alike, [missing])
+        return agree and proof.close(by_frame(groups[0]), call(groups[0]))
 
     def _typed(self, rows: np.ndarray) -> np.ndarray:
         """Return rows of the proof as the signature's types have them: integers whole, and none too large."""

@@ -6,7 +6,6 @@ model was trained with (clipped, or overflowing). So both are asked for all of t
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,9 +51,16 @@ def with_nan(example: np.ndarray) -> np.ndarray:
     return rows
 
 
-def agree(one: list[Any], other: list[Any]) -> bool:
-    """Whether outcomes of the same groups are the same to the bit, errors included."""
-    return all(map(same, one, other))
+def agree(one: Rows, other: Rows, groups: list[np.ndarray]) -> bool:
+    """Whether two calls give the same for the same groups, to the bit and errors included.
+
+    All rows are asked for together; group by group only where both raise an error, which may be that of one row.
+    """
+    joined = [np.concatenate(groups)]
+    first, second = ask(one, joined), ask(other, joined)
+    if len(groups) > 1 and isinstance(first[0], type) and first[0] is second[0]:
+        first, second = ask(one, groups), ask(other, groups)
+    return all(map(same, first, second))
 
 
 def ask(call: Rows, groups: list[np.ndarray]) -> list[Any]:
@@ -110,8 +116,10 @@ def _splits(estimator: Any, example: np.ndarray, random: np.random.Generator) ->
     """Return rows at the thresholds of the trees of the last step, and close beside them."""
     steps = [step for _, step in getattr(estimator, "steps", [("", estimator)]) if not (step is None or isinstance(step, str))]
     try:
-        found = list(_thresholds(steps[-1]))
-        chosen = [found[at] for at in random.choice(len(found), min(SPLITS, len(found)), replace=False)] if found else []
+        found = [np.concatenate(each) for each in zip(*_thresholds(steps[-1]), strict=True)]
+        total = len(found[0]) if found else 0
+        sample = random.choice(total, min(SPLITS, total), replace=False)
+        chosen = list(zip(*(each[sample].tolist() for each in found), strict=True))
         rows = example[random.integers(len(example), size=len(chosen))].copy()
         for step in steps[:-1] if chosen else []:
             rows = np.asarray(step.transform(rows))
@@ -126,12 +134,9 @@ def _splits(estimator: Any, example: np.ndarray, random: np.random.Generator) ->
     return np.concatenate([*(rows + by for by in BESIDE), *beside])
 
 
-def _thresholds(estimator: Any) -> Iterator[tuple[int, float]]:  # noqa: ANN401 -- as above
-    """Yield (column, threshold) of the splits of a tree, a forest, or boosted trees."""
-    for predictor in chain.from_iterable(getattr(estimator, "_predictors", ())):
-        nodes = predictor.nodes[predictor.nodes["is_leaf"] == 0]
-        yield from zip(nodes["feature_idx"].tolist(), nodes["num_threshold"].tolist(), strict=True)
+def _thresholds(estimator: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # noqa: ANN401 -- as above
+    """Yield columns and thresholds of the splits of each tree of a tree or a forest."""
     for each in np.ravel(getattr(estimator, "estimators_", [estimator])):  # boosted trees are rows of trees
         if tree := getattr(each, "tree_", None):
             split = tree.feature >= 0
-            yield from zip(tree.feature[split].tolist(), tree.threshold[split].tolist(), strict=True)
+            yield tree.feature[split], tree.threshold[split]

@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -179,12 +180,14 @@ def size(tag: str) -> str:
 
 
 def check_libraries(settings: Settings, files: Path, served: models.Model) -> None:
-    """Raise SlipwayError when the model asks for other libraries than the locked ones, unless SCORING_CHECK_LIBRARIES is off."""
+    """Raise SlipwayError for libraries other than the locked, unless SCORING_CHECK_LIBRARIES is off; warn of what training alone has."""
     requirements = files / "requirements.txt"
     if settings.scoring.get("SCORING_CHECK_LIBRARIES") == "off" or not requirements.exists():
         return
     wanted = _pins(requirements.read_text(encoding="utf-8"))
-    locked = _pins((ROOT / "requirements" / "serving.txt").read_text(encoding="utf-8"))
+    locked, training = (_pins((ROOT / "requirements" / f"{group}.txt").read_text(encoding="utf-8")) for group in ("serving", "host"))
+    if beside := [f"{name} {wanted.pop(name)}" for name in list(wanted) if name in training and name not in locked]:
+        print(f"warning: not there where {served.uri} is served, as only training has it: {', '.join(beside)}", file=sys.stderr)
     differing = [f"{name} {version} (here {locked.get(name, 'none')})" for name, version in wanted.items() if locked.get(name) != version]
     if differing:
         raise SlipwayError(

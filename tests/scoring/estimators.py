@@ -64,6 +64,8 @@ class Moody(Sum):
             raise ValueError("NaN")
         if (first > 1e100).any():
             raise OverflowError
+        if (first == -2).any():
+            return {"no JSON holds this"}
         if (first == -1).any():
             sys.exit("the model wants to leave")
         return super().predict(rows)

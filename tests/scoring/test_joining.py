@@ -51,9 +51,11 @@ def test_joined(model: str, flags: list[str], joins: bool, serve: Serve, folders
         assert [answer.json()["predictions"] for answer in answers] == [[0.0]] * CLIENTS
 
 
-@pytest.mark.parametrize("bad", ["NaN", "1e200", "-1"], ids=["refused", "huge", "leaves"])
-def test_bad_neighbour(bad: str, serve: Serve, folders: dict[str, Path]) -> None:
-    """A row that the model fails for is answered with 400, and none of its neighbours is."""
+@pytest.mark.parametrize(
+    ("bad", "status"), [("NaN", 400), ("1e200", 400), ("-1", 400), ("-2", 500)], ids=["refused", "huge", "leaves", "not JSON"]
+)
+def test_bad_neighbour(bad: str, status: int, serve: Serve, folders: dict[str, Path]) -> None:
+    """A row that the model fails for is answered with 400, one whose answer cannot be written with 500, and none of its neighbours is."""
     with serve(folders["moody"], "--batching", "on") as server:
         text = json.dumps({"dataframe_split": {"columns": ["a", "b", "c"], "data": [["BAD", 0, 0]]}}).replace('"BAD"', bad)
         with ThreadPoolExecutor(CLIENTS) as pool:
@@ -63,6 +65,6 @@ def test_bad_neighbour(bad: str, serve: Serve, folders: dict[str, Path]) -> None
             ]
             answers = [each.result() for each in asked]
 
-        assert [answer.status for answer in answers] == [400 if at % 8 == 0 else 200 for at in range(CLIENTS)]
+        assert [answer.status for answer in answers] == [status if at % 8 == 0 else 200 for at in range(CLIENTS)]
         assert all(answer.json() == {"predictions": [float(at)]} for at, answer in enumerate(answers) if at % 8)
         assert server.predict(1.0).status == 200

@@ -53,6 +53,13 @@ def test_other_libraries_are_named(tmp_path: Path, line: str, words: str) -> Non
     assert "make train_model" in raised.value.cure
 
 
+def test_what_only_training_has_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What MLflow noted of the training environment, pytest for one, is named, and refuses no model, whatever its version."""
+    _check(tmp_path, f"mlflow=={LOCKED['mlflow']}\npytest==1.0\nrich==2.0\n")
+
+    assert "only training has it: pytest 1.0, rich 2.0" in capsys.readouterr().err
+
+
 def test_who_takes_the_risk_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SCORING_CHECK_LIBRARIES=off holds for the command as for the server that it starts."""
     monkeypatch.setenv("SCORING_CHECK_LIBRARIES", "off")

@@ -4,6 +4,7 @@ import importlib
 import subprocess
 from pathlib import Path
 
+import mlflow.sklearn
 import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import FunctionTransformer
@@ -13,6 +14,7 @@ from skops.io import dump
 
 from scoring import loading, skops_file
 from scoring.errors import ModelError
+from scoring.settings import Settings
 from slipway import models
 
 
@@ -50,17 +52,29 @@ def test_any_change_changes_it(folder: Path, change: str) -> None:
 
 @pytest.mark.parametrize(
     ("line", "is_right"),
-    [("scikit-learn==0.1", False), ("no-such-library==1", False), ("# scikit-learn==0.1", True), ("scikit-learn>=0.1", True), ("", True)],
-    ids=["another version", "not installed", "a comment", "not pinned", "nothing"],
+    [("scikit-learn==0.1", False), ("# scikit-learn==0.1", True), ("scikit-learn>=0.1", True), ("", True)],
+    ids=["another version", "a comment", "not pinned", "nothing"],
 )
 def test_pinned_libraries_are_compared(tmp_path: Path, line: str, is_right: bool) -> None:  # noqa: FBT001 -- a parameter
     """A model whose requirements pin another version than the installed one is refused."""
     (tmp_path / "requirements.txt").write_text(line + "\n")
     if is_right:
-        loading.check_libraries(tmp_path)
+        assert loading.check_libraries(tmp_path) == []
         return
     with pytest.raises(ModelError, match="was trained with"):
         loading.check_libraries(tmp_path)
+
+
+def test_a_library_that_is_not_here_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What merely stood beside a model refuses none that loads without it; when the model does not load, it is named."""
+    mlflow.sklearn.save_model(LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]), tmp_path / "model", pip_requirements=["none-such==1"])
+    loading.load(Settings(tmp_path / "model"))
+
+    assert "model unregistered: not here, and not needed to load: none-such 1" in caplog.messages
+    (tmp_path / "model" / "model.skops").write_text("broken")
+    (tmp_path / "model" / "model.pkl").write_text("broken")
+    with pytest.raises(ModelError, match="it was trained with none-such 1, here is none"):
+        loading.load(Settings(tmp_path / "model"))
 
 
 def test_what_is_known_is_what_skops_trusts() -> None:
