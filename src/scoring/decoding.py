@@ -123,8 +123,11 @@ class Decoder:
             return None  # numpy drops it at the end of a text, under MLflow too
         else:
             rows = list(zip(*msgspec.structs.astuple(self._by_column.decode(body.inputs)), strict=True))  # type: ignore[arg-type]
-        lists = len(rows) if body.inputs is UNSET else len(self._names)  # of values; what else is nested, is in what nobody reads
-        return Table(len(rows), rows) if rows and self._bounds.is_shallow(whole, lists - 1) else None
+        if whole.count(b"[") + whole.count(b"{") > self._bounds.max_depth:
+            lists = len(rows) if body.inputs is UNSET else len(self._names)  # of values; what else is nested, is in what nobody reads
+            if not self._bounds.is_shallow(whole, lists - 1):
+                return None
+        return Table(len(rows), rows) if rows else None
 
     def _plan(self, columns: bytes) -> tuple[msgspec.json.Decoder[Any], Callable[[Any], Any] | None]:
         """Return the decoder for rows in a request's order of columns, and what brings them into the signature's order."""

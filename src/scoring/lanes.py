@@ -197,7 +197,8 @@ class Lane:
             if len(jobs) > 1:  # one of them spoils it for all: each alone, then
                 return [answer for job in jobs for answer in self._answers([job])[0]], sum(job.exchange.rows for job in jobs)
             if isinstance(error, Refusal):
-                return [(first, error)], 0
+                error.__context__ = None  # both hold the frames, and so what was read of the body, until garbage is collected
+                return [(first, error.with_traceback(None))], 0
             last = traceback.extract_tb(error.__traceback__)[-1]
             logger.warning("the model raised %s at %s:%s", type(error).__name__, last.filename, last.lineno)
             return [(first, Refusal(400, "the model cannot predict these rows"))], 0

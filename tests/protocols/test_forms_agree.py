@@ -80,6 +80,7 @@ def test_json_and_tensors_agree(given_table: tuple[list[Column], list[list[Any]]
         {"name": column.name, "datatype": DATATYPES.get(column.type, "BYTES"), "shape": [len(rows)], "data": values}
         for column, values in zip(columns, raw, strict=True)
     ]
+    in_json = [{**each, "data": list(values)} for each, values in zip(inputs, zip(*encoded, strict=True), strict=True)]
     binary = [
         (each["name"], each["datatype"], each["shape"], _binary(each["data"], c.type)) for each, c in zip(inputs, columns, strict=True)
     ]
@@ -87,7 +88,7 @@ def test_json_and_tensors_agree(given_table: tuple[list[Column], list[list[Any]]
         _read({"dataframe_split": {"columns": names, "data": encoded}}, columns),
         _read({"dataframe_split": {"columns": names[::-1], "data": [row[::-1] for row in encoded]}}, columns),
         _read({"dataframe_records": records}, columns),
-        _read_tensors(json.dumps({"inputs": inputs}).encode(), {}, columns),
+        _read_tensors(json.dumps({"inputs": in_json}).encode(), {}, columns),
         _read_tensors(*with_binary(binary), columns),
     ]
     if all(column.type != "binary" for column in columns):  # MLflow takes base64 in a table only
