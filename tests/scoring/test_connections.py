@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
+import json
 import os
 import resource
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING
 
-from tests.scoring.conftest import DEADLINE, body, exchange, until
+from tests.scoring.conftest import DEADLINE, body, exchange, read_all, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from tests.scoring.test_start import Serve
 
 MANY = 60
+PIPELINED = 3000
 KEEP_ALIVE = 2  # s
 
 
@@ -61,3 +65,24 @@ def test_no_descriptors_left(serve: Serve, folders: dict[str, Path]) -> None:
         assert said.count("Too many open files") == 1
         assert f"{number} files" in said
         assert server.predict(1.0).status == 200
+
+
+def test_pipelined_and_compressed(serve: Serve, folders: dict[str, Path]) -> None:
+    """Thousands of requests that are sent at once are each answered; so is a body in gzip, in gzip where that is asked for."""
+    head = b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    requests = [head + b"Content-Length: %d\r\n\r\n" % len(body(at)) + body(at) for at in range(PIPELINED)]
+    rows = {"dataframe_split": {"columns": ["a", "b", "c"], "data": [[float(at), 0.0, 0.5] for at in range(1000)]}}
+    with serve(folders["one"], "--access-log", "off") as server, server.connect() as line:
+        last = head.replace(b"POST", b"GET") + b"Connection: close\r\n\r\n"
+        sender = threading.Thread(target=line.sendall, args=(b"".join([*requests, last]),))
+        sender.start()
+        answers = read_all(line)
+        sender.join()
+        packed = server.ask(
+            "POST", "/invocations", gzip.compress(json.dumps(rows).encode()), Content_Encoding="gzip", Accept_Encoding="gzip"
+        )
+
+    assert [answer.status for answer in answers] == [200] * PIPELINED + [405]
+    assert [answer.json()["predictions"] for answer in answers[:-1]] == [[float(at)] for at in range(PIPELINED)]
+    assert packed.headers["content-encoding"] == "gzip"
+    assert json.loads(gzip.decompress(packed.body)) == {"predictions": [at + 0.5 for at in range(1000)]}
