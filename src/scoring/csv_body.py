@@ -37,7 +37,7 @@ def read(body: bytes, columns: Sequence[Column], bounds: Bounds) -> Table:
     """Return the rows of a CSV body, or raise Refusal."""
     header, first = check(body, len(columns), bounds)
     if missing := [column.name for column in columns if column.required and column.name not in header]:
-        raise bad(f"columns that the model needs are missing: {', '.join(missing)}")
+        raise bad(f"columns that the model needs are missing: {', '.join(map(str, missing))}")
     known = {column.name for column in columns}
     is_plain = first <= len(header) and not known.isdisjoint(header) and not known.issuperset(header)  # else pandas looks at more
     if is_plain and (widest := _widest(body)) != len(header):  # pandas, told which columns, does not look at the others

@@ -167,6 +167,8 @@ def _tensors(data: Any, columns: Sequence[Column], bounds: Bounds, *, of_rows: b
     bounds.check_rows(measure(data)[0])
     if isinstance(data, list) and not any(isinstance(row, dict) for row in data) and len(columns) == 1:
         data = {columns[0].name: data}
+    if isinstance(data, list) and data and {type(row) for row in data} == {list} and any(isinstance(name, int) for name in by_name):
+        return _frame_of(_numbered(data, by_name), columns, bounds)
     if isinstance(data, list) and all(isinstance(row, dict) for row in data) and data:
         if not of_rows:
             return _frame_of([{name: to_array(value, by_name.get(name)) for name, value in row.items()} for row in data], columns, bounds)
@@ -183,6 +185,13 @@ def _tensors(data: Any, columns: Sequence[Column], bounds: Bounds, *, of_rows: b
     arrays = {name: to_array(value, by_name.get(name)) for name, value in data.items()}
     scalars = all(np.isscalar(array) for array in arrays.values())
     return _frame_of([arrays] if scalars else arrays, columns, bounds)
+
+
+def _numbered(rows: list[list[Any]], by_name: dict[Any, Column]) -> dict[Any, Any]:
+    """Return rows by column, for columns that are named as their places: those of a matrix, when pandas made a table of it."""
+    if len({len(row) for row in rows}) > 1:
+        raise bad("every row needs as many values as the others")
+    return {at: to_array([row[at] for row in rows], by_name[at]) for at in range(len(rows[0])) if at in by_name}
 
 
 def _frame_of(data: Any, columns: Sequence[Column], bounds: Bounds) -> pd.DataFrame:  # noqa: ANN401 -- rows or columns

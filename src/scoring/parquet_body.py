@@ -52,8 +52,8 @@ def check(body: bytes, bounds: Bounds, columns: Sequence[Column] | None = None) 
     bounds.check_rows(max(meta.num_rows, sum(meta.row_group(at).num_rows for at in range(meta.num_row_groups))))
     if len(names) > FIELDS + len(columns or ()):
         raise bad(f"the file has more than {FIELDS + len(columns or ())} columns")
-    known = names if columns is None else [column.name for column in columns]
-    if missing := [column.name for column in columns or () if column.required and column.name not in names]:
+    known = names if columns is None else [str(column.name) for column in columns]  # a file's names are text, whatever they were
+    if missing := [str(column.name) for column in columns or () if column.required and str(column.name) not in names]:
         raise bad(f"columns that the model needs are missing: {', '.join(missing)}")
     present = [name for name in known if name in set(names)]
     if columns is not None and len([name for name in names if name in set(present)]) != len(present):

@@ -26,7 +26,7 @@ def check_names(names: Sequence[str], columns: Sequence[Column]) -> None:
     given = set(names)
     if len(names) > len(columns) + EXTRA:
         raise bad("there are many more inputs than columns")
-    if len(names) > 1 and (missing := [column.name for column in columns if column.required and column.name not in given]):
+    if len(names) > 1 and (missing := [str(column.name) for column in columns if column.required and str(column.name) not in given]):
         raise bad(f"inputs that the model needs are missing: {', '.join(missing)}")
 
 

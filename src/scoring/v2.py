@@ -79,10 +79,12 @@ class Request:
             if size is not None and (type(size) is not int or not 0 <= size <= len(self.binary) - at):
                 raise bad(f"input {number}: binary_data_size is not the size of its data")
             try:
-                if len(tensor.shape) > DEEPEST or any(length < 0 for length in tensor.shape):
+                values = prod(tensor.shape)
+                given = memoryview(tensor.data).nbytes if size is None else size
+                if len(tensor.shape) > DEEPEST or any(length < 0 for length in tensor.shape) or values > given:  # each has a byte or more
                     raise ValueError(tensor.shape)
                 self.bounds.check_rows(tensor.shape[0] if tensor.shape else 1)
-                cells += prod(tensor.shape)
+                cells += values
                 self.bounds.check(1, cells, cells)
                 found[tensor.name] = from_json(tensor) if size is None else from_binary(tensor, self.binary[at : at + size])
             except FAILURES:

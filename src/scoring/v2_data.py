@@ -14,6 +14,7 @@ import simdjson
 
 LARGE = 4096  # bytes; from here on simdjson reads numbers straight into an array
 BRACKETS = re.compile(rb"[\[\s]*")
+HEAD = 4096  # bytes in which the first value begins
 DEEPEST = 32  # dimensions that data may have
 TYPES = {
     "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
@@ -37,7 +38,7 @@ class Tensor(msgspec.Struct):
 def from_json(tensor: Tensor) -> np.ndarray:
     """Return a tensor whose data are JSON, flat or nested as its shape; raise one of FAILURES."""
     kind, raw, shape = np.dtype(TYPES[tensor.datatype]), memoryview(tensor.data), tuple(tensor.shape)
-    depth = bytes(BRACKETS.match(raw[:LARGE])[0]).count(b"[")  # type: ignore[index]
+    depth = bytes(BRACKETS.match(raw[:HEAD])[0]).count(b"[")  # type: ignore[index]
     if depth not in {1, len(shape)} or not 1 <= depth <= DEEPEST:
         raise ValueError(shape)
     if kind.kind != "O" and len(raw) > LARGE and not _has_size(raw, shape, depth):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from typing import Any
@@ -30,7 +31,8 @@ def test_datatypes(kind: str, datatype: str, binary: bool) -> None:  # noqa: FBT
     """A column takes the datatypes whose values it can hold, and refuses the others."""
     column, value = Column("c", kind), VALUES[datatype]
     data = texts(value.encode()) if datatype == "BYTES" else np.array([value], v2.TYPES[datatype]).tobytes()
-    body, headers = with_binary([("c", datatype, [1], data)]) if binary else (_json(datatype, value), {})
+    written = base64.b64encode(value.encode()).decode() if (kind, datatype) == ("binary", "BYTES") else value
+    body, headers = with_binary([("c", datatype, [1], data)]) if binary else (_json(datatype, written), {})
     length = next(iter(headers.values()), None)
     if datatype in TAKEN.get(kind, v2.TYPES.keys() - {"BYTES"}):
         expected = {"datetime": np.datetime64("2024-01-02"), "string": value, "binary": str(value).encode()}.get(kind, 1)
@@ -56,13 +58,19 @@ def _json(datatype: str, value: Any) -> bytes:  # noqa: ANN401 -- of any datatyp
         ("float", "FP64", 1e39),
         ("datetime", "BYTES", "hemlock"),
         ("datetime", "BYTES", "3000-01-01"),
-        ("datetime", "BYTES", "2024-01-02T00:00:00Z"),
+        ("datetime", "BYTES", "1704153600"),
+        ("binary", "BYTES", "no base64!"),
     ],
 )
 def test_lossy_values_are_refused(kind: str, datatype: str, value: Any) -> None:  # noqa: ANN401 -- of any datatype
     """A value that the column's type cannot hold is refused, with nothing cut or wrapped."""
     with pytest.raises(Refusal, match=f"no {kind}"):
         _read(Column("c", kind), _json(datatype, value))
+
+
+def test_a_date_may_have_an_offset() -> None:
+    """An offset is taken into account, as in every other form."""
+    assert _read(Column("c", "datetime"), _json("BYTES", "2024-01-02T01:00:00+01:00")) == np.datetime64("2024-01-02")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

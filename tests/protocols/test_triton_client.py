@@ -100,16 +100,24 @@ def test_many_at_a_time(connect: Callable[[str], triton.InferenceServerClient], 
     assert [each.get_result().as_numpy("predict")[0] for each in waiting] == pytest.approx(np.tile(expected, 8))
 
 
-@pytest.mark.parametrize("compression", ["gzip", "deflate"])
-def test_compression(connect: Callable[[str], triton.InferenceServerClient], expected: np.ndarray, compression: str) -> None:
-    """An answer need not be compressed for a client that would take it so; a compressed request is refused."""
-    client, given = connect("numbers"), [_input("rows", ROWS, "FP64")]
-    result = client.infer("numbers", given, response_compression_algorithm=compression)
+@pytest.mark.parametrize("rows", [2, 1000])
+@pytest.mark.parametrize(("asked", "sent"), [("gzip", "gzip"), ("deflate", None), (None, "gzip")])
+def test_compression(
+    connect: Callable[[str], triton.InferenceServerClient], expected: np.ndarray, asked: str | None, sent: str | None, rows: int
+) -> None:
+    """Requests may be in gzip, and answers of any length come as the client takes them, compressed or not."""
+    client, given = connect("numbers"), [_input("rows", np.resize(ROWS, (rows, 10)), "FP64")]
+    result = client.infer("numbers", given, request_compression_algorithm=sent, response_compression_algorithm=asked)
 
-    assert result.as_numpy("predict") == pytest.approx(expected)
-    with pytest.raises(InferenceServerException) as refused:
-        client.infer("numbers", given, request_compression_algorithm=compression)
-    assert refused.value.status() in {"400", "415"}
+    assert result.as_numpy("predict") == pytest.approx(np.resize(expected, rows))
+
+
+def test_other_compression_is_refused(connect: Callable[[str], triton.InferenceServerClient]) -> None:
+    """A request in deflate is refused: the server takes gzip."""
+    with pytest.raises(InferenceServerException, match="gzip") as refused:
+        connect("numbers").infer("numbers", [_input("rows", ROWS, "FP64")], request_compression_algorithm="deflate")
+
+    assert refused.value.status() == "415"
 
 
 def test_refusals(connect: Callable[[str], triton.InferenceServerClient]) -> None:
