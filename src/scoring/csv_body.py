@@ -36,15 +36,15 @@ csv.field_size_limit(sys.maxsize)
 def read(body: bytes, columns: Sequence[Column], bounds: Bounds) -> Table:
     """Return the rows of a CSV body, or raise Refusal."""
     header, first = check(body, len(columns), bounds)
-    if missing := [column.name for column in columns if column.required and column.name not in header]:
-        raise bad(f"columns that the model needs are missing: {', '.join(map(str, missing))}")
-    known = {column.name for column in columns}
+    if missing := [str(column.name) for column in columns if column.required and str(column.name) not in header]:
+        raise bad(f"columns that the model needs are missing: {', '.join(missing)}")
+    known = {str(column.name) for column in columns}
     is_plain = first <= len(header) and not known.isdisjoint(header) and not known.issuperset(header)  # else pandas looks at more
     if is_plain and (widest := _widest(body)) != len(header):  # pandas, told which columns, does not look at the others
         if widest and widest > len(header):
             raise bad("a row has more values than the header has columns")
         is_plain = widest is not None
-    kinds = {column.name: "object" if column.type == "datetime" else SCALARS[column.type] for column in columns}
+    kinds = {str(column.name): "object" if column.type == "datetime" else SCALARS[column.type] for column in columns}
     try:
         frame = pd.read_csv(io.BytesIO(body), dtype=kinds, usecols=known.__contains__ if is_plain else None)
     except Exception:  # noqa: BLE001 -- pandas raises many, with the caller's values in their words

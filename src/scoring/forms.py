@@ -55,7 +55,7 @@ def to_table(value: dict[str, Any], columns: Sequence[Column], bounds: Bounds = 
     given = [form for form in FORMS if form in value]
     if len(given) != 1:
         raise bad(WANTED)
-    data = value[given[0]]
+    data = _with_own_names(value[given[0]], columns)
     if given[0] == "dataframe_split":
         frame = _cast(_split(data, columns, bounds), columns)
     elif given[0] == "dataframe_records":
@@ -80,8 +80,28 @@ def _is_texts(value: Any) -> bool:  # noqa: ANN401 -- any JSON
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
+def own_names(columns: Sequence[Column]) -> dict[str, Any]:
+    """Return the names that are no text, such as those of a matrix's columns, by the text that stands for them where all names are text."""
+    return {str(column.name): column.name for column in columns if not isinstance(column.name, str)}
+
+
+def _with_own_names(data: Any, columns: Sequence[Column]) -> Any:  # noqa: ANN401 -- any JSON
+    """Return the data of any form with the signature's names in the place of their texts."""
+    if not (own := own_names(columns)):
+        return data
+
+    def rename(row: Any) -> Any:  # noqa: ANN401 -- any JSON
+        return {own.get(name, name): value for name, value in row.items()} if isinstance(row, dict) else row
+
+    if isinstance(data, dict) and isinstance(given := data.get("columns"), list):
+        return {**data, "columns": [own.get(name, name) if isinstance(name, str) else name for name in given]}
+    return [rename(row) for row in data] if isinstance(data, list) else rename(data)
+
+
 def from_frame(frame: pd.DataFrame, columns: Sequence[Column]) -> Table:
     """Return the signature's columns of a DataFrame, in its order and of its types, or raise Refusal."""
+    if own := own_names(columns):
+        frame = frame.rename(columns=own)
     missing = [column.name for column in columns if column.required and column.name not in frame]
     if missing:
         raise bad(f"columns that the model needs are missing: {', '.join(map(str, missing))}")

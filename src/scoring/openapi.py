@@ -40,6 +40,7 @@ TAGS = {
 
 def build(description: Object) -> Object:
     """Return the OpenAPI document for what `GET /model.json` answers."""
+    description = _with_texts(description)
     components = {"schemas": _schemas(description), "responses": paths.responses(), "headers": paths.headers()}
     document: Object = {
         "openapi": "3.0.3",
@@ -63,6 +64,18 @@ def build(description: Object) -> Object:
         for operation in [each for path in document["paths"].values() for each in path.values() if "responses" in each]:
             operation["responses"].pop("401", None)
     return document
+
+
+def _with_texts(description: Object) -> Object:
+    """Return a description with texts for the names that are numbers: as such they stand in JSON's objects and in CSV."""
+    columns = description["columns"]
+    if not columns or all(isinstance(column["name"], str) for column in columns):
+        return description
+    example, named = description["example"], [{**column, "name": str(column["name"])} for column in columns]
+    split = example.get("dataframe_split") if isinstance(example, dict) else None
+    if isinstance(split, dict) and isinstance(split.get("columns"), list):
+        example = {**example, "dataframe_split": {**split, "columns": list(map(str, split["columns"]))}}
+    return {**description, "columns": named, "example": example}
 
 
 def _about(description: Object) -> str:
@@ -120,7 +133,7 @@ def _shapes(columns: list[Object]) -> Object:
         "properties": {
             "columns": {
                 "type": "array", "items": {"type": "string"}, "minItems": needed, "uniqueItems": True, "example": names,
-                "description": f"The names, in any order; others may stand among them. The model's are {', '.join(map(str, names))}.",
+                "description": f"The names, in any order; others may stand among them. The model's are {', '.join(names)}.",
             },
             "data": {
                 "type": "array", "minItems": 1, "description": "The rows: a value a column, in the order of `columns`.",
@@ -206,7 +219,7 @@ def _tensors(description: Object) -> list[Object]:
     told = _told(columns, _examples(description).get("dataframe_records"), {"binary"})
     return [
         {
-            "name": str(each["name"]),
+            "name": each["name"],
             "shape": [len(told[each["name"]])],
             "datatype": V2.get(each["type"], "BYTES"),
             "data": told[each["name"]],

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.contract.case import Case
 
-DEADLINE = 120  # s for all servers to answer on a busy machine
+DEADLINE = 270  # s for all servers to answer on a busy machine
 SHORT = {"slow": ["--request-timeout", "1"]}  # s
 
 
@@ -93,11 +93,16 @@ def ask(port: int, method: str, path: str, headers: dict[str, str] | None = None
         connection.close()
 
 
+def _cases(session: pytest.Session) -> list[Case]:
+    """Return the cases of a run."""
+    return [item.callspec.params["case"] for item in session.items if "both" in getattr(item, "fixturenames", ())]  # type: ignore[attr-defined]
+
+
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[int, int]]]:
-    """Return the ports of MLflow's server and of ours, by model."""
+def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[int, int]]]:
+    """Return the ports of MLflow's server and of ours, by model, for the models of the run's cases."""
     folder = tmp_path_factory.mktemp("contract")
-    folders = models.save_all(folder)
+    folders = models.save_all(folder, {case.model for case in _cases(request.session)})
     found = _find_ports(2 * len(folders))
     theirs, ours = (dict(zip(folders, found[half::2], strict=True)) for half in range(2))
     places = [f"{name}={folders[name]}:{port}" for name, port in theirs.items()]
@@ -130,7 +135,6 @@ def both(request: pytest.FixtureRequest, servers: dict[str, tuple[int, int]]) ->
         return theirs, ours
 
     pool = ThreadPoolExecutor(4)
-    cases = [item.callspec.params["case"] for item in request.session.items if "both" in getattr(item, "fixturenames", ())]
-    asked = {case.id: pool.submit(put, case) for case in cases}
+    asked = {case.id: pool.submit(put, case) for case in _cases(request.session)}
     yield lambda case: asked[case.id].result()
     pool.shutdown(cancel_futures=True)

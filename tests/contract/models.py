@@ -146,10 +146,10 @@ MODELS: dict[str, Callable[[Path], None]] = {
 }
 
 
-def save_all(folder: Path) -> dict[str, Path]:
-    """Train and save every model; return their folders by name."""
+def save_all(folder: Path, names: set[str]) -> dict[str, Path]:
+    """Train and save the models of these names; return their folders by name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name, save in MODELS.items():
-            save(folder / name)
-    return {name: folder / name for name in MODELS}
+        for name in names:
+            MODELS[name](folder / name)
+    return {name: folder / name for name in sorted(names)}
