@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tests.browser.deployers import Running
 
+pytestmark = pytest.mark.timeout(900)  # s: three trainings and three deployments come before the first test
 MARKUP = '<img src="/x" onerror="document.title = 1"><b>bold</b>'
 UNBROKEN = "x" * 300
 

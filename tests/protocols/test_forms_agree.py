@@ -77,13 +77,12 @@ def test_json_and_tensors_agree(given_table: tuple[list[Column], list[list[Any]]
     records = [dict(zip(names, row, strict=True)) for row in encoded]
     raw = [list(values) for values in zip(*rows, strict=True)]
     inputs = [
-        {"name": column.name, "datatype": DATATYPES.get(column.type, "BYTES"), "shape": [len(rows)], "data": list(values)}
-        for column, values in zip(columns, zip(*encoded, strict=True), strict=True)
+        {"name": column.name, "datatype": DATATYPES.get(column.type, "BYTES"), "shape": [len(rows)], "data": values}
+        for column, values in zip(columns, raw, strict=True)
     ]
     in_json = [{**each, "data": list(values)} for each, values in zip(inputs, zip(*encoded, strict=True), strict=True)]
     binary = [
-        (each["name"], each["datatype"], each["shape"], _binary(values, c.type))
-        for each, values, c in zip(inputs, raw, columns, strict=True)
+        (each["name"], each["datatype"], each["shape"], _binary(each["data"], c.type)) for each, c in zip(inputs, columns, strict=True)
     ]
     frames = [
         _read({"dataframe_split": {"columns": names, "data": encoded}}, columns),

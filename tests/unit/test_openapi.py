@@ -56,6 +56,10 @@ MODELS = {
     "text and maybe whole": describe(WORDS, example=split({"word": 'a, "b"', "count": None, "when": "2024-01-31"}), output="text"),
     "every type": describe(EVERY, example=split(ROW), params=PARAMS, output="object"),
     "only optional columns": describe([{"name": "a", "type": "double", "required": False}], output="text"),
+    "names that are numbers": describe(
+        [{"name": at, "type": "double", "required": True} for at in range(2)],
+        example=split({0: 1.0, 1: 2.0}),  # type: ignore[dict-item]
+    ),
     "no columns": describe(None, example={"inputs": [[1.0, 2.0]]}, output="object"),
     "classifier": describe(NUMBERS, example=split({"age": 59.0, "sex": 2}), **CLASSES),
     "classes that are numbers": describe(NUMBERS, **{**CLASSES, "classes": [0, 1]}),
@@ -96,7 +100,7 @@ def test_it_is_valid_openapi(name: str) -> None:
     assert document["info"]["version"] == "3"
 
 
-@pytest.mark.parametrize("name", ["numbers", "every type", "classifier"])
+@pytest.mark.parametrize("name", ["numbers", "names that are numbers", "every type", "classifier"])
 def test_the_example_comes_in_every_form(name: str) -> None:
     """A model's example stands in all four forms of JSON, each valid by its schema."""
     content = openapi.build(MODELS[name])["paths"]["/invocations"]["post"]["requestBody"]["content"]
@@ -108,7 +112,12 @@ def test_the_example_comes_in_every_form(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "example"),
-    [("numbers", "age,sex\n59.0,2\n"), ("text and maybe whole", 'word\n"a, ""b"""\n'), ("only optional columns", None)],
+    [
+        ("numbers", "age,sex\n59.0,2\n"),
+        ("names that are numbers", "0,1\n1.0,2.0\n"),
+        ("text and maybe whole", 'word\n"a, ""b"""\n'),
+        ("only optional columns", None),
+    ],
 )
 def test_the_example_comes_as_csv(name: str, example: str | None) -> None:
     """The example as CSV has no dates, and no optional column that is empty: MLflow reads neither."""
