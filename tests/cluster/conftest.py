@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 ALPHAS = ("0.05", "0.2")  # of versions 1 and 2
 BAD = ("Crash", "Hang", "Garbage")  # of tests/e2e/bad_models.py: versions 3, 4 and 5
-VARIABLES = {"NAMESPACE": "slipway-test", "ROLLOUT_TIMEOUT": "30", "SCORING_GRACE": "4"}  # one node hears soon that a pod ends
 SERVICE = "diabetes-model"
 WITHIN = 120  # s, on a busy machine
+VARIABLES = {"NAMESPACE": "slipway-test", "ROLLOUT_TIMEOUT": f"{WITHIN}", "SCORING_GRACE": "4"}  # one node hears soon that a pod ends
 
 
 @dataclass

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from slipway.settings import ROOT
+from tests.cluster.conftest import WITHIN
 from tests.e2e.place import Place
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from tests.cluster.conftest import Served
 
-CHANGES = 20
 NEWEST = 6  # the version after those that are there
 OWN = """
 apiVersion: kustomize.config.k8s.io/v1alpha1
@@ -81,15 +81,18 @@ def test_what_would_change_is_shown(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "why"),
-    [(3, "exit code 9"), (4, "does not roll out"), (5, "does not do what models:/diabetes/5 should")],
-    ids=["crashes on load", "never ready", "fails its smoke test"],
+    ("version", "why", "patience"),
+    [
+        pytest.param(3, "exit code 9", WITHIN, id="crashes on load", marks=pytest.mark.thorough),
+        pytest.param(4, "not ready after 10 s", 10, id="never ready"),
+        pytest.param(5, "does not do what models:/diabetes/5 should", WITHIN, id="fails its smoke test"),
+    ],
 )
-def test_a_bad_one_is_undone(served: Served, version: int, why: str) -> None:
+def test_a_bad_one_is_undone(served: Served, version: int, why: str, patience: int) -> None:
     """A version that crashes on load, never gets ready or fails its smoke test gets no request; the old one answers throughout."""
     served.settle(1)
     with served.under_load() as load:
-        code, said = served.stack.try_make("deploy", MODEL=f"models:/diabetes/{version}")
+        code, said = served.stack.try_make("deploy", MODEL=f"models:/diabetes/{version}", ROLLOUT_TIMEOUT=str(patience))
     answering = served.find_answering()
 
     assert code != 0
@@ -110,11 +113,12 @@ def test_a_first_one_that_fails_leaves_nothing(served: Served) -> None:
     assert left.replace("No resources found", "").split() in ([], ["in", "slipway-test", "namespace."])
 
 
-def test_rolling_updates_fail_no_request(served: Served) -> None:
-    """In ten updates and ten rollbacks under a constant load not one request fails."""
+@pytest.mark.parametrize("changes", [6, pytest.param(20, marks=pytest.mark.thorough)])
+def test_rolling_updates_fail_no_request(served: Served, changes: int) -> None:
+    """In as many updates as rollbacks under a constant load not one request fails."""
     served.settle(1)
     with served.under_load() as load:
-        for change in range(CHANGES):
+        for change in range(changes):
             version = 2 - change % 2
             command = ["rollout", "undo", "deployment/diabetes-model"]
             if change < 2:
@@ -126,7 +130,7 @@ def test_rolling_updates_fail_no_request(served: Served) -> None:
 
     assert load.failed == []
     assert load.versions == {"1", "2"}
-    assert load.sent > CHANGES * PER_SECOND
+    assert load.sent > changes * PER_SECOND
 
 
 @pytest.fixture
@@ -140,21 +144,14 @@ def own() -> Iterator[None]:
 
 
 def test_a_model_has_its_own_settings(served: Served, own: None) -> None:  # noqa: ARG001 -- the settings
-    """What kubernetes/ in its folder says is so in the cluster; a quota that leaves no room for its trial is said, and changes nothing."""
+    """What kubernetes/ in its folder says is so in the cluster."""
     served.deploy(1)
     deployment = served.get("deployment", "diabetes-model")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    served.cluster.run("create", "quota", "full", "--hard=pods=1")
-    code, said = served.stack.try_make("deploy", MODEL="models:/diabetes/2")
-    served.cluster.run("delete", "quota", "full")
 
     assert deployment["status"]["readyReplicas"] == 1
     assert container["resources"]["limits"] == {"memory": "900Mi"}
     assert container["envFrom"][0]["configMapRef"]["name"].startswith("diabetes-words-")
-    assert code != 0
-    assert "the cluster takes no pod to try the version in: " in said
-    assert "exceeded quota: full" in said
-    assert served.get("deployment", "diabetes-model")["metadata"]["generation"] == deployment["metadata"]["generation"]
 
 
 def test_undeploy_leaves_nothing(served: Served) -> None:
