@@ -45,7 +45,7 @@ def _json() -> dict[str, Any]:
     keys = [{f"k{at}": 0} for at in range(8000)]
     return {
         "records, each with another key": {"dataframe_records": keys},
-        "records, one whole and many empty": {"dataframe_records": [FULL] + [{}] * 900_000},
+        "records, one whole and many empty": {"dataframe_records": [FULL] + [{}] * 600_000},
         "records, more than a million": b'{"dataframe_records": [' + b"{}," * 2_000_000 + b"{}]}",
         "instances, each with another key": {"instances": keys},
         "inputs, each with another key": {"inputs": keys},
@@ -53,7 +53,7 @@ def _json() -> dict[str, Any]:
         "a message, a long column and many scalars": {"input": "x", "a": [[0.5]] * 9000, **{f"k{at}": 0 for at in range(9000)}},
         "split, one long row": {"dataframe_split": {"data": [[0] * 9000] + [[]] * 9000}},
         "split, short rows": {"dataframe_split": {"columns": [*NAMES, *WIDE.split(",")], "data": [[0.5]] * 9000}},
-        "split, empty rows": {"dataframe_split": {"columns": NAMES, "data": [[]] * 900_000}},
+        "split, empty rows": {"dataframe_split": {"columns": NAMES, "data": [[]] * 600_000}},
         "split, a long index": {"dataframe_split": {"columns": [*NAMES, *WIDE.split(",")], "index": [0] * 9000, "data": 0}},
         "split, an index of columns": {"dataframe_split": {"data": {name: {name: 0} for name in WIDE.split(",")}}},
         "split, records": {"dataframe_split": {"columns": [*NAMES, *WIDE.split(",")], "data": [{}] * 9000}},
@@ -61,7 +61,8 @@ def _json() -> dict[str, Any]:
         "deep lists": b'{"inputs": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
         "deep objects": b'{"a":' * 100_000 + b"0" + b"}" * 100_000,
         "empty lists": b'{"inputs": [' + b"[]," * 5_000_000 + b"[]]}",
-        "a row of many": b'{"inputs": [[' + b"0," * 5_000_000 + b"0]]}",
+        "a row of many": b'{"inputs": [[' + b"0," * 2_000_000 + b"0]]}",
+        "deep beside a right one": b'{"x": ' + b"[" * 40 + b"]" * 40 + b', "dataframe_records": [' + json.dumps(FULL).encode() + b"]}",
         "brackets in a text": json.dumps({"dataframe_records": [{**FULL, "a": "[" * 5_000_000}]}).encode(),
     }  # fmt: skip
 
@@ -106,5 +107,5 @@ def _tensors() -> Iterator[tuple[str, bytes, dict[str, str]]]:
     yield "many tensors", request(*({"name": f"x{at}", "shape": [1], "datatype": "FP64", "data": [0]} for at in range(40_000))), {}
     deep = json.loads("[" * 90 + "]" * 90)
     yield "deep parameters", request({**matrix, "shape": [1, 3], "data": [0, 0, 0], "parameters": {"x": deep}}), {}
-    head = request({"name": "a", "datatype": "BYTES", "shape": [900_000], "parameters": {"binary_data_size": 4 * 900_000}})
-    yield "empty texts", head + b"\0" * (4 * 900_000), {"Inference-Header-Content-Length": str(len(head))}
+    head = request({"name": "a", "datatype": "BYTES", "shape": [300_000], "parameters": {"binary_data_size": 4 * 300_000}})
+    yield "empty texts", head + b"\0" * (4 * 300_000), {"Inference-Header-Content-Length": str(len(head))}

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import threading
 import time
+from functools import cache
 from typing import TYPE_CHECKING
 
 import mlflow.pyfunc
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 SLOW = 10.0  # s; a busy machine's ten times the second that is wanted
 GROWTH = 100 << 20  # bytes, which the first use of pandas and pyarrow is part of
 WAIT = 2.0  # s that a neighbour's slowest request may take on a busy machine
-BODIES = list(bodies())
+BODIES = cache(lambda: list(bodies()))  # made when they are sent, not when tests are collected
 
 
 class Rows(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -53,7 +54,7 @@ def untyped(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def _send_all(server: Server, path: str = "") -> dict[str, tuple[int, float, int]]:
     """Return status, seconds and growth in MB for each body."""
     found = {}
-    for name, content, headers, at in BODIES:
+    for name, content, headers, at in BODIES():
         if path in {"", at}:
             before, started = server.memory(), time.perf_counter()
             answer = server.ask("POST", at, content, **{key.replace("-", "_"): value for key, value in headers.items()})
@@ -73,7 +74,7 @@ def test_columns(plain: Server) -> None:
                 started = time.perf_counter()
                 assert exchange(connection, "POST", "/invocations", body(0.0, 1.0), {}).status == 200
                 waits.append(time.perf_counter() - started)
-                time.sleep(0.002)
+                time.sleep(0.01)
 
     neighbour = threading.Thread(target=call)
     neighbour.start()
