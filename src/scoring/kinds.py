@@ -70,3 +70,8 @@ def _parts(value: Any, seen: set[int]) -> Iterator[Any]:  # noqa: ANN401 -- anyt
         yield value
         for each in () if isinstance(value, type | FunctionType) or is_librarys(value) else list(getattr(value, "__dict__", {}).values()):
             yield from _parts(each, seen)
+
+
+def describe(estimator: Any) -> str:  # noqa: ANN401 -- scikit-learn's estimators share no type
+    """Return the names of an estimator's steps, for people."""
+    return " and ".join(type(step).__name__ for _, step in getattr(estimator, "steps", [("", estimator)]))

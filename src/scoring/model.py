@@ -161,7 +161,7 @@ class EstimatorModel(Model):
             return Way("matrix", "it predicts otherwise without its own checks")
         self._calls[method] = bare
         if (short := shortcuts.find(self._estimator, method)) is None:
-            return Way("matrix", f"no shortcut is known for {_describe(self._estimator)}")
+            return Way("matrix", f"no shortcut is known for {kinds.describe(self._estimator)}")
         more = [self._typed(rows) for rows in proof.more_groups(self._estimator, given)]
         if not (proof.agree(call, short, groups) and all(proof.agree(call, short, [rows]) for rows in more)):
             return Way("matrix", "the shortcut predicts otherwise")
@@ -248,7 +248,3 @@ def _without_checks(call: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
             return call(rows)
 
     return predict
-
-
-def _describe(estimator: Any) -> str:  # noqa: ANN401 -- scikit-learn's estimators share no type
-    return " and ".join(type(step).__name__ for _, step in getattr(estimator, "steps", [("", estimator)]))
