@@ -46,7 +46,7 @@ def roll_back(settings: Settings, to: str = "") -> None:
     def roll_out(outcome: Outcome) -> None:
         print(f"\n== roll out in {settings.context}", flush=True)
         target.roll_out(outcome.prepared, outcome.case)
-        target.check(outcome.prepared, outcome.case)
+        target.look(outcome.prepared, outcome.case)
 
     with target.changing():
         try:
@@ -54,6 +54,7 @@ def roll_back(settings: Settings, to: str = "") -> None:
         except BaseException:
             target.undo()
             raise
+        target.settle()
 
 
 def diff(settings: Settings, uri: str = "") -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from slipway.kubectl import Cluster
 
 DURATION_S, RENEW_S = 90, 20  # how long it holds without being renewed, and how often it is
+LOOK_S = RENEW_S + 5
 MACHINE = "io.slipway/machine"  # annotates it: a name of a host may be that of two
 TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 TRIES = 3  # of taking over what has expired, before others do
@@ -46,15 +48,18 @@ class Lease:
 
     def is_free(self, found: dict[str, Any]) -> bool:
         """Whether we may take over one that is there: it has expired, or its holder was ours, or has died on this machine."""
-        spec, theirs = found.get("spec", {}), read_holder(found)
-        here = found["metadata"].get("annotations", {}).get(MACHINE) == self.machine
-        if here and self.holder.is_gone(theirs):
+        spec = found.get("spec", {})
+        if self.was_left(found):
             return True
         try:
             renewed = datetime.strptime(spec["renewTime"], TIME).replace(tzinfo=UTC)
         except (KeyError, ValueError):
             return True  # nobody's
         return self.renewed > renewed + timedelta(seconds=spec.get("leaseDurationSeconds", DURATION_S))
+
+    def was_left(self, found: dict[str, Any]) -> bool:
+        """Whether the holder of one that is there was ours, or has died on this machine."""
+        return found["metadata"].get("annotations", {}).get(MACHINE) == self.machine and self.holder.is_gone(read_holder(found))
 
 
 def read_holder(found: dict[str, Any]) -> Holder:
@@ -103,13 +108,23 @@ def _take(cluster: Cluster, lease: Lease, instance: str) -> bool:
             cure = cluster.show("get", "lease", lease.name)
             raise SlipwayError(f"the lock of {instance} cannot be taken: {kubectl.explain(answer)}", cure)
         found = cluster.get("lease", lease.name)
-        if found and not lease.is_free(found):
+        if found and (not lease.is_free(found) or _is_renewed(cluster, lease, found)):
             where = f"{cluster.context}, namespace {cluster.namespace}"
             words = f"{read_holder(found).by} is changing {instance} in {where}, since {found['spec'].get('acquireTime', '')[:19]}"
             raise SlipwayError(words, f"again, when that has ended; if it has died, {DURATION_S} s after")
         if found and _replace(cluster, lease, found["metadata"]["resourceVersion"]):
             return True
     raise SlipwayError(f"others take the lock of {instance} in {cluster.namespace} before we do", "again")
+
+
+def _is_renewed(cluster: Cluster, lease: Lease, found: dict[str, Any]) -> bool:
+    """Whether the holder of an expired Lease still renews it: another machine's clock may be behind ours."""
+    if lease.was_left(found) or "renewTime" not in found.get("spec", {}):
+        return False
+    print(f"the lock {lease.name} of {read_holder(found).by} has expired; {LOOK_S} s show whether that is so", file=sys.stderr, flush=True)
+    time.sleep(LOOK_S)
+    now = cluster.get("lease", lease.name)
+    return now is not None and now["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]
 
 
 def _replace(cluster: Cluster, lease: Lease, version: str) -> bool:

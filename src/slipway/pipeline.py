@@ -170,7 +170,7 @@ class Pipeline:
         step = self._steps.of(deployment, None)
         answered = self._target.find_version()
         try:
-            with worded():
+            with worded(), self._target.changing():
                 with step("roll out") as told:
                     self._target.roll_out(outcome.prepared, outcome.case)
                     told(f"version {deployment.version} answers")

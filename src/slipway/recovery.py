@@ -104,6 +104,18 @@ def find_proved(deployment: Object, replica_sets: list[Object]) -> Object | None
     return deployment if deployment.get("status", {}).get("availableReplicas") else None
 
 
+def record(cluster: Cluster, manifest: Path, deployment: str, labels: str) -> Before:
+    """Return what is there of what is about to be applied, and mark its Deployment, whose pods have the labels, as not tested yet."""
+    there = {name(each): each for each in cluster.find(manifest)}
+    ours = ("Deployment", deployment)
+    mark(manifest, there.get(ours))
+    if found := there.pop(ours, None):
+        is_unproved = UNPROVED in found["metadata"].get("annotations", {})  # then its ReplicaSets are the only way back
+        if proved := find_proved(found, cluster.list("replicasets.apps", labels, strict=is_unproved)):
+            there[ours] = proved
+    return Before(manifest, [*there.values()])
+
+
 def mark(manifest: Path, deployment: Object | None) -> None:
     """Have the Deployment of a rendered file say that it is not tested, and which revision was, in case this run is killed."""
     known = deployment["metadata"].get("annotations", {}) if deployment else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,10 @@ def name_resource(described: dict[str, Any]) -> str:
     """Return the resource of an object, from its apiVersion and kind: plural.group (pure)."""
     group, slash, _ = described["apiVersion"].rpartition("/")
     kind = described["kind"].lower()
-    plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}es" if kind.endswith(("s", "x", "ch")) else f"{kind}s"
+    if kind == "endpoints":
+        plural = kind
+    else:
+        plural = f"{kind[:-1]}ies" if re.search("[^aeiou]y$", kind) else f"{kind}es" if kind.endswith(("s", "x", "ch")) else f"{kind}s"
     return f"{plural}.{group}" if slash else plural
 
 
@@ -47,7 +51,8 @@ def list_needed(objects: Iterable[dict[str, Any]]) -> set[Right]:
     """Return what a deployment of these objects needs: to apply them, to follow the rollout, to test it, to go back (pure)."""
     needed = {Right(name_resource(each), verb) for each in objects for verb in APPLIED}
     follow = {Right("deployments.apps", verb) for verb in ("list", "watch")}
-    trial = {Right("pods", verb) for verb in ("get", "list", "create", "delete")}
+    trial = {Right("pods", verb) for verb in ("get", "list", "watch", "create", "delete")}
+    trial |= {Right(right.resource, verb) for right in needed for verb in ("list", "watch") if right.resource.startswith("networkpolicies")}
     return needed | follow | trial | {Right("pods/portforward", "create")}
 
 

@@ -15,13 +15,13 @@ from slipway.kinds import ROUTES
 from slipway.kubectl import Cluster, check_runtime
 from slipway.models import Model
 from slipway.readiness import Rollout
-from slipway.recovery import Before
 from slipway.serving import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from slipway.recovery import Before
     from slipway.settings import Settings
     from slipway.shares import Share
     from slipway.smoke import Case
@@ -141,7 +141,7 @@ class Kubernetes:
         with self.changing():
             self._manifest = self.render(prepared, delivery.deliver_version(self.settings, prepared))
             self._tried = case is not None and trial_pod.test(self.settings, self.cluster, self._manifest, prepared, case)
-            before = self._record(self._manifest)
+            before = recovery.record(self.cluster, self._manifest, self.deployment, self._own_labels)
             self._old = {pod["metadata"]["name"] for pod in self.cluster.list("pods", self._own_labels, strict=True)}
             self._before = before
             try:
@@ -152,18 +152,12 @@ class Kubernetes:
                 self.undo()
                 raise
 
-    def _record(self, manifest: Path) -> Before:
-        """Return what is there of what is about to be applied, and mark that as not tested yet."""
-        there = {recovery.name(each): each for each in self.cluster.find(manifest)}
-        ours = ("Deployment", self.deployment)
-        recovery.mark(manifest, there.get(ours))
-        if found := there.pop(ours, None):
-            replica_sets = self.cluster.list("replicasets.apps", self._labels)
-            if proved := recovery.find_proved(found, replica_sets):
-                there[ours] = proved
-        return Before(manifest, [*there.values()])
-
     def check(self, prepared: Prepared, case: Case) -> None:
+        """Look at what was rolled out, and take it for good. Raises SlipwayError as `look` does."""
+        self.look(prepared, case)
+        self.settle()
+
+    def look(self, prepared: Prepared, case: Case) -> None:
         """Look which version answers, and put a case to it that it has not passed before. What keeps us from looking is a warning.
 
         Raises SlipwayError when another answers, or it fails.
@@ -173,10 +167,10 @@ class Kubernetes:
         answers = trial_pod.look(self.settings, self.cluster, where, prepared, None if self._tried else case)
         if answers not in {None, prepared.model.version}:
             raise SlipwayError(f"version {answers} answers in {self.cluster.context}, not {prepared.model.version}")
-        self.settle()
 
     def settle(self) -> None:
-        """Take the last rollout, which was tested, for good: a next run goes back to it, and what only the one before had is deleted."""
+        """Take the last rollout, which was tested, for good: nothing goes back from here on, and what only the one before had goes."""
+        self._before = None
         answer = self.cluster.read("annotate", f"deployment/{self.deployment}", MARK)
         if answer.code != 0:
             words = f"warning: {self.deployment} is not marked as tested, so a next one that fails goes back past it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,6 +27,9 @@ class Target(Protocol):
 
     def find_version(self) -> int | None:
         """Return the version that answers, or None when none does."""
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Have the place to ourselves, from a rollout until it is checked. Raises SlipwayError when somebody else is changing it."""
 
     def roll_out(self, prepared: Prepared, case: Case | None = None, /) -> None:
         """Have a version answer, which may have to pass a case first. Raises SlipwayError when it does not: the one before goes on."""
@@ -53,6 +57,10 @@ class Local:
     def find_version(self) -> int | None:
         """Return the version that answers, or None when none does."""
         return self._slot.find_version()
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Nothing to do: one deployer works on a port."""
+        return nullcontext()
 
     def roll_out(self, prepared: Prepared, _: Case | None = None, /) -> None:
         """Change the model of the running server, or start it."""

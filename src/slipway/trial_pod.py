@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]  # as its JSON has it
 NAME, INSTANCE, COMPONENT = (f"app.kubernetes.io/{key}" for key in ("name", "instance", "component"))
 REFERRED = {"ConfigMap", "Secret", "ServiceAccount", "PersistentVolumeClaim"}  # what a pod needs before it starts
-SPARE_S = 300  # that a trial may last besides its start: what is left over of one that was killed ends by itself
+SPARE_S = 60  # that a trial may last besides its start and its test: what is left over of one that was killed ends by itself
 POLL_S, TOLD_S = 0.5, 15  # s between two looks at the pod, and between two lines that say what it waits for
 PORT = 8080
 ROOM = "room for one more pod, which a rollout needs, too; or less cpu and memory, in the model's kubernetes/ (docs/kubernetes.md)"
@@ -121,7 +121,7 @@ def clear(cluster: Cluster, instance: str, kinds: str = "pods") -> None:
 @contextmanager
 def _running(settings: Settings, cluster: Cluster, instance: str, objects: list[Object]) -> Iterator[None]:
     """Have a trial for a while, with what its pod refers to and is not there yet."""
-    trial = describe(objects, instance, settings.rollout_timeout)
+    trial = describe(objects, instance, settings.rollout_timeout + settings.test_timeout)
     kinds = "pods,networkpolicies" if len(trial) > 1 else "pods"
     clear(cluster, instance, kinds)  # what a kill left over
     missing = [each for each in objects if each["kind"] in REFERRED and not cluster.get(each["kind"].lower(), each["metadata"]["name"])]

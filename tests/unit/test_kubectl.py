@@ -6,11 +6,12 @@ import os
 import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slipway import kubectl, rights, settings
+from slipway import kubectl, lease, rights, settings
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubectl import Cluster
 from slipway.lease import DURATION_S, Lease, read_holder
@@ -83,6 +84,8 @@ def test_a_namespace_is_a_label(namespace: str) -> None:
         ("v1", "Service", "services"),
         ("networking.k8s.io/v1", "Ingress", "ingresses.networking.k8s.io"),
         ("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies.networking.k8s.io"),
+        ("gateway.networking.k8s.io/v1", "Gateway", "gateways.gateway.networking.k8s.io"),
+        ("v1", "Endpoints", "endpoints"),
         ("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes.gateway.networking.k8s.io"),
     ],
 )
@@ -147,3 +150,15 @@ def test_a_hiccup_passes(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     assert len((tmp_path / "calls").read_text().splitlines()) == calls
     assert said == ("--context team --namespace models delete pod/a" if calls > 1 else f"kubectl delete failed: {words}")
+
+
+@pytest.mark.parametrize(("version", "renewed"), [("7", False), ("8", True)], ids=["it is dead", "its clock is behind"])
+def test_an_expired_lock_is_watched_before_it_is_taken(version: str, *, renewed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another machine's clock calls expired is taken only when nobody renews it for a while."""
+    monkeypatch.setattr("slipway.lease.LOOK_S", 0)
+    theirs = Lease("a", Holder("ann@there", "there/1"), "m2", NOW - timedelta(seconds=DURATION_S + 5)).describe()
+    theirs["metadata"]["resourceVersion"] = "7"
+    later = {**theirs, "metadata": {**theirs["metadata"], "resourceVersion": version}}
+    cluster = SimpleNamespace(get=lambda *_: later)
+
+    assert lease._is_renewed(cluster, Lease("a", Holder("bob@here", f"{HOST}/{os.getpid()}"), "m1", NOW), theirs) == renewed  # noqa: SLF001
