@@ -49,6 +49,11 @@ def _bind(family: int, address: tuple[object, ...], *, shared: bool) -> socket:
     return bound
 
 
+def pause_after(failures: int) -> float:
+    """Return the seconds before another start, after so many without success."""
+    return min(LONGEST_PAUSE_S, 2.0 ** min(failures - 1, LONGEST_PAUSE_S))
+
+
 class Supervisor(multiprocess.Multiprocess):
     """Starts the workers, replaces those that die, and ends them."""
 
@@ -112,7 +117,7 @@ class Supervisor(multiprocess.Multiprocess):
         pause = 0.0
         if not process.has_answered:
             self._failures, self._failure = self._failures + 1, MODEL_DID_NOT_LOAD if hangs else process.exitcode or 0
-            pause = min(LONGEST_PAUSE_S, 2.0 ** (self._failures - 1))
+            pause = pause_after(self._failures)
             self._next_start = time.monotonic() + pause
         if self._has_answered:
             then = f"in {pause:g} s" if pause else "now"
