@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from scoring.bodies import Pace
@@ -45,7 +46,8 @@ class AsgiExchange(Exchange):
         """End the time for a body that arrives too slowly; called at each look."""
         if self.limit and self._pace.is_too_slow(self._arrived, self.app.settings):
             self.app.arriving.discard(self)
-            self.limit.reschedule(asyncio.get_running_loop().time())
+            with contextlib.suppress(RuntimeError):  # its time ends just now
+                self.limit.reschedule(asyncio.get_running_loop().time())
 
     async def read(self, receive: Receive) -> bool:
         """Read the body; one that is too large is refused, and False returned."""

@@ -60,10 +60,16 @@ class Lifespan:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_S)
-            direct.expire(self._app.connections, self._app.settings, time.perf_counter())
-            for exchange in list(self._app.arriving):
-                exchange.hurry()
-            self._descriptors.look()
+            try:
+                self._look()
+            except Exception:
+                logger.exception("a look at what takes too long failed")  # the next one may not
+
+    def _look(self) -> None:
+        direct.expire(self._app.connections, self._app.settings, time.perf_counter())
+        for exchange in list(self._app.arriving):
+            exchange.hurry()
+        self._descriptors.look()
 
     def _ask_for_reload(self) -> None:
         """Load once more, after a load that is under way: what came meanwhile, however often, may have come too late for that."""
@@ -76,7 +82,9 @@ class Lifespan:
         try:
             while self._is_asked:
                 self._is_asked = False
+                began = time.monotonic()
                 await self._load_again()
+                self._app.newest_load = began
         finally:
             self._is_loading = False
 

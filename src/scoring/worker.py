@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import math
 import multiprocessing
 import os
 import pickle
@@ -63,7 +64,7 @@ class Worker(multiprocess.Process):
         super().__init__(config, sockets)
         self.has_answered = False  # with a model
         self.is_over = False  # it has ended, and its end was dealt with
-        self.loads_since = -float("inf")  # when it was last told to load another model
+        self.loads_since = -math.inf  # when it was last told to load another model, until it says that it has
         self._heard = time.monotonic()
         self._is_asked = False
 
@@ -88,7 +89,9 @@ class Worker(multiprocess.Process):
         first = False
         with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
             while self.parent_conn.poll():
-                serves = bool(self.parent_conn.recv())
+                serves, newest_load = self.parent_conn.recv()
+                if newest_load > self.loads_since:
+                    self.loads_since = -math.inf
                 first = first or (serves and not self.has_answered)
                 self.has_answered = self.has_answered or serves
                 self._is_asked = False
@@ -108,6 +111,12 @@ class Worker(multiprocess.Process):
         threading.Thread(target=self.always_pong, daemon=True).start()
         self.config.load()
         self.server.run(sockets)
+
+    def pong(self) -> None:
+        """Answer the supervisor once: whether the server serves, and when the newest load began that has ended."""
+        self.child_conn.recv()
+        is_started = self.server.started
+        self.child_conn.send((is_started, self.config.loaded_app.newest_load if is_started else -math.inf))
 
     def always_pong(self) -> None:
         """Answer the supervisor; when it is there no longer, end as if it had said so."""
