@@ -60,14 +60,14 @@ class DirectProtocol(HttpToolsProtocol):
         if self.is_broken:
             return
         self._unset_keepalive_if_required()
-        before = self.messages
+        before, at_begin = self.messages, self.is_whole and not self.in_head
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self.decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self.send_400_response("")
-        if self.in_head and self.messages - before <= 1:  # else these are the heads of many requests, of which the last goes on
+        if self.in_head and (self.messages == before or (at_begin and self.messages == before + 1)):  # else other requests are in it, too
             self.head += len(data)
             if self.head > LARGEST_HEAD:
                 self.send_400_response("")
