@@ -89,10 +89,12 @@ class Deployer:
         self._wake[target].set()
         return self.store.get(found.id) or found
 
-    def cancel(self, deployment: Deployment) -> None:
-        """End a deployment, and the step that it is at."""
-        self.store.cancel(deployment.id)
-        self._pipelines[deployment.target].cancel(deployment.id)
+    def cancel(self, deployment: Deployment) -> bool:
+        """End a deployment, and the step that it is at; return False when it is too late."""
+        asked = self.store.cancel(deployment.id)
+        if asked:
+            self._pipelines[deployment.target].cancel(deployment.id)
+        return asked
 
     def find_version(self, uri: str) -> int:
         """Return which version a URI names; raise SlipwayError when it names none of the folder's model."""

@@ -119,9 +119,8 @@ def cancel(deployment: str, deployer: Ours) -> dict[str, Any]:
     found = _find(deployer, deployment)
     if found.state in deployments.ENDED:
         raise Refusal(409, f"it has ended: {found.state}")
-    if any(step.name == "alias" for step in found.steps):
+    if not deployer.cancel(found):
         raise Refusal(409, "it is rolling out already; roll back when it is done")
-    deployer.cancel(found)
     return _find(deployer, deployment).show()
 
 

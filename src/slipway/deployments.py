@@ -23,6 +23,7 @@ ENDED = (DONE, FAILED, BACK, CANCELLED)
 DEPLOY, ROLL_BACK, FOLLOW = "deploy", "rollback", "follow"  # FOLLOW: the alias is there already
 RANKS = {ROLL_BACK: 0, FOLLOW: 1, DEPLOY: 2}  # what concerns the champion goes before a candidate
 URGENCY = "CASE action " + " ".join(f"WHEN '{action}' THEN {rank}" for action, rank in RANKS.items()) + " END"
+AT_ALIAS = "EXISTS (SELECT 1 FROM steps WHERE deployment = deployments.id AND steps.name = 'alias' AND steps.state IN ('running', 'done'))"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS deployments (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, target TEXT NOT NULL, action TEXT NOT NULL, by TEXT NOT NULL,
@@ -95,9 +96,8 @@ class Store:
             columns = "id, name, version, target, action, by, state, created"
             made = database.execute(f"INSERT OR IGNORE INTO deployments ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values).rowcount  # noqa: S608
             there = "target = ? AND name = ? AND version = ? AND state IN ('pending', 'running')"
-            before = "NOT EXISTS (SELECT 1 FROM steps WHERE deployment = deployments.id AND steps.name = 'alias')"
             if action != DEPLOY:
-                urgent = f"UPDATE deployments SET action = ? WHERE {there} AND {before} AND action != ?"  # noqa: S608
+                urgent = f"UPDATE deployments SET action = ? WHERE {there} AND NOT {AT_ALIAS} AND action != ?"  # noqa: S608
                 database.execute(urgent, (action, target, name, version, ROLL_BACK))
             found = database.execute(f"SELECT * FROM deployments WHERE {there}", (target, name, version)).fetchone()  # noqa: S608
         return _read(found), bool(made)
@@ -153,18 +153,21 @@ class Store:
         return found
 
     def set_previous(self, deployment: str, previous: int | None) -> None:
-        """Record the champion that a deployment began with, once."""
+        """Record the champion that a deployment goes back to."""
         with self._open() as database:
-            database.execute("UPDATE deployments SET previous = ? WHERE id = ? AND previous IS NULL", (previous, deployment))
+            database.execute("UPDATE deployments SET previous = ? WHERE id = ?", (previous, deployment))
 
-    def cancel(self, deployment: str) -> None:
-        """Ask for the end of a deployment; one that has not begun ends at once."""
+    def cancel(self, deployment: str) -> bool:
+        """Ask for the end of a deployment; one that has not begun ends at once. Return False when it has ended, or moves the alias."""
         with self._open() as database:
-            database.execute("UPDATE deployments SET cancel = 1 WHERE id = ? AND state IN ('pending', 'running')", (deployment,))
+            where = f"id = ? AND state IN ('pending', 'running') AND NOT {AT_ALIAS}"
+            asked = database.execute(f"UPDATE deployments SET cancel = 1 WHERE {where}", (deployment,)).rowcount  # noqa: S608
             database.execute(
-                "UPDATE deployments SET state = 'cancelled', reason = 'before it began', ended = ? WHERE id = ? AND state = 'pending'",
+                "UPDATE deployments SET state = 'cancelled', reason = 'before it began', ended = ? "
+                "WHERE id = ? AND state = 'pending' AND cancel = 1",
                 (time.time(), deployment),
             )
+        return bool(asked)
 
     def begin_step(self, deployment: str, name: str) -> int:
         """Record that a step begins; return its number."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TAG = "slipway.release."  # and the time, in ms since 1970
 PROMOTED, ROLLED_BACK, PUT_BACK, REFUSED, INTERRUPTED = "promoted", "rolled back", "put back", "refused", "interrupted"
+TAKEN_BACK = "taken back"  # a first champion that did not roll out: there is none again
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ def walk(releases: Sequence[Release], champion: int | None) -> list[int]:
             continue
         if release.action == PUT_BACK:  # the one that it replaced was never released
             _settle(way, release.version)
+            continue
+        if release.action == TAKEN_BACK:
+            way = way[:-1] if way[-1:] == [release.version] else way
             continue
         if release.previous is not None:
             _settle(way, release.previous)

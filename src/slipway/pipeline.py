@@ -113,9 +113,7 @@ class Pipeline:
         champion = registry.find_champion(client, model.name)
         self._check_followed(deployment, client)
         on_record = self._is_on_record(deployment, client)
-        way = history.walk(history.read(client, model.name), None)  # as it is on record
-        ways_back = (deployment.previous, champion, self._target.find_version() if on_record else None, *reversed(way))
-        before = next((version for version in ways_back if version not in {None, deployment.version}), None)
+        before = self._find_way_back(deployment, client, on_record=on_record) if champion == deployment.version else champion
         self._store.set_previous(deployment.id, before)
         picture = self._pictures / f"{deployment.id}.png"
         owner = name_owner(settings, self._target.name)
@@ -125,7 +123,8 @@ class Pipeline:
         try:
             with worded():
                 outcome = self._examine(deployment, candidacy, work, judged=not on_record and action == history.PROMOTED)
-                with self._steps.of(deployment, work)("alias") as told:
+                with self._steps.of(deployment, None)("alias") as told:  # no end comes into the move itself
+                    self._check_wanted(deployment, work)
                     self._check_followed(deployment, client)
                     on_record = self._is_on_record(deployment, client)  # somebody may have released it meanwhile
                     if not on_record:
@@ -149,6 +148,12 @@ class Pipeline:
                 self._put_back(deployment, candidacy, error.message)
             raise
         return self._roll_out(deployment, candidacy, outcome)
+
+    def _find_way_back(self, deployment: Deployment, client: MlflowClient, *, on_record: bool) -> int | None:
+        """Return the champion before a version that is champion already; of any other it is the champion, and none is none."""
+        way = history.walk(history.read(client, deployment.name), None)  # as it is on record
+        ways_back = (deployment.previous, self._target.find_version() if on_record else None, *reversed(way))
+        return next((version for version in ways_back if version not in {None, deployment.version}), None)
 
     def _examine(self, deployment: Deployment, candidacy: Candidacy, work: Interruption, *, judged: bool) -> Outcome:
         """Take a version through its examination; one that is not released gives way to a rollback, whoever does it."""
@@ -193,6 +198,12 @@ class Pipeline:
             self._put_back(deployment, candidacy, reason, even_away=True)
         return deployments.BACK, reason
 
+    def _check_wanted(self, deployment: Deployment, work: Interruption) -> None:
+        """Raise Cancelled, or why it waits, when that came before this step: the store refuses to cancel from here on."""
+        work.check()
+        if (present := self._store.get(deployment.id)) and present.cancel:
+            raise Cancelled("on request")
+
     def _check_followed(self, deployment: Deployment, client: MlflowClient) -> None:
         """Raise Cancelled when the alias that is followed was moved on meanwhile."""
         champion = registry.find_champion(client, deployment.name)
@@ -210,6 +221,8 @@ class Pipeline:
                 return
             with self._steps.of(deployment, None)("alias back") as told:
                 if before is None:
+                    version = deployment.version
+                    history.record(client, name, Release(history.TAKEN_BACK, version, version, self._holder.by, reason))
                     client.delete_registered_model_alias(name, registry.CHAMPION)
                 else:
                     verdict = f"instead of version {deployment.version}: {reason}"

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import mlflow
 import pytest
 import requests
 
@@ -161,6 +162,16 @@ def test_a_rollback_that_is_repeated_goes_no_further(served: Served) -> None:
     assert "version 1 is @champion already" in printed
     assert (answer["version"], answer["state"]) == (1, "done")
     assert served.candidates.find_champion() == 1
+
+
+def test_no_champion_again(served: Served) -> None:
+    """When somebody took the alias away, a version is deployed as the first one is, whatever the history says."""
+    client = mlflow.MlflowClient(served.environment["MLFLOW_TRACKING_URI"])
+    client.delete_registered_model_alias("in-turn", "champion")
+    deployment = served.call("POST", "/deployments", model="models:/in-turn/2")["id"]
+    ended = served.wait(deployment, "done")
+
+    assert (ended["previous"], served.candidates.find_champion(), served.find_answering()) == (None, 2, 2)
 
 
 def test_cancelling_ends_the_running_step(served: Served) -> None:

@@ -113,6 +113,21 @@ def test_cancelling(store: Store, begun: bool) -> None:  # noqa: FBT001
     assert (found.state, found.cancel) == (("running", True) if begun else ("cancelled", True))
 
 
+@pytest.mark.parametrize(("state", "early"), [("running", False), ("done", False), ("interrupted", True), ("failed", True)])
+def test_only_a_move_that_was_made_is_too_late(store: Store, state: str, early: bool) -> None:  # noqa: FBT001
+    """While @champion moves, and when it has, nothing is cancelled or made more urgent; a move that came to nothing hinders neither."""
+    found = add(store)
+    store.begin("local")
+    step = store.begin_step(found, "alias")
+    if state != "running":
+        store.end_step(step, state, "")
+    urgent, _ = store.add("m", 1, "local", deployments.FOLLOW, "a test")
+    cancelled, after = store.cancel(found), store.get(found)
+
+    assert after
+    assert (urgent.action == deployments.FOLLOW, cancelled, after.cancel) == (early, early, early)
+
+
 def test_deliveries_are_remembered_for_a_while(store: Store) -> None:
     """A delivery is known once remembered, and forgotten when it could not come again."""
     store.remember("one", keep=60)

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from slipway.history import INTERRUPTED, PROMOTED, PUT_BACK, REFUSED, ROLLED_BACK, Release, walk
+from slipway.history import INTERRUPTED, PROMOTED, PUT_BACK, REFUSED, ROLLED_BACK, TAKEN_BACK, Release, walk
 
 
 def tell(*events: tuple[str, int] | tuple[str, int, int]) -> list[Release]:
@@ -23,6 +23,9 @@ def promoted(*versions: int) -> list[tuple[str, int]]:
     [
         ([], None, []),
         ([], 3, [3]),
+        ([(PROMOTED, 1), (TAKEN_BACK, 1, 1)], None, []),
+        ([(PROMOTED, 1), (TAKEN_BACK, 1, 1), (PROMOTED, 2)], 2, [2]),
+        ([(PROMOTED, 1), (TAKEN_BACK, 1, 1)], 1, [1]),
         (promoted(1, 2, 3), 3, [1, 2, 3]),
         ([*promoted(1, 2, 3), (ROLLED_BACK, 2)], 2, [1, 2]),
         ([*promoted(1, 2, 3), (ROLLED_BACK, 2), (ROLLED_BACK, 1)], 1, [1]),
@@ -41,7 +44,8 @@ def promoted(*versions: int) -> list[tuple[str, int]]:
         ([*promoted(1, 2, 3), (PUT_BACK, 3, 1)], 3, [1, 2, 3]),
     ],
     ids=[
-        "nothing", "set by hand, no history", "promotions", "rolled back", "twice", "two at once", "then promoted another", "refused",
+        "nothing", "set by hand, no history", "taken back", "taken back, then another", "taken back, and never done",
+        "promotions", "rolled back", "twice", "two at once", "then promoted another", "refused",
         "interrupted",
         "put back", "moved by hand to a new one", "moved by hand to an old one", "recorded and never done", "recorded twice",
         "the same one again", "a record whose beginning is gone",

@@ -27,7 +27,7 @@ export function withdraw(element, heir) {
 
 const SHAPES = {
   done: "✓", failed: "✕", "rolled back": "↺", cancelled: "–", pending: "…", running: "▸", interrupted: "!",
-  promoted: "✓", refused: "✕", "put back": "↺", forced: "!", answers: "✓", nothing: "✕", another: "!",
+  promoted: "✓", refused: "✕", "put back": "↺", "taken back": "↺", forced: "!", answers: "✓", nothing: "✕", another: "!",
 };
 
 // A shape that says the same as the word beside it.
