@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shlex
+import time
 from pathlib import Path
 
 from slipway import environment, machine, ports
@@ -22,6 +23,7 @@ PROJECT, FILES = "com.docker.compose.project", "com.docker.compose.project.confi
 COMPOSE_FILE = "mlflow_services/compose.yaml"
 MARK = ".slipway-checkout"  # in an artifact folder: the path of the checkout that keeps its artifacts there
 PATIENCE = 60.0  # s for an engine that is busy
+PAUSE_S = 1.0  # before a question is put again that failed
 PORTS = {"MLFLOW_PORT": 5000, "PORT": 8001, "DEPLOYER_PORT": 8002, "REGISTRY_PORT": 5001}
 STEP, TRIES = 10, 50  # from one checkout's ports to the next one's
 
@@ -32,11 +34,11 @@ def is_another(checkout: str) -> bool:
         return False
     try:
         os.stat(os.path.join(checkout, COMPOSE_FILE))  # noqa: PTH116, PTH118 -- Path.exists takes "you may not look" for "is not there"
+        return not os.path.samefile(checkout, CHECKOUT)  # ours by another path: a symbolic link, a mount  # noqa: PTH121 -- as above
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
         return True
-    return True
 
 
 def check_project(project: str) -> None:
@@ -54,9 +56,13 @@ def check_project(project: str) -> None:
             raise refuse(f"{name} belongs to the checkout {checkout}")
 
 
-def is_unknown(volume: str) -> bool:
-    """Whether a volume is there that does not say whose it is."""
-    return [volume, ""] in _list(["volume", "ls"], "Name", LABEL)
+def check_volumes(project: str, *, known: bool) -> None:
+    """Raise SlipwayError when a project's database does not say whose it is, and this checkout is not `known` to have had services."""
+    volume = re.compile(rf"{re.escape(project)}_postgres\w*")
+    for name, label in [] if known else _list(["volume", "ls"], "Name", LABEL):
+        if volume.fullmatch(name) and not label:  # as of a Slipway before labels
+            words = f"the volume {name} is there, and this checkout did not make it: nothing was changed"
+            raise SlipwayError(words, f"{suggest()}; or, if it is yours: make reset_database_password, then this again")
 
 
 def make(kind: str, name: str, project: str, role: str) -> None:
@@ -100,7 +106,7 @@ def check_port(port: int, setting: str) -> None:
 @functools.lru_cache(maxsize=None)  # noqa: UP033 -- Python 3.8; one question a command: who follows an alias asks every second
 def refuse_other(port: int) -> None:
     """Raise SlipwayError when it is another checkout's container that answers on a port."""
-    for name, label, files in _list(["ps", "--filter", f"publish={port}"], "Names", LABEL, FILES):
+    for name, label, files in _list(["ps", "--filter", f"publish={port}"], "Names", LABEL, FILES, strict=False):
         if is_another(checkout := label or _read_files(files)):
             raise refuse(f"port {port} is that of {name}, of the checkout {checkout}")
 
@@ -133,8 +139,9 @@ def refuse(what: str) -> SlipwayError:
 def suggest() -> str:
     """Return the line that gives this checkout a project, ports and an artifact folder of its own."""
     words = re.sub(r"[^a-z0-9]+", "-", Path(CHECKOUT).name.lower()).strip("-")
-    project = "-".join(filter(None, ("slipway", words, hashlib.sha256(CHECKOUT.encode()).hexdigest()[:4])))
-    published = " ".join(row[1] for row in _list(["ps", "--filter", f"label={LABEL}={CHECKOUT}"], "Names", "Ports"))
+    digest = hashlib.sha256(CHECKOUT.encode()).hexdigest()[:4]
+    project = "-".join(filter(None, ("slipway", digest, words)))  # slipway-trial-… would be a container of the project slipway
+    published = " ".join(row[1] for row in _list(["ps", "--filter", f"label={LABEL}={CHECKOUT}"], "Names", "Ports", strict=False))
     ours = {int(port) for port in re.findall(r":(\d+)->", published)}
     shifts = range(STEP, STEP * TRIES, STEP)
     free = (by for by in shifts if all(port + by in ours or ports.is_free(port + by) for port in PORTS.values()))
@@ -150,9 +157,19 @@ def _read_files(files: str = "") -> str:
     return first[: -len(COMPOSE_FILE) - 1] if first.endswith(f"/{COMPOSE_FILE}") else ""
 
 
-def _list(question: list[str], *fields: str) -> list[list[str]]:
-    """Return what docker lists, a row of fields each: its own, or labels."""
+def _list(question: list[str], *fields: str, strict: bool = True) -> list[list[str]]:
+    """Return what docker lists, a row of fields each: its own, or labels; nothing where there is no docker.
+
+    Raises SlipwayError when it does not answer, unless the question is not `strict`: what is not known to be ours is not touched.
+    """
     columns = [f'{{{{.Label "{field}"}}}}' if "." in field else f"{{{{.{field}}}}}" for field in fields]
-    answer = machine.ask(["docker", *question, "--format", "\t".join(columns)], PATIENCE)
+    command = ["docker", *question, "--format", "\t".join(columns)]
+    answer = machine.ask(command, PATIENCE)
+    if answer.code not in {0, machine.NOT_FOUND, machine.NO_ANSWER}:  # an engine may fail for a moment
+        time.sleep(PAUSE_S)
+        answer = machine.ask(command, PATIENCE)
+    if strict and answer.code not in {0, machine.NOT_FOUND}:
+        last = (answer.error.splitlines() or [f"exit code {answer.code}"])[-1]
+        raise SlipwayError(f"Docker does not say whose things are: {last}; nothing was changed", "make doctor, then this again")
     rows = [line.split("\t") for line in answer.words.splitlines()]
     return [row + [""] * (len(fields) - len(row)) for row in rows]

@@ -85,9 +85,11 @@ def wipe(place: Place, agree: Callable[[], bool]) -> None:
     folders = [folder for folder in folders if os.path.lexists(folder)]
     _refuse_unsafe(place, folders)
     kinds = list(KINDS) if _engine_answers() else []
-    ownership.check_artifacts(place.artifact_root, known=(place.root / ".slipway" / "postgres_password").exists())
+    known = (place.root / ".slipway" / "postgres_password").exists()
+    ownership.check_artifacts(place.artifact_root, known=known)
     if kinds:
         ownership.check_project(place.project)
+        ownership.check_volumes(place.project, known=known)
     found = {kind: _list(place, kind) for kind in kinds}
     if not folders and not any(found.values()):
         print("there is nothing to delete")

@@ -29,8 +29,7 @@ def restore(settings: Settings, name: str) -> None:
     """
     if settings.in_docker:
         image.check_engine()
-        services.check_ours(settings)
-        ownership.check_artifacts(settings.artifact_root, known=True)
+        services.check_data(settings)
     path = find(settings, name)
     manifest = archive.verify(path)
     if not settings.in_docker:

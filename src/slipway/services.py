@@ -31,9 +31,8 @@ def start(settings: Settings) -> None:
     Raises SlipwayError, with the cause that the logs name, when they do not come up.
     """
     image.check_engine()
-    check_ours(settings)
-    _check_volumes(settings)
-    ownership.check_artifacts(settings.artifact_root, known=credentials.PASSWORD.exists())
+    check_data(settings)
+    _check_major(settings)
     if shell.ask(compose(settings, "port", "mlflow", "5000"), env=environment(settings)).out != f"127.0.0.1:{settings.mlflow_port}":
         ownership.check_port(settings.mlflow_port, "MLFLOW_PORT")
     mlflow_image = image.build_service(settings, "mlflow")
@@ -113,6 +112,14 @@ def check_ours(settings: Settings) -> None:
     ownership.check_project(settings.project)
 
 
+def check_data(settings: Settings) -> None:
+    """Raise SlipwayError when the services that the settings name, or what they keep, may be another checkout's: nothing was touched."""
+    check_ours(settings)
+    known = credentials.PASSWORD.exists()
+    ownership.check_volumes(settings.project, known=known)
+    ownership.check_artifacts(settings.artifact_root, known=known)
+
+
 def start_database(settings: Settings) -> None:
     """Start Postgres alone, and wait until it answers."""
     pull(settings.postgres_image, "POSTGRES_IMAGE")
@@ -155,6 +162,7 @@ def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
     unused = dict.fromkeys(FILLED, "unused") | {"POSTGRES_MAJOR": settings.postgres_major, "SLIPWAY_ROOT": ownership.CHECKOUT}
     if not up:
         return unused
+    ownership.check_artifacts(settings.artifact_root, known=True)  # another checkout's mark stays
     try:
         settings.artifact_root.mkdir(parents=True, exist_ok=True)
         ownership.mark(settings.artifact_root)
@@ -190,12 +198,12 @@ def _check_password(settings: Settings, variables: dict[str, str]) -> None:
         raise causes.diagnose(answer.words, settings)
 
 
-def _check_volumes(settings: Settings) -> None:
-    existing = shell.ask(["docker", "volume", "ls", "--format", "{{.Name}}"]).out.splitlines()
+def _check_major(settings: Settings) -> None:
+    answer = shell.ask(["docker", "volume", "ls", "--format", "{{.Name}}"])
+    if answer.code != 0:
+        raise SlipwayError(f"Docker does not list its volumes: {answer.last}", "make doctor, then this again")
+    existing = answer.out.splitlines()
     if volume(settings) in existing:
-        if ownership.is_unknown(volume(settings)) and not credentials.PASSWORD.exists():  # as of a Slipway before labels
-            words = f"the volume {volume(settings)} is there, and this checkout did not make it: nothing was changed"
-            raise SlipwayError(words, f"{ownership.suggest()}; or, if it is yours: make reset_database_password start_mlflow_services")
         return
     others = [found[1] for name in existing if (found := re.fullmatch(rf"{re.escape(settings.project)}_postgres(\d+)", name))]
     if others:

@@ -63,7 +63,8 @@ class Slot:
 
     def start(self, prepared: serving.Prepared) -> subprocess.Popen[bytes]:
         """Serve a model in the foreground, as long as the process that is returned lives."""
-        ownership.check_container(self._container)
+        if self.settings.in_docker:
+            ownership.check_container(self._container)
         if self.is_running():
             raise SlipwayError(f"port {self.settings.port} is the deployer's", "make stop_deployer, or another PORT with the same command")
         self.stop()

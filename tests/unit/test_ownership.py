@@ -5,11 +5,12 @@ import shlex
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from slipway import ownership
+from slipway import credentials, ownership, removal, restoration, settings
 from slipway.errors import SlipwayError
 
 EMPTY_TAR = b"\0" * 10240
@@ -51,6 +52,8 @@ def test_another_checkout_is_one_that_is_there(other: str, tmp_path: Path) -> No
     assert not ownership.is_another(ownership.CHECKOUT)
     assert not ownership.is_another("")
     assert not ownership.is_another(str(tmp_path / "deleted"))
+    (tmp_path / "link").symlink_to(ownership.CHECKOUT)
+    assert not ownership.is_another(str(tmp_path / "link")), "ours, by another path"
 
 
 @pytest.mark.parametrize("kind", ["container", "network", "volume", "container of a Slipway before labels", "served model"])
@@ -86,7 +89,7 @@ def test_a_container_of_anothers_is_not_removed(engine: Run, project: str, other
 
 
 def test_what_we_make_bears_our_label_and_what_is_there_stays(engine: Run, project: str) -> None:
-    """A network and a volume are made with our label; a volume of before labels is kept as it is, and known as nobody's."""
+    """A network and a volume are made with our label; a volume of before labels is kept as it is, for who had services here before."""
     engine("volume", "create", f"{project}_postgres16")
     for kind, name, role in (("network", project, "default"), ("volume", f"{project}_postgres17", "postgres")):
         ownership.make(kind, name, project, role)
@@ -95,9 +98,57 @@ def test_what_we_make_bears_our_label_and_what_is_there_stays(engine: Run, proje
         assert found.strip() == ownership.CHECKOUT
     ownership.make("volume", f"{project}_postgres16", project, "postgres")
 
-    assert ownership.is_unknown(f"{project}_postgres16")
-    assert not ownership.is_unknown(f"{project}_postgres17")
     ownership.check_project(project)
+    ownership.check_volumes(project, known=True)
+    with pytest.raises(SlipwayError, match=f"the volume {project}_postgres16 is there, and this checkout did not make it"):
+        ownership.check_volumes(project, known=False)
+    engine("volume", "rm", f"{project}_postgres16")
+    ownership.check_volumes(project, known=False)
+
+
+def test_a_refused_restore_takes_nothing_over(engine: Run, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout that never had services restores nothing into what another may have left: no mark, no password, nothing started."""
+    monkeypatch.setattr(credentials, "PASSWORD", tmp_path / "postgres_password")
+    (tmp_path / "artifacts" / "1").mkdir(parents=True)
+    ours = replace(settings.load(), project=project, artifact_root=tmp_path / "artifacts", runtime="docker")
+    engine("volume", "create", volume := f"{project}_postgres{ours.postgres_major}")
+    for words in (f"the volume {volume} is there", "holds files, and not of this checkout"):
+        with pytest.raises(SlipwayError, match=words):
+            restoration.restore(ours, "no/such.tar.gz")
+        engine("volume", "rm", "--force", volume)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["artifacts"]
+    assert [path.name for path in (tmp_path / "artifacts").iterdir()] == ["1"]
+
+
+def test_wipe_leaves_a_database_that_may_be_anothers(engine: Run, project: str, tmp_path: Path) -> None:
+    """A checkout that never had services does not delete a volume that says not whose it is."""
+    place = removal.Place(tmp_path, tmp_path / "artifacts", tmp_path / "backups", project, images=f"{project}/none")
+    engine("volume", "create", volume := f"{project}_postgres16")
+    with pytest.raises(SlipwayError, match=f"the volume {volume} is there, and this checkout did not make it"):
+        removal.wipe(place, lambda: pytest.fail("asked"))
+
+    assert volume in engine("volume", "ls", "--format", "{{.Name}}").split()
+
+
+@pytest.mark.parametrize(("failures", "passes"), [(1, True), (9, False)], ids=["once", "always"])
+def test_who_does_not_hear_whose_it_is_touches_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, *, passes: bool
+) -> None:
+    """A docker that fails once is asked again; one that goes on failing is an error, and no word that nothing is another's."""
+    (tmp_path / "docker").write_text(
+        f'#!/bin/sh\necho x >> {tmp_path}/asked\n[ "$(wc -l < {tmp_path}/asked)" -gt {failures} ] || {{ echo "busy" >&2; exit 1; }}\n'
+    )
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(ownership, "PAUSE_S", 0)
+    try:
+        ownership.check_project("p")
+        said = ""
+    except SlipwayError as error:
+        said = error.message
+
+    assert said == ("" if passes else "Docker does not say whose things are: busy; nothing was changed")
 
 
 def test_an_artifact_folder_is_one_checkouts(tmp_path: Path, other: str) -> None:
@@ -129,3 +180,13 @@ def test_the_cure_is_one_line_to_paste() -> None:
     assert len({values[name] for name in ownership.PORTS}) == len(ownership.PORTS)
     assert all(int(values[name]) != port for name, port in ownership.PORTS.items())
     assert ownership.suggest() == cure
+
+
+@pytest.mark.parametrize("folder", ["trial", "live", "train", "serve"])
+def test_the_cure_locks_nobody_out(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    """Whatever the checkout's folder is called, its containers are not taken for those of the default project."""
+    monkeypatch.setattr(ownership, "CHECKOUT", f"/home/ann/{folder}")
+    project = shlex.split(ownership.suggest())[1].partition("=")[2]
+
+    assert project.endswith(f"-{folder}")
+    assert not re.match("slipway-(serve|live|trial|train)-", f"{project}-mlflow-1")
