@@ -98,7 +98,8 @@ def clean(given: Mapping[str, str]) -> dict[str, str]:
     PIP_USER, PIP_TARGET, PYTHONPATH, UV_EXCLUDE_NEWER and the like would have a set-up fail, or install somewhere else.
     """
     kept = {name: value for name, value in given.items() if not name.startswith(OTHERS) or name in SOURCES or name.startswith("UV_INDEX")}
-    return {name: value for name, value in kept.items() if name not in ACTIVE} | {"PIP_USER": "0"}  # a pip.conf may say it, too
+    kept = {name: value for name, value in kept.items() if name not in ACTIVE}
+    return {**kept, "PIP_USER": "0"}  # a pip.conf may say it, too
 
 
 def _environment() -> dict[str, str]:

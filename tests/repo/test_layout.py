@@ -17,6 +17,7 @@ PYTHON = tree.find("src/*.py", "scripts/*.py", "model/*.py", "examples/*.py", "t
 MODEL_FOLDERS = sorted({Path("model"), *(Path(*path.parts[:2]) for path in tree.find("examples/*/*"))})
 BEFORE_SET_UP = sorted(set(re.findall(r"python3 (?:-[EB]+ )?(scripts/\w+\.py)", tree.read("Makefile"))))  # the system's Python runs these
 TOO_NEW = {"tomllib"}  # is in Python 3.11's library, and not in 3.8's
+LATER_METHODS = {"removeprefix", "removesuffix", "is_relative_to", "with_stem", "bit_count"}
 FOLDERS_WITH_README = ["base_container", "mlflow_services", "model"]
 OWN = {"slipway", "scoring", "model", "examples", "scripts", "tests"}
 
@@ -85,13 +86,21 @@ def test_mlflow_is_imported_in_few_places() -> None:
     assert {path for path in users if path.parts[1] != "scoring"} == {SLIPWAY["registry"], SLIPWAY["training"]}
 
 
+def is_too_new(node: ast.AST) -> bool:
+    """Whether a part of a program parses as Python 3.8 and fails there: `{…} | {…}`, and methods of later versions."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return isinstance(node.left, (ast.Dict, ast.DictComp)) or isinstance(node.right, (ast.Dict, ast.DictComp))
+    return isinstance(node, ast.Attribute) and node.attr in LATER_METHODS
+
+
 @pytest.mark.parametrize("script", BEFORE_SET_UP)
 def test_what_runs_before_set_up_needs_nothing(script: str) -> None:
     """What make runs with the system's Python, and all it imports, is Python 3.8 and its standard library."""
     files = closure(Path(script))
     needed = set().union(*(roots(path, types=False) for path in files)) - {"slipway"}
     for path in files:
-        ast.parse(tree.read(path), feature_version=(3, 8))
+        parsed = ast.parse(tree.read(path), feature_version=(3, 8))
+        assert not [ast.unparse(node) for node in ast.walk(parsed) if is_too_new(node)]
 
     assert needed - sys.stdlib_module_names == set()
     assert needed & TOO_NEW == set()
