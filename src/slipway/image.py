@@ -31,6 +31,7 @@ HARDENING = ["--init", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "-
 LOGS = ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"]  # they rotate
 LABEL = "io.slipway.content"
 COPIED = ("src", "scripts", "requirements", "deploy/kubernetes", "tests/api", "pyproject.toml")  # into the deployer's image for a cluster
+UNLIMITED = re.compile(r"0+(\.0*)?[a-zA-Z]*")  # a limit of 0, in any unit
 DIGITS = 12  # of a content digest in a tag
 
 
@@ -139,7 +140,7 @@ def training_command(  # noqa: PLR0913 -- what a container is given
 def confinement(settings: Settings) -> list[str]:
     """Return docker's options for each container that trains or serves: it is closed, ours, within its limits, and its log rotates."""
     given = {"--memory": settings.model_memory, "--cpus": settings.model_cpus, "--pids-limit": settings.model_pids}
-    limits = [part for flag, value in given.items() if not re.fullmatch(r"0[\w.]*", value) for part in (flag, value)]
+    limits = [part for flag, value in given.items() if not UNLIMITED.fullmatch(value) for part in (flag, value)]
     return [*HARDENING, *ownership.LABELS, *LOGS, *limits]
 
 

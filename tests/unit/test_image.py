@@ -1,6 +1,7 @@
 """Which models an image can serve: those whose libraries are the locked ones."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,15 @@ LOCKED = image._pins((ROOT / "requirements" / "serving.txt").read_text())  # noq
 def _check(folder: Path, requirements: str) -> None:
     (folder / "requirements.txt").write_text(requirements)
     image.check_libraries(settings.load(), folder, models.Model("models:/wine/3", str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("value", "unlimited"),
+    [("0", True), ("0g", True), ("0.0", True), ("0.5", False), ("0.05", False), ("1.50", False), ("512m", False), ("10", False)],
+)
+def test_only_nought_is_no_limit(value: str, *, unlimited: bool) -> None:
+    """MODEL_CPUS=0.5 is half a processor."""
+    assert (value in image.confinement(replace(settings.load(), model_memory="0", model_pids="0", model_cpus=value))) != unlimited
 
 
 @pytest.mark.parametrize(
