@@ -28,7 +28,7 @@ TYPES: dict[str, Object] = {  # MLflow's types of a column
     "binary": {"type": "string", "format": "byte"},
 }
 NULLABLE = {"double", "float", "string", "datetime"}  # types with a value for what is not there
-NOT_IN_CSV = {"datetime"}  # MLflow reads none from it, and so do we
+NOT_IN_CSV = {"binary"}  # it would reach the model as the text that stands there
 V2 = {"double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL"}  # all others: BYTES
 TAGS = {
     "predictions": "MLflow's scoring protocol",
@@ -100,7 +100,7 @@ def _invocations(description: Object) -> Object:
         "operationId": "predict",
         "summary": "Predict",
         "description": "One prediction a row. CSV has a header line; its columns, and Parquet's, are the model's."
-        + (" CSV takes no dates." if any(column["type"] in NOT_IN_CSV for column in columns) else ""),
+        + (" CSV takes no binary values." if any(column["type"] in NOT_IN_CSV for column in columns) else ""),
         "requestBody": {"required": True, "content": content},
         "responses": {
             "200": paths.answer("The predictions.", {JSON: {"schema": ref("Predictions")}}),

@@ -115,19 +115,19 @@ def test_the_example_comes_in_every_form(name: str) -> None:
     [
         ("numbers", "age,sex\n59.0,2\n"),
         ("names that are numbers", "0,1\n1.0,2.0\n"),
-        ("text and maybe whole", 'word\n"a, ""b"""\n'),
+        ("text and maybe whole", 'word,when\n"a, ""b""",2024-01-31\n'),
         ("only optional columns", None),
     ],
 )
 def test_the_example_comes_as_csv(name: str, example: str | None) -> None:
-    """The example as CSV has no dates, and no optional column that is empty: MLflow reads neither."""
+    """The example as CSV has its dates, and no optional column that is empty: MLflow reads none."""
     content = openapi.build(MODELS[name])["paths"]["/invocations"]["post"]["requestBody"]["content"]
 
     assert content["text/csv"].get("example") == example
 
 
-def test_no_csv_is_offered_where_a_date_is_needed() -> None:
-    """A model that needs a date takes no CSV, so the document speaks of none."""
+def test_no_csv_is_offered_where_a_binary_value_is_needed() -> None:
+    """A model that needs a binary value gets none from CSV, so the document speaks of none."""
     content = openapi.build(MODELS["every type"])["paths"]["/invocations"]["post"]["requestBody"]["content"]
 
     assert list(content) == ["application/json", "application/vnd.apache.parquet"]

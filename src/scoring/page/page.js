@@ -57,7 +57,7 @@ function fill() {
   if (model.columns) {
     example = rowsOf(model.example, model.columns);
     rows = new Rows(find("rows"), model.columns, example, tell);
-    find("csv-help").textContent = `Columns: ${named(model.columns.filter((column) => column.type !== "datetime")).join(", ")}. Others may stand among them.`;
+    find("csv-help").textContent = `Columns: ${named(model.columns.filter((column) => column.type !== "binary")).join(", ")}. Others may stand among them.`;
   }
   const methods = model.params.length ? [] : model.methods;
   find("method").replaceChildren(make("option", { value: OWN }, "the model's own"), ...methods.map((name) => make("option", { value: name }, name)));

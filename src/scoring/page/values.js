@@ -14,11 +14,11 @@ export function kindOf(column) {
   return [plain ? "" : KINDS[column.type], column.required ? "" : "optional"].filter(Boolean).join(", ");
 }
 
-// MLflow reads no dates from CSV, and so does this server: the columns that a CSV of these rows has, or null where none would do.
+// Binary values would reach the model as the text that stands in a CSV: the columns that a CSV of these rows has, or null where none would do.
 // An optional column that is empty somewhere is left out, as not every type has a value for that.
 export function csvColumns(columns, rows) {
-  if (columns.some((column) => column.required && column.type === "datetime")) return null;
-  return columns.filter((column, at) => column.required || (column.type !== "datetime" && rows.every((row) => row[at] !== "")));
+  if (columns.some((column) => column.required && column.type === "binary")) return null;
+  return columns.filter((column, at) => column.required || (column.type !== "binary" && rows.every((row) => row[at] !== "")));
 }
 
 // The attributes of a column's field; an optional yes or no has a third state, so it is a list.
