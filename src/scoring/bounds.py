@@ -21,6 +21,7 @@ PIECE = 256 * 1024  # bytes of JSON that are looked at together
 LISTS = 4  # lists and objects of a body for each row that it may have
 ROWS = 3  # levels down stand the rows that are objects, or `inputs`, `instances` without names
 EXPANSION = 4  # bytes that come out of a Parquet file for each byte that a body may have
+WIDEST = 4  # bytes of a character in numpy's texts
 SHORT = 4096  # bytes, in which Python counts more quickly than numpy
 QUOTE, COMMA, LIST, OBJECT = b'",[{'
 BRACKETS = np.zeros(256, np.int8)
@@ -60,6 +61,11 @@ class Bounds:
             raise Refusal(413, f"the body has more than {self.max_cells} cells, rows times columns")
         if cells > 2 * values + self.empty:
             raise Refusal(413, "most cells of the table would be empty: the rows have different columns")
+
+    def check_texts(self, data: Any) -> None:  # noqa: ANN401 -- any JSON
+        """Raise Refusal for texts that are too much as numpy's arrays, which MLflow's parser makes of columns."""
+        if measure_texts(data) > self.max_bytes:
+            raise Refusal(413, f"the texts take more than {self.max_bytes} bytes: in a column each takes as much as the longest")
 
     def check_json(self, body: bytes) -> None:
         """Raise Refusal for JSON that is too deep, or that has too many values, lists or objects."""
@@ -153,6 +159,26 @@ def measure(data: Any) -> tuple[int, int, int]:  # noqa: ANN401 -- any JSON
         else:
             values += 1
     return len(data), max(widest, len(keys)), values
+
+
+def measure_texts(data: Any) -> int:  # noqa: ANN401 -- any JSON
+    """Return the bytes of numpy's arrays of texts that parsed JSON becomes, by row or by column: a value takes as much as the longest."""
+    if isinstance(data, list) and data and all(isinstance(row, dict) for row in data):
+        columns: dict[str, list[Any]] = {}
+        for row in data:
+            for name, value in row.items():
+                columns.setdefault(name, []).append(value)
+        data = columns
+    if isinstance(data, dict):
+        return sum(map(measure_texts, data.values()))
+    values, longest, waiting = 0, 0, [data]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, list):
+            values += len(each)
+            longest = max(longest, max((len(text) for text in each if isinstance(text, str)), default=0))
+            waiting.extend(inner for inner in each if isinstance(inner, list))
+    return values * longest * WIDEST
 
 
 def measure_split(data: dict[str, Any]) -> tuple[int, int, int]:

@@ -13,8 +13,14 @@ from scoring.errors import DATES, bad
 from scoring.signature import SCALARS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scoring.signature import Column
 
+TEXTS: dict[str, Callable[[Any], Any]] = {  # what numpy makes of a value: a zero character ends none of its texts
+    "string": lambda value: str(value).rstrip("\0"),
+    "binary": lambda value: str(value).encode("ascii").rstrip(b"\0"),
+}
 BITS = {"integer": 32, "long": 64}
 
 
@@ -42,17 +48,49 @@ def _check_whole(values: Any, column: Column) -> None:  # noqa: ANN401 -- a Seri
 
 
 def to_array(value: Any, column: Column | None) -> Any:  # noqa: ANN401 -- any JSON
-    """Convert a value, or a list of them, as numpy does to the column's type."""
-    kind = None if column is None else {"string": "str", "binary": "bytes"}.get(column.type, SCALARS[column.type])
+    """Convert a value, or a list of them, as numpy does to the column's type; what no column takes stays as it is."""
     try:
-        if column and column.type == "datetime":
+        if column is None or column.type in TEXTS:
+            return _to_objects(value, None if column is None else TEXTS[column.type])
+        if column.type == "datetime":
             parsed = dates.parse(value if isinstance(value, list) else [value]).to_numpy()
             return parsed if isinstance(value, list) else parsed[0]
-        if column and column.type in BITS:
+        if column.type in BITS:
             _check_whole(value if isinstance(value, list) else [value], column)
-        return np.array(value, kind) if isinstance(value, list) or column is None else np.array([value], kind)[0]
+        kind = SCALARS[column.type]
+        return np.array(value, kind) if isinstance(value, list) else np.array([value], kind)[0]
     except Exception:  # noqa: BLE001 -- numpy raises many
         raise (wrong(column) if column else bad("a column that the model does not take holds values of different kinds")) from None
+
+
+def typed_rows(rows: list[dict[str, Any]], by_name: dict[str, Column]) -> list[dict[str, Any]]:
+    """Return rows whose values have the signature's types."""
+    typed = [{name: value if name in by_name else to_array(value, None) for name, value in row.items()} for row in rows]
+    for name in {name for row in rows for name in row if name in by_name}:
+        for row, value in zip((row for row in typed if name in row), _to_arrays(rows, by_name[name]), strict=True):
+            row[name] = value
+    return typed
+
+
+def _to_arrays(rows: list[dict[str, Any]], column: Column) -> list[Any]:
+    """Convert a column's values in rows that have it: single values together, as one by one is slow."""
+    values = [row[column.name] for row in rows if column.name in row]
+    if column.type == "datetime" and any(isinstance(value, list) for value in values):
+        raise wrong(column)
+    single = iter(to_array([value for value in values if not isinstance(value, list)], column))
+    return [to_array(value, column) if isinstance(value, list) else next(single) for value in values]
+
+
+def _to_objects(value: Any, convert: Callable[[Any], Any] | None) -> Any:  # noqa: ANN401 -- any JSON
+    """Return what numpy makes of texts, as objects: an array of numpy's texts gives each as much memory as the longest takes."""
+    array = np.array(value, object) if isinstance(value, list) or convert is None else np.array([value, None], object)[:1]
+    flat = array.ravel()
+    if any(isinstance(each, list) for each in flat):
+        raise ValueError(array.shape)
+    if convert is not None:
+        flat[:] = [convert(each) for each in flat]
+    array = flat.reshape(array.shape)
+    return array if isinstance(value, list) or convert is None else array[0]
 
 
 def enforce(values: pd.Series[Any], column: Column) -> Any:  # noqa: ANN401 -- a Series

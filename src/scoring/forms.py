@@ -15,7 +15,7 @@ import pandas as pd
 
 from scoring import slices
 from scoring.bounds import DEFAULT, measure, measure_split
-from scoring.casting import cast, enforce, to_array, wrong
+from scoring.casting import cast, enforce, to_array, typed_rows, wrong
 from scoring.errors import Refusal, bad
 from scoring.table import Table
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from scoring.signature import Column
 
 MESSAGES = ("messages", "prompt", "input")
-FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+ARRAYS = ("instances", "inputs")
+FORMS = ("dataframe_split", "dataframe_records", *ARRAYS)
 WANTED = f"the body is a JSON object with exactly one of {', '.join(FORMS)}"
 LARGE = 64 * 1024  # bytes
 BOM = b"\xef\xbb\xbf"
@@ -126,6 +127,8 @@ def check(form: str, data: Any, bounds: Bounds) -> None:  # noqa: ANN401 -- any 
         raise bad("dataframe_records is a list of objects, one a row")
     else:
         bounds.check(*measure(data))
+        if form in ARRAYS:
+            bounds.check_texts(data)
 
 
 def _split(data: Any, columns: Sequence[Column], bounds: Bounds) -> pd.DataFrame:  # noqa: ANN401 -- any JSON
@@ -191,15 +194,15 @@ def _tensors(data: Any, columns: Sequence[Column], bounds: Bounds, *, of_rows: b
         return _frame_of(_numbered(data, by_name), columns, bounds)
     if isinstance(data, list) and all(isinstance(row, dict) for row in data) and data:
         if not of_rows:
-            return _frame_of([{name: to_array(value, by_name.get(name)) for name, value in row.items()} for row in data], columns, bounds)
+            return _frame_of(typed_rows(data, by_name), columns, bounds)
         gathered: dict[str, list[Any]] = {}
         for row in data:
             for name, value in row.items():
-                gathered.setdefault(name, []).append(to_array(value, by_name.get(name)))
+                gathered.setdefault(name, []).append(value)
         lengths = {len(values) for name, values in gathered.items() if name in by_name and by_name[name].required}
         if len(lengths) > 1:
             raise bad("the columns have different lengths")
-        return _frame_of({name: to_array(values, None) for name, values in gathered.items()}, columns, bounds)
+        return _frame_of({name: to_array(values, by_name.get(name)) for name, values in gathered.items()}, columns, bounds)
     if not isinstance(data, dict):
         raise bad("the rows name no columns: send them as objects, or by column")
     arrays = {name: to_array(value, by_name.get(name)) for name, value in data.items()}
