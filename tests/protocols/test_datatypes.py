@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from scoring import table, tensors, v2
+from scoring.bounds import Bounds
 from scoring.errors import Refusal
 from scoring.signature import SCALARS, Column
 from tests.protocols.conftest import tensor, texts, with_binary
@@ -104,3 +105,16 @@ def test_large_integers_among_fractions() -> None:
     given = tensors.to_table({"l": np.array([2**53 + 1, -(2**63)]), "d": np.array([0.5, 1.5])}, columns)
 
     assert table.frame([given], columns)["l"].tolist() == [2**53 + 1, -(2**63)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "data", "status"),
+    [([2**70, 10], [1] * 10, 400), ([3], [1] * 10, 400), ([11], [1] * 11, 413), ([11, 1], [[1]] * 11, 413), ([11, 0], [], 413)],
+)
+def test_a_shape_is_believed_where_data_may_be_so_many(shape: list[int], data: list[Any], status: int) -> None:
+    """A shape with more values than the data can hold is wrong, whatever it says of rows; with more rows than the bound, too large."""
+    body = json.dumps({"inputs": [tensor("c", "FP64", data, shape)]}).encode()
+    with pytest.raises(Refusal) as refused:
+        v2.parse(body, None, Bounds(max_rows=10)).arrays()
+
+    assert refused.value.status == status
