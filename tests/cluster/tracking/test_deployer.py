@@ -116,6 +116,7 @@ def test_it_has_only_the_rights_it_uses(followed: Followed) -> None:
 
     assert may("patch", "deployments.apps")
     assert may("create", "pods")  # that a version is tried in
+    assert may("create", "configmaps")  # that a model's own settings generate
     assert not any(may(verb, "secrets") for verb in ("get", "list", "watch", "create", "patch", "delete"))
     assert not any(may("create", what) for what in ("roles.rbac.authorization.k8s.io", "namespaces"))
     assert not may("create", "pods", "--subresource", "exec")
