@@ -81,8 +81,13 @@ def _stop() -> None:
 
 def _leave(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # nobody reads any more
-            stream.flush()
+        try:
+            with suppress(BrokenPipeError):  # nobody reads any more
+                stream.flush()
+        except OSError as error:
+            code = code or USER_CAN_FIX
+            with suppress(OSError):
+                print(f"error: the output is not complete: {error.strerror}", file=sys.stderr, flush=True)
     os._exit(code)
 
 

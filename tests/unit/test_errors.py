@@ -1,8 +1,10 @@
 """How a script ends: its exit code and its last words, each in a process of its own."""
 
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ def main():
     {body}
 errors.exit_cleanly(main)
 """
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 THREAD = "import threading; threading.Thread(target=time.sleep, args=(60,)).start()"
 
 
@@ -50,6 +53,27 @@ def test_an_end_has_its_code_and_words(body: str, code: int, words: str) -> None
     printed, said = process.communicate(timeout=30)
 
     assert (process.returncode, printed, said) == (code, "", words)
+
+
+@pytest.mark.parametrize(("target", "code"), [("/dev/full", 1), ("/dev/null", 0)], ids=["a full disk", "nobody listens"])
+def test_lost_output_is_no_success(target: str, code: int) -> None:
+    """A script whose output the disk did not take says so, and does not end with 0."""
+    with Path(target).open("w") as output:
+        command = [sys.executable, "-c", SCRIPT.format(body="print('done')")]
+        done = subprocess.run(command, check=False, stdout=output, stderr=subprocess.PIPE, text=True, env=BUFFERED)
+
+    assert (done.returncode, done.stderr) == (code, "error: the output is not complete: No space left on device\n" if code else "")
+
+
+def test_a_reader_that_has_left_is_no_failure() -> None:
+    """`make list_models | head -1` ends well."""
+    reading, writing = os.pipe()
+    command = [sys.executable, "-c", SCRIPT.format(body="time.sleep(0.2); print('done')")]
+    process = subprocess.Popen(command, stdout=writing, env=BUFFERED)
+    os.close(writing)
+    os.close(reading)
+
+    assert process.wait(30) == 0
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
