@@ -51,6 +51,7 @@ def start(settings: Settings) -> None:
 def stop(settings: Settings) -> None:
     """Stop the deployer and the server that it started; what it has on record stays."""
     if settings.in_docker:
+        image.check_engine()
         services.check_ours(settings)
         command = services.compose(settings, "--profile", "deployer", "rm", "--stop", "--force", "deployer")
         shell.run(command, env=services.environment(settings))

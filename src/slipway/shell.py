@@ -53,7 +53,8 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Pa
     else:
         if not quiet:
             echo(command)
-        code, last = subprocess.run(command, env=_environment(env), cwd=cwd, check=False).returncode, ""
+        with _missing():
+            code, last = subprocess.run(command, env=_environment(env), cwd=cwd, check=False).returncode, ""
     if code != 0:
         raise SlipwayError(
             f"`{command[0]} {command[1]}` failed with exit code {code}{f': {quote(last)}' if last else '; see its output above'}"
@@ -66,7 +67,8 @@ def show(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: P
     Ctrl-C ends it as it does in `wait`.
     """
     echo(command)
-    process = subprocess.Popen(command, env=_environment(env), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with _missing():
+        process = subprocess.Popen(command, env=_environment(env), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     interruption.register(process)
     last: deque[str] = deque(maxlen=LAST_LINES)
     pumps = [
@@ -157,9 +159,10 @@ def start(
     """Start a program in the background; with `log`, in a session of its own with its output in that file."""
     if log is None:
         echo(command)
-        process = subprocess.Popen(command, env=_environment(env), cwd=cwd)
+        with _missing():
+            process = subprocess.Popen(command, env=_environment(env), cwd=cwd)
     else:
-        with log.open("wb") as output:
+        with log.open("wb") as output, _missing():
             process = subprocess.Popen(command, env=_environment(env), cwd=cwd, stdout=output, stderr=output, start_new_session=True)
     interruption.register(process)
     return process
@@ -221,6 +224,15 @@ def undisturbed(*signals: signal.Signals) -> Iterator[None]:
 def echo(command: Sequence[str]) -> None:
     """Print a command as one could type it."""
     print("$", shlex.join(command).replace(f"{ROOT}/", ""), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _missing() -> Iterator[None]:
+    """Turn a program, or a folder to run it in, that is not there into an error in words."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise SlipwayError(f"there is no {error.filename} on this machine", "make doctor") from None
 
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """What the services' logs mean: each known trouble by its own words, as Docker, Postgres and MLflow write them."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from slipway import causes
+from slipway import causes, hosting
 from slipway import settings as slipway_settings
+from slipway.errors import SlipwayError
 from slipway.settings import Settings
 
 KNOWN = {
@@ -86,3 +88,10 @@ def test_an_unknown_trouble_shows_the_end_of_the_log(settings: Settings) -> None
 def test_any_log_will_do(settings: Settings, log: str) -> None:
     """An empty log, or one with signs that formatting knows, is an unknown trouble like others."""
     assert causes.diagnose(log, settings).cure == "make logs"
+
+
+def test_without_docker_there_is_no_deployer_to_stop(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopping it where docker is not installed is an error in words."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SlipwayError, match="docker is not installed"):
+        hosting.stop(replace(settings, runtime="docker"))

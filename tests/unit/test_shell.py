@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,13 @@ def test_a_failed_command_is_named() -> None:
     """A command that fails is named with its exit code."""
     with pytest.raises(SlipwayError, match=r"`sh -c` failed with exit code 7"):
         shell.run(["sh", "-c", "exit 7"])
+
+
+@pytest.mark.parametrize("runs", [shell.run, shell.show, shell.start], ids=["run", "show", "start"])
+def test_a_program_that_is_not_there_is_named(runs: Callable[[list[str]], object]) -> None:
+    """Without docker, say, whatever would run it says so, and makes no traceback."""
+    with pytest.raises(SlipwayError, match="there is no no-such-program on this machine"):
+        runs(["no-such-program", "x"])
 
 
 def test_asking_returns_code_and_both_outputs_apart() -> None:
