@@ -22,7 +22,7 @@ from slipway.errors import SlipwayError
 from slipway.settings import BUILD, ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 FORMAT = 1
 CHUNK = 1 << 20  # bytes
@@ -47,13 +47,16 @@ class Manifest:
         return ", ".join(f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in self.counts.items())
 
 
-def pack(archive: Path, dump: Path, artifacts: Path, manifest: Manifest) -> Manifest:
-    """Write an archive that its owner alone can read; return the manifest, now with the files, which is its last member."""
+def pack(archive: Path, dump: Path, artifacts: Path, manifest: Manifest, besides: Mapping[str, Path] | None = None) -> Manifest:
+    """Write an archive that its owner alone can read; return the manifest, now with the files, which is its last member.
+
+    Folders that lie `besides` the artifacts are among them in the archive, by the names that are given with them.
+    """
     files: dict[str, list[Any]] = {}
     with archive.open("xb") as raw, _progress("archiving") as bar:
         os.fchmod(raw.fileno(), 0o600)
         with tarfile.open(fileobj=raw, mode="w:gz", compresslevel=1) as tar:  # the tracking server waits: quick, not small
-            for name, path in _list_members(dump, artifacts):
+            for name, path in _list_members(dump, {"": artifacts, **(besides or {})}):
                 with path.open("rb") as file:
                     member, content = tarfile.TarInfo(name), _Hashed(file, bar)
                     member.size, member.mtime = os.fstat(file.fileno()).st_size, int(path.stat().st_mtime)
@@ -126,10 +129,11 @@ def show(path: Path) -> str:
     return str(path).removeprefix(f"{ROOT}/")
 
 
-def _list_members(dump: Path, artifacts: Path) -> Iterator[tuple[str, Path]]:
+def _list_members(dump: Path, folders: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
     yield DUMP, dump
-    for path in find_files(artifacts):
-        yield f"{ARTIFACTS}/{path.relative_to(artifacts).as_posix()}", path
+    for name, folder in folders.items():
+        for path in find_files(folder):
+            yield (Path(ARTIFACTS, name) / path.relative_to(folder)).as_posix(), path
 
 
 def _open(tar: tarfile.TarFile, member: tarfile.TarInfo, found: dict[str, list[Any]]) -> IO[bytes]:

@@ -5,27 +5,33 @@ What one runtime wrote, the other cannot read: Postgres's dump is no sqlite file
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import shutil
 import sqlite3
+import sys
 import tempfile
 from contextlib import closing
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from slipway import archive, database, hints, registry
 from slipway.errors import SlipwayError
-from slipway.settings import VERSION
+from slipway.settings import ROOT, VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from slipway.settings import Settings
 
 PLACES = (  # where the store names files: by the folder that it is in, which may be another one when it is restored
     ("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"),
     ("model_versions", "storage_location"), ("model_versions", "source"),
 )  # fmt: skip
+KEPT_BY_OTHERS = {"models", "runs", "mlflow-artifacts"}  # begin names of MLflow's, which stand for a place that another row has
 
 
 def backup(settings: Settings) -> None:
@@ -48,7 +54,7 @@ def backup(settings: Settings) -> None:
             counts = {words: rows.get(table, 0) for words, table in database.COUNTED.items()}
             date = now.isoformat(timespec="seconds")
             manifest = archive.Manifest(archive.FORMAT, VERSION, date, 0, version("mlflow"), counts, place=artifacts.as_uri())
-            manifest = archive.pack(unfinished, dump, artifacts, manifest)
+            manifest = archive.pack(unfinished, dump, artifacts, manifest, _gather(dump, artifacts))
             path = unfinished.rename(settings.backup_dir / f"slipway-{now:%Y%m%d-%H%M%S}.tar.gz")
     print(f"{archive.show(path)}: {path.stat().st_size / 1e6:.2f} MB, {manifest}")
     hints.say_next(f"make restore BACKUP={shlex.quote(archive.show(path))} (into an empty store)")
@@ -116,13 +122,61 @@ def _copy(store: Path, target: Path) -> None:
         copy.commit()
 
 
+def _gather(dump: Path, artifacts: Path) -> dict[str, Path]:
+    """Have a copied database name what lies elsewhere on this machine, a script's own ./mlruns for one, as if it were an artifact.
+
+    Return the folders of runs and models there, by their names among the artifacts. What is on no disk of ours is named in a warning.
+    """
+    experiments, others = _read_places(dump, PLACES[:1]), _read_places(dump, PLACES[1:])
+    free = (f"elsewhere-{number}" for number in itertools.count(1) if not (artifacts / f"elsewhere-{number}").exists())
+    names: dict[str, str] = {}  # of the outermost places that the database has
+    found, missing = {}, []
+    for place in sorted(others):
+        above = _list_above(place)
+        folder = _find_folder(place)
+        if folder is None:
+            missing += [place] if urlsplit(place).scheme not in KEPT_BY_OTHERS else []
+        elif not folder.resolve().is_relative_to(artifacts.resolve()) and others.isdisjoint(above) and any(archive.find_files(folder)):
+            root = next((each for each in above if each in experiments), place)
+            names[root] = names.get(root) or next(free)
+            found[names[root] + place[len(root) :]] = folder
+    for root, name in names.items():
+        _move_places(dump, root, f"{artifacts.as_uri()}/{name}")
+    if missing:
+        more = f", and {len(missing) - 1} more" if missing[1:] else ""
+        print(f"warning: not in the archive, since not on this machine: {missing[0]}{more}", file=sys.stderr)
+    return found
+
+
+def _list_above(place: str) -> list[str]:
+    """Return the places that one is in, from the outermost."""
+    return [place[:end] for end, sign in enumerate(place) if sign == "/"]
+
+
+def _find_folder(place: str) -> Path | None:
+    """Return the folder of this machine that a place is; None for one elsewhere."""
+    parts = urlsplit(place)
+    path = unquote(parts.path) if parts.scheme == "file" else place if not parts.scheme else ""
+    return ROOT / path if path else None
+
+
+def _read_places(dump: Path, columns: Iterable[tuple[str, str]]) -> set[str]:
+    """Return what the database has in some columns."""
+    with closing(sqlite3.connect(dump)) as opened:
+        there = [(table, column) for table, column in columns if _has(opened, table, column)]
+        return {place for table, column in there for (place,) in opened.execute(f"SELECT DISTINCT {column} FROM {table}") if place}  # noqa: S608 -- ours
+
+
+def _has(opened: sqlite3.Connection, table: str, column: str) -> bool:
+    return column in [row[1] for row in opened.execute(f"PRAGMA table_info({table})")]
+
+
 def _move_places(dump: Path, before: str, now: str) -> None:
-    """Have a restored database name its files where they are now."""
+    """Have a database name files in another place: those at `before`, or below it."""
     with closing(sqlite3.connect(dump)) as opened:
         for table, column in PLACES:
-            here = [row[1] for row in opened.execute(f"PRAGMA table_info({table})")]
-            if column in here and before and before != now:
-                begins = f"substr({column}, 1, {len(before)}) = ?"
+            if before and before != now and _has(opened, table, column):
+                begins = f"substr({column} || '/', 1, {len(before) + 1}) = ?"
                 statement = f"UPDATE {table} SET {column} = ? || substr({column}, {len(before) + 1}) WHERE {begins}"  # noqa: S608 -- names of ours
-                opened.execute(statement, [now, before])
+                opened.execute(statement, [now, f"{before}/"])
         opened.commit()

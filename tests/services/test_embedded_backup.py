@@ -53,6 +53,30 @@ def test_a_lost_store_comes_back_in_another_place(store: Settings, tmp_path: Pat
     backup.backup(elsewhere)  # what was restored can be written to, and backed up
 
 
+def test_what_a_script_kept_elsewhere_comes_back(store: Settings, tmp_path: Path) -> None:
+    """Runs and models of an experiment that a script made for itself are in the archive, too, and nothing else of their folder is."""
+    client = registry.connect(store)
+    for place in ("mlruns/1", "mlruns/10"):
+        with mlflow.start_run(experiment_id=client.create_experiment(place, artifact_location=(tmp_path / place).as_uri())):
+            model = LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0])
+            how = {"pip_requirements": ["mlflow"], "serialization_format": "cloudpickle"}
+            mlflow.sklearn.log_model(model, name="model", registered_model_name="m", **how)
+            mlflow.log_text(place, "place.txt")
+    (tmp_path / "mlruns" / "1" / "mine.txt").touch()
+    backup.backup(store)
+    (made,) = store.backup_dir.glob("*")
+    elsewhere = replace(store, external_tracking_uri=sqlite_uri(tmp_path / "second" / "mlflow.db"))
+    (tmp_path / "mlruns").rename(tmp_path / "gone")
+    shutil.rmtree(tmp_path / "first")
+    restoration.restore(elsewhere, str(made))
+    client = registry.connect(elsewhere)
+    runs = [client.get_run(client.get_model_version("m", version).run_id) for version in ("2", "3")]
+
+    assert [mlflow.sklearn.load_model(f"models:/m/{version}").predict([[2.0]]) for version in "123"] == [pytest.approx([5.0])] * 3
+    assert [mlflow.artifacts.load_text(f"{run.info.artifact_uri}/place.txt") for run in runs] == ["mlruns/1", "mlruns/10"]
+    assert not list((tmp_path / "second").rglob("mine.txt"))
+
+
 def test_what_one_runtime_wrote_the_other_refuses_by_name(host_settings: Settings, tmp_path: Path) -> None:
     """Postgres refuses a sqlite database, and the embedded store a dump of Postgres: nothing is touched."""
     file = tmp_path / "first" / "mlflow.db"
