@@ -151,7 +151,10 @@ class EstimatorModel(Model):
     def _prove(self, method: str, example: Table | None) -> Way:
         columns, call = self.signature.columns or (), getattr(self._estimator, method)
         width = self.signature.tensor[1] if self.signature.tensor else len(columns)
-        given = np.asarray(proof.make_up(width) if example is None else table.matrix([example], self._dtype), np.float64)
+        given = proof.finite(proof.make_up(width) if example is None else table.matrix([example], self._dtype))
+        short, unknown = shortcuts.find(self._estimator, method), f"no shortcut is known for {kinds.describe(self._estimator)}"
+        if short is None and proof.is_slow(call, self._frame(self._typed(given.copy()))):
+            return Way(self._longest, f"{unknown}, which is slow by itself")
         groups = [self._typed(rows) for rows in proof.groups(given)]
         if columns and not self._is_nameless(call, groups, self._typed(proof.with_nan(given))):
             return Way("frame", "it predicts otherwise from a matrix")
@@ -160,8 +163,8 @@ class EstimatorModel(Model):
             self._calls[method] = call
             return Way("matrix", "it predicts otherwise without its own checks")
         self._calls[method] = bare
-        if (short := shortcuts.find(self._estimator, method)) is None:
-            return Way("matrix", f"no shortcut is known for {kinds.describe(self._estimator)}")
+        if short is None:
+            return Way("matrix", unknown)
         more = [self._typed(rows) for rows in proof.more_groups(self._estimator, given)]
         if not (proof.agree(call, short, groups) and all(proof.agree(call, short, [rows]) for rows in more)):
             return Way("matrix", "the shortcut predicts otherwise")
@@ -169,23 +172,19 @@ class EstimatorModel(Model):
         return Way("shortcut")
 
     def _is_nameless(self, call: Callable[[Any], Any], groups: list[np.ndarray], missing: np.ndarray) -> bool:
-        """Whether a matrix gives what a DataFrame gives: to the bit where the values lie in memory as the DataFrame's do.
-
-        In another order BLAS may add in another order, and differ in the last digits.
-        """
-        columns = self.signature.columns or ()
-
-        def frame(rows: np.ndarray) -> Any:  # noqa: ANN401 -- a DataFrame
-            return table.frame([table.Table(len(rows), block=rows)], columns)
+        """Whether a matrix gives what a DataFrame gives: to the bit where it lies in memory as that does: BLAS may add in its order."""
 
         def by_frame(rows: np.ndarray) -> Any:  # noqa: ANN401 -- predictions
-            return call(frame(rows))
+            return call(self._frame(rows))
 
         def alike(rows: np.ndarray) -> Any:  # noqa: ANN401 -- predictions
-            return call(np.asarray(frame(rows), self._dtype))
+            return call(np.asarray(self._frame(rows), self._dtype))
 
         agree = proof.agree(by_frame, alike, groups) and proof.agree(by_frame, alike, [missing])
         return agree and proof.close(by_frame(groups[0]), call(groups[0]))
+
+    def _frame(self, rows: np.ndarray) -> Any:  # noqa: ANN401 -- a DataFrame, where the model has columns
+        return table.frame([table.Table(len(rows), block=rows)], self.signature.columns) if self.signature.columns else rows
 
     def _typed(self, rows: np.ndarray) -> np.ndarray:
         """Return rows of the proof as the signature's types have them: integers whole, and none too large."""

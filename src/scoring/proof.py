@@ -6,6 +6,7 @@ model was trained with (clipped, or overflowing). So both are asked for all of t
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,11 +24,24 @@ ALL_FAR = 16  # rows whose values are all far outside
 SPLITS = 256  # thresholds that are tried
 BESIDE = (0.0, 1e-12, -1e-12, 1e-7, -1e-7)
 NAN_ROWS = 8
+SLOW_S = 0.25  # what takes longer is asked for little more
 
 
 def make_up(width: int) -> np.ndarray:
     """Return rows for a model without an example."""
     return np.random.default_rng(0).normal(size=(3, width))
+
+
+def finite(example: np.ndarray) -> np.ndarray:
+    """Return the rows of an example whose values are all finite and below LARGEST, as float64; where no row is, with 0 for the others."""
+    rows = np.asarray(example, np.float64)
+    usable = np.abs(rows) < LARGEST  # NaN is not
+    return rows[whole] if (whole := usable.all(axis=1)).any() else np.where(usable, rows, 0.0)
+
+
+def is_slow(call: Rows, rows: Any) -> bool:  # noqa: ANN401 -- a matrix or a DataFrame
+    """Whether a call takes long, once it is warm; what is quick is called once, and an error is quick."""
+    return all(_takes_long(call, rows) for _ in range(2))
 
 
 def groups(example: np.ndarray) -> list[np.ndarray]:
@@ -95,8 +109,16 @@ def _outcome(call: Rows, rows: np.ndarray) -> Any:  # noqa: ANN401 -- prediction
         return type(error)
 
 
+def _takes_long(call: Rows, rows: Any) -> bool:  # noqa: ANN401 -- as above
+    started = time.perf_counter()
+    _outcome(call, rows)
+    return time.perf_counter() - started > SLOW_S
+
+
 def _within(groups: list[np.ndarray]) -> list[np.ndarray]:
-    return [rows for rows in groups if len(rows) and np.abs(rows).max(initial=0) < LARGEST]
+    """Return groups of the rows that are finite and below LARGEST, without those that are empty then."""
+    found = [rows[(np.abs(rows) < LARGEST).all(axis=1)] for rows in groups]
+    return [rows for rows in found if len(rows)]
 
 
 def _near(example: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:

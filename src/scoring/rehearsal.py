@@ -18,13 +18,14 @@ from scoring.bounds import DEFAULT
 from scoring.decoding import decoder_for
 from scoring.errors import ModelError, Refusal
 from scoring.model import EstimatorModel
+from scoring.proof import SLOW_S
 
 if TYPE_CHECKING:
     from scoring.model import Model
     from scoring.table import Table
 
 MANY = 256  # rows, to learn what a row costs
-SLOW_S = 0.25  # a predict that takes longer is not asked again
+VERY_SLOW_S = 5.0  # a predict of scikit-learn's own that takes longer is asked nothing about joining
 logger = logging.getLogger("scoring")
 
 
@@ -46,7 +47,7 @@ def rehearse(model: Model, batching: str) -> None:
     _keep(model, method, given)
     _try_methods(model, example)
     _time(model, example)
-    if batching == "auto" and model.predict_seconds < SLOW_S:
+    if batching == "auto" and model.predict_seconds < (VERY_SLOW_S if model.is_steady else SLOW_S):
         proof = independence.prove(model, example)
         model.joins = proof.holds
         if not model.is_steady and not math.isnan(proof.row_seconds):

@@ -22,11 +22,14 @@ from mlflow.models import infer_signature
 from mlflow.types import Schema, TensorSpec
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_diabetes
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import ElasticNet, LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.svm import SVR
 
-from scoring import loading, metadata, tensors
+from scoring import loading, metadata, shortcuts, tensors
+from scoring.model import Way
 from scoring.settings import Settings
 from scoring.signature import Column
 
@@ -92,6 +95,36 @@ def test_own_code_is_asked_for_few_rows(tmp_path: Path, seconds: float, calls: i
     assert max(ASKED) <= 2
     assert found.ways["predict"].name == "frame"
     assert found.joins is (not seconds)
+
+
+def test_a_slow_model_of_scikit_learns_is_asked_for_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow predict that has no shortcut is asked for few rows, some times, and joins those of others: there it helps most."""
+    asked, predict = [], SVR.predict
+
+    def slow(self: SVR, rows: Any) -> Any:  # noqa: ANN401 -- as scikit-learn's
+        asked.append(len(rows))
+        time.sleep(0.3)
+        return predict(self, rows)
+
+    monkeypatch.setattr(SVR, "predict", slow)
+    model = _estimator(tmp_path, SVR().fit(ROWS[:50], TARGET[:50]), input_example=ROWS[:2])
+    asked_at_load = asked[1:]  # MLflow asks once, to save it
+
+    assert (model.ways["predict"].name, model.joins, max(asked_at_load)) == ("frame", True, 2)
+    assert len(asked_at_load) <= 9
+    assert model.ways["predict"].why == "no shortcut is known for SVR, which is slow by itself"
+
+
+@pytest.mark.parametrize("missing", [0, 4, None], ids=["one", "another", "each"])
+def test_a_value_that_is_missing_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int | None) -> None:
+    """An example with NaN proves a shortcut as one without does: on rows far outside it, too."""
+    fitted = RandomForestRegressor(3).fit(ROWS, TARGET)
+    monkeypatch.setattr(shortcuts, "find", lambda *_: lambda rows: fitted.predict(rows) + (np.abs(rows).max(axis=1) > 1000))
+    rows = ROWS[:5].copy()
+    rows.iloc[slice(None) if missing is None else missing, 1] = np.nan
+    model = _estimator(tmp_path, fitted, input_example=rows)
+
+    assert model.ways["predict"] == Way("matrix", "the shortcut predicts otherwise")
 
 
 def test_the_ways(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -49,6 +49,28 @@ def test_a_shortcut_gives_the_estimators_own_result(estimator: Any, method: str,
         assert np.array_equal(short(rows[:size]), call(rows[:size]))
 
 
+@pytest.mark.parametrize("odd", [np.nan, np.inf, 2e15])
+def test_odd_values_of_an_example_cost_their_rows_only(odd: float) -> None:
+    """A value that is missing, or too large, leaves the proof the other rows; of an example without other rows, the other values."""
+    rows = NUMBERS[0][:5].copy()
+    rows[1, 2] = odd
+
+    assert proof.finite(rows).tolist() == rows[[0, 2, 3, 4]].tolist()
+    assert proof.finite(rows[1:2]).tolist() == [[*rows[1, :2], 0.0, *rows[1, 3:]]]
+
+
+def test_large_values_of_an_example_leave_the_other_rows() -> None:
+    """Of a group, only those rows are left out whose values are too large."""
+    rows = NUMBERS[0][:5].copy()
+    rows[0, 0] = 0.9 * proof.LARGEST
+    found = proof.groups(rows)
+
+    assert [len(each) for each in found if len(each) < 20] == [5, 1]
+    assert len(found) == 6
+    assert len(found[2]) > 48  # of 64 near the example
+    assert all(np.abs(each).max() < proof.LARGEST for each in found)
+
+
 @pytest.mark.parametrize(
     "estimator",
     [SVR(), DecisionTreeRegressor(), make_pipeline(MinMaxScaler(), Ridge()), make_pipeline(StandardScaler(), SVR())],
