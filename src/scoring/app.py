@@ -6,17 +6,16 @@ import asyncio
 import logging
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from scoring.access import AccessLog
 from scoring.asgi_exchange import AsgiExchange
 from scoring.bodies import Room
-from scoring.compression import inflate
 from scoring.direct import LATE
 from scoring.errors import Refusal, full
 from scoring.exchange import request_id
 from scoring.hosts import Hosts
+from scoring.inflater import Inflater
 from scoring.keys import Keys
 from scoring.lifespan import Lifespan
 from scoring.scorer import Scorer
@@ -57,7 +56,7 @@ class Application:
         self._route()
         self.connections: set[Any] = set()  # uvicorn's, of the direct way
         self._others: Any = None
-        self._inflater: ThreadPoolExecutor | None = None
+        self._inflater: Inflater | None = None
         self._predictions: Any = self._exchange
         if settings.cors_origins:
             from scoring.routes import allow_origins  # noqa: PLC0415 -- few need it
@@ -101,15 +100,12 @@ class Application:
             exchange.refuse(Refusal(500, "the server could not handle this request"))
 
     def _inflate(self, exchange: Exchange, handler: Callable[[Exchange], None], encoding: bytes) -> None:
-        """Inflate a body beside the event loop, one at a time, and then hand its request on; raise Refusal for other encodings."""
+        """Inflate a body and then hand its request on; raise Refusal for other encodings, and when too much waits."""
         if encoding not in {b"gzip", b"x-gzip"}:
             raise Refusal(415, "the server takes no Content-Encoding but gzip")
-        if self._inflater is None:
-            self._inflater = ThreadPoolExecutor(1, "inflate")
+        self._inflater = self._inflater or Inflater(self.settings)
 
-        def inflated(done: Future[bytes]) -> None:
-            if exchange.is_over:
-                return
+        def inflated(exchange: Exchange, done: Future[bytes]) -> None:
             self.room.give_back(exchange)
 
             def handle(exchange: Exchange) -> None:
@@ -121,9 +117,7 @@ class Application:
             exchange.headers = [header for header in exchange.headers if header[0] != b"content-encoding"]
             self.handle(exchange, handle)
 
-        loop = asyncio.get_running_loop()
-        future = self._inflater.submit(inflate, exchange.body, self.settings.max_body)
-        future.add_done_callback(lambda done: loop.call_soon_threadsafe(inflated, done))
+        self._inflater.submit(exchange, inflated)
 
     def observe(self, exchange: Exchange, status: int, given_id: bytes) -> None:
         """Count and log an answer."""
