@@ -60,8 +60,8 @@ class Inflater:
                 self._waiting[caller] = jobs  # behind all others
             if not exchange.is_over:
                 self._is_running = True
-                then_here = partial(asyncio.get_running_loop().call_soon_threadsafe, self._done, exchange, then)
-                self._pool.submit(self._work, exchange.body).add_done_callback(then_here)
+                in_loop, then_here = asyncio.get_running_loop().call_soon_threadsafe, partial(self._done, exchange, then)
+                self._pool.submit(self._work, exchange.body).add_done_callback(partial(in_loop, then_here))
 
     def _work(self, body: bytes) -> bytes:
         started = time.perf_counter()
