@@ -1,4 +1,4 @@
-"""Parquet, judged by its footer before anything of it is read: rows, columns, and what comes out of its pages."""
+"""Parquet, judged by its footer and its pages' headers before anything of it is read: rows, columns, and what comes out of its pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from scoring import forms
+from scoring import forms, parquet_pages
 from scoring.errors import Refusal, bad
 
 if TYPE_CHECKING:
@@ -30,12 +30,20 @@ def read(body: bytes, columns: Sequence[Column], bounds: Bounds) -> Table:
     """Return the rows of a Parquet body, or raise Refusal."""
     try:
         present = check(body, bounds, columns)
-        frame = pd.read_parquet(pa.BufferReader(body), columns=present or None)
+        frame = _read(body, present)
     except Refusal:
         raise
     except Exception:  # noqa: BLE001 -- many libraries raise many, with the caller's values in their words
         raise bad(NO_PARQUET) from None
     return forms.from_frame(frame, columns)
+
+
+def _read(body: bytes, present: list[str]) -> pd.DataFrame:
+    """Return columns of a file, and nothing else: pandas would read an index, too."""
+    if not present:
+        return pd.DataFrame(index=range(pq.ParquetFile(pa.BufferReader(body)).metadata.num_rows))
+    table = pq.read_table(pa.BufferReader(body), columns=present, use_pandas_metadata=False)
+    return table.to_pandas(ignore_metadata=True)
 
 
 def check(body: bytes, bounds: Bounds, columns: Sequence[Column] | None = None) -> list[str]:
@@ -44,7 +52,8 @@ def check(body: bytes, bounds: Bounds, columns: Sequence[Column] | None = None) 
         raise bad(NO_PARQUET)
     try:
         file = pq.ParquetFile(pa.BufferReader(body))
-        names, meta = file.schema_arrow.names, file.metadata
+        index = {name for name in (file.schema_arrow.pandas_metadata or {}).get("index_columns", ()) if isinstance(name, str)}
+        names, meta = [name for name in file.schema_arrow.names if columns is None or name not in index], file.metadata
     except Exception:  # noqa: BLE001 -- as above
         raise bad(NO_PARQUET) from None
     if meta.num_row_groups > GROUPS:
@@ -69,13 +78,26 @@ def _measure(body: bytes, file: pq.ParquetFile, present: list[str], bounds: Boun
     meta, wanted = file.metadata, set(present)
     kinds = [meta.schema.column(at) for at in range(meta.num_columns)]
     leaves = [at for at, kind in enumerate(kinds) if kind.path in wanted or kind.path.split(".")[0] in wanted]
+    bounds.check(meta.num_rows, len(present), meta.num_rows * len(present))
     chunks = [(kinds[at], meta.row_group(group).column(at)) for group in range(meta.num_row_groups) for at in leaves]
-    values = sum(chunk.num_values for _, chunk in chunks)
-    bounds.check(meta.num_rows, len(present), max(values, meta.num_rows * len(present)))
-    size = sum(max(chunk.total_uncompressed_size, chunk.num_values * kind.length) for kind, chunk in chunks)
+    pages = _measure_pages(body, [chunk for _, chunk in chunks])
+    bounds.check(meta.num_rows, len(present), max(sum(each.cells for each in pages), meta.num_rows * len(present)))
+    size = sum(max(each.size, each.cells * kind.length) for each, (kind, _) in zip(pages, chunks, strict=True))
     texts = [kinds[at].path for at in leaves if kinds[at].physical_type == "BYTE_ARRAY"]
     if size > bounds.max_bytes or (texts and _measure_texts(body, texts, bounds.max_bytes) > bounds.max_bytes):
         raise Refusal(413, f"the file holds more than {bounds.max_bytes} bytes")
+
+
+def _measure_pages(body: bytes, chunks: list[pq.ColumnChunkMetaData]) -> list[parquet_pages.Pages]:
+    """Return what the headers of pages say; raise Refusal for what they cannot be, and for very many."""
+    found, headers = [], parquet_pages.Headers(body)
+    try:
+        for chunk in chunks:
+            first, dictionary = chunk.data_page_offset, chunk.dictionary_page_offset or 0
+            found.append(headers.measure(dictionary if 0 < dictionary < first else first, chunk.num_values))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise bad(NO_PARQUET) from None
+    return found
 
 
 def _measure_texts(body: bytes, texts: list[str], enough: int) -> int:
