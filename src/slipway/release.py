@@ -71,7 +71,8 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
 def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], None] | None = None) -> None:
     """Move @champion back to the champion before (or to version `to`, which was one), through the same smoke test, and `roll_out`.
 
-    Without that, it ends when a deployer's server answers. It waits for no candidate: whoever works on one gives way.
+    Without that, it ends when a deployer's server answers; with it, a champion is rolled out again. It waits for no candidate: whoever
+    works on one gives way.
 
     Raises SlipwayError when there is none, or when it fails: @champion is untouched, and the cure names the version, so that a second
     try goes no further back.
@@ -83,15 +84,16 @@ def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], No
     holder = mutex.identify_caller()
     with registry.translated_errors():
         version = choose_previous(client, model, to)  # before it waits: two at once go to the same version
-        again = f"make rollback TO={version}"
+        again = f"make rollback TO={version}{' TARGET=kubernetes' if roll_out else ''}"
         with mutex.held(client, model.name, holder, PATIENCE_S, mutex.ROLLBACK):
             champion = registry.find_champion(client, model.name)
             if version == champion:
-                print(f"{model.name} version {version} is @{registry.CHAMPION} already")
+                print(f"{model.name} version {version} is @{registry.CHAMPION} already", flush=True)
                 if roll_out is None:
                     _follow_up(settings, client, model, version)
-                return
-            print(f"{model.name}, back from version {champion} to version {version}", flush=True)
+                    return
+            else:
+                print(f"{model.name}, back from version {champion} to version {version}", flush=True)
             try:
                 outcome = Candidacy(settings, client, model, version, champion, owner="rollback").examine(print_step, judged=False)
                 if roll_out:
@@ -101,12 +103,14 @@ def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], No
             except TimedOutError as error:
                 raise TimedOutError(error.message, error.cure.replace("the same command", again), error.code) from None
             except SlipwayError as error:
-                words = f"version {version} is not @{registry.CHAMPION} again: {error.message}"
+                failed = "rolled out" if version == champion else f"@{registry.CHAMPION} again"
+                words = f"version {version} is not {failed}: {error.message}"
                 raise SlipwayError(words, f"{again}; or make releases, for another version", error.code) from None
             except KeyboardInterrupt:
                 print(f"\nnot rolled back; {hints.complete(again)} tries it again", file=sys.stderr)
                 raise
-            move(client, model, Release(history.ROLLED_BACK, version, champion, holder.by, outcome.verdict), holder, again)
+            if version != champion:
+                move(client, model, Release(history.ROLLED_BACK, version, champion, holder.by, outcome.verdict), holder, again)
     print(f"{model.name} version {version} is @{registry.CHAMPION} again, after {time.monotonic() - started:.1f} s", flush=True)
     if roll_out is None:
         _follow_up(settings, client, model, version)
