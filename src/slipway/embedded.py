@@ -31,7 +31,7 @@ PLACES = (  # where the store names files: by the folder that it is in, which ma
     ("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"),
     ("model_versions", "storage_location"), ("model_versions", "source"),
 )  # fmt: skip
-KEPT_BY_OTHERS = {"models", "runs", "mlflow-artifacts"}  # begin names of MLflow's, which stand for a place that another row has
+REFERENCES = {"models", "runs"}  # begin what stands for a place that another row has
 
 
 def backup(settings: Settings) -> None:
@@ -135,7 +135,7 @@ def _gather(dump: Path, artifacts: Path) -> dict[str, Path]:
         above = _list_above(place)
         folder = _find_folder(place)
         if folder is None:
-            missing += [place] if urlsplit(place).scheme not in KEPT_BY_OTHERS else []
+            missing += [place] if urlsplit(place).scheme not in REFERENCES else []
         elif not folder.resolve().is_relative_to(artifacts.resolve()) and others.isdisjoint(above) and any(archive.find_files(folder)):
             root = next((each for each in above if each in experiments), place)
             names[root] = names.get(root) or next(free)
