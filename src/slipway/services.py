@@ -31,8 +31,9 @@ def start(settings: Settings) -> None:
     Raises SlipwayError, with the cause that the logs name, when they do not come up.
     """
     image.check_engine()
-    check_data(settings)
+    check_ours(settings)
     _check_major(settings)
+    check_data(settings)
     if shell.ask(compose(settings, "port", "mlflow", "5000"), env=environment(settings)).out != f"127.0.0.1:{settings.mlflow_port}":
         ownership.check_port(settings.mlflow_port, "MLFLOW_PORT")
     mlflow_image = image.build_service(settings, "mlflow")
