@@ -210,8 +210,11 @@ def _remove(kind: str, names: list[str]) -> None:
         machine.ask(command, timeout=PATIENCE)
 
 
-def _ask(*arguments: str) -> list[str]:
-    return machine.ask(["docker", *arguments], timeout=PATIENCE).words.splitlines()
+def _ask(*arguments: str, strict: bool = True) -> list[str]:
+    answer = machine.ask(["docker", *arguments], timeout=PATIENCE)
+    if strict and answer.code != 0:  # what it does not list would be taken for gone
+        raise SlipwayError(f"`docker {arguments[0]}` failed: {answer.error}", "make doctor, then this again")
+    return answer.words.splitlines()
 
 
 def _measure(folders: Iterable[Path]) -> tuple[int, int]:
@@ -226,13 +229,14 @@ def _measure(folders: Iterable[Path]) -> tuple[int, int]:
 
 def _measure_volumes() -> dict[str, str]:
     """Return the size of each of the engine's volumes, in its words."""
-    lines = _ask("system", "df", "--verbose", "--format", "{{range .Volumes}}{{println .Name .Size}}{{end}}")
+    lines = _ask("system", "df", "--verbose", "--format", "{{range .Volumes}}{{println .Name .Size}}{{end}}", strict=False)
     return {line.split(" ")[0]: line.split(" ")[1] for line in lines if line}
 
 
 def _measure_images() -> float:
     """Return the bytes that the engine's images take, each layer counted once."""
-    found = re.search(r"^Images ([\d.]+)([kMGT]?)B$", "\n".join(_ask("system", "df", "--format", "{{.Type}} {{.Size}}")), re.MULTILINE)
+    lines = _ask("system", "df", "--format", "{{.Type}} {{.Size}}", strict=False)
+    found = re.search(r"^Images ([\d.]+)([kMGT]?)B$", "\n".join(lines), re.MULTILINE)
     return float(found.group(1)) * 1000 ** " kMGT".index(found.group(2) or " ") if found else 0.0
 
 

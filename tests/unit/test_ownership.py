@@ -190,3 +190,12 @@ def test_the_cure_locks_nobody_out(monkeypatch: pytest.MonkeyPatch, folder: str)
 
     assert project.endswith(f"-{folder}")
     assert not re.match("slipway-(serve|live|trial|train)-", f"{project}-mlflow-1")
+
+
+def test_what_docker_does_not_list_is_not_taken_for_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that answers, and then does not list what it holds, is an error, and no word that it is deleted."""
+    (tmp_path / "docker").write_text('#!/bin/sh\n[ "$1" = version ] || { echo "busy" >&2; exit 1; }\n')
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(SlipwayError, match="`docker image` failed: busy"):
+        removal.clean(removal.Place(tmp_path, tmp_path / "artifacts", tmp_path / "backups", "p"))
