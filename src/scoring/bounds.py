@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scoring.settings import Settings
 
 PIECE = 256 * 1024  # bytes of JSON that are looked at together
-LISTS = 4  # lists and objects of a body for each row that it may have
+LISTS = 4  # lists and objects of a body for each row that it may have, where half as many as its cells are fewer
 ROWS = 3  # levels down stand the rows that are objects, or `inputs`, `instances` without names
 EXPANSION = 4  # bytes that come out of a Parquet file for each byte that a body may have
 WIDEST = 4  # bytes of a character in numpy's texts
@@ -31,13 +31,14 @@ BRACKETS[list(b"]}")] = -1
 
 @dataclass(frozen=True)
 class Bounds:
-    """The limits of one body; `empty` are the cells that a table may have where its body has no value."""
+    """The limits of one body; `empty` are the cells that a table may have where its body has no value, `extra` its further columns."""
 
     max_rows: int = 1_000_000
     max_cells: int = 20_000_000
     max_depth: int = 32
     max_bytes: int = 256 * 1024 * 1024
     empty: int = 1_000_000
+    extra: int = 10_000
 
     @classmethod
     def of(cls, settings: Settings) -> Bounds:
@@ -45,8 +46,8 @@ class Bounds:
         return cls(settings.max_rows, settings.max_cells, settings.max_depth, settings.max_body * EXPANSION)
 
     def with_few_empty(self) -> Bounds:
-        """Return the bounds of what is read in the event loop."""
-        return replace(self, empty=4096)
+        """Return the bounds of what is read in the event loop; what is larger is read elsewhere."""
+        return replace(self, empty=4096, extra=64, max_cells=min(self.max_cells, 16 * 1024), max_bytes=min(self.max_bytes, 1024 * 1024))
 
     def check_rows(self, rows: int) -> None:
         """Raise Refusal for too many rows."""
@@ -61,6 +62,10 @@ class Bounds:
             raise Refusal(413, f"the body has more than {self.max_cells} cells, rows times columns")
         if cells > 2 * values + self.empty:
             raise Refusal(413, "most cells of the table would be empty: the rows have different columns")
+
+    def check_sparse(self, rows: int, columns: int) -> None:
+        """Raise Refusal for too large a table of the model's own columns, most of whose cells may be empty."""
+        self.check(rows, columns, rows * columns)
 
     def check_texts(self, data: Any) -> None:  # noqa: ANN401 -- any JSON
         """Raise Refusal for texts that are too much as numpy's arrays, which MLflow's parser makes of columns."""
@@ -78,7 +83,9 @@ class Bounds:
             values += commas + len(depths)
             if values > self.max_cells + LISTS * self.max_rows:
                 raise Refusal(413, f"the body has more than {self.max_cells} cells, rows times columns")
-            if rows > self.max_rows + 16 or opened > LISTS * self.max_rows + 16:
+            if opened > max(LISTS * self.max_rows, self.max_cells // 2) + 16:
+                raise Refusal(413, f"the body has more than {max(LISTS * self.max_rows, self.max_cells // 2)} lists and objects")
+            if rows > self.max_rows + 16:
                 raise Refusal(413, f"the body has more than {self.max_rows} rows")
 
     def is_shallow(self, body: bytes, known: int = 0) -> bool:

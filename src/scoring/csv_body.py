@@ -6,14 +6,14 @@ import csv
 import io
 import itertools
 import sys
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from scoring import forms
-from scoring.errors import bad
+from scoring.bounds import DEFAULT
+from scoring.errors import Refusal, bad
 from scoring.signature import SCALARS
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from scoring.signature import Column
     from scoring.table import Table
 
-FIELDS = 10_000  # that a header may have beside the model's columns
 TWICE = 200  # fields that may have another's name: pandas compares each with all
 LINES = 100_000  # that the first two rows may have, in quotes
 PIECE = 256 * 1024  # bytes that are looked at together
@@ -58,13 +57,15 @@ def check(body: bytes, columns: int, bounds: Bounds) -> tuple[list[str], int]:
         body.decode()
     except UnicodeDecodeError:
         raise bad("the CSV is not valid UTF-8") from None
-    records = csv.reader(_lines(body, columns + FIELDS))
+    records = csv.reader(_lines(body, columns + DEFAULT.extra))
     try:
         header = next((record for record in records if any(record)), [])
         first = len(next((record for record in records if record), []))
     except (csv.Error, RecursionError):
         raise bad("the CSV cannot be read as a table with the model's columns and types") from None
-    if sum(Counter(filter(None, header)).values()) - len({*filter(None, header)}) > TWICE:
+    if len(header) > columns + bounds.extra:
+        raise Refusal(413, f"the CSV has more than {columns + bounds.extra} columns")
+    if len(header) - len({*header}) > TWICE:
         raise bad("columns are there twice")
     if first > len(header) + 1:
         raise bad("a row has more values than the header has columns")

@@ -163,6 +163,8 @@ def _known(rows: list[Any], columns: Sequence[Column], bounds: Bounds) -> list[A
         known = {column.name for column in columns}
         if not all(known.issuperset(row) for row in rows):
             rows = [{name: value for name, value in row.items() if name in known} for row in rows]
+        bounds.check_sparse(len(rows), len({name for row in rows for name in row}))
+        return rows
     bounds.check(*measure(rows))
     return rows
 

@@ -11,7 +11,7 @@ from scoring.decoding import decoder_for
 from scoring.errors import Refusal
 from scoring.exchange import JSON
 from scoring.lanes import INLINE, Encoded, Job, Lane, write
-from scoring.simd import read_seconds
+from scoring.simd import NUMBER_S, OBJECT_S, read_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,7 @@ CSV, PARQUET = b"text/csv", b"application/vnd.apache.parquet"
 SWIFT = 2560 * 1024  # bytes of numbers that are read in INLINE; reading more would hold up the event loop
 HEAVY = 256 * 1024  # the same for other bodies
 ODD = 8 * 1024  # the same for a body that pandas must read
+DATED = 1024  # the same where it must find out how dates are written
 SMALL = 8 * 1024  # the same for JSON of whatever form
 WIDE = 64  # columns; pandas takes longer to read more of them
 TOO_LARGE = 413
@@ -43,7 +44,8 @@ class Scorer:
         self._bounds = Bounds.of(settings)
         self._inline_bounds = self._bounds.with_few_empty()
         self._decoder = decoder_for(model.signature, self._bounds)
-        self._quick = SWIFT if model.signature.is_numeric or model.signature.tensor else HEAVY
+        self._quick, self._value_s = (SWIFT, NUMBER_S) if _is_matrix(model) else (HEAVY, OBJECT_S)
+        self._odd = DATED if any(column.type == "datetime" for column in self._columns or ()) else ODD
         self._light = Lane(
             model, metrics, settings,
             threads=1 if model.joins else settings.threads or THREADS, max_rows=settings.max_batch if model.joins else 0,
@@ -73,12 +75,12 @@ class Scorer:
             self._submit(exchange, table, _encode, *self.model.default)
         elif self._columns is None:
             self._queue_by_itself(exchange, mime)
-        elif len(body) > ODD or len(self._columns) > WIDE or not self._read_here(exchange, mime):
+        elif len(body) > self._odd or len(self._columns) > WIDE or mime == PARQUET or not self._read_here(exchange, mime):
             self._heavy.submit(Job(exchange, _as_it_is, run=lambda: self._read_and_answer(exchange, mime)))
 
     def _is_quick(self, body: bytes) -> bool:
         """Whether a decoder reads JSON in so short a time that the event loop may wait for it."""
-        return len(body) <= SMALL or (len(body) <= self._quick and read_seconds(body) < INLINE)
+        return len(body) <= SMALL or (len(body) <= self._quick and read_seconds(body, self._value_s) < INLINE)
 
     def _read_here(self, exchange: Exchange, mime: bytes) -> bool:
         """Read a small body and queue its rows; return False for one whose table would not be small."""
@@ -187,6 +189,11 @@ class Scorer:
     def _check_rows(self, exchange: Exchange, table: Table) -> None:
         self._bounds.check_rows(table.n)
         exchange.rows = table.n
+
+
+def _is_matrix(model: Model) -> bool:
+    """Whether the decoder reads large JSON straight into a matrix, without an object for each value."""
+    return model.signature.is_numeric or bool(model.signature.tensor and model.signature.tensor[0].startswith("float"))
 
 
 def _encode(predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives

@@ -54,3 +54,10 @@ def test_a_long_line_beside_odd_quotes() -> None:
     """A quote that quotes nothing hides no long line."""
     with pytest.raises(Refusal):
         _read('a,more,s\n1,2,x\n1,5",x,2,3\n')
+
+
+def test_many_columns_without_a_name() -> None:
+    """Columns without a name have one name: pandas compares each with all."""
+    assert _read("a,s" + "," * 200 + "\n1,x" + "," * 200 + "\n") == [[1.0, "x"]]
+    with pytest.raises(Refusal, match="twice"):
+        _read("a,s" + "," * 3900 + "\n1,x" + "," * 3901 + "\n")
