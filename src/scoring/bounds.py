@@ -90,9 +90,7 @@ class Bounds:
 
     def is_shallow(self, body: bytes, known: int = 0) -> bool:
         """Whether JSON is not too deep; `known` of its lists and objects hold no others. It is quick where the others are few."""
-        return count_opened(body) - known <= self.max_depth or all(
-            depths.max(initial=0) <= self.max_depth for _, depths in _pieces(body)
-        )
+        return count_opened(body) - known <= self.max_depth or all(depths.max(initial=0) <= self.max_depth for _, depths in _pieces(body))
 
     def seems_plain(self, body: bytes, columns: int) -> bool:
         """Whether JSON surely has no more values than `check_json` lets pass, and not too few to be so many rows of these columns.

@@ -163,11 +163,7 @@ class Decoder:
         document: Any = parse_numbers(body)
         keys, split = list(document.keys()), document["dataframe_split"]
         given = split["columns"].as_list()
-        if (
-            len(set(keys)) != len(keys)
-            or NOT_PLAIN & set(keys)
-            or sorted(split.keys()) != ["columns", "data"]
-        ):
+        if len(set(keys)) != len(keys) or NOT_PLAIN & set(keys) or sorted(split.keys()) != ["columns", "data"]:
             return None
         at = self._positions(given)
         rows = split["data"]

@@ -100,6 +100,7 @@ class Model:
         """Predict for a model without plain columns."""
         raise NotImplementedError
 
+
 class EstimatorModel(Model):
     """A scikit-learn estimator, called without MLflow and, where it predicts the same, without a DataFrame."""
 

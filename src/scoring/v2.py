@@ -176,8 +176,6 @@ def datatype(kind: np.dtype[Any]) -> str:
     return NAMES.get(kind, "BYTES")
 
 
-
-
 def _array(predictions: Any) -> np.ndarray:  # noqa: ANN401 -- whatever a model gives
     try:
         array = np.atleast_1d(np.asarray(predictions))

@@ -27,7 +27,16 @@ MANIFESTS = ROOT / "deploy" / "kubernetes"
 PREFIX = "io.slipway/"  # begins the annotations that say which model it is
 NEEDED = (("gateway", "canary"), ("gateway", "shadow"), ("autoscaling", "autoscaling-requests"))  # the second changes the first
 STANDARD = {
-    "autoscaling", "autoscaling-requests", "canary", "gateway", "ingress", "kserve", "monitoring", "network", "shadow", "shares",
+    "autoscaling",
+    "autoscaling-requests",
+    "canary",
+    "gateway",
+    "ingress",
+    "kserve",
+    "monitoring",
+    "network",
+    "shadow",
+    "shares",
 }  # fmt: skip -- what Slipway brings; any other folder is the user's
 EXCLUDED = {"canary": {"shadow"}, "kserve": set[str]()}  # empty: all but network
 DRAIN, SPARE = 30, 10  # s: the server's default of SCORING_DRAIN, and what a pod has besides to end

@@ -91,9 +91,7 @@ def reset_password(settings: Settings) -> None:
     start_database(settings)
     variables = environment(settings, up=True)
     statement = f"ALTER USER mlflow PASSWORD '{credentials.password()}'\n"
-    answer = shell.ask(
-        compose(settings, "exec", "-T", "postgres", "psql", "--username=mlflow", "--quiet"), env=variables, words=statement
-    )
+    answer = shell.ask(compose(settings, "exec", "-T", "postgres", "psql", "--username=mlflow", "--quiet"), env=variables, words=statement)
     if answer.code != 0:
         raise SlipwayError(f"Postgres did not take the password: {answer.words}")
     print("done")
@@ -171,10 +169,14 @@ def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
         raise SlipwayError(f"the artifact folder cannot be made: {error}", "MLFLOW_ARTIFACT_ROOT=/a/folder/of/yours") from None
     ownership.make("network", settings.project, settings.project, "default")
     ownership.make("volume", volume(settings), settings.project, "postgres")
-    return unused | credentials.write() | {
-        "SLIPWAY_USER": image.writing_user(settings.artifact_root),
-        "MLFLOW_ARTIFACT_ROOT": str(settings.artifact_root),
-    }
+    return (
+        unused
+        | credentials.write()
+        | {
+            "SLIPWAY_USER": image.writing_user(settings.artifact_root),
+            "MLFLOW_ARTIFACT_ROOT": str(settings.artifact_root),
+        }
+    )
 
 
 def pull(wanted: str, setting: str) -> None:

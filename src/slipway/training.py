@@ -145,8 +145,6 @@ def split(arguments: str) -> list[str]:
         raise SlipwayError(f"TRAIN_ARGS is {arguments!r}: {error}", "TRAIN_ARGS='--name \"two words\"'", USAGE) from None
 
 
-
-
 def _explain(settings: Settings, code: int, kept: list[Path]) -> NoReturn:
     if not kept:
         raise SlipwayError(f"train.py ended with exit code {code}; its own words are above")
@@ -165,10 +163,6 @@ def _kept_file(kept: str) -> Path:
         there = ", ".join(str(path.relative_to(ROOT)) for path in KEPT.glob("*")) or "none"
         raise SlipwayError(f"no kept model {kept}; there is: {there}")
     return file
-
-
-
-
 
 
 def _register(client: MlflowClient, run: Run, name: str, script: str) -> ModelVersion:

@@ -104,4 +104,4 @@ def test_a_name_is_quoted_for_mlflow() -> None:
     assert registry.quote("plain") == "'plain'"
     assert registry.quote("it's") == '"it\'s"'
     with pytest.raises(SlipwayError, match="both kinds of quotes"):
-        registry.quote("it's \"it\"")
+        registry.quote('it\'s "it"')
