@@ -55,7 +55,7 @@ class Slot:
     def find_version(self) -> int | None:
         """Return the version that answers, or None when none does."""
         try:
-            answer = requests.get(f"{self.url}/readyz", timeout=5)
+            answer = requests.get(f"{self.url}/readyz", timeout=self.settings.request_timeout)
             said = answer.json()
             return int(said["version"]) if answer.ok and said["model"] == self._model.name else None
         except (requests.RequestException, ValueError, KeyError, TypeError):
@@ -82,10 +82,7 @@ class Slot:
         before = self._link.readlink() if self._link.is_symlink() else None
         self._place(prepared)
         try:
-            if self.is_running() and self._answers():
-                self._reload()
-            else:
-                self._start_detached()
+            self._reload() if self._answers() else self._start_detached()
         except SlipwayError:
             if before is not None and before != self._link.readlink():
                 self._point(before)
@@ -96,8 +93,16 @@ class Slot:
         self._tidy(before)
 
     def _answers(self) -> bool:
-        with contextlib.suppress(requests.RequestException):
-            return requests.get(f"{self.url}/livez", timeout=5).ok
+        """Whether a server answers, which is then never ended; TimedOutError for one that is slow: it may well be answering others."""
+        seconds = self.settings.request_timeout
+        deadline = time.monotonic() + seconds
+        while self.is_running() and time.monotonic() < deadline:  # one that starts, or ends again and again, has no open port
+            try:
+                return bool(requests.get(f"{self.url}/livez", timeout=seconds).status_code)
+            except requests.ReadTimeout:
+                raise time_out(f"the server at {self.url} runs, and did not answer", seconds, "REQUEST_TIMEOUT") from None
+            except requests.RequestException:
+                time.sleep(0.2)
         return False
 
     def is_running(self) -> bool:
@@ -197,8 +202,10 @@ class Slot:
 
     def _count(self) -> tuple[float, float]:
         """Return how many changes of model the workers have made, and how many failed."""
+        key = serving.read_key(self.settings)
         try:
-            answer = requests.get(f"{self.url}/metrics", headers=self._headers, timeout=5)
+            headers = {"Authorization": f"Bearer {key}"} if key else {}
+            answer = requests.get(f"{self.url}/metrics", headers=headers, timeout=self.settings.request_timeout)
         except requests.RequestException as error:
             raise SlipwayError(f"the server does not answer: {type(error).__name__}") from None
         counts = {bool(failed): float(value) for failed, value in OUTCOMES.findall(answer.text)}
@@ -213,11 +220,6 @@ class Slot:
             words = log.read_text(encoding="utf-8", errors="replace") if log.exists() and not self._process else ""
         reasons = REASON.findall(words)
         return str(reasons[-1]) if reasons else "see the server's output"
-
-    @property
-    def _headers(self) -> dict[str, str]:
-        key = serving.read_key(self.settings)
-        return {"Authorization": f"Bearer {key}"} if key else {}
 
     def _place(self, prepared: serving.Prepared) -> None:
         """Bring a version's files to the folder, and point the link to them."""
