@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import requests
 
-from slipway.errors import SlipwayError
+from slipway.errors import SlipwayError, TimedOutError, time_out
 from slipway.settings import STATE
 
 if TYPE_CHECKING:
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 
     from slipway.settings import Settings
 
-SECONDS_TO_ANSWER = 15.0  # a request
+SECONDS_TO_ANSWER = 15.0  # a request, beside what the deployer itself may have to ask
 LOOK_S = 0.2  # between two looks at a deployment
 UNDER_WAY = {"pending", "running"}
+DENIED = {401, 403, 429}  # it is not ours
 
 
 def find_home(settings: Settings) -> Path:
@@ -40,22 +42,40 @@ def follow_up(settings: Settings, name: str, version: int, created: int | None) 
     status = _call(settings, "GET", "/status")
     if status is None or (status.get("model"), status.get("champion"), status.get("created")) != (name, version, created):
         return False
-    asked = _call(settings, "POST", "/look")
+    deadline = started + settings.rollout_timeout
+    asked = _look(settings, deadline)
     if asked is None:  # another checkout's, whose token we do not have
         print(f"the deployer at {_url(settings)} follows by itself, within half a minute")
         return True
     for deployment in asked.get("deployments", []):
         print(f"the deployer rolls version {version} out on {deployment['target']}: {_url(settings)}", flush=True)
-        ended = _wait(settings, deployment["id"], started + settings.rollout_timeout)
+        ended = _wait(settings, deployment["id"], deadline)
         if ended["state"] in UNDER_WAY:
-            words = f"after {settings.rollout_timeout} s the deployer is still at it: version {version} is {ended['state']}"
-            raise SlipwayError(words, f"see {_url(settings)}; ROLLOUT_TIMEOUT={2 * settings.rollout_timeout} waits longer")
+            late = time_out(f"version {version} is {ended['state']}, and was not rolled out", settings.rollout_timeout, "ROLLOUT_TIMEOUT")
+            raise TimedOutError(late.message, f"see {_url(settings)}, where the deployer goes on: @champion has moved")
         if ended["state"] != "done":
             words = f"version {version} does not answer on {deployment['target']}: {ended['state']}, {ended['reason']}"
             raise SlipwayError(words, "make releases")
     where = ", ".join(f"{name} at {each['url']}" if each.get("url") else name for name, each in status["targets"].items())
     print(f"version {version} answers on {where}, {time.monotonic() - started:.1f} s later", flush=True)
     return True
+
+
+def _look(settings: Settings, deadline: float) -> dict[str, Any] | None:
+    """Have the deployer look at the alias; None when it does not take our token. One that fails to is asked again.
+
+    Raises TimedOutError when it does not look in time.
+    """
+    while True:
+        answer = _send(settings, "POST", "/look")
+        if answer is not None and answer.ok:
+            return dict(answer.json())
+        if not (find_home(settings) / "token").exists() or (answer is not None and answer.status_code in DENIED):
+            return None
+        if time.monotonic() > deadline:
+            late = time_out(f"the deployer at {_url(settings)} did not look at the alias", settings.rollout_timeout, "ROLLOUT_TIMEOUT")
+            raise TimedOutError(late.message, "make logs; it looks by itself every half a minute: @champion has moved")
+        time.sleep(LOOK_S)
 
 
 def _wait(settings: Settings, deployment: str, deadline: float) -> dict[str, Any]:
@@ -74,11 +94,18 @@ def _url(settings: Settings) -> str:
 
 def _call(settings: Settings, method: str, path: str) -> dict[str, Any] | None:
     """Return what the deployer answers, or None when none does, or does not as one."""
+    answer = _send(settings, method, path)
+    with suppress(ValueError):
+        found = answer.json() if answer is not None and answer.ok else None
+        return found if isinstance(found, dict) else None
+    return None
+
+
+def _send(settings: Settings, method: str, path: str) -> requests.Response | None:
+    """Send a request to the deployer, with its token unless it only reads; None when nothing answers."""
     token = find_home(settings) / "token"
-    try:
+    seconds = SECONDS_TO_ANSWER + settings.request_timeout  # it may ask the server on PORT first, which is as long
+    with suppress(requests.RequestException, OSError):
         headers = {"Authorization": f"Bearer {token.read_text(encoding='utf-8').strip()}"} if method != "GET" else {}
-        answer = requests.request(method, f"{_url(settings)}{path}", headers=headers, timeout=SECONDS_TO_ANSWER)
-        found = answer.json() if answer.ok else None
-    except (requests.RequestException, ValueError, OSError):
-        return None
-    return found if isinstance(found, dict) else None
+        return requests.request(method, f"{_url(settings)}{path}", headers=headers, timeout=seconds)
+    return None

@@ -43,7 +43,7 @@ def run(settings: Settings, prepared: serving.Prepared, owner: str = "release", 
     clear(settings, prepared.model.name, owner)
     command, environment = serving.command_for(alone, prepared, name)
     process = shell.start(command, env=environment, log=log)
-    log.with_suffix(".pid").write_text(str(process.pid), encoding="utf-8")
+    log.with_suffix(".pid").write_text(f"{process.pid} {_words(command)}", encoding="utf-8")
     try:
         with shell.running(process, log):
             case = smoke.examine(alone, prepared, lambda: process.poll() is None)
@@ -96,11 +96,16 @@ def clear(settings: Settings, model: str | None, owner: str = "release") -> None
     note = log.with_suffix(".pid")
     if not note.exists():
         return
-    pid = note.read_text(encoding="utf-8")
-    if pid and "-m scoring" in shell.ask(["ps", "-o", "command=", "-p", pid]).out:
+    pid, _, words = note.read_text(encoding="utf-8").partition(" ")
+    if pid.isdigit() and words and words in shell.ask(["ps", "-ww", "-o", "command=", "-p", pid]).out:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
     note.unlink(missing_ok=True)
+
+
+def _words(command: list[str]) -> str:
+    """Return what the process list shows of a trial's server and of no other: its files and its port, for numbers are used again."""
+    return " ".join(command[1:])
 
 
 def _places(settings: Settings, model: str | None, owner: str) -> tuple[str, Path]:
