@@ -49,6 +49,7 @@ def _json() -> dict[str, Any]:
         "records, more than a million": b'{"dataframe_records": [' + b"{}," * 2_000_000 + b"{}]}",
         "instances, each with another key": {"instances": keys},
         "inputs, each with another key": {"inputs": keys},
+        "inputs, a long text among short ones": {"inputs": dict.fromkeys(NAMES, ["x" * 60_000] + ["y"] * 9999)},
         "inputs, a long column and many scalars": {"inputs": {"a": [0.5] * 9000, **{f"k{at}": 0 for at in range(9000)}}},
         "a message, a long column and many scalars": {"input": "x", "a": [[0.5]] * 9000, **{f"k{at}": 0 for at in range(9000)}},
         "split, one long row": {"dataframe_split": {"data": [[0] * 9000] + [[]] * 9000}},
@@ -63,6 +64,7 @@ def _json() -> dict[str, Any]:
         "empty lists": b'{"inputs": [' + b"[]," * 5_000_000 + b"[]]}",
         "a row of many": b'{"inputs": [[' + b"0," * 2_000_000 + b"0]]}",
         "deep beside a right one": b'{"x": ' + b"[" * 40 + b"]" * 40 + b', "dataframe_records": [' + json.dumps(FULL).encode() + b"]}",
+        "keys beside the rows": {"dataframe_records": [{"a": 0.5}], **{f"k{at}": 0 for at in range(100_000)}},
         "brackets in a text": json.dumps({"dataframe_records": [{**FULL, "a": "[" * 5_000_000}]}).encode(),
     }  # fmt: skip
 
@@ -71,6 +73,7 @@ def _csv() -> dict[str, str]:
     return {
         "a wide header, short lines": f"a,b,c,{WIDE}\n" + "0.5\n" * 50_000,
         "commas": "a,b,c" + "," * 5000 + "\n" + "\n1" * 1000,
+        "commas, and one more": "a,b,c" + "," * 3900 + "\n" + "1," * 3904 + "1\n",
         "commas, a long line": "a,b,c\n" + "," * 5_000_000,
         "too wide a header": "a,b,c," + "," * 1_000_000 + "\n0.5\n",
         "one name": "a,b,c" + ",a" * 5000 + "\n0.5\n",
@@ -105,6 +108,8 @@ def _tensors() -> Iterator[tuple[str, bytes, dict[str, str]]]:
     yield "empty lists", request({**matrix, "shape": [1, 3], "data": [[]] * 900_000}), {}
     yield "many dimensions", request({**matrix, "shape": [1] * 500_000, "data": [0]}), {}
     yield "many tensors", request(*({"name": f"x{at}", "shape": [1], "datatype": "FP64", "data": [0]} for at in range(40_000))), {}
+    many = {f"k{at}": 0 for at in range(100_000)}
+    yield "many parameters", request({**matrix, "shape": [1, 2], "data": [0, 0], "parameters": many}), {}
     deep = json.loads("[" * 90 + "]" * 90)
     yield "deep parameters", request({**matrix, "shape": [1, 3], "data": [0, 0, 0], "parameters": {"x": deep}}), {}
     head = request({"name": "a", "datatype": "BYTES", "shape": [300_000], "parameters": {"binary_data_size": 4 * 300_000}})
