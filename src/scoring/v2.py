@@ -61,11 +61,11 @@ class Request:
     @property
     def is_quick(self) -> bool:
         """Whether its tensors are soon read: what is no matrix of floats takes its time, value by value."""
-        slow = [
-            tensor.shape for tensor in self.infer.inputs
-            if tensor.datatype == "BYTES" or (tensor.data and (not tensor.datatype.startswith("FP") or len(tensor.shape) > ROWS))
-        ]  # fmt: skip
-        return len(self.infer.inputs) <= FEW and sum(abs(prod(shape)) for shape in slow) <= FEW_OBJECTS
+        objects = 0
+        for tensor in self.infer.inputs:
+            if tensor.datatype[:2] != "FP" or len(tensor.shape) > ROWS:
+                objects += abs(prod(tensor.shape)) if tensor.datatype == "BYTES" or tensor.data else 0
+        return objects <= FEW_OBJECTS and len(self.infer.inputs) <= FEW
 
     def params(self) -> dict[str, Any] | None:
         """Return the parameters that are meant for the model; an output that is named as a method asks for that method."""
