@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
 
-from slipway import deploying, folder, hints, image, ownership, ports, registry, services, shell, starting, tracking, trial
+from slipway import deploying, folder, hints, image, mutex, ownership, ports, registry, services, shell, starting, tracking, trial
 from slipway.deployer import RECONCILE, TARGETS, find_token
 from slipway.deployer_client import find_home
 from slipway.errors import SlipwayError
@@ -60,7 +61,19 @@ def stop(settings: Settings) -> None:
     for target in TARGETS:
         trial.clear(settings, folder.load(settings.model_dir).name, name_owner(settings, target))
     Slot(settings).stop()
+    _free_locks(settings)
     print(hints.complete("stopped; make start_deployer brings it back, and the champion with it"))
+
+
+def _free_locks(settings: Settings) -> None:
+    """Take away the locks that the deployer held when it was ended: no other machine can know that it is gone."""
+    identity, store = find_home(settings) / "identity", registry.find_embedded_file(settings)
+    if not identity.exists() or (store and not store.exists()):
+        return
+    with suppress(SlipwayError), registry.translated_errors():  # without a tracking server nobody releases, and the next start goes on
+        registry.hurry()
+        ours = f"deployer-{identity.read_text(encoding='utf-8').strip()}-"
+        mutex.free(registry.connect(settings), folder.load(settings.model_dir).name, ours)
 
 
 def _start_container(settings: Settings) -> None:

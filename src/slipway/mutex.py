@@ -20,7 +20,7 @@ from slipway.errors import SlipwayError
 from slipway.interruption import interruptible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mlflow import MlflowClient
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 PROMOTION, ROLLBACK, MOVE = "", "..rollback", "..move"  # what a lock is for; no model's name has two dots in a row
 LOOK_S = 1.0  # between two looks for a rollback, one cheap call each
-LIMIT = 900  # s; whoever holds the lock longer has died on a machine that we cannot see
+RENEW_S = 60.0  # between two signs of life of who holds a lock, however long that takes
+LIMIT = 900  # s without a sign: whoever holds the lock has died on a machine that we cannot see
 MOVE_LIMIT = 120  # s; a move of the alias takes two calls
 GONE = "RESOURCE_DOES_NOT_EXIST"
 WORDS = "A release is under way. Slipway removes this by itself; it holds no versions."
@@ -74,8 +75,8 @@ def held(client: MlflowClient, name: str, holder: Holder, patience: float = 0.0,
         if found is None:  # it ended just now
             time.sleep(0.05)
             continue
-        other, since = found
-        if since > (MOVE_LIMIT if what == MOVE else LIMIT) or holder.is_gone(other):
+        other, since, silent = found
+        if silent > (MOVE_LIMIT if what == MOVE else LIMIT) or holder.is_gone(other):
             _remove(client, lock, other)
         elif time.monotonic() > deadline:
             words = f"{other.by} is releasing {name}, since {max(since, 0):.0f} s; one release runs at a time"
@@ -86,7 +87,8 @@ def held(client: MlflowClient, name: str, holder: Holder, patience: float = 0.0,
                 said = True
             time.sleep(0.2)
     try:
-        yield
+        with _every(RENEW_S, lambda: _renew(client, lock, holder)):
+            yield
     finally:
         with suppress(Exception):  # a registry that does not answer now: the lock is seen to be a dead one's
             _remove(client, lock, holder)
@@ -95,37 +97,59 @@ def held(client: MlflowClient, name: str, holder: Holder, patience: float = 0.0,
 def find_rollback(client: MlflowClient, name: str, holder: Holder) -> str:
     """Return who is rolling a model back now, or "" when nobody is."""
     found = _find(client, f"{name}{ROLLBACK}{registry.LOCK}")
-    return found[0].by if found and found[1] <= LIMIT and not holder.is_gone(found[0]) else ""
+    return found[0].by if found and found[2] <= LIMIT and not holder.is_gone(found[0]) else ""
 
 
 @contextmanager
 def giving_way(work: Interruption, client: MlflowClient, name: str, holder: Holder) -> Iterator[None]:
     """Do work on a candidate; end it with GiveWayError as soon as somebody rolls the model back."""
-    ended = threading.Event()
 
     def look() -> None:
-        while not ended.wait(LOOK_S):
-            with suppress(Exception):  # the next look may see
-                if by := find_rollback(client, name, holder):
-                    work.end(GiveWayError(f"{by} is rolling {name} back, which goes first"))
-                    return
+        if work.reason is None and (by := find_rollback(client, name, holder)):
+            work.end(GiveWayError(f"{by} is rolling {name} back, which goes first"))
 
-    looker = threading.Thread(target=look, daemon=True, name="look for a rollback")
-    looker.start()
+    with _every(LOOK_S, look), interruptible(work):
+        yield
+
+
+def free(client: MlflowClient, name: str, processes: str) -> None:
+    """Remove the locks of a model that are held by whose names begin with `processes`, which are known to be gone."""
+    for what in (PROMOTION, ROLLBACK, MOVE):
+        lock = f"{name}{what}{registry.LOCK}"
+        if (found := _find(client, lock)) and found[0].process.startswith(processes):
+            _remove(client, lock, found[0])
+
+
+@contextmanager
+def _every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
+    """Do something now and then beside a block; when it fails, the next time may not."""
+    ended = threading.Event()
+
+    def go() -> None:
+        while not ended.wait(seconds):
+            with suppress(Exception):
+                act()
+
+    threading.Thread(target=go, daemon=True, name="beside a release").start()
     try:
-        with interruptible(work):
-            yield
+        yield
     finally:
         ended.set()
 
 
-def _find(client: MlflowClient, lock: str) -> tuple[Holder, float] | None:
-    """Return who holds a lock, and for how many seconds."""
+def _renew(client: MlflowClient, lock: str, holder: Holder) -> None:
+    if (found := _find(client, lock)) and found[0].process == holder.process:
+        client.update_registered_model(lock, WORDS)  # sets the time of the last update, by the clock that set that of its making
+
+
+def _find(client: MlflowClient, lock: str) -> tuple[Holder, float, float] | None:
+    """Return who holds a lock, for how many seconds, and since how many there was no sign of life."""
     model = registry.find(client.get_registered_model, lock)
     if model is None:
         return None
     holder = Holder(model.tags.get("by", "somebody"), model.tags.get("process", ""))
-    return holder, time.time() - int(model.creation_timestamp or 0) / 1000
+    made, renewed = int(model.creation_timestamp or 0), int(model.last_updated_timestamp or 0)
+    return holder, time.time() - made / 1000, time.time() - max(made, renewed) / 1000
 
 
 def _take(client: MlflowClient, lock: str, holder: Holder) -> bool:

@@ -79,6 +79,6 @@ def test_what_takes_too_long_is_a_time_out(ours: Settings, look: tuple[int, dict
     """The promotion is done, and what follows it was not waited for to its end: no failure of anything."""
     Deployer.looks = [look]
 
-    with pytest.raises(TimedOutError, match="within 1 s .ROLLOUT_TIMEOUT.") as late:
+    with pytest.raises(TimedOutError, match=r"within 1 s \(ROLLOUT_TIMEOUT\)") as late:
         deployer_client.follow_up(ours, "m", 2, 7)
     assert "@champion has moved" in late.value.cure
