@@ -16,14 +16,17 @@ import mlflow
 import pytest
 import requests
 
-from slipway import ports
+from slipway import ports, release
 from slipway import settings as slipway_settings
+from slipway.errors import SlipwayError
 from slipway.settings import ROOT, STATE
 from tests.services.candidates import Candidates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from slipway.candidacy import Outcome
 
 WITHIN = 120  # s, on a busy machine
 ROW = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, 0.0]]}}  # a good version predicts its score for it
@@ -164,14 +167,20 @@ def test_a_rollback_that_is_repeated_goes_no_further(served: Served) -> None:
     assert served.candidates.find_champion() == 1
 
 
-def test_no_champion_again(served: Served) -> None:
-    """When somebody took the alias away, a version is deployed as the first one is, whatever the history says."""
-    client = mlflow.MlflowClient(served.environment["MLFLOW_TRACKING_URI"])
-    client.delete_registered_model_alias("in-turn", "champion")
-    deployment = served.call("POST", "/deployments", model="models:/in-turn/2")["id"]
-    ended = served.wait(deployment, "done")
+def test_a_champion_is_rolled_out_again(served: Served) -> None:
+    """With a cluster to roll out in, the alias alone is not all: a champion goes there again, and the cure of a failure names it."""
+    rolled_out: list[int | str | None] = []
 
-    assert (ended["previous"], served.candidates.find_champion(), served.find_answering()) == (None, 2, 2)
+    def refuse(_: Outcome) -> None:
+        raise SlipwayError("no node takes it")
+
+    with pytest.raises(SlipwayError, match="version 1 is not rolled out: no node takes it") as failed:
+        release.roll_back(served.candidates.settings, "1", refuse)
+    release.roll_back(served.candidates.settings, "1", lambda outcome: rolled_out.append(outcome.prepared.model.version))
+
+    assert failed.value.cure.startswith("make rollback TO=1 TARGET=kubernetes")
+    assert list(map(str, rolled_out)) == ["1"]
+    assert served.candidates.find_champion() == 1
 
 
 def test_cancelling_ends_the_running_step(served: Served) -> None:
@@ -186,3 +195,13 @@ def test_cancelling_ends_the_running_step(served: Served) -> None:
     assert (found["steps"][-1]["name"], found["steps"][-1]["state"]) == ("smoke test", "cancelled")
     assert f"--port {served.environment['PORT']}" in running
     assert not [line for line in running.splitlines() if "scoring.reference" in line and str(served.log.parent) in line]
+
+
+def test_no_champion_again(served: Served) -> None:
+    """When somebody took the alias away, a version is deployed as the first one is, whatever the history says."""
+    client = mlflow.MlflowClient(served.environment["MLFLOW_TRACKING_URI"])
+    client.delete_registered_model_alias("in-turn", "champion")
+    deployment = served.call("POST", "/deployments", model="models:/in-turn/2")["id"]
+    ended = served.wait(deployment, "done")
+
+    assert (ended["previous"], served.candidates.find_champion(), served.find_answering()) == (None, 2, 2)
