@@ -67,7 +67,7 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
         "namespace": settings.namespace,
         "namePrefix": f"{name}-",
         "images": [replace_image("slipway/model", image)],
-        "labels": [{"pairs": {"app.kubernetes.io/instance": name}, "includeSelectors": True}],
+        "labels": [{"pairs": {"app.kubernetes.io/instance": name}, "includeSelectors": True}, shares.OURS],
         "commonAnnotations": {f"{PREFIX}{key}": str(value) for key, value in facts.items() if value},
         "patches": [
             *patch_environment(variables | {"SCORING_ROOT_PATH": f"/{name},/model", "SCORING_IDENTITY": prepared.identity}),

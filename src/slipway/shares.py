@@ -12,6 +12,7 @@ from slipway.errors import USAGE, SlipwayError
 
 CHAMPION, CHALLENGER = "champion", "challenger"  # the label `component`
 COMPONENT = "app.kubernetes.io/component"
+OURS = {"pairs": {"app.kubernetes.io/part-of": "slipway"}}  # a label of each object, also of those that a model's own settings bring
 BY_WEIGHT, BY_PODS = "canary", "shares"  # the components that give a share: in a route, or as one Service for all pods
 PORT = 80  # of the Service
 
@@ -107,6 +108,6 @@ def challenge(kustomization: dict[str, Any], instance: str, pods: int) -> dict[s
     labels = {"app.kubernetes.io/instance": instance, COMPONENT: CHALLENGER}
     return kustomization | {
         "namePrefix": f"{instance}-{CHALLENGER}-",
-        "labels": [{"pairs": labels, "includeSelectors": True}],
+        "labels": [{"pairs": labels, "includeSelectors": True}, OURS],
         "replicas": [{"name": "model", "count": pods}],
     }

@@ -101,3 +101,14 @@ def test_what_is_no_component_is_refused(render: Callable[..., list[Object]]) ->
         rendering.find_own(ROOT / "deploy")
 
     assert raised.value.code == USAGE
+
+
+@pytest.mark.parametrize("pods", [0, 1], ids=["champion", "challenger"])
+def test_what_it_brings_is_ours(render: Callable[..., list[Object]], pods: int) -> None:
+    """What kubernetes/ generates has the labels by which an undeployment, or the next deployment, deletes it."""
+    kind = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+    objects = render(f"{kind}configMapGenerator: [{{name: words, literals: [GREETING=hello]}}]\n", pods=pods)
+    (words,) = find(objects, "ConfigMap")
+    labels = {"app.kubernetes.io/instance": "diabetes", "app.kubernetes.io/part-of": "slipway"}
+
+    assert words["metadata"]["labels"] == labels | ({"app.kubernetes.io/component": "challenger"} if pods else {})

@@ -109,7 +109,8 @@ def test_a_challenger_is_the_same_under_another_name() -> None:
             {
                 "pairs": {"app.kubernetes.io/instance": "diabetes", "app.kubernetes.io/component": "challenger"},
                 "includeSelectors": True,
-            }
+            },
+            shares.OURS,
         ],
         "images": ["its own"],
         "patches": ["the settings"],
