@@ -74,6 +74,7 @@ class Followed:
         self.cluster, self.job = cluster, job
         self.started = time.monotonic()
         self._ended: dict[str, Ending] = {}
+        self.began_again = False  # whether there was more than one attempt
         self._said = ""
 
     def follow(self) -> Ending:
@@ -83,6 +84,7 @@ class Followed:
         """
         while True:
             job, pods = self._look()
+            self.began_again = len(self._ended) > 1 or job.get("status", {}).get("failed", 0) > 0
             pod = next((each for each in pods if each["metadata"]["name"] not in self._ended), None)
             if pod:
                 self._follow(pod)
@@ -93,6 +95,7 @@ class Followed:
                 time.sleep(GLANCE)
             last = list(self._ended.values())[-1:]
             if last and not last[0].lost:
+                self.began_again = self.began_again or len(self._ended) > 1
                 return last[0]
 
     def _follow(self, pod: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
     session = _find_session(cluster, job) if job else uuid.uuid4().hex
     job = job or _start(settings, cluster, model, inside, session)
     try:
-        _follow(settings, cluster, job)
+        began_again = _follow(settings, cluster, job)
     except KeyboardInterrupt:
         with suppress(SlipwayError):  # its pods are waited for: only then can nothing log to its run any more
             cluster.run("delete", "job", job, "--ignore-not-found")
@@ -61,7 +61,8 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
         raise
     with _reached(settings, cluster, inside) as here:
         with registry.translated_errors():
-            sessions.forget_lost(here, session)
+            if began_again:
+                sessions.forget_lost(here, session)
         _, version, _ = training.conclude(here, model, session, time.monotonic() - started)
     print(f"tracked by {inside}; the Job is {job}, and its log can be read for a while")
     reached = f"{tracking.HERE} " if inside == tracking.find_address(settings) else ""  # as deploy_tracking says
@@ -148,9 +149,10 @@ def _start(settings: Settings, cluster: Cluster, model: folder.ModelFolder, insi
     return job
 
 
-def _follow(settings: Settings, cluster: Cluster, job: str) -> None:
-    """Follow a Job until it is done. Raises SlipwayError when it fails."""
-    ending = attempts.Followed(cluster, job).follow()
+def _follow(settings: Settings, cluster: Cluster, job: str) -> bool:
+    """Follow a Job until it is done, and return whether it took more than one attempt. Raises SlipwayError when it fails."""
+    followed = attempts.Followed(cluster, job)
+    ending = followed.follow()
     if ending.reason == attempts.OUT_OF_MEMORY:
         raise SlipwayError(f"train.py needed more memory than {settings.train_memory}", "TRAIN_MEMORY=8Gi", ending.code)
     if ending.lost:
@@ -158,6 +160,7 @@ def _follow(settings: Settings, cluster: Cluster, job: str) -> None:
         raise SlipwayError(f"each attempt of {job} was lost; the last: {ending.reason}", f"{again} TRAIN_RETRIES=5", ending.code)
     if ending.code != 0:
         raise SlipwayError(f"train.py ended with exit code {ending.code}; its own words are above", code=ending.code)
+    return followed.began_again
 
 
 def _end_runs(settings: Settings, cluster: Cluster, inside: str, session: str) -> None:

@@ -53,12 +53,13 @@ def end_runs(settings: Settings, session: str) -> None:
 
 
 def forget_lost(settings: Settings, session: str) -> None:
-    """Keep one version of a training that was begun again: what attempts before the newest registered goes, unless an alias names it."""
+    """Keep one version of a training that was begun again: that of the newest run with a model, and any that an alias names."""
     client = registry.connect(settings)
     runs = registry.find_runs(client, f"tags.`{TAG}` = '{session}'")
-    newest = next((run.info.run_id for run in runs if not _is_child(run, runs)), "")
-    for run in runs:
-        if _find_root(run, runs) == newest:
+    tops = [run for run in runs if not _is_child(run, runs)]
+    kept = next((run for run in tops if _has_model(client, run)), None)
+    for run in runs if kept else []:
+        if _find_root(run, runs) == kept.info.run_id:
             continue
         if run.info.status == "RUNNING":
             client.set_terminated(run.info.run_id, "KILLED")
