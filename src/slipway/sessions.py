@@ -57,9 +57,9 @@ def forget_lost(settings: Settings, session: str) -> None:
     client = registry.connect(settings)
     runs = registry.find_runs(client, f"tags.`{TAG}` = '{session}'")
     tops = [run for run in runs if not _is_child(run, runs)]
-    kept = next((run for run in tops if _has_model(client, run)), None)
+    kept = next((run.info.run_id for run in tops if _has_model(client, run)), None)
     for run in runs if kept else []:
-        if _find_root(run, runs) == kept.info.run_id:
+        if _find_root(run, runs) == kept:
             continue
         if run.info.status == "RUNNING":
             client.set_terminated(run.info.run_id, "KILLED")
