@@ -145,7 +145,7 @@ def scan(body: bytes) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
 
 
 def measure(data: Any) -> tuple[int, int, int]:  # noqa: ANN401 -- any JSON
-    """Return the rows and columns of the table that pandas would make of parsed JSON, by row or by column, and its values."""
+    """Return the rows and columns of the table that pandas would build from parsed JSON, by row or by column, and its values."""
     if isinstance(data, dict):
         lengths = [len(column) if isinstance(column, list | dict) else 1 for column in data.values()]
         index = {key for column in data.values() if isinstance(column, dict) for key in column}

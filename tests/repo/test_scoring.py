@@ -26,9 +26,10 @@ def test_it_has_no_circles() -> None:
 
 
 def test_mlflow_is_for_other_flavours() -> None:
-    """Only the loader of other flavours and custom models, and the reference beside the server, bring MLflow."""
+    """Only the loader of other flavours and custom models, the check of params, and the reference beside the server bring MLflow."""
     assert [name for name, path in MODULES.items() if any(each.split(".")[0] == "mlflow" for each in tree.imports(path, types=False))] == [
         "generic",
+        "params",
         "reference",
     ]
 

@@ -162,18 +162,6 @@ class Server:
         with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as file:  # noqa: PTH123
             return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
-    def peak(self) -> int:
-        """Return the most bytes that the process has held since this was last asked."""
-        proc = Path(f"/proc/{self.process.pid}")
-        found = int(next(line for line in (proc / "status").read_text().splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
-        (proc / "clear_refs").write_text("5")
-        return found
-
-    def loop_seconds(self) -> float:
-        """Return the processor's seconds that the event loop's thread has taken."""
-        fields = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
-
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)

@@ -185,7 +185,7 @@ def test_the_cure_is_one_line_to_paste() -> None:
 @pytest.mark.parametrize("folder", ["trial", "live", "train", "serve"])
 def test_the_cure_locks_nobody_out(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
     """Whatever the checkout's folder is called, its containers are not taken for those of the default project."""
-    monkeypatch.setattr(ownership, "CHECKOUT", f"/home/ann/{folder}")
+    monkeypatch.setattr(ownership, "CHECKOUT", f"/home/someone/{folder}")
     project = shlex.split(ownership.suggest())[1].partition("=")[2]
 
     assert project.endswith(f"-{folder}")
