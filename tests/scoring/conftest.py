@@ -13,7 +13,6 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -27,6 +26,7 @@ from tests.scoring import estimators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 DEADLINE = 60  # s for whatever must come true on a busy machine
 ROWS = pd.DataFrame({"a": [0.0, -3.0], "b": [1.0, 2.0], "c": [2.0, 0.5]})
