@@ -21,6 +21,8 @@ TEXTS: dict[str, Callable[[Any], Any]] = {  # what numpy makes of a value: a zer
     "string": lambda value: str(value).rstrip("\0"),
     "binary": lambda value: str(value).encode("ascii").rstrip(b"\0"),
 }
+NUMPYS = {"string": np.str_, "binary": np.bytes_}
+SMALL = 65536  # bytes of an array of texts, each of which takes as much memory as the longest
 BITS = {"integer": 32, "long": 64}
 
 
@@ -78,7 +80,16 @@ def _to_arrays(rows: list[dict[str, Any]], column: Column) -> list[Any]:
     if column.type == "datetime" and any(isinstance(value, list) for value in values):
         raise wrong(column)
     single = iter(to_array([value for value in values if not isinstance(value, list)], column))
-    return [to_array(value, column) if isinstance(value, list) else next(single) for value in values]
+    arrays = [to_array(value, column) if isinstance(value, list) else next(single) for value in values]
+    return [_of_numpy(each, NUMPYS[column.type]) for each in arrays] if column.type in NUMPYS else arrays
+
+
+def _of_numpy(texts: Any, kind: Any) -> Any:  # noqa: ANN401 -- a text, or an array of them
+    """Return a text, or an array of texts that takes little memory, as numpy's own kind, which is what MLflow's rows hold."""
+    if not isinstance(texts, np.ndarray):
+        return kind(texts)
+    longest = max(map(len, texts.ravel()), default=0)
+    return texts.astype(kind) if 4 * longest * texts.size <= SMALL else texts
 
 
 def _to_objects(value: Any, convert: Callable[[Any], Any] | None) -> Any:  # noqa: ANN401 -- any JSON
@@ -89,8 +100,9 @@ def _to_objects(value: Any, convert: Callable[[Any], Any] | None) -> Any:  # noq
         raise ValueError(array.shape)
     if convert is not None:
         flat[:] = [convert(each) for each in flat]
-    array = flat.reshape(array.shape)
-    return array if isinstance(value, list) or convert is None else array[0]
+    if isinstance(value, list) or convert is None:
+        return flat.reshape(array.shape)
+    return np.bytes_(flat[0]) if isinstance(flat[0], bytes) else flat[0]
 
 
 def enforce(values: pd.Series[Any], column: Column) -> Any:  # noqa: ANN401 -- a Series

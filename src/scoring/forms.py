@@ -227,11 +227,9 @@ def _frame_of(data: Any, columns: Sequence[Column], bounds: Bounds) -> pd.DataFr
     else:
         data, index = _columns(data, columns, bounds)
     try:
-        frame = pd.DataFrame(data, index)
+        return pd.DataFrame(data, index)
     except Exception:  # noqa: BLE001 -- pandas raises many
         raise bad(LENGTHS) from None
-    texts = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.StringDtype)]
-    return frame.astype(dict.fromkeys(texts, object))  # as MLflow's are, of numpy's texts
 
 
 def _columns(data: dict[str, Any], columns: Sequence[Column], bounds: Bounds) -> tuple[dict[str, Any], list[str] | None]:
