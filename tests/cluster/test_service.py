@@ -169,6 +169,7 @@ def test_a_kubelet_that_dies_costs_no_request(served: Served, kubelet: Kubelet) 
     assert without.sent > OUTAGE * CLIENTS
 
 
+@pytest.mark.thorough
 def test_it_scales_up_and_down(served: Served) -> None:
     """With COMPONENTS=autoscaling there are more pods under load, and as few as before after it; no request fails."""
     served.deploy(1, COMPONENTS="autoscaling")

@@ -235,7 +235,7 @@ def test_an_alias_that_was_moved_meanwhile_stays(candidates: Candidates) -> None
     client.set_registered_model_alias(candidates.name, "champion", "1")
     model = release.folder.load(candidates.settings.model_dir)
     with pytest.raises(SlipwayError, match="by somebody else meanwhile"):
-        release.move(client, model, Release("promoted", 2, None, "a test", "better"))
+        release.move(client, model, Release("promoted", 2, None, "a test", "better"), mutex.identify_caller())
 
     assert candidates.find_champion() == 1
 
