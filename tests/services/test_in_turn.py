@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from slipway.candidacy import Outcome
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1200)]
-WITHIN = 120  # s, on a busy machine
+WITHIN = 300  # s, on a busy machine
 ROW = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, 0.0]]}}  # a good version predicts its score for it
 SCORES = {1: 0.5, 2: 0.6}
 SLOW = 3  # the candidate that takes ten minutes to load
