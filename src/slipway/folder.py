@@ -41,10 +41,6 @@ class ModelFolder:
     direction: str  # minimize or maximize
     rules: Rules
 
-    def is_better(self, candidate: float, champion: float) -> bool:
-        """Whether the candidate's deciding metric beats the champion's."""
-        return candidate < champion if self.direction == "minimize" else candidate > champion
-
 
 def load(path: Path) -> ModelFolder:
     """Read `model.toml`.

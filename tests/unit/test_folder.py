@@ -53,16 +53,6 @@ def test_a_folder_without_model_toml_is_none(tmp_path: Path) -> None:
     assert "MODEL_DIR" in raised.value.cure
 
 
-@pytest.mark.parametrize(("direction", "better", "worse"), [("minimize", 1.0, 2.0), ("maximize", 2.0, 1.0)], ids=["minimize", "maximize"])
-def test_equal_is_not_better(tmp_path: Path, direction: str, better: float, worse: float) -> None:
-    """The direction decides which of two metrics is better; a draw is no improvement."""
-    model = folder.load(_write(tmp_path, direction=f'"{direction}"'))
-
-    assert model.is_better(better, worse)
-    assert not model.is_better(worse, better)
-    assert not model.is_better(better, better)
-
-
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
     """Return a folder with two files, one of them below."""
