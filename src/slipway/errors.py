@@ -14,7 +14,7 @@ from slipway import hints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
 USER_CAN_FIX = 1
 USAGE = 2
@@ -61,7 +61,7 @@ def exit_cleanly(main: Callable[[], None]) -> None:
 
     It leaves when `main` returns: to free what MLflow and scikit-learn imported would take the interpreter up to a second more.
     """
-    for name in (signal.SIGTERM, signal.SIGHUP):
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
     try:
         main()
@@ -91,8 +91,27 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; in a transaction of MLflow's, after it: cut off, it would lock SQLite's file against our own clean-up."""
+    _raise_outside(frame)
+    sys.setprofile(_raise_outside)
+
+
+def _raise_outside(frame: FrameType | None, *_: object) -> None:
+    if not _in_transaction(frame):
+        sys.setprofile(None)
+        raise KeyboardInterrupt
+
+
+def _in_transaction(frame: FrameType | None) -> bool:
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name.startswith("sqlalchemy.") or name.endswith(".sqlalchemy_store") or name == "weakref":  # which drops what is raised in it
+            return True
+        if name.startswith("alembic."):  # which makes the tables for seconds, in many statements
+            return False
+        frame = frame.f_back
+    return False
 
 
 def _stop_importing(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -60,8 +60,9 @@ def test_training_logs_what_the_contract_asks(served_settings: Settings, script:
     assert run.info.status == "FINISHED"
     assert run.data.params == {"alpha": "0.2", "l1_ratio": "0.5"}
     assert {"rmse", "rmse_std", "mae", "mae_std", "r2", "r2_std"} <= run.data.metrics.keys()
-    assert len(run.inputs.dataset_inputs) == 1
-    assert {file.path for file in client.list_artifacts(run.info.run_id)} == {"residuals.png", "coefficients.png", "sample.csv"}
+    assert [tag.value for given in run.inputs.dataset_inputs for tag in given.tags] == ["training", "validation"]
+    artifacts = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert artifacts == {"residuals.png", "coefficients.png", "sample.csv", "validation"}
 
     version = registry.find_versions_of_run(client, run.info.run_id)[0]
     model = folder.load(ROOT / "model")

@@ -88,6 +88,37 @@ def test_a_signal_ends_a_script_and_cleans_up(name: str) -> None:
     assert (process.returncode, printed, said) == (130, "cleaned\n", "\nstopped\n")
 
 
+STORE = """
+import os, random, signal, sys
+os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{sys.argv[1]}/mlflow.db"
+from mlflow import MlflowClient
+from slipway import errors
+def main():
+    client, at_random = MlflowClient(), random.Random(1)
+    client.create_registered_model("m")
+    signal.signal(signal.SIGALRM, signal.getsignal(signal.SIGINT))
+    for count in range(30):
+        try:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, at_random.uniform(0.005, 0.06))
+                while True:
+                    client.set_registered_model_tag("m", "written", "on")
+            finally:
+                client.set_registered_model_tag("m", "cleaned", str(count))
+        except KeyboardInterrupt:
+            continue
+    print(client.get_registered_model("m").tags["cleaned"])
+errors.exit_cleanly(main)
+"""
+
+
+def test_ctrl_c_in_a_write_to_the_store_lets_the_clean_up_write(tmp_path: Path) -> None:
+    """Whenever it comes, no transaction stays open that would lock what `finally` writes out of SQLite's file."""
+    done = subprocess.run([sys.executable, "-c", STORE, tmp_path], check=False, capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout) == (0, "29\n"), done.stderr
+
+
 def test_ctrl_c_during_the_imports_is_no_traceback() -> None:
     """Ctrl-C while a script still imports ends it like any other."""
     done = subprocess.run(
