@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from slipway import delivery, folder, hints, image, jobs, kubectl, readiness, registry, rendering, rollout, serving, tracking, webhooks
 from slipway.deployer import RECONCILE, name_hook
 from slipway.errors import SlipwayError
-from slipway.settings import BUILD, ROOT
+from slipway.settings import ROOT
 from slipway.storage import check_claims
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ NAME, PORT = "deployer", 8002  # of all its objects; of the service
 LABELS = f"app.kubernetes.io/component={NAME},app.kubernetes.io/part-of=slipway"
 KINDS = "deployments,services,networkpolicies,rolebindings,roles,serviceaccounts,persistentvolumeclaims,secrets"
 OPENED_BY = f"{rendering.PREFIX}secret"  # annotates its pod with the id of the Secret: a new one makes a new pod
-PATIENCE = 180  # s
 
 
 def deploy(settings: Settings) -> None:
@@ -42,10 +41,10 @@ def deploy(settings: Settings) -> None:
     check_claims(cluster, [NAME])
     delivered = delivery.deliver(settings, image.build_deployer(settings, model))
     _make_secret(cluster)
-    place = BUILD / "k8s" / rendering.make_name(settings.context) / f"_deployer-{settings.namespace}"  # no model's name begins so
+    place = rendering.make_place(settings, "_deployer")  # no model's name begins so
     secret = (cluster.get("secret", NAME) or {})["metadata"]["uid"]
     cluster.apply(rendering.write(place, describe(settings, delivered, tracking_uri, secret, place)))
-    readiness.wait(cluster, f"deployment/{NAME}", PATIENCE)
+    readiness.wait(cluster, f"deployment/{NAME}", settings.services_timeout)
     where = f"{settings.context}, namespace {settings.namespace}"
     print(f"the deployer of {model.name} works in {where}, after {time.monotonic() - started:.0f} s; it follows {tracking_uri}")
     print(f"a moved @champion is found by MLflow's event when that is deploy_tracking's, and by looking, every {RECONCILE} s")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slipway import attempts, diagnosis, kubectl
-from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError
+from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError, TimedOutError
 
 if TYPE_CHECKING:
     from slipway.kubectl import Cluster
@@ -67,7 +67,7 @@ class Rollout:
 def wait(cluster: Cluster, what: str, patience: int) -> None:
     """Wait until a Deployment or StatefulSet, such as deployment/mlflow, is rolled out; its pods are those named as it is.
 
-    Raises SlipwayError, with the reason, after `patience` s or when there is no hope.
+    Raises TimedOutError, with what it waits for, after `patience` s, which come from SERVICES_TIMEOUT; SlipwayError when there is no hope.
     """
     deadline, refused = time.monotonic() + patience, 0.0
     kind, _, name = what.partition("/")
@@ -85,8 +85,11 @@ def wait(cluster: Cluster, what: str, patience: int) -> None:
         if trouble or now > deadline:
             labels = f"app.kubernetes.io/name={name}"
             waits = [attempts.describe_wait(pod) for pod in cluster.list("pods", labels)]
-            why = trouble or refusal or "; ".join(filter(None, waits)) or kubectl.explain(answer)
-            raise SlipwayError(f"{what} does not come up: {why}", cluster.show("describe", "pods", "--selector", labels))
+            evidence = cluster.show("describe", "pods", "--selector", labels)
+            if why := trouble or refusal:
+                raise SlipwayError(f"{what} does not come up: {why}", evidence)
+            why = "; ".join(filter(None, waits)) or kubectl.explain(answer)
+            raise TimedOutError(f"time-out: {what} is still starting after {patience} s (SERVICES_TIMEOUT): {why}", evidence)
         time.sleep(max(0.0, glance + 1 - now))
 
 

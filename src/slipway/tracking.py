@@ -15,7 +15,7 @@ import requests
 
 from slipway import delivery, hints, image, kubectl, readiness, registry, rendering, shell, storage
 from slipway.errors import USAGE, SlipwayError
-from slipway.settings import BUILD, LOCAL
+from slipway.settings import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ CLAIMS = ["mlflow-artifacts", f"data-{POSTGRES}-0"]
 MAJOR = f"{rendering.PREFIX}postgres"  # labels the database's volume with the version that can read it
 OPENED_BY = f"{rendering.PREFIX}secret"  # annotates MLflow's pod with the id of the Secret: a new one makes a new pod
 API = "/api/2.0/mlflow/experiments/search?max_results=1"
-PATIENCE, MIGRATION = 300, 660  # s for the database, and for MLflow, which may have to migrate it
+MIGRATION = 360  # s more for MLflow, which may have to migrate the database
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ def deploy(settings: Settings) -> None:
     images = _deliver(settings)
     cluster.make_namespace()
     password = _make_secret(cluster)
-    place = BUILD / "k8s" / rendering.make_name(settings.context) / f"_tracking-{settings.namespace}"  # no model's name begins so
+    place = rendering.make_place(settings, "_tracking")  # no model's name begins so
     facts = Facts(images, _find_user(settings.postgres_image), (cluster.get("secret", SECRET) or {})["metadata"]["uid"])
     cluster.apply(rendering.write(place, describe(settings, facts, place)))
-    readiness.wait(cluster, f"statefulset/{POSTGRES}", PATIENCE)
+    readiness.wait(cluster, f"statefulset/{POSTGRES}", settings.services_timeout)
     if password:
         _set_password(cluster, password)
-    readiness.wait(cluster, f"deployment/{MLFLOW}", MIGRATION)
+    readiness.wait(cluster, f"deployment/{MLFLOW}", settings.services_timeout + MIGRATION)
     with cluster.forwarded(f"service/{MLFLOW}", PORT) as url:
         _check_names(settings, url)
     print(f"MLflow answers in {settings.context}, namespace {settings.namespace}, after {time.monotonic() - started:.0f} s")
@@ -110,7 +110,7 @@ def find_address(settings: Settings) -> str:
 def reached(settings: Settings, cluster: Cluster) -> Iterator[Settings]:
     """Yield settings by which this machine reaches the MLflow of the namespace, once that is ready; as long as its pod lives."""
     check_deployed(cluster)
-    readiness.wait(cluster, f"deployment/{MLFLOW}", PATIENCE)
+    readiness.wait(cluster, f"deployment/{MLFLOW}", settings.services_timeout)
     with cluster.forwarded(f"service/{MLFLOW}", PORT) as url:
         here = replace(settings, external_tracking_uri=url)
         registry.check_reachable(here)

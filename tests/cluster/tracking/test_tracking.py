@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from slipway import tracking
+from slipway import readiness, tracking
+from slipway.errors import TimedOutError
+from slipway.settings import BUILD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +57,7 @@ def test_its_secret_is_made_once(tracked: Tracked) -> None:
     before = read_secret(tracked)
     pods = [tracked.find_pod(labels)["metadata"]["uid"] for labels in (MLFLOW, POSTGRES)]
     said = tracked.make("deploy_tracking")
-    manifests = "".join(path.read_text() for path in tracking.BUILD.glob(f"k8s/*/_tracking-{tracked.settings.namespace}/*"))
+    manifests = "".join(path.read_text() for path in BUILD.glob(f"k8s/*/{tracked.settings.namespace}/_tracking/*/*"))
 
     assert read_secret(tracked)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     assert [tracked.find_pod(labels)["metadata"]["uid"] for labels in (MLFLOW, POSTGRES)] == pods
@@ -71,6 +73,8 @@ def test_data_outlives_pods_and_rollouts(tracked: Tracked) -> None:
         tracked.kill(labels)
     after_kill = is_there(tracked)
     tracked.cluster.run("rollout", "restart", "statefulset/mlflow-postgres", "deployment/mlflow")
+    with pytest.raises(TimedOutError, match=r"still starting after 0 s \(SERVICES_TIMEOUT\)"):
+        readiness.wait(tracked.cluster, "deployment/mlflow", 0)
     tracked.cluster.run("rollout", "status", "statefulset/mlflow-postgres", "--timeout", "120s", seconds=130)
 
     assert after_kill
