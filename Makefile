@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 ENV := unset PYTHONHOME && . ./mlflow_env.sh && exec
 PYTHON := .venv/bin/python
+TESTS := unit repo manifests services contract protocols scoring browser # folders of make test
 
 ##@ Start here
 
@@ -187,7 +188,7 @@ undeploy_deployer: .venv/host ## Take the deployer out again; what it deployed s
 
 .PHONY: test
 test: .venv/dev ## Run the tests that need no Docker: ARGS="-k registry"
-	@$(ENV) $(PYTHON) -m pytest tests/unit tests/repo tests/manifests tests/services tests/contract tests/protocols tests/scoring tests/browser $(ARGS)
+	@$(ENV) $(PYTHON) -m pytest $(TESTS:%=tests/%) $(ARGS)
 
 .PHONY: test_e2e
 test_e2e: .venv/dev ## Run the tests with real images and services (needs Docker): ARGS="-k backup"
