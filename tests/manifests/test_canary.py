@@ -1,7 +1,8 @@
 """A champion and its challenger as `make canary` and `make deploy` render them: who answers whose requests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,20 +41,22 @@ def pair(kubectl: None, case: tuple[str, str], deploy: Deploy) -> Pair:  # noqa:
     return deploy(case[0], *WAYS[case[1]])
 
 
-@pytest.fixture
-def deploy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deploy:
-    """Return a function that renders a champion of version 3, and its challenger of version 4."""
-    monkeypatch.setattr(rendering, "BUILD", tmp_path)
+@pytest.fixture(scope="session")
+def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy]:
+    """Return a function that renders a champion of version 3, and its challenger of version 4, once; copy the objects to change them."""
 
-    def run(overlay: str, components: list[str], share: Share | None) -> Pair:
-        chosen = replace(settings.load(), context="team", namespace="models", components=components, gateway="infra/public")
-        of_both = replace(chosen, components=shares.choose_components(components, share or Share(BY_PODS)))
+    @cache
+    def render(overlay: str, components: tuple[str, ...], share: Share | None) -> Pair:
+        chosen = replace(settings.load(), context="team", namespace="models", components=[*components], gateway="infra/public")
+        of_both = replace(chosen, components=shares.choose_components([*components], share or Share(BY_PODS)))
         champion = rendering.render(chosen, prepare("3"), "slipway/diabetes:v3-0123456789ab", overlay, share)
         challenger = rendering.render_challenger(of_both, prepare("4"), "slipway/diabetes:v4-0123456789ab", overlay, 3)
         assert champion.parents[2] == challenger.parents[2]
         return read(champion), read(challenger)
 
-    return run
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rendering, "BUILD", tmp_path_factory.mktemp("build"))
+        yield lambda overlay, components, share: render(overlay, tuple(components), share)
 
 
 def prepare(version: str) -> Prepared:
