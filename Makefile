@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 ENV := unset PYTHONHOME && . ./mlflow_env.sh && exec
 PYTHON := .venv/bin/python
-TESTS := unit repo manifests services contract protocols scoring browser # folders of make test
+TESTS := unit repo manifests services contract protocols scoring browser # folders of make test and test_all
 
 ##@ Start here
 
@@ -187,7 +187,11 @@ undeploy_deployer: .venv/host ## Take the deployer out again; what it deployed s
 ##@ Work on Slipway
 
 .PHONY: test
-test: .venv/dev ## Run the tests that need no Docker: ARGS="-k registry"
+test: .venv/dev ## Run what tells in minutes whether a change is sound: ARGS="-k registry"
+	@$(ENV) $(PYTHON) -m pytest $(TESTS:%=tests/%) -m "not slow and not thorough" $(ARGS)
+
+.PHONY: test_all
+test_all: .venv/dev ## Run all tests that need no Docker, about an hour: TESTS="services browser"
 	@$(ENV) $(PYTHON) -m pytest $(TESTS:%=tests/%) $(ARGS)
 
 .PHONY: test_e2e

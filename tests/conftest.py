@@ -14,6 +14,7 @@ from slipway import settings as slipway_settings
 from slipway.settings import ROOT, Settings
 
 REQUIRED = {tool for tool in os.environ.get("REQUIRE", "").split(",") if tool}  # CI sets it; a missing tool then fails
+WHOLE = {"unit", "repo", "manifests"}  # folders of which make test leaves out nothing, but what is thorough
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore Ctrl-C, and all it starts with it
 
 
@@ -53,7 +54,18 @@ def make() -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what is neither of a quick folder nor marked as fast."""
+    for item in items:
+        if item.nodeid.split("/")[1] not in WHOLE and not item.get_closest_marker("fast"):
+            item.add_marker("slow")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what a run without Docker left out."""
-    if not any("e2e" in argument for argument in config.args) and any("services" in argument for argument in config.args):
-        terminalreporter.write_line("left out: tests/image and tests/e2e, which need Docker: make test_e2e")
+    """Say what a run left out."""
+    left = terminalreporter.stats.get("deselected", [])
+    if any(item.get_closest_marker("slow") for item in left):
+        terminalreporter.write_line(f"left out: {len(left)} tests that take longer: make test_all")
+    if any("services" in argument for argument in config.args):
+        terminalreporter.write_line("left out: what needs Docker: make test_e2e; what needs Kubernetes: make test_cluster")

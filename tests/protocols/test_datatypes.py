@@ -16,6 +16,8 @@ from scoring.errors import Refusal
 from scoring.signature import SCALARS, Column
 from tests.protocols.conftest import tensor, texts, with_binary
 
+pytestmark = pytest.mark.fast
+
 VALUES: dict[str, Any] = {**dict.fromkeys(v2.TYPES, 1), "BOOL": True, "BYTES": "2024-01-02"}
 TAKEN = {"string": {"BYTES"}, "datetime": {"BYTES"}, "binary": {"BYTES"}, "boolean": {"BOOL"}}  # the others: all but BYTES
 

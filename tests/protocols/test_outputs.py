@@ -13,6 +13,8 @@ from tests.protocols.conftest import LENGTH, tensor, texts
 if TYPE_CHECKING:
     from tests.protocols.conftest import Client
 
+pytestmark = pytest.mark.fast
+
 
 def test_classes(served: dict[str, Client]) -> None:
     """Classes that are text come as BYTES; probabilities when the method, or the output of that name, is asked for."""

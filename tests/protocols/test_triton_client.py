@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from tests.protocols.conftest import Client
 
+pytestmark = pytest.mark.fast
+
 ROWS = np.arange(20.0).reshape(2, 10) / 8
 NAMES = [f"x{at}" for at in range(10)]
 

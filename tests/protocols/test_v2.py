@@ -15,6 +15,8 @@ from tests.protocols.conftest import LENGTH, tensor, texts, with_binary
 if TYPE_CHECKING:
     from tests.protocols.conftest import Client
 
+pytestmark = pytest.mark.fast
+
 ROWS = (np.arange(20.0).reshape(2, 10) / 8).tolist()
 MATRIX = tensor("any", "FP64", ROWS)
 BINARY = ("any", "FP64", [2, 10], np.array(ROWS).tobytes())

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tests.scoring.conftest import Server
     from tests.scoring.test_start import Serve
 
+pytestmark = pytest.mark.fast
+
 ONE = "POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 LONG = 100_000  # bytes that cannot be sent at once
 PING = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -47,6 +47,7 @@ def add(client: MlflowClient) -> Iterator[Callable[[float, str], int]]:
     client.delete_registered_model(NAME)
 
 
+@pytest.mark.fast
 def test_a_version_stands_beside_the_champion(client: MlflowClient, folder: str, add: Callable[[float, str], int], script: Script) -> None:
     """The newest version beside @champion: metrics with their spread, which is better, only what differs, and a picture."""
     add(2.0, "0.1")

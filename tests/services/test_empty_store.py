@@ -10,6 +10,8 @@ import pytest
 from slipway import ports
 from slipway.settings import ROOT
 
+pytestmark = pytest.mark.fast
+
 NO_SERVER = f"http://127.0.0.1:{ports.find_free()}"
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 STEPS = ("files", "gate", "image", "smoke test", "alias", "roll out", "smoke test there")
 POINTS = [*(f"begin {step}" for step in STEPS), "recorded", f"end {STEPS[-1]}"]
+IN_CI = {"begin gate", "begin smoke test", "begin alias", "begin roll out", "recorded"}
 WITHIN = 300  # s, on a busy machine
 
 
@@ -132,7 +133,7 @@ def mortal(tracking: Tracking, tmp_path_factory: pytest.TempPathFactory) -> Iter
             shutil.rmtree(place)
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", [pytest.param(each, marks=[] if each in IN_CI else [pytest.mark.thorough]) for each in POINTS])
 def test_a_deployment_is_taken_up(mortal: Mortal, point: str) -> None:
     """Killed at any point, the deployer ends the deployment when it is back; until then the version before answers, or the new one."""
     before = mortal.find_answering()

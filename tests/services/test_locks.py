@@ -16,6 +16,8 @@ from slipway.errors import SlipwayError
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.fast
+
 HERE, THERE = mutex.Holder("me", "here/1"), mutex.Holder("the deployer", "deployer-abc-local")
 
 
