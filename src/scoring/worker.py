@@ -132,3 +132,6 @@ def _end_with_parent() -> None:
     """Have Linux send SIGTERM when the supervisor dies: loading may keep the thread that would see it from running."""
     with contextlib.suppress(OSError, AttributeError):  # another system
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    supervisor = multiprocessing.parent_process()
+    if supervisor and os.getppid() != supervisor.pid:  # it died before Linux knew
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -52,13 +52,17 @@ def test_a_start_has_a_limit(folders: dict[str, Path], tmp_path: Path) -> None:
     assert (code, said) == (3, "error: the model was not loaded within 2 s: SCORING_START_TIMEOUT is how long it may take\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_a_signal_ends_a_start(number: int, folders: dict[str, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "pause"),
+    [(signal.SIGTERM, 1.0), (signal.SIGINT, 1.0), (signal.SIGKILL, 1.0), (signal.SIGKILL, 0.2)],
+    ids=["SIGTERM", "SIGINT", "SIGKILL", "SIGKILL while it imports"],
+)
+def test_a_signal_ends_a_start(number: int, pause: float, folders: dict[str, Path], tmp_path: Path) -> None:
     """A signal ends a server at once whose worker is still loading, and the worker too."""
     server = start(folders["hold"], tmp_path, *TWO, SCORING_TEST_HOLD="300")
     try:
         worker = until(server.workers, "it has begun")[0]
-        time.sleep(1)  # now it loads, or is about to
+        time.sleep(pause)  # now it loads, or is about to
         code = server.stop(number)
         until(lambda: _is_gone(worker), "the worker has ended")
 
