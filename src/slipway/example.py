@@ -14,7 +14,9 @@ def read(given: dict[str, Any] | None) -> Rows | None:
     if not given:
         return None
     if "dataframe_split" in given:
-        return {key: given["dataframe_split"][key] for key in ("columns", "data")}
+        data = given["dataframe_split"]["data"]
+        counted = list(range(len(data[0]) if data else 0))  # MLflow leaves out names that are pandas's own numbers
+        return {"columns": given["dataframe_split"].get("columns", counted), "data": data}
     return dict(given) if any(key in given for key in KEYS) else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -54,7 +55,9 @@ def measure(client: MlflowClient, model: models.Model | ModelVersion) -> Measure
     if run and run.info.lifecycle_stage != "active":
         run = None
     kept = sorted(logged.metrics or [], key=lambda metric: metric.timestamp) if logged else []
-    metrics = (run.data.metrics if run else {}) | {metric.key: metric.value for metric in kept}  # a run may have logged several models
+    of_run = run.data.metrics if run else {}
+    own = {metric.key: metric.value for metric in kept if not _stands_for_nan(metric, of_run)}
+    metrics = of_run | own  # a run may have logged several models
     libraries = {}
     with suppress(SlipwayError, OSError):  # its files, or the list of what it needs, are gone
         text = (models.fetch(model) / "requirements.txt").read_text(encoding="utf-8")
@@ -79,6 +82,11 @@ def judge(model: ModelFolder, measured: dict[int, Measured], version: int, champ
     """Return the gate's verdict on measurements."""
     evidence = {each: gate.Evidence(each, found.metrics, found.data) for each, found in measured.items()}
     return gate.judge(model.rules, evidence[version], None if champion is None else evidence[champion])
+
+
+def _stands_for_nan(metric: Metric, of_run: dict[str, float]) -> bool:
+    """Whether a model's metric is the 0 that MLflow keeps there for NaN, which it keeps with the run."""
+    return metric.value == 0 and math.isnan(of_run.get(metric.key, 0.0))
 
 
 def _find_data(metrics: list[Metric], run: Run | None) -> str:

@@ -1,6 +1,7 @@
 """The registry, against a real tracking server on sqlite and on Postgres."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.models import infer_signature
 from sklearn.linear_model import LinearRegression
 
-from slipway import models, registry, serving
+from slipway import measurements, models, registry, serving
 from slipway.errors import SlipwayError
 from slipway.settings import BUILD, Settings
 
@@ -124,6 +125,19 @@ def test_deleted_files_are_reported(client: MlflowClient, logged: dict[str, str]
         models.fetch(gone)
 
     assert not (BUILD / "models" / "m-gone").exists()
+
+
+@ON_EACH_DATABASE
+def test_a_metric_that_is_not_a_number_is_no_zero(client: MlflowClient) -> None:
+    """MLflow keeps 0 for NaN with a model, which would be the best of errors; what the run says of it counts."""
+    features = np.array([[1.0], [2.0]])
+    with mlflow.start_run():
+        mlflow.log_metrics({"rmse": math.nan, "mae": 0.0})
+        info = mlflow.sklearn.log_model(LinearRegression().fit(features, [2.0, 4.0]), name="model", pip_requirements=["mlflow==3.17.2"])
+    measured = measurements.measure(client, models.resolve(client, f"models:/{info.model_id}"))
+
+    assert math.isnan(measured.metrics["rmse"])
+    assert measured.metrics["mae"] == 0
 
 
 @ON_EACH_DATABASE

@@ -50,9 +50,10 @@ def test_requests_are_made_of_rows(
     ("given", "rows"),
     [
         ({"dataframe_split": {"columns": ["a"], "index": [0], "data": [[1]]}}, {"columns": ["a"], "data": [[1]]}),
+        ({"dataframe_split": {"data": [[1, 2], [3, 4]]}}, {"columns": [0, 1], "data": [[1, 2], [3, 4]]}),
         (TENSOR, TENSOR), (None, None), ({}, None), ({"messages": []}, None),
     ],
-    ids=["table", "tensor", "none", "empty", "another kind"],
+    ids=["table", "table whose columns are counted", "tensor", "none", "empty", "another kind"],
 )  # fmt: skip
 def test_what_mlflow_wrote_is_read(given: dict[str, Any] | None, rows: dict[str, Any] | None) -> None:
     """A table without its index, a tensor as it is; what holds no rows is none."""
