@@ -45,10 +45,10 @@ def test_it_answers_under_every_name(tracked: Tracked) -> None:
     code = f"import sys, urllib.request\nprint(urllib.request.urlopen({request}).status)"
     service = f"http://{tracking.MLFLOW}:{tracking.PORT}{tracking.API}"
     pod = tracked.find_pod(MLFLOW)["metadata"]["name"]
-    answers = {name: tracked.cluster.ask("exec", pod, "--", "python", "-c", code, service, f"{name}:5000").out for name in names}
+    answers = {name: tracked.cluster.ask("exec", pod, "--", "python", "-c", code, service, f"{name}:5000") for name in names}
 
-    assert {name: said[-3:] for name, said in answers.items() if name != "mlflow.elsewhere"} == dict.fromkeys(names[:-1], "200")
-    assert "HTTP Error 403" in answers["mlflow.elsewhere"]
+    assert {name: said.out[-3:] for name, said in answers.items() if name != "mlflow.elsewhere"} == dict.fromkeys(names[:-1], "200")
+    assert "HTTP Error 403" in answers["mlflow.elsewhere"].err
 
 
 @pytest.mark.thorough
