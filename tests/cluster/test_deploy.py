@@ -186,6 +186,7 @@ def test_no_cluster_is_guessed(served: Served) -> None:
     assert "there is no context elsewhere; there is: " in unknown[1]
 
 
+@pytest.mark.thorough
 def test_minikube_is_the_same_with_its_own_commands(served: Served, tmp_path: Path) -> None:
     """`make deploy_minikube` starts minikube, loads the image, deploys and prints the address: minikube itself by a recorded stand-in."""
     record = tmp_path / "commands"

@@ -85,6 +85,7 @@ def kubelet() -> Iterator[Kubelet]:
     found.start()
 
 
+@pytest.mark.thorough
 def test_an_ingress_leads_to_it(served: Served) -> None:
     """With COMPONENTS=ingress the API answers below /model and its name; the next deployment keeps it, and `none` takes it away."""
     served.deploy(1, COMPONENTS="ingress")

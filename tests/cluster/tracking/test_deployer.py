@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.cluster.tracking.conftest import Tracked
 
+pytestmark = pytest.mark.thorough  # its fixture alone takes five minutes of CI
+
 ALPHAS = ("0.05", "0.2", "0.3")  # each better on the held-out rows than the one before
 MODEL = "diabetes-model"
 KINDS = "all,networkpolicies,persistentvolumeclaims,secrets,configmaps,serviceaccounts,roles,rolebindings"

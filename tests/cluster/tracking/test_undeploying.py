@@ -45,6 +45,7 @@ def predict(tracked: Tracked, version: int) -> dict[str, Any]:
     return dict(answer)
 
 
+@pytest.mark.thorough
 def test_a_backup_brings_everything_back(tracked: Tracked, volumes: Callable[[], None], tmp_path: Path) -> None:
     """All is deleted, deployed anew and restored: the same versions, tags, files and predictions. What holds something is refused."""
     code, said = tracked.train("--repeats 1")
