@@ -14,7 +14,7 @@ from slipway import settings as slipway_settings
 from slipway.settings import ROOT, Settings
 
 REQUIRED = {tool for tool in os.environ.get("REQUIRE", "").split(",") if tool}  # CI sets it; a missing tool then fails
-WHOLE = {"unit", "repo", "manifests"}  # folders of which make test leaves out nothing, but what is thorough
+LONG = {"services", "contract", "protocols", "scoring", "browser"}  # folders of which make test runs what is marked as fast
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore Ctrl-C, and all it starts with it
 
 
@@ -56,9 +56,9 @@ def make() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what is neither of a quick folder nor marked as fast."""
+    """Mark as slow what is in a long folder and not marked as fast."""
     for item in items:
-        if item.nodeid.split("/")[1] not in WHOLE and not item.get_closest_marker("fast"):
+        if item.nodeid.split("/")[1] in LONG and not item.get_closest_marker("fast"):
             item.add_marker("slow")
 
 
