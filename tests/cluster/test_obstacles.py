@@ -96,6 +96,7 @@ def test_two_at_once_are_one(served: Served) -> None:
 @pytest.mark.thorough
 def test_a_webhook_that_refuses_is_said(served: Served, tmp_path: Path) -> None:
     """What an admission webhook refuses, a pod or a Service, is said in its words; nothing is left where nothing was before."""
+    served.settle(1)  # its namespace is there, whatever ran before
     served.make("undeploy")
     for resource in ("/services", "/pods"):
         with obstacles.refusing(served.cluster, tmp_path, resource, "not on a Sunday"):
