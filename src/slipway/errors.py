@@ -61,8 +61,10 @@ def exit_cleanly(main: Callable[[], None]) -> None:
 
     It leaves when `main` returns: to free what MLflow and scikit-learn imported would take the interpreter up to a second more.
     """
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores Ctrl-C, which is not meant for it
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         main()
     except SlipwayError as error:
