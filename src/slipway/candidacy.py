@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from slipway import comparison, gate, models, passes, serving, smoke, trial, weighing
@@ -26,7 +27,7 @@ class Outcome:
     """A version that may become champion: ready to be served, and with what verdict."""
 
     prepared: serving.Prepared
-    case: smoke.Case  # that the smoke test asked, to ask again where the version is rolled out
+    make_case: Callable[[], smoke.Case]  # what the smoke test asks, to ask again where the version is rolled out
     verdict: str
     forced: bool = False
 
@@ -65,22 +66,25 @@ class Candidacy:
             prepared = serving.prepare(self.settings, uri)  # after the gate: what it measured is part of what a server says of itself
             told(serving.build(self.settings, prepared))
         with step("smoke test") as told:
-            case, latency, before = self._test(prepared)
+            make_case, latency, before = self._test(prepared)
             verdicts.append(gate.judge_latency(self.model.rules, latency))
             if verdicts[1].passed and not before:
                 passes.record(self.client, self.settings, prepared, latency)
             told(_pass(verdicts[1], force=force or not judged) + before)
         decisive = next((verdict for verdict in verdicts if not verdict.passed), verdicts[0])
-        return Outcome(prepared, case, decisive.line, forced=judged and not decisive.passed)
+        return Outcome(prepared, make_case, decisive.line, forced=judged and not decisive.passed)
 
-    def _test(self, prepared: serving.Prepared) -> tuple[smoke.Case, float, str]:
-        """Run the smoke test, unless this very image passed it within the hour: promotion and deployer need it once, not each."""
+    def _test(self, prepared: serving.Prepared) -> tuple[Callable[[], smoke.Case], float, str]:
+        """Run the smoke test, unless this very image passed it within the hour: promotion and deployer need it once, not each.
+
+        Then the model is not asked either, until somebody needs its case: that takes seconds, which a rollback may not have.
+        """
         passed = passes.find(self.client, self.settings, prepared)
         if passed:
-            case = smoke.make_case(self.settings, prepared)
-            return case, passed.latency_ms, f"; as it passed {passed.age_s:.0f} s ago, with this image"
+            make_case = partial(smoke.make_case, self.settings, prepared)
+            return make_case, passed.latency_ms, f"; as it passed {passed.age_s:.0f} s ago, with this image"
         case, latency = trial.run(self.settings, prepared, self.owner, self.model.rules.latency_ms)
-        return case, latency, ""
+        return lambda: case, latency, ""
 
     def weigh(self) -> gate.Verdict:
         """Measure both versions on the held-out data, unless that is on record, and ask the gate."""

@@ -45,8 +45,9 @@ def roll_back(settings: Settings, to: str = "") -> None:
 
     def roll_out(outcome: Outcome) -> None:
         print(f"\n== roll out in {settings.context}", flush=True)
-        target.roll_out(outcome.prepared, outcome.case)
-        target.look(outcome.prepared, outcome.case)
+        case = outcome.make_case()
+        target.roll_out(outcome.prepared, case)
+        target.look(outcome.prepared, case)
 
     with target.changing():
         try:

@@ -13,7 +13,7 @@ from slipway import deployments, folder, history, mutex, registry, release, serv
 from slipway.candidacy import Candidacy
 from slipway.errors import SlipwayError, TimedOutError
 from slipway.history import Release
-from slipway.interruption import Interruption
+from slipway.interruption import Interruption, interruptible
 from slipway.steps import Cancelled, Preempted, Steps, worded
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from slipway.candidacy import Outcome
     from slipway.deployments import Deployment, Store
     from slipway.settings import Settings
+    from slipway.smoke import Case
     from slipway.targets import Target
 
 HICCUPS = 900  # s of a tracking server that answers, and then does not
@@ -122,7 +123,7 @@ class Pipeline:
         event = Release(action, deployment.version, before, deployment.by, "")
         try:
             with worded():
-                outcome = self._examine(deployment, candidacy, work, judged=not on_record and action == history.PROMOTED)
+                outcome, case = self._examine(deployment, candidacy, work, judged=not on_record and action == history.PROMOTED)
                 with self._steps.of(deployment, None)("alias") as told:  # no end comes into the move itself
                     self._check_wanted(deployment, work)
                     self._check_followed(deployment, client)
@@ -147,7 +148,7 @@ class Pipeline:
             if not on_record or self._target.find_version() == before:
                 self._put_back(deployment, candidacy, error.message)
             raise
-        return self._roll_out(deployment, candidacy, outcome)
+        return self._roll_out(deployment, candidacy, outcome, case)
 
     def _find_way_back(self, deployment: Deployment, client: MlflowClient, *, on_record: bool) -> int | None:
         """Return the champion before a version that is champion already; of any other it is the champion, and none is none."""
@@ -155,13 +156,13 @@ class Pipeline:
         ways_back = (deployment.previous, self._target.find_version() if on_record else None, *reversed(way))
         return next((version for version in ways_back if version not in {None, deployment.version}), None)
 
-    def _examine(self, deployment: Deployment, candidacy: Candidacy, work: Interruption, *, judged: bool) -> Outcome:
+    def _examine(self, deployment: Deployment, candidacy: Candidacy, work: Interruption, *, judged: bool) -> tuple[Outcome, Case]:
         """Take a version through its examination; one that is not released gives way to a rollback, whoever does it."""
-        if not judged:
-            return candidacy.examine(self._steps.of(deployment, work), judged=False)
+        client, name = candidacy.client, candidacy.model.name
         try:
-            with mutex.giving_way(work, candidacy.client, candidacy.model.name, self._holder):
-                return candidacy.examine(self._steps.of(deployment, work))
+            with mutex.giving_way(work, client, name, self._holder) if judged else interruptible(work):
+                outcome = candidacy.examine(self._steps.of(deployment, work), judged=judged)
+                return outcome, outcome.make_case()
         except mutex.GiveWayError as error:
             raise Preempted(error.message) from None
 
@@ -171,16 +172,16 @@ class Pipeline:
             return False
         return history.walk(history.read(client, deployment.name), None)[-1:] == [deployment.version]
 
-    def _roll_out(self, deployment: Deployment, candidacy: Candidacy, outcome: Outcome) -> tuple[str, str]:
+    def _roll_out(self, deployment: Deployment, candidacy: Candidacy, outcome: Outcome, case: Case) -> tuple[str, str]:
         step = self._steps.of(deployment, None)
         answered = self._target.find_version()
         try:
             with worded(), self._target.changing():
                 with step("roll out") as told:
-                    self._target.roll_out(outcome.prepared, outcome.case)
+                    self._target.roll_out(outcome.prepared, case)
                     told(f"version {deployment.version} answers")
                 with step("smoke test there") as told:
-                    self._target.check(outcome.prepared, outcome.case)
+                    self._target.check(outcome.prepared, case)
                     told("the API does what it should")
         except SlipwayError as error:
             reason = error.message

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -147,23 +148,26 @@ def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> lis
     return _answered[key]
 
 
+def name_reference(settings: Settings) -> str:
+    """Return how the container is called in which this thread asks a model without a server."""
+    return f"{settings.project}-reference-{folder.plain(socket.gethostname())}-{os.getpid()}-{threading.get_native_id()}"
+
+
 def _predict(settings: Settings, prepared: Prepared, rows: str) -> list[Any]:
     seconds = settings.predict_timeout
     command = [sys.executable, "-W", "ignore", "-m", "scoring.reference", str(prepared.files)]
-    name = f"{settings.project}-reference-{os.getpid()}-{threading.get_native_id()}"
+    name = name_reference(settings)
     if settings.in_docker:
+        ownership.remove_container(name)  # that of an earlier life: a container that begins again gives the same numbers
         limit = ["timeout", str(seconds)]  # a client that is killed leaves its container
         closed = ["docker", "run", "--rm", "--interactive", "--name", name, "--no-healthcheck", "--network", "none"]
         closed += image.confinement(settings)
         command = [*closed, build(settings, prepared), *limit, "python", "-W", "ignore", "-m", "scoring.reference", "/opt/model"]
     try:
         answer = shell.ask(command, words=rows, seconds=seconds + (ENGINE_S if settings.in_docker else 0))
-    except BaseException:  # Ctrl-C: what is left of it would go on asking the model
-        if settings.in_docker:
+    finally:
+        if settings.in_docker:  # after Ctrl-C or a time-out, what is left of it would go on asking the model
             ownership.remove_container(name)
-        raise
-    if settings.in_docker and answer.code != 0:
-        ownership.remove_container(name)
     if answer.code == shell.TIMED_OUT:
         raise time_out(f"{prepared.model.uri} did not predict its own example without a server", seconds, "PREDICT_TIMEOUT")
     found = re.findall(r"^predictions: (\[.*\])$", answer.out, re.MULTILINE) if answer.code == 0 else []
