@@ -67,6 +67,9 @@ class Inflater:
         started = time.perf_counter()
         try:
             return inflate(body, self._settings.max_body)
+        except Refusal as error:
+            error.__traceback__ = None  # its frames hold what came out of the body, until garbage is collected
+            raise
         finally:
             self._seconds += LEARN * (time.perf_counter() - started - self._seconds)
 

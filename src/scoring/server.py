@@ -32,7 +32,7 @@ SHARED = "/dev/shm"  # noqa: S108 -- memory, and there where the file system can
 CANNOT_LISTEN = 1
 SPARE_S = 2.0  # a connection waits longer than it says: a request that is sent at the limit is answered
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-KEEP = 64 * 1024 * 1024  # bytes
+KEEP = 16 * 1024 * 1024  # bytes, for each thread
 
 
 def run(settings: Settings) -> int:
@@ -94,7 +94,7 @@ def _make(settings: Settings, shared: Path | None) -> Application:
 
 
 def _keep_memory() -> None:
-    """Have glibc keep what large requests need for the next ones: giving it back and getting it again is a third of their time."""
+    """Have glibc keep what a request needs for the next ones, and give back what only a very large one does."""
     with contextlib.suppress(OSError, AttributeError):  # another C library
         library = ctypes.CDLL(None)
         for parameter, size in ((M_TRIM_THRESHOLD, KEEP), (M_MMAP_THRESHOLD, KEEP // 2)):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.scoring.test_start import Serve
 
 SLOW = 10.0  # s; a busy machine's ten times the second that is wanted
-GROWTH = 100 << 20  # bytes, which the first use of pandas and pyarrow is part of
+GROWTH = 50 << 20  # bytes, which the first use of pyarrow is part of
 PEAK = 400 << 20  # bytes, meanwhile
 STALL = 0.25  # s of the processor, which a busy machine does not make more of; a body takes a tenth of that
 CALL = 0.001  # s of the processor for a neighbour's request
