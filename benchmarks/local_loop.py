@@ -15,7 +15,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from slipway import folder, image, models, ports, settings
+from slipway import model_folder, ports, settings
+from slipway.registry import models
+from slipway.runtimes import images
 from slipway.settings import ROOT
 
 PROJECT = "slipway-bench"
@@ -43,7 +45,7 @@ def best(measure: Callable[[], float], times: int = 3) -> float:
 
 def change_code(copy: Path) -> float:
     """Build layer 2 of a copy of the project after a change to the server's code."""
-    with (copy / "src" / "scoring" / "app.py").open("a") as file:
+    with (copy / "src" / "scoring" / "http" / "app.py").open("a") as file:
         file.write(f"# {time.time_ns()}\n")
     return run([sys.executable, "scripts/build_model_container.py"], copy, PYTHONPATH=str(copy / "src"))
 
@@ -55,7 +57,7 @@ def add_version(scratch: Path) -> float:
     (files / "MLmodel").write_text(f"flavors: {{}}\n# {time.time_ns()}\n")
     (files / "model.skops").write_bytes(os.urandom(1_000_000))
     started = time.monotonic()
-    image.build_served(loaded, folder.load(loaded.model_dir), models.Model(str(files), str(files)), files)
+    images.build_served(loaded, model_folder.load(loaded.model_dir), models.Model(str(files), str(files)), files)
     return time.monotonic() - started
 
 
@@ -86,7 +88,7 @@ def main() -> None:
             make("stop_mlflow_services", **variables)
             rows.append(("start_mlflow_services, images built", make("start_mlflow_services", **variables), "s"))
             make("train_model", **variables)
-            tag = image.training_tag(folder.load(ROOT / "model"))
+            tag = images.training_tag(model_folder.load(ROOT / "model"))
             bare = best(lambda: run(["docker", "run", "--rm", tag, "python", "-c", BARE_FIT]))
             rows += [("bare fit in the container", bare, "s")]
             rows += [("train_model beyond that fit", best(lambda: make("train_model", **variables)) - bare, "s")]

@@ -2,7 +2,8 @@
 
 import argparse
 
-from slipway import backup, errors, settings
+from slipway import errors, settings
+from slipway.services import backup
 
 
 def main() -> None:

@@ -2,13 +2,14 @@
 
 import argparse
 
-from slipway import errors, settings, tracking_data
+from slipway import errors, settings
+from slipway.kubernetes import mlflow_backup
 
 
 def main() -> None:
     """Take no arguments, and back up."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    tracking_data.backup(settings.load())
+    mlflow_backup.backup(settings.load())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 import argparse
 
-from slipway import errors, hints, image, settings
+from slipway import errors, hints, settings
+from slipway.runtimes import images
 
 
 def main() -> None:
@@ -10,7 +11,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("goals", nargs="*", help="the targets that were asked for; this may be a step to them")
     goals = parser.parse_args().goals
-    image.build_base(settings.load())
+    images.build_base(settings.load())
     if goals == ["build_base_container"]:
         hints.say_next("make build_model_container")
 

@@ -2,14 +2,15 @@
 
 import argparse
 
-from slipway import errors, folder, hints, image, settings
+from slipway import errors, hints, model_folder, settings
+from slipway.runtimes import images
 
 
 def main() -> None:
     """Build."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     loaded = settings.load()
-    image.build_model(loaded, folder.load(loaded.model_dir))
+    images.build_model(loaded, model_folder.load(loaded.model_dir))
     hints.say_next("make start_mlflow_services")
 
 

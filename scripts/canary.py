@@ -2,7 +2,8 @@
 
 import argparse
 
-from slipway import canary, errors, hints, settings
+from slipway import errors, hints, settings
+from slipway.kubernetes import canary
 
 
 def main() -> None:

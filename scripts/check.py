@@ -2,13 +2,14 @@
 
 import argparse
 
-from slipway import errors, linting
+from slipway import errors
+from slipway.develop import check
 
 
 def main() -> None:
     """Check."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    linting.run()
+    check.run()
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from slipway import errors, removal
+from slipway import errors
+from slipway.bootstrap import cleanup
 
 
 def main() -> None:
     """Clean."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    removal.clean(removal.find_place(os.environ))
+    cleanup.clean(cleanup.find_place(os.environ))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 import argparse
 
-from slipway import comparison, errors, settings
+from slipway import errors, settings
+from slipway.training import compare
 
 
 def main() -> None:
@@ -11,7 +12,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="", help="the version beside the champion; default: the newest")
     parser.add_argument("--models", default="", help="versions to compare instead: numbers, or addresses such as models:/name@alias")
     args = parser.parse_args()
-    comparison.compare(settings.load(), args.model, args.models)
+    compare.compare(settings.load(), args.model, args.models)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 import argparse
 
-from slipway import demo, errors, settings
+from slipway import errors, settings
+from slipway.develop import demo
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
 import argparse
 
-from slipway import cluster, errors, hints, settings
+from slipway import errors, hints, settings
+from slipway.kubernetes import commands
 
 
 def main() -> None:
@@ -10,7 +11,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="", help="the version, such as models:/name/3; default: the champion")
     loaded = settings.load()
-    cluster.deploy(loaded, parser.parse_args().model)
+    commands.deploy(loaded, parser.parse_args().model)
     hints.say_next(f"make deploy_status CONTEXT={loaded.context}")
 
 

@@ -2,7 +2,8 @@
 
 import argparse
 
-from slipway import errors, minikube, settings
+from slipway import errors, settings
+from slipway.kubernetes import minikube
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
 import argparse
 
-from slipway import errors, settings, status
+from slipway import errors, settings
+from slipway.kubernetes import status
 
 
 def main() -> None:

@@ -2,13 +2,14 @@
 
 import argparse
 
-from slipway import errors, settings, tracking
+from slipway import errors, settings
+from slipway.kubernetes import mlflow
 
 
 def main() -> None:
     """Take no arguments, and deploy."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    tracking.deploy(settings.load())
+    mlflow.deploy(settings.load())
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
 import argparse
 
-from slipway import cluster, errors, settings
+from slipway import errors, settings
+from slipway.kubernetes import commands
 
 
 def main() -> None:
     """Parse the arguments and compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="", help="the version, such as models:/name/3; default: the champion")
-    cluster.diff(settings.load(), parser.parse_args().model)
+    commands.diff(settings.load(), parser.parse_args().model)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from slipway import doctor, errors
+from slipway import errors
+from slipway.bootstrap import doctor
 
 
 def main() -> None:

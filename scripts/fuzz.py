@@ -3,14 +3,15 @@
 import argparse
 import os
 
-from slipway import errors, fuzzing
+from slipway import errors
+from slipway.develop import fuzz
 
 
 def main() -> None:
     """Fuzz."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=int(os.environ.get("SECONDS") or 600))
-    fuzzing.run(parser.parse_args().seconds)
+    fuzz.run(parser.parse_args().seconds)
 
 
 if __name__ == "__main__":

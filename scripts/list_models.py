@@ -2,7 +2,8 @@
 
 import argparse
 
-from slipway import errors, listing, settings
+from slipway import errors, settings
+from slipway.registry import listing
 
 
 def main() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from slipway import errors, locking
+from slipway import errors
+from slipway.bootstrap import lockfile
 
 
 def main() -> None:
@@ -15,9 +16,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="say whether everything agrees, and change nothing")
     if parser.parse_args().check:
-        locking.check()
+        lockfile.check()
     else:
-        locking.lock(upgrade=os.environ.get("UPGRADE", "") not in {"", "0"})
+        lockfile.lock(upgrade=os.environ.get("UPGRADE", "") not in {"", "0"})
 
 
 if __name__ == "__main__":

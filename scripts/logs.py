@@ -2,13 +2,14 @@
 
 import argparse
 
-from slipway import errors, services, settings
+from slipway import errors, settings
+from slipway.services import mlflow
 
 
 def main() -> None:
     """Follow."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    services.follow_logs(settings.load())
+    mlflow.follow_logs(settings.load())
 
 
 if __name__ == "__main__":

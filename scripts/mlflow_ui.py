@@ -2,13 +2,14 @@
 
 import argparse
 
-from slipway import errors, services, settings
+from slipway import errors, settings
+from slipway.services import mlflow
 
 
 def main() -> None:
     """Show the UI."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    services.show_ui(settings.load())
+    mlflow.show_ui(settings.load())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 import argparse
 
-from slipway import errors, release, settings
+from slipway import errors, settings
+from slipway.release import promote
 
 
 def main() -> None:
@@ -12,7 +13,7 @@ def main() -> None:
     parser.add_argument("--force", default="", help="1: promote it against the gate's verdict, which is recorded")
     parser.add_argument("--why", default="", help="the reason for that")
     arguments = parser.parse_args()
-    release.promote(settings.load(), arguments.model, force=arguments.force not in {"", "0"}, why=arguments.why)
+    promote.promote(settings.load(), arguments.model, force=arguments.force not in {"", "0"}, why=arguments.why)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
 import argparse
 
-from slipway import delivery, errors, settings
+from slipway import errors, settings
+from slipway.kubernetes import image_delivery
 
 
 def main() -> None:
     """Parse the arguments and push."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="", help="the version, such as models:/name/3; default: the newest")
-    delivery.push(settings.load(), parser.parse_args().model)
+    image_delivery.push(settings.load(), parser.parse_args().model)
 
 
 if __name__ == "__main__":

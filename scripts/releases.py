@@ -2,7 +2,8 @@
 
 import argparse
 
-from slipway import errors, history, settings
+from slipway import errors, settings
+from slipway.release import history
 
 
 def main() -> None:

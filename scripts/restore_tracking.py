@@ -2,14 +2,15 @@
 
 import argparse
 
-from slipway import errors, settings, tracking_data
+from slipway import errors, settings
+from slipway.kubernetes import mlflow_backup
 
 
 def main() -> None:
     """Parse the arguments and restore."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("backup", nargs="?", default="", help="the archive; without it, those in BACKUP_DIR are listed")
-    tracking_data.restore(settings.load(), parser.parse_args().backup)
+    mlflow_backup.restore(settings.load(), parser.parse_args().backup)
 
 
 if __name__ == "__main__":

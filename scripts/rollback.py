@@ -2,7 +2,9 @@
 
 import argparse
 
-from slipway import cluster, errors, release, settings
+from slipway import errors, settings
+from slipway.kubernetes import commands
+from slipway.release import promote
 
 
 def main() -> None:
@@ -13,7 +15,7 @@ def main() -> None:
         "--target", default="", choices=["", "local", "kubernetes"], help="kubernetes: roll the cluster of CONTEXT back, too"
     )
     arguments = parser.parse_args()
-    roll_back = cluster.roll_back if arguments.target == "kubernetes" else release.roll_back
+    roll_back = commands.roll_back if arguments.target == "kubernetes" else promote.roll_back
     roll_back(settings.load(), arguments.to)
 
 

@@ -2,7 +2,8 @@
 
 import argparse
 
-from slipway import errors, following, serving, settings
+from slipway import errors, settings
+from slipway.serving import follow, server
 
 
 def main() -> None:
@@ -11,7 +12,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="", help="models:/name/3, models:/name@alias, models:/m-…, runs:/…/model, or a path")
     parser.add_argument("--follow", default="", help="1: follow the alias of models:/name@alias")
     arguments = parser.parse_args()
-    serve = following.serve if arguments.follow not in {"", "0"} else serving.serve
+    serve = follow.serve if arguments.follow not in {"", "0"} else server.serve
     serve(settings.load(), arguments.model)
 
 

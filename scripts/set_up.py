@@ -6,14 +6,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from slipway import environment, errors
+from slipway import errors
+from slipway.bootstrap import venv
 
 
 def main() -> None:
     """Parse the arguments and set up."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted(environment.SUBSETS))
-    environment.set_up(parser.parse_args().name)
+    parser.add_argument("name", choices=sorted(venv.SUBSETS))
+    venv.set_up(parser.parse_args().name)
 
 
 if __name__ == "__main__":

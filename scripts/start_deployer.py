@@ -2,13 +2,14 @@
 
 import argparse
 
-from slipway import errors, hosting, settings
+from slipway import errors, settings
+from slipway.deployer import start
 
 
 def main() -> None:
     """Parse the arguments and start it."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    hosting.start(settings.load())
+    start.start(settings.load())
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 import argparse
 
-from slipway import errors, services, settings
+from slipway import errors, settings
+from slipway.services import mlflow
 
 
 def main() -> None:
     """Start."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    services.start(settings.load())
+    mlflow.start(settings.load())
 
 
 if __name__ == "__main__":

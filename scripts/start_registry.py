@@ -2,13 +2,14 @@
 
 import argparse
 
-from slipway import errors, local_registry, settings
+from slipway import errors, settings
+from slipway.services import image_registry
 
 
 def main() -> None:
     """Parse the arguments and start it."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    local_registry.start(settings.load())
+    image_registry.start(settings.load())
 
 
 if __name__ == "__main__":

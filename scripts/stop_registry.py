@@ -2,13 +2,14 @@
 
 import argparse
 
-from slipway import errors, local_registry, settings
+from slipway import errors, settings
+from slipway.services import image_registry
 
 
 def main() -> None:
     """Parse the arguments and stop it."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    local_registry.stop(settings.load())
+    image_registry.stop(settings.load())
 
 
 if __name__ == "__main__":

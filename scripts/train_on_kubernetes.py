@@ -2,14 +2,15 @@
 
 import argparse
 
-from slipway import errors, jobs, settings
+from slipway import errors, settings
+from slipway.kubernetes import training_job
 
 
 def main() -> None:
     """Parse the arguments and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--job", default="", help="follow this Job, which goes on, instead of making one")
-    jobs.train(settings.load(), parser.parse_args().job)
+    training_job.train(settings.load(), parser.parse_args().job)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 import argparse
 
-from slipway import cluster, errors, minikube, settings
+from slipway import errors, settings
+from slipway.kubernetes import commands, minikube
 
 
 def main() -> None:
@@ -10,7 +11,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minikube", action="store_true", help="from minikube, unless CONTEXT names another")
     loaded = settings.load()
-    cluster.undeploy(minikube.adapt(loaded) if parser.parse_args().minikube else loaded)
+    commands.undeploy(minikube.adapt(loaded) if parser.parse_args().minikube else loaded)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 import argparse
 
-from slipway import deployer_in_cluster, errors, settings
+from slipway import errors, settings
+from slipway.deployer import in_cluster
 
 
 def main() -> None:
     """Take no arguments, and undeploy."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    deployer_in_cluster.undeploy(settings.load())
+    in_cluster.undeploy(settings.load())
 
 
 if __name__ == "__main__":

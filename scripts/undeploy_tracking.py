@@ -2,14 +2,15 @@
 
 import argparse
 
-from slipway import errors, settings, tracking
+from slipway import errors, settings
+from slipway.kubernetes import mlflow
 
 
 def main() -> None:
     """Parse the arguments and undeploy."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="", help="`delete`: delete volumes and Secret, too")
-    tracking.undeploy(settings.load(), parser.parse_args().data)
+    mlflow.undeploy(settings.load(), parser.parse_args().data)
 
 
 if __name__ == "__main__":

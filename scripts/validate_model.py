@@ -2,14 +2,15 @@
 
 import argparse
 
-from slipway import errors, settings, validation
+from slipway import errors, settings
+from slipway.training import validate
 
 
 def main() -> None:
     """Parse the arguments and validate."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="", help="models:/name/3, models:/name@alias, models:/m-…, runs:/…/model, or a path")
-    validation.validate(settings.load(), parser.parse_args().model)
+    validate.validate(settings.load(), parser.parse_args().model)
 
 
 if __name__ == "__main__":

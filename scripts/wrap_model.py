@@ -2,7 +2,8 @@
 
 import argparse
 
-from slipway import errors, settings, wrapping
+from slipway import errors, settings
+from slipway.training import wrap
 
 
 def main() -> None:
@@ -14,7 +15,7 @@ def main() -> None:
     parser.add_argument("--trust", default="", help="names of types in a skops file that you know, with spaces between them")
     args = parser.parse_args()
     options = {"example": args.example, "class": args.name, "trust": args.trust}
-    wrapping.wrap(settings.load(), args.file, {name: value for name, value in options.items() if value.strip()})
+    wrap.wrap(settings.load(), args.file, {name: value for name, value in options.items() if value.strip()})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from slipway.environment import index_for_uv
+from slipway.bootstrap.venv import index_for_uv
 from slipway.errors import SlipwayError
 
 HERE = Path(__file__).parent

@@ -22,7 +22,7 @@ def main() -> None:
     from scoring import settings  # noqa: PLC0415 -- a signal may come meanwhile
 
     given = settings.load()
-    from scoring import server  # noqa: PLC0415 -- takes a second, which a wrong call need not wait for
+    from scoring.processes import server  # noqa: PLC0415 -- takes a second, which a wrong call need not wait for
 
     sys.exit(server.run(given))
 

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from scoring import rehearsal, signature
+from scoring import rehearsal
 from scoring.errors import ModelError
-from scoring.model import EstimatorModel, Identity, Model
+from scoring.models import signature
+from scoring.models.base import EstimatorModel, Identity, Model
 
 if TYPE_CHECKING:
+    from scoring.models.signature import Signature
     from scoring.settings import Settings
-    from scoring.signature import Signature
 
 META = "registered_model_meta"
 logger = logging.getLogger("scoring")
@@ -128,7 +129,7 @@ def _load(folder: Path, identity: Identity, mlmodel: dict[str, Any], batching: s
     body = example.read_bytes() if example.is_file() else None
 
     def generic(why: str = "") -> Model:
-        from scoring.generic import GenericModel  # noqa: PLC0415 -- brings all of mlflow
+        from scoring.pyfunc import GenericModel  # noqa: PLC0415 -- brings all of mlflow
 
         return GenericModel(identity, given, body, folder, why)
 
@@ -169,7 +170,7 @@ def _unpickle(folder: Path, flavor: dict[str, Any]) -> Any:  # noqa: ANN401 -- a
     if not file.is_file() or not file.resolve().is_relative_to(folder):
         raise ModelError(f"the model's file {flavor['pickled_model']} is missing")
     if flavor.get("serialization_format") == "skops":
-        from scoring import skops_file  # noqa: PLC0415 -- for those who need it
+        from scoring.models import skops_file  # noqa: PLC0415 -- for those who need it
 
         return skops_file.load(file, flavor.get("skops_trusted_types") or [])
     with file.open("rb") as opened:

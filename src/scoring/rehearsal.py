@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scoring import independence, metadata, output
 from scoring.bounds import DEFAULT
-from scoring.decoding import decoder_for
+from scoring.codecs import metadata
+from scoring.codecs import predictions as output
+from scoring.codecs.fast_json import decoder_for
 from scoring.errors import ModelError, Refusal
-from scoring.model import EstimatorModel
-from scoring.proof import SLOW_S
+from scoring.models import independence
+from scoring.models.base import EstimatorModel
+from scoring.models.proof import SLOW_S
 
 if TYPE_CHECKING:
-    from scoring.model import Model
-    from scoring.table import Table
+    from scoring.models.base import Model
+    from scoring.models.rows import Table
 
 MANY = 256  # rows, to learn what a row costs
 VERY_SLOW_S = 5.0  # a predict of scikit-learn's own that takes longer is asked nothing about joining
@@ -62,10 +64,10 @@ def _read(model: Model) -> Table | None:
         return example
     if not model.signature.columns:
         return None
-    from scoring import forms  # noqa: PLC0415 -- most examples are plain
+    from scoring.codecs import mlflow_forms  # noqa: PLC0415 -- most examples are plain
 
     try:
-        return forms.to_table(forms.parse(model.example), model.signature.columns)
+        return mlflow_forms.to_table(mlflow_forms.parse(model.example), model.signature.columns)
     except Refusal as refusal:
         logger.warning("%s %s: its input example cannot be read: %s", model.identity.name, model.identity.version, refusal.message)
         return None

@@ -9,7 +9,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway import environment, hints
+from slipway import hints
+from slipway.bootstrap import venv
 from slipway.errors import USAGE, SlipwayError
 
 ROOT = Path(__file__).parents[2]
@@ -179,7 +180,7 @@ def sqlite_uri(file: Path) -> str:
 def build_environment() -> dict[str, str]:
     """Return the caller's proxies and package indexes, which builds use and images never keep."""
     given = {name: os.environ[name] for name in (*PROXIES, *PACKAGE_INDEXES) if os.environ.get(name)}
-    return environment.index_for_uv(given) | given
+    return venv.index_for_uv(given) | given
 
 
 def _command(value: str) -> list[str]:

@@ -12,7 +12,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, NamedTuple, TextIO
 
-from slipway import environment, interruption
+from slipway import interruption
+from slipway.bootstrap import venv
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT
 
@@ -147,7 +148,7 @@ def ask(
 
 def ask_git(*arguments: str) -> Answer:
     """Ask git about the checkout, whoever owns it; where it does not answer, though there is a repository, say why."""
-    answer = ask([*environment.GIT, "-C", str(ROOT), *arguments])
+    answer = ask([*venv.GIT, "-C", str(ROOT), *arguments])
     if answer.code != 0 and (ROOT / ".git").exists():
         print(f"note: git does not say which commit this is: {answer.last}", file=sys.stderr, flush=True)
     return answer

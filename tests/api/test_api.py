@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import requests
 
-from slipway import example, shell, smoke
-from slipway.smoke import Case
+from slipway import shell
+from slipway.serving import api_test, example
+from slipway.serving.api_test import Case
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +23,9 @@ def post(case: Case, body: Any = None, data: bytes | None = None) -> requests.Re
     try:
         answer = requests.post(f"{case.url}/invocations", json=body, data=data, headers=headers, timeout=case.seconds)
     except requests.Timeout:
-        pytest.exit(smoke.NO_ANSWER, shell.TIMED_OUT)
+        pytest.exit(api_test.NO_ANSWER, shell.TIMED_OUT)
     if answer.status_code == requests.codes.gateway_timeout:
-        pytest.exit(f"{smoke.NO_ANSWER}, it said 504,", shell.TIMED_OUT)
+        pytest.exit(f"{api_test.NO_ANSWER}, it said 504,", shell.TIMED_OUT)
     return answer
 
 

@@ -15,9 +15,13 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
-from slipway import deployer as slipway_deployer
-from slipway import deployer_client, deployments, history, ports, registry
+from slipway import ports
 from slipway import settings as slipway_settings
+from slipway.deployer import service as slipway_deployer
+from slipway.deployer import store as deployments
+from slipway.registry import client as registry
+from slipway.release import history
+from slipway.services import deployer_client
 from slipway.settings import ROOT, STATE, Settings
 
 if TYPE_CHECKING:

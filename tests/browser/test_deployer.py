@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from slipway import deployments, history
+from slipway.deployer import store
+from slipway.release import history
 from tests.browser import deployers
 from tests.browser.deployers import BETTER, GOOD, WORSE, answer, card, change_status, states
 from tests.browser.test_access import FAINT, FAULTS, OUTLINED
@@ -30,7 +31,7 @@ def deployer(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Run a deployer that has deployed two versions and refused a third."""
     with deployers.run(tmp_path_factory.mktemp("deployer")) as running:
         ended = [running.wait(running.deploy(version))["state"] for version in (GOOD, BETTER, WORSE)]
-        assert ended == [deployments.DONE, deployments.DONE, deployments.FAILED]
+        assert ended == [store.DONE, store.DONE, store.FAILED]
         yield running
 
 
@@ -196,8 +197,8 @@ def test_a_running_one_grows_and_a_pending_one_is_cancelled(deployer: Running, v
 
     expect(card(page, WORSE).get_by_role("button")).to_be_hidden()
     assert times[1] > times[0]
-    assert deployer.wait(running)["state"] == deployments.DONE
-    assert deployer.get(f"/deployments/{waiting['id']}")["state"] == deployments.CANCELLED
+    assert deployer.wait(running)["state"] == store.DONE
+    assert deployer.get(f"/deployments/{waiting['id']}")["state"] == store.CANCELLED
 
 
 def test_it_works_by_keyboard_alone(deployer: Running, visit: Callable[..., Page]) -> None:

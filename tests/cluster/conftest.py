@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from slipway import settings as slipway_settings
-from slipway.kubectl import Cluster
+from slipway.kubernetes.cluster.kubectl import Cluster
 from slipway.settings import ROOT
 from tests.conftest import need
 from tests.e2e.conftest import Stack

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from slipway.kubectl import Cluster
+    from slipway.kubernetes.cluster.kubectl import Cluster
 
 EVERYTHING = ["get", "list", "watch", "create", "patch", "delete"]
 RIGHTS = (  # as docs/kubernetes.md lists them

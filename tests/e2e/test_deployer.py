@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from slipway import webhooks
+from slipway.deployer import webhooks
 from slipway.settings import STATE
 from tests.e2e.place import CLIENTS, PER_SECOND, Load, Place
 

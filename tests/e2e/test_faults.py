@@ -9,8 +9,8 @@ import mlflow
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from slipway.credentials import PASSWORD
-from slipway.image import BASE
+from slipway.runtimes.images import BASE
+from slipway.services.credentials import PASSWORD
 from tests.e2e.conftest import Stack
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 
-from slipway.credentials import PASSWORD
+from slipway.services.credentials import PASSWORD
 from tests.e2e.conftest import Stack
 
 

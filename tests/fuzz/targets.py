@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scoring import csv_body, decoding, forms, table, tensors, v2, v2_data
 from scoring.bounds import DEFAULT
+from scoring.codecs import csv_body, fast_json, mlflow_forms, open_inference, tensors, v2_data
 from scoring.errors import Refusal
-from scoring.signature import Column, Signature
+from scoring.models import rows as table
+from scoring.models.signature import Column, Signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,14 +38,14 @@ warnings.simplefilter("ignore")
 
 def try_json(columns: Sequence[Column], large: int, body: bytes) -> None:
     """Compare the short way with the long one: what the short one takes, the long one takes, as the same."""
-    decoding.LARGE = large
-    found = decoding.Decoder(columns).decode(body)
-    value = _allowed(lambda: forms.parse(body))
-    if value is not None and forms.is_message(value):
+    fast_json.LARGE = large
+    found = fast_json.Decoder(columns).decode(body)
+    value = _allowed(lambda: mlflow_forms.parse(body))
+    if value is not None and mlflow_forms.is_message(value):
         assert found is None
-        _allowed(lambda: forms.from_message(value, columns))
+        _allowed(lambda: mlflow_forms.from_message(value, columns))
         return
-    expected = None if value is None else _allowed(lambda: forms.to_table(value, columns))
+    expected = None if value is None else _allowed(lambda: mlflow_forms.to_table(value, columns))
     if found is None:
         return
     assert expected is not None, "taken by the short way only"
@@ -54,8 +55,8 @@ def try_json(columns: Sequence[Column], large: int, body: bytes) -> None:
 
 def try_matrix(kind: str, width: int, large: int, body: bytes) -> None:
     """Compare the short way of a matrix with json and numpy."""
-    decoding.LARGE = large
-    found = decoding.MatrixDecoder(kind, width).decode(body)
+    fast_json.LARGE = large
+    found = fast_json.MatrixDecoder(kind, width).decode(body)
     if found is not None:
         value = json.loads(body)
         data = value.get("inputs", value.get("instances"))
@@ -74,7 +75,7 @@ def try_v2(signature: Signature, body: bytes) -> None:
     length = None if body[:2] in {b"", b"\xff\xff"} else str(int.from_bytes(body[:2], "little")).encode()
     found: list[dict[str, Any] | None] = []
     for v2_data.LARGE in (0, 10**9):
-        found.append(_allowed(lambda: v2.parse(body[2:], length).arrays()))
+        found.append(_allowed(lambda: open_inference.parse(body[2:], length).arrays()))
     one, other = found
     assert (one is None) == (other is None), "one way takes it, the other does not"
     if one is None or other is None:

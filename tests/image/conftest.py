@@ -16,9 +16,11 @@ import pytest
 import requests
 from sklearn.linear_model import LinearRegression
 
-from slipway import folder, image, models, ports
+from slipway import model_folder, ports
 from slipway import settings as slipway_settings
-from slipway.folder import ModelFolder
+from slipway.model_folder import ModelFolder
+from slipway.registry import models
+from slipway.runtimes import images
 from slipway.settings import ROOT, Settings
 
 NAME = f"image-test-{os.getpid()}"  # of a model that is nobody else's
@@ -85,9 +87,9 @@ def settings() -> Settings:
 @pytest.fixture(scope="module")
 def model(settings: Settings, docker: None) -> ModelFolder:  # noqa: ARG001 -- needed, not used
     """Return this checkout's model folder, its layers 1 and 2 built."""
-    found = folder.load(ROOT / "model")
-    image.build_base(settings)
-    image.build_model(settings, found)
+    found = model_folder.load(ROOT / "model")
+    images.build_base(settings)
+    images.build_model(settings, found)
     return found
 
 
@@ -103,7 +105,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(settings: Settings, model: ModelFolder) -> Iterator[Callable[[Path], str]]:
     """Return a function that builds layer 3 of a folder of files, as version 7 of a model of the tests' own."""
     served = models.Model(f"models:/{NAME}/7", "", NAME, "7", run_id="0123abcd")
-    yield lambda files: image.build_served(settings, model, served, files)
+    yield lambda files: images.build_served(settings, model, served, files)
     remove_images(f"slipway/{NAME}")
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from slipway import image
 from slipway import settings as slipway_settings
-from slipway.folder import ModelFolder
+from slipway.model_folder import ModelFolder
+from slipway.runtimes import images
 from slipway.settings import Settings
 from tests.image.conftest import NAME, ask_docker, remove_images
 
@@ -24,7 +24,7 @@ def fresh_base(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     tag = f"slipway/{NAME}-python:1"
     words = f"FROM {settings.python_image}\nUSER root\nRUN echo {NAME} > /etc/image-test\n"
     subprocess.run(["docker", "build", "--tag", tag, "-"], input=words, text=True, check=True, capture_output=True)
-    monkeypatch.setattr(image, "BASE", f"slipway/{NAME}-base:1")
+    monkeypatch.setattr(images, "BASE", f"slipway/{NAME}-base:1")
     yield replace(settings, python_image=tag)
     for kind in ("python", "base", "layers"):
         remove_images(f"slipway/{NAME}-{kind}")
@@ -42,9 +42,9 @@ def test_no_image_keeps_the_builds_secrets(
     monkeypatch.setenv("PIP_FIND_LINKS", f"/nonexistent-{marker}")  # pip says that it found no such folder
     fresh = replace(fresh_base, ca_bundle=bundle)
     copy = replace(model, name=f"{NAME}-layers")
-    image.build_base(fresh)
-    image.build_model(fresh, copy)
-    tags = [image.BASE, f"{image.BASE}-build", image.runtime_tag(copy), image.training_tag(copy)]
+    images.build_base(fresh)
+    images.build_model(fresh, copy)
+    tags = [images.BASE, f"{images.BASE}-build", images.runtime_tag(copy), images.training_tag(copy)]
 
     assert marker in capfd.readouterr().err, "the build was not told"
     for tag in tags:

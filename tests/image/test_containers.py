@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from slipway import models, serving
+from slipway.registry import models
+from slipway.serving import server
 from slipway.settings import Settings
 from tests.image.conftest import CLOSED, NAME, answers, ask_docker, inspect, run_server, wait_until
 
@@ -29,10 +30,10 @@ def test_the_serving_image_answers_in_a_closed_container(served: str) -> None:
 
 def test_the_reference_that_a_kill_left_is_in_nobodys_way(settings: Settings, served: str, files: Path) -> None:
     """Asking a model without a server replaces the container of an earlier life, whose numbers a restarted container has again."""
-    name = serving.name_reference(settings)
+    name = server.name_reference(settings)
     ask_docker("run", "--detach", "--name", name, served, "sleep", "600")
-    prepared = serving.Prepared(models.Model(f"models:/{NAME}/7", "", NAME, "7"), files, "{}")
-    answer = serving.predict(settings, prepared, REQUEST["dataframe_split"])
+    prepared = server.Prepared(models.Model(f"models:/{NAME}/7", "", NAME, "7"), files, "{}")
+    answer = server.predict(settings, prepared, REQUEST["dataframe_split"])
 
     assert answer == pytest.approx([2.0, 6.0])
     assert ask_docker("ps", "--all", "--quiet", "--filter", f"name={name}") == ""

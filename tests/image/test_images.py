@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway import image
-from slipway.folder import ModelFolder
+from slipway.model_folder import ModelFolder
+from slipway.runtimes import images
 from slipway.settings import ROOT
 from tests.image.conftest import NAME, ask_docker, inspect, run_once
 
@@ -55,7 +55,7 @@ def test_the_labels_say_what_it_is(served: str) -> None:
 
 def test_layer_3_holds_the_model_alone(served: str, model: ModelFolder, files: Path, tmp_path: Path) -> None:
     """The image of a version is the runtime image and one layer more, in which there are the model's files and no others."""
-    below, layers = (inspect(tag)["RootFS"]["Layers"] for tag in (image.runtime_tag(model), served))
+    below, layers = (inspect(tag)["RootFS"]["Layers"] for tag in (images.runtime_tag(model), served))
     ask_docker("save", "--output", str(tmp_path / "image.tar"), served)
     with tarfile.open(tmp_path / "image.tar") as saved:
         manifest = json.load(saved.extractfile("manifest.json"))
@@ -79,12 +79,12 @@ def test_a_tag_is_made_from_the_content(build: Callable[[Path], str], served: st
 @pytest.mark.parametrize(
     ("file", "changes"),
     [
-        ("src/scoring/app.py", {"runtime", "train"}),
+        ("src/scoring/http/app.py", {"runtime", "train"}),
         ("requirements/serving.txt", {"runtime", "train"}),
         ("model/Dockerfile", {"runtime", "train"}),
         ("requirements/training.txt", {"train"}),
         ("model/train.py", {"train"}),
-        ("src/slipway/image.py", set()),
+        ("src/slipway/runtimes/images.py", set()),
     ],
     ids=["server code", "serving libraries", "Dockerfile", "training libraries", "training code", "our own code"],
 )
@@ -94,19 +94,19 @@ def test_a_change_makes_the_tags_of_what_it_is_in(
     """A change to what goes into an image changes that image's tag, and no other's."""
     for part in ("model", "requirements", "src"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "mlruns"))
-    monkeypatch.setattr(image, "ROOT", tmp_path)
+    monkeypatch.setattr(images, "ROOT", tmp_path)
     copy = replace(model, path=tmp_path / "model")
-    before = {"runtime": image.runtime_tag(copy), "train": image.training_tag(copy)}
+    before = {"runtime": images.runtime_tag(copy), "train": images.training_tag(copy)}
     (tmp_path / file).write_text((tmp_path / file).read_text() + "\n# changed\n")
-    after = {"runtime": image.runtime_tag(copy), "train": image.training_tag(copy)}
+    after = {"runtime": images.runtime_tag(copy), "train": images.training_tag(copy)}
 
     assert {kind for kind in before if before[kind] != after[kind]} == changes
 
 
 def test_the_training_image_trains(model: ModelFolder) -> None:
     """The training image has matplotlib and the model's script, and no health check, since it answers nothing."""
-    tag = image.training_tag(model)
-    run = ("run", "--rm", *image.HARDENING, tag, "python")
+    tag = images.training_tag(model)
+    run = ("run", "--rm", *images.HARDENING, tag, "python")
     version = ask_docker(*run, "-c", "import matplotlib; print(matplotlib.__version__)")
     words = ask_docker(*run, "train.py", "--help")
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from slipway import rendering, settings, shares
-from slipway.models import Model
-from slipway.serving import Prepared
-from slipway.shares import BY_PODS, BY_WEIGHT, Share
+from slipway import settings
+from slipway.kubernetes import manifests, traffic
+from slipway.kubernetes.traffic import BY_PODS, BY_WEIGHT, Share
+from slipway.registry.models import Model
+from slipway.serving.server import Prepared
 from tests.manifests import schemas
 from tests.manifests.kustomizing import OVERLAYS, Object
 from tests.manifests.pods import find, find_pods, matches
@@ -48,14 +49,14 @@ def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy]:
     @cache
     def render(overlay: str, components: tuple[str, ...], share: Share | None) -> Pair:
         chosen = replace(settings.load(), context="team", namespace="models", components=[*components], gateway="infra/public")
-        of_both = replace(chosen, components=shares.choose_components([*components], share or Share(BY_PODS)))
-        champion = rendering.render(chosen, prepare("3"), "slipway/diabetes:v3-0123456789ab", overlay, share)
-        challenger = rendering.render_challenger(of_both, prepare("4"), "slipway/diabetes:v4-0123456789ab", overlay, 3)
+        of_both = replace(chosen, components=traffic.choose_components([*components], share or Share(BY_PODS)))
+        champion = manifests.render(chosen, prepare("3"), "slipway/diabetes:v3-0123456789ab", overlay, share)
+        challenger = manifests.render_challenger(of_both, prepare("4"), "slipway/diabetes:v4-0123456789ab", overlay, 3)
         assert champion.parents[2] == challenger.parents[2]
         return read(champion), read(challenger)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(rendering, "BUILD", tmp_path_factory.mktemp("build"))
+        patched.setattr(manifests, "BUILD", tmp_path_factory.mktemp("build"))
         yield lambda overlay, components, share: render(overlay, tuple(components), share)
 
 
@@ -102,7 +103,7 @@ def test_a_challenger_is_called_as_the_code_looks_for_it(pair: Pair) -> None:
     """Deployment and Service of a challenger have the name by which it is found, and as many pods as were asked for."""
     (deployment,), (service,) = (find(pair[1], kind) for kind in ("Deployment", "Service"))
 
-    assert deployment["metadata"]["name"] == service["metadata"]["name"] == shares.name("diabetes")
+    assert deployment["metadata"]["name"] == service["metadata"]["name"] == traffic.name("diabetes")
     assert deployment["spec"]["replicas"] == 3
 
 
@@ -115,10 +116,10 @@ def test_a_route_has_the_weights(deploy: Deploy, overlay: str) -> None:
     backends = route["spec"]["rules"][0]["backendRefs"]
     services = {each["metadata"]["name"] for each in find(champion + challenger, "Service")}
 
-    assert backends == shares.direct("diabetes", Share(BY_WEIGHT, 35))
+    assert backends == traffic.direct("diabetes", Share(BY_WEIGHT, 35))
     assert sum(each["weight"] for each in backends) == 100
     assert {each["name"] for each in backends} == services
-    assert shares.read(None, route, shares.name("diabetes")) == Share(BY_WEIGHT, 35)
+    assert traffic.read(None, route, traffic.name("diabetes")) == Share(BY_WEIGHT, 35)
     assert route["spec"]["parentRefs"] == [{"name": "public", "namespace": "infra"}]
 
 

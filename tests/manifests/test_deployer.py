@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from slipway import deployer_in_cluster, rendering
 from slipway import settings as slipway_settings
+from slipway.deployer import in_cluster
+from slipway.kubernetes import manifests
 from slipway.settings import ROOT
 from tests.manifests import references, schemas
 from tests.manifests.pods import describe, find, find_pods
@@ -35,8 +36,8 @@ def deployer(kubectl: None, tmp_path_factory: pytest.TempPathFactory) -> list[Ob
         slipway_settings.load(), namespace="ml", model_dir=ROOT / "model", components=["network", "autoscaling"],
         scoring={"SCORING_WORKERS": "2", "SCORING_TLS_KEY": "/a/file"},
     )  # fmt: skip
-    kustomization = deployer_in_cluster.describe(settings, IMAGE, "http://mlflow.ml:5000", "a-uid", place)
-    return list(yaml.safe_load_all(rendering.write(place, kustomization).read_text(encoding="utf-8")))
+    kustomization = in_cluster.describe(settings, IMAGE, "http://mlflow.ml:5000", "a-uid", place)
+    return list(yaml.safe_load_all(manifests.write(place, kustomization).read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -89,7 +90,7 @@ def test_it_may_apply_what_a_model_consists_of(deployer: list[Object]) -> None:
     applied = {(group, name) for rule in rules for group in rule["apiGroups"] for name in rule["resources"] if {*rule["verbs"]} >= CHANGING}
     rendered = set()
     for folder in ("base", "overlays", "components"):
-        for file in (rendering.MANIFESTS / folder).rglob("*.yaml"):
+        for file in (manifests.MANIFESTS / folder).rglob("*.yaml"):
             each = yaml.safe_load(file.read_text(encoding="utf-8"))
             if isinstance(each, dict) and each.get("kind") not in {None, "Component", "Kustomization", "InferenceService"}:
                 name = each["kind"].lower().removesuffix("y") + ("ies" if each["kind"].endswith("y") else "s")
@@ -111,17 +112,17 @@ def test_it_is_told_what_it_needs(deployer: list[Object]) -> None:
     assert (variables["MLFLOW_TRACKING_URI"], variables["MODEL_DIR"]) == ("http://mlflow.ml:5000", "model")
     assert (variables["SCORING_WORKERS"], variables["COMPONENTS"]) == ("2", "network autoscaling")
     assert "SCORING_TLS_KEY" not in variables
-    assert mounted == {name: f"/app/.slipway/deployer/{deployer_in_cluster.PORT}/{name}" for name in ("token", "webhook_secret")}
-    assert find(deployer, "Deployment")[0]["spec"]["template"]["metadata"]["annotations"] == {deployer_in_cluster.OPENED_BY: "a-uid"}
+    assert mounted == {name: f"/app/.slipway/deployer/{in_cluster.PORT}/{name}" for name in ("token", "webhook_secret")}
+    assert find(deployer, "Deployment")[0]["spec"]["template"]["metadata"]["annotations"] == {in_cluster.OPENED_BY: "a-uid"}
 
 
 def test_its_objects_meet(deployer: list[Object]) -> None:
     """Service and policy select what is there; all lies in the namespace, and `undeploy_deployer` finds it by its labels."""
     faults = [fault for fault in references.find_dangling(deployer) if "0 budgets" not in fault]
-    labels = dict(pair.split("=") for pair in deployer_in_cluster.LABELS.split(","))
+    labels = dict(pair.split("=") for pair in in_cluster.LABELS.split(","))
     kinds = {f"{each['kind'].lower()}s".replace("ys", "ies") for each in deployer}
 
     assert faults == []
     assert {each["metadata"]["namespace"] for each in deployer} == {"ml"}
     assert [describe(each) for each in deployer if not labels.items() <= each["metadata"]["labels"].items()] == []
-    assert kinds <= {*deployer_in_cluster.KINDS.split(",")}
+    assert kinds <= {*in_cluster.KINDS.split(",")}

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from slipway import rendering, settings
+from slipway import settings
 from slipway.errors import USAGE, SlipwayError
-from slipway.models import Model
-from slipway.serving import Prepared
+from slipway.kubernetes import manifests
+from slipway.kubernetes.traffic import BY_WEIGHT, Share
+from slipway.registry.models import Model
+from slipway.serving.server import Prepared
 from slipway.settings import ROOT
-from slipway.shares import BY_WEIGHT, Share
 from tests.manifests.pods import find
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ IMAGE = "registry.example/team/diabetes:v3-abc"
 @pytest.fixture
 def render(kubectl: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[Object]]:  # noqa: ARG001 -- needed
     """Return a function that renders a version whose model folder has this kustomization; its challenger, with `pods`."""
-    monkeypatch.setattr(rendering, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(manifests, "BUILD", tmp_path / "build")
     own = tmp_path / "model" / "kubernetes"
     own.mkdir(parents=True)
 
@@ -40,8 +41,8 @@ def render(kubectl: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ca
         loaded = replace(settings.load(), context="team", namespace="models", components=components.split(), model_dir=own.parent)
         loaded = replace(loaded, scoring={"SCORING_DRAIN": "60"})
         if pods:
-            return read(rendering.render_challenger(loaded, PREPARED, IMAGE, "cloud", pods))
-        return read(rendering.render(loaded, PREPARED, IMAGE, "cloud", share))
+            return read(manifests.render_challenger(loaded, PREPARED, IMAGE, "cloud", pods))
+        return read(manifests.render(loaded, PREPARED, IMAGE, "cloud", share))
 
     return run
 
@@ -88,7 +89,7 @@ def test_a_challenger_has_it_too(render: Callable[..., list[Object]]) -> None:
 def test_it_comes_after_what_a_deployment_computes(render: Callable[..., list[Object]]) -> None:
     """What a deployment sets by itself, such as the time to end, is no longer the last word where the model has one."""
     patch = '[{"op": "replace", "path": "/spec/template/spec/terminationGracePeriodSeconds", "value": 300}]'
-    objects = render(f"{yaml.dump(rendering.COMPONENT)}patches: [{{target: {{kind: Deployment}}, patch: '{patch}'}}]\n")
+    objects = render(f"{yaml.dump(manifests.COMPONENT)}patches: [{{target: {{kind: Deployment}}, patch: '{patch}'}}]\n")
 
     assert find_deployment(objects, "diabetes")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 300
 
@@ -98,7 +99,7 @@ def test_what_is_no_component_is_refused(render: Callable[..., list[Object]]) ->
     with pytest.raises(SlipwayError, match=r"cannot be rendered: [a-z].*Component"):
         render("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamePrefix: my-\n")
     with pytest.raises(SlipwayError, match=r"has no kustomization\.yaml") as raised:
-        rendering.find_own(ROOT / "deploy")
+        manifests.find_own(ROOT / "deploy")
 
     assert raised.value.code == USAGE
 

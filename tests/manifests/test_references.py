@@ -1,6 +1,6 @@
 """Names and selectors meet what they mean, after prefix and labels were added."""
 
-from slipway import rendering
+from slipway.kubernetes import manifests
 from tests.manifests.kustomizing import COMBINATIONS, MANIFESTS, Object
 from tests.manifests.pods import find
 from tests.manifests.references import find_dangling
@@ -34,9 +34,9 @@ def test_a_model_is_found_by_its_name(objects: list[Object]) -> None:
 
 def test_every_component_is_rendered() -> None:
     """Each of Slipway's components is there, and in a combination, alone or on top of what it needs; a folder of the user's need not be."""
-    folders = {path.parent.name for path in (MANIFESTS / "components").glob("*/kustomization.yaml")} & rendering.STANDARD
+    folders = {path.parent.name for path in (MANIFESTS / "components").glob("*/kustomization.yaml")} & manifests.STANDARD
 
-    assert folders == rendering.STANDARD
+    assert folders == manifests.STANDARD
     assert folders == {name for names in COMBINATIONS.values() for name in names}
     assert {names[-1] for names in COMBINATIONS.values() if 0 < len(names) <= 2} == folders
     assert [name for name in folders if not (MANIFESTS / "components" / name / "README.md").exists()] == []

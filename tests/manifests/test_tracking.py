@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from slipway import jobs, rendering, tracking
 from slipway import settings as slipway_settings
+from slipway.kubernetes import manifests, training_job
+from slipway.kubernetes import mlflow as tracking
 from tests.manifests import references, schemas
 from tests.manifests.pods import describe, find, find_pods
 from tests.manifests.security import OF_THE_NODE
@@ -39,11 +40,11 @@ def training(kubectl: None, tmp_path_factory: pytest.TempPathFactory) -> list[Ob
     place = tmp_path_factory.mktemp("training").resolve()
     settings = replace(slipway_settings.load(), namespace="ml", train_cpu="2", train_memory="8Gi", train_gpu="1", train_retries="4")
     container = {"image": "slipway/diabetes:train-0123456789ab", "command": ["python", "train.py"], "env": [{"name": "A", "value": "1"}]}
-    return _render(place, jobs.describe(settings, "diabetes-train-01234567", container, "a-session", place))
+    return _render(place, training_job.describe(settings, "diabetes-train-01234567", container, "a-session", place))
 
 
 def _render(place: Path, kustomization: dict[str, Any]) -> list[Object]:
-    return list(yaml.safe_load_all(rendering.write(place, kustomization).read_text(encoding="utf-8")))
+    return list(yaml.safe_load_all(manifests.write(place, kustomization).read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -111,7 +112,7 @@ def test_a_training_is_what_was_asked_for(training: list[Object]) -> None:
     container = job["spec"]["template"]["spec"]["containers"][0]
 
     assert (job["metadata"]["name"], job["metadata"]["namespace"]) == ("diabetes-train-01234567", "ml")
-    assert job["metadata"]["annotations"] == {jobs.SESSION: "a-session"}
+    assert job["metadata"]["annotations"] == {training_job.SESSION: "a-session"}
     assert job["spec"]["backoffLimit"] == 4
     assert job["spec"]["ttlSecondsAfterFinished"] > 0
     assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"

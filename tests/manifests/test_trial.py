@@ -1,6 +1,6 @@
 """The pod in which a version is tried, made from what each overlay with each combination renders to."""
 
-from slipway import trial_pod
+from slipway.kubernetes.pods import trial_pod
 from tests.manifests.kustomizing import Object
 from tests.manifests.pods import find, matches
 

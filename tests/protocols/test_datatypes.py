@@ -10,21 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scoring import table, tensors, v2
 from scoring.bounds import Bounds
+from scoring.codecs import open_inference, tensors
 from scoring.errors import Refusal
-from scoring.signature import SCALARS, Column
+from scoring.models import rows
+from scoring.models.signature import SCALARS, Column
 from tests.protocols.conftest import tensor, texts, with_binary
 
 pytestmark = pytest.mark.fast
 
-VALUES: dict[str, Any] = {**dict.fromkeys(v2.TYPES, 1), "BOOL": True, "BYTES": "2024-01-02"}
+VALUES: dict[str, Any] = {**dict.fromkeys(open_inference.TYPES, 1), "BOOL": True, "BYTES": "2024-01-02"}
 TAKEN = {"string": {"BYTES"}, "datetime": {"BYTES"}, "binary": {"BYTES"}, "boolean": {"BOOL"}}  # the others: all but BYTES
 
 
 def _read(column: Column, body: bytes, length: str | None = None) -> Any:  # noqa: ANN401 -- the column's first value
-    arrays = v2.parse(body, length.encode() if length else None).arrays()
-    return table.frame([tensors.to_table(arrays, [column])], [column])[column.name].to_numpy()[0]
+    arrays = open_inference.parse(body, length.encode() if length else None).arrays()
+    return rows.frame([tensors.to_table(arrays, [column])], [column])[column.name].to_numpy()[0]
 
 
 @pytest.mark.parametrize("binary", [False, True], ids=["json", "binary"])
@@ -33,11 +34,11 @@ def _read(column: Column, body: bytes, length: str | None = None) -> Any:  # noq
 def test_datatypes(kind: str, datatype: str, binary: bool) -> None:  # noqa: FBT001 -- of the cases
     """A column takes the datatypes whose values it can hold, and refuses the others."""
     column, value = Column("c", kind), VALUES[datatype]
-    data = texts(value.encode()) if datatype == "BYTES" else np.array([value], v2.TYPES[datatype]).tobytes()
+    data = texts(value.encode()) if datatype == "BYTES" else np.array([value], open_inference.TYPES[datatype]).tobytes()
     written = base64.b64encode(value.encode()).decode() if (kind, datatype) == ("binary", "BYTES") else value
     body, headers = with_binary([("c", datatype, [1], data)]) if binary else (_json(datatype, written), {})
     length = next(iter(headers.values()), None)
-    if datatype in TAKEN.get(kind, v2.TYPES.keys() - {"BYTES"}):
+    if datatype in TAKEN.get(kind, open_inference.TYPES.keys() - {"BYTES"}):
         expected = {"datetime": np.datetime64("2024-01-02"), "string": value, "binary": str(value).encode()}.get(kind, 1)
 
         assert _read(column, body, length) == expected
@@ -106,7 +107,7 @@ def test_large_integers_among_fractions() -> None:
     columns = [Column("l", "long"), Column("d", "double")]
     given = tensors.to_table({"l": np.array([2**53 + 1, -(2**63)]), "d": np.array([0.5, 1.5])}, columns)
 
-    assert table.frame([given], columns)["l"].tolist() == [2**53 + 1, -(2**63)]
+    assert rows.frame([given], columns)["l"].tolist() == [2**53 + 1, -(2**63)]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +118,6 @@ def test_a_shape_is_believed_where_data_may_be_so_many(shape: list[int], data: l
     """A shape with more values than the data can hold is wrong, whatever it says of rows; with more rows than the bound, too large."""
     body = json.dumps({"inputs": [tensor("c", "FP64", data, shape)]}).encode()
     with pytest.raises(Refusal) as refused:
-        v2.parse(body, None, Bounds(max_rows=10)).arrays()
+        open_inference.parse(body, None, Bounds(max_rows=10)).arrays()
 
     assert refused.value.status == status

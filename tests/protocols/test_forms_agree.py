@@ -11,10 +11,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring import csv_body, forms, table, tensors, v2
 from scoring.bounds import DEFAULT
-from scoring.decoding import Decoder
-from scoring.signature import SCALARS, Column
+from scoring.codecs import csv_body, mlflow_forms, open_inference, tensors
+from scoring.codecs.fast_json import Decoder
+from scoring.models import rows as table
+from scoring.models.signature import SCALARS, Column
 from tests.fuzz.targets import same_frames
 from tests.protocols.conftest import texts, with_binary
 
@@ -52,11 +53,11 @@ def _columns(kinds: list[str]) -> list[Column]:
 
 def _read(body: dict[str, Any], columns: list[Column]) -> pd.DataFrame:
     data = json.dumps(body).encode()
-    return table.frame([Decoder(columns).decode(data) or forms.to_table(forms.parse(data), columns)], columns)
+    return table.frame([Decoder(columns).decode(data) or mlflow_forms.to_table(mlflow_forms.parse(data), columns)], columns)
 
 
 def _read_tensors(body: bytes, headers: dict[str, str], columns: list[Column]) -> pd.DataFrame:
-    arrays = v2.parse(body, "".join(headers.values()).encode() or None).arrays()
+    arrays = open_inference.parse(body, "".join(headers.values()).encode() or None).arrays()
     return table.frame([tensors.to_table(arrays, columns)], columns)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from slipway import ownership
+from slipway.bootstrap import ownership
 from tests.repo import tree
 
 FILES = {path: yaml.safe_load(tree.read(path)) for path in tree.find("*compose*.yaml", "*compose*.yml")}

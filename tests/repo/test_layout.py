@@ -12,7 +12,7 @@ from tests.repo import tree
 
 CONTRACT = ("train.py", "model.toml", "MLproject", "request.json")
 
-SLIPWAY = {path.stem: path for path in tree.find("src/slipway/*.py")}
+SLIPWAY = tree.modules("slipway")
 PYTHON = tree.find("src/*.py", "scripts/*.py", "model/*.py", "examples/*.py", "tests/*.py", "mlflow_services/*.py")
 MODEL_FOLDERS = sorted({Path("model"), *(Path(*path.parts[:2]) for path in tree.find("examples/*/*"))})
 BEFORE_SET_UP = sorted(set(re.findall(r"python3 (?:-[EB]+ )?(scripts/\w+\.py)", tree.read("Makefile"))))  # the system's Python runs these
@@ -29,7 +29,7 @@ def roots(path: Path, *, types: bool = True) -> set[str]:
 
 def slipway_imports(path: Path, *, types: bool = True) -> set[str]:
     """Return the modules of slipway that a file imports."""
-    return {module.split(".")[1] for module in tree.imports(path, types=types) if module.startswith("slipway.")} & SLIPWAY.keys()
+    return {module.removeprefix("slipway.") for module in tree.imports(path, types=types)} & SLIPWAY.keys()
 
 
 def closure(path: Path) -> set[Path]:
@@ -66,13 +66,13 @@ def test_slipway_has_no_circles() -> None:
     [
         ("hints", set()),
         ("errors", {"hints"}),
-        ("settings", {"errors", "environment", "hints"}),
-        ("shell", {"environment", "errors", "settings", "interruption"}),
+        ("settings", {"errors", "bootstrap", "bootstrap.venv", "hints"}),
+        ("shell", {"bootstrap", "bootstrap.venv", "errors", "settings", "interruption"}),
         ("interruption", set()),
-        ("environment", {"errors"}),
-        ("folder", {"errors"}),
+        ("bootstrap.venv", {"errors"}),
+        ("model_folder", {"errors"}),
     ],
-    ids=["hints", "errors", "settings", "shell", "interruption", "environment", "folder"],
+    ids=["hints", "errors", "settings", "shell", "interruption", "venv", "model_folder"],
 )
 def test_the_lowest_modules_need_little(module: str, below: set[str]) -> None:
     """What everything stands on imports only what stands below it."""
@@ -83,7 +83,7 @@ def test_mlflow_is_imported_in_few_places() -> None:
     """Only slipway's training and registry load MLflow's client, and only scoring its loader; types may be named anywhere."""
     users = {path for path in tree.find("src/*.py", "scripts/*.py") if "mlflow" in roots(path, types=False)}
 
-    assert {path for path in users if path.parts[1] != "scoring"} == {SLIPWAY["registry"], SLIPWAY["training"]}
+    assert {path for path in users if path.parts[1] != "scoring"} == {SLIPWAY["registry.client"], SLIPWAY["training.train"]}
 
 
 def is_too_new(node: ast.AST) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway import locking
+from slipway.bootstrap import lockfile
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT
 from tests.conftest import need
@@ -24,10 +24,10 @@ def test_every_group_is_exported() -> None:
     """Each dependency group has its file in requirements/, except `model`, which is only part of others."""
     files = {path.stem for path in (ROOT / "requirements").iterdir()}
 
-    assert files == set(locking.GROUPS) == PROJECT["dependency-groups"].keys() - {"model"}
+    assert files == set(lockfile.GROUPS) == PROJECT["dependency-groups"].keys() - {"model"}
 
 
-@pytest.mark.parametrize("group", locking.GROUPS)
+@pytest.mark.parametrize("group", lockfile.GROUPS)
 def test_requirements_are_those_of_the_lock(group: str) -> None:
     """An exported file has exactly its group's packages, each with the lock's version and all of its hashes, and nothing else."""
     lines = (ROOT / "requirements" / f"{group}.txt").read_text(encoding="utf-8").replace(" \\\n   ", "").splitlines()
@@ -64,7 +64,7 @@ def test_the_lock_names_no_index() -> None:
 
 def test_poetry_agrees() -> None:
     """Poetry itself exports, markers and all, what requirements/ holds."""
-    need("poetry", locking.POETRY.exists(), "make lock")
+    need("poetry", lockfile.POETRY.exists(), "make lock")
     completed = subprocess.run([sys.executable, "scripts/lock.py", "--check"], cwd=ROOT, check=False, capture_output=True, text=True)
 
     assert completed.returncode == 0, completed.stderr
@@ -88,10 +88,10 @@ def test_a_lock_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / name).write_text(words)
     (tmp_path / "build/poetry/poetry").chmod(0o755)
     for name, value in {"ROOT": tmp_path, "BUILD": tmp_path / "build", "POETRY": tmp_path / "build/poetry/poetry"}.items():
-        monkeypatch.setattr(locking, name, value)
-    monkeypatch.setattr(locking, "_make_home", lambda: None)
-    monkeypatch.setattr(locking, "_find_index", lambda: "none")
+        monkeypatch.setattr(lockfile, name, value)
+    monkeypatch.setattr(lockfile, "_make_home", lambda: None)
+    monkeypatch.setattr(lockfile, "_find_index", lambda: "none")
     with pytest.raises(SlipwayError):
-        locking.lock()
+        lockfile.lock()
 
     assert {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()} == old

@@ -9,13 +9,13 @@ import pytest
 from scoring.settings import Settings
 from tests.repo import tree
 
-MODULES = {path.stem: path for path in tree.find("src/scoring/*.py")}
+MODULES = tree.modules("scoring")
 BY_HAND = {"model", "host", "port", "identity"}  # what slipway sets itself
 
 
 def imports(path: Path) -> set[str]:
     """Return the modules of scoring that a file imports."""
-    return {name.split(".")[1] for name in tree.imports(path, types=False) if name.startswith("scoring.")} & MODULES.keys()
+    return {name.removeprefix("scoring.") for name in tree.imports(path, types=False)} & MODULES.keys()
 
 
 def test_it_has_no_circles() -> None:
@@ -28,8 +28,8 @@ def test_it_has_no_circles() -> None:
 def test_mlflow_is_for_other_flavours() -> None:
     """Only the loader of other flavours and custom models, the check of params, and the reference beside the server bring MLflow."""
     assert [name for name, path in MODULES.items() if any(each.split(".")[0] == "mlflow" for each in tree.imports(path, types=False))] == [
-        "generic",
-        "params",
+        "models.params",
+        "pyfunc",
         "reference",
     ]
 

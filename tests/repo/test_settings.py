@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway import doctor, services, settings
+from slipway import settings
+from slipway.bootstrap import doctor
+from slipway.services import mlflow
 from slipway.settings import ROOT
 from tests.conftest import need
 from tests.repo import tree
@@ -18,13 +20,13 @@ FORM = re.compile(r'export ([A-Z][A-Z0-9_]*)="\$\{\1:-(.*)\}"  # (\S.*)')
 LINES = [line for line in tree.read("mlflow_env.sh").splitlines() if line and not line.startswith("#")]
 SETTINGS = {found[1]: found[2] for line in LINES if (found := FORM.fullmatch(line))}
 CALLERS = {*settings.PROXIES, *settings.PACKAGE_INDEXES, "KUBERNETES_SERVICE_HOST"}  # not ours to set
-FILLED = {*services.FILLED, "POSTGRES_MAJOR"}  # what services.py gives compose
+FILLED = {*mlflow.FILLED, "POSTGRES_MAJOR"}  # what services/mlflow.py gives compose
 OTHERS = {"DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"}  # what MLflow itself reads
 READERS = {  # the modules that look up a variable by its name
-    "environment": "runs before set-up: certificates and package indexes",
+    "venv": "runs before set-up: certificates and package indexes",
     "settings": "the one place",
-    "locking": "runs before settings can be imported (Python 3.8): UPGRADE and certificates",
-    "smoke": "hands its own test a file: SLIPWAY_API_CASE",
+    "lockfile": "runs before settings can be imported (Python 3.8): UPGRADE and certificates",
+    "api_test": "hands its own test a file: SLIPWAY_API_CASE",
 }
 
 
@@ -74,11 +76,11 @@ def test_what_python_reads_is_listed() -> None:
 
 
 def test_what_compose_reads_is_listed() -> None:
-    """Every variable of compose.yaml is a setting, or filled in by services.py."""
+    """Every variable of compose.yaml is a setting, or filled in by services/mlflow.py."""
     names = set(re.findall(r"\$\{(\w+)", tree.read("mlflow_services/compose.yaml")))
 
     assert names - FILLED <= SETTINGS.keys()
-    assert names >= FILLED, "services.py fills in what nothing reads"
+    assert names >= FILLED, "services/mlflow.py fills in what nothing reads"
 
 
 def test_every_setting_is_read() -> None:

@@ -22,7 +22,7 @@ def read(path: Path | str) -> str:
 def imports(path: Path, *, types: bool = True) -> set[str]:
     """Return the modules that a Python file imports anywhere in it, or without `types` those that it loads when it runs.
 
-    `from slipway import errors` is slipway.errors.
+    `from slipway.registry import models` is slipway.registry and slipway.registry.models.
     """
     tree = ast.parse(read(path))
     guarded = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
@@ -34,9 +34,14 @@ def imports(path: Path, *, types: bool = True) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            packages = {"slipway", "scoring"}
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module in packages else {node.module}
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
+
+
+def modules(package: str) -> dict[str, Path]:
+    """Return the modules of slipway or scoring, such as registry.models, and their files; a package is its __init__.py."""
+    found = {path.relative_to("src", package).with_suffix("").parts: path for path in find(f"src/{package}/*.py")}
+    return {".".join(parts).removesuffix(".__init__"): path for parts, path in found.items()}
 
 
 def strings(path: Path) -> list[str]:

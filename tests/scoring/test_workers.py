@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.scoring.conftest import Server
     from tests.scoring.test_start import Serve
 
-IMPATIENT = "import scoring.supervisor; scoring.supervisor.SECONDS_TO_ANSWER = 1"
+IMPATIENT = "from scoring.processes import supervisor; supervisor.SECONDS_TO_ANSWER = 1"
 TWO = ("--workers", "2")
 
 

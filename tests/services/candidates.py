@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LinearRegression
 
-from slipway import models
+from slipway.registry import models
 
 if TYPE_CHECKING:
     from pathlib import Path

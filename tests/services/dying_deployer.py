@@ -11,8 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from slipway import history, hosting, settings
-from slipway.deployments import Store
+from slipway import settings
+from slipway.deployer import start
+from slipway.deployer.store import Store
+from slipway.release import history
 
 ARMED = Path(sys.argv[1])
 STEPS: dict[int, str] = {}
@@ -47,4 +49,4 @@ def recorded(*arguments: Any) -> None:  # noqa: ANN401 -- as history.record
 
 
 Store.begin_step, Store.end_step, history.record = begin, end, recorded  # type: ignore[method-assign]
-hosting.start(settings.load())
+start.start(settings.load())

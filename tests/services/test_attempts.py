@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slipway import registry, sessions
+from slipway.registry import client as registry
+from slipway.training import sessions
 
 if TYPE_CHECKING:
     from pathlib import Path

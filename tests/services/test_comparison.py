@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.dummy import DummyRegressor
 
-from slipway import registry
+from slipway.registry import client as registry
 from slipway.settings import BUILD, Settings
 
 Script = Callable[..., subprocess.Popen[str]]

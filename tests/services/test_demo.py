@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway import models, ports, registry
+from slipway import ports
+from slipway.registry import client as registry
+from slipway.registry import models
 from slipway.settings import ROOT, Settings
 
 MOMENT_WITHIN = 270  # s, on a busy machine

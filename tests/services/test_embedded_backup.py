@@ -10,8 +10,9 @@ import mlflow
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from slipway import archive, backup, registry, restoration
 from slipway.errors import SlipwayError
+from slipway.registry import client as registry
+from slipway.services import archive, backup, restore
 from slipway.settings import Settings, sqlite_uri
 
 
@@ -37,7 +38,7 @@ def test_a_lost_store_comes_back_in_another_place(store: Settings, tmp_path: Pat
     (made,) = store.backup_dir.glob("*")
     elsewhere = replace(store, external_tracking_uri=sqlite_uri(tmp_path / "second" / "mlflow.db"))
     shutil.rmtree(tmp_path / "first")
-    restoration.restore(elsewhere, str(made))
+    restore.restore(elsewhere, str(made))
     client = registry.connect(elsewhere)
     run = client.get_run(client.get_model_version_by_alias("m", "champion").run_id)
 
@@ -48,7 +49,7 @@ def test_a_lost_store_comes_back_in_another_place(store: Settings, tmp_path: Pat
     assert client.get_registered_model(f"m{registry.LOCK}").creation_timestamp == 0, "the next release takes the lock away"
 
     with pytest.raises(SlipwayError, match="restore goes into an empty store"):
-        restoration.restore(elsewhere, str(made))
+        restore.restore(elsewhere, str(made))
     client.rename_registered_model("m", "n")
     backup.backup(elsewhere)  # what was restored can be written to, and backed up
 
@@ -68,7 +69,7 @@ def test_what_a_script_kept_elsewhere_comes_back(store: Settings, tmp_path: Path
     elsewhere = replace(store, external_tracking_uri=sqlite_uri(tmp_path / "second" / "mlflow.db"))
     (tmp_path / "mlruns").rename(tmp_path / "gone")
     shutil.rmtree(tmp_path / "first")
-    restoration.restore(elsewhere, str(made))
+    restore.restore(elsewhere, str(made))
     client = registry.connect(elsewhere)
     runs = [client.get_run(client.get_model_version("m", version).run_id) for version in ("2", "3")]
 
@@ -92,9 +93,9 @@ def test_what_one_runtime_wrote_the_other_refuses_by_name(host_settings: Setting
     archive.pack(tmp_path / "postgres.tar.gz", tmp_path / "dump", tmp_path / "files", facts)
 
     with pytest.raises(SlipwayError, match="PostgreSQL cannot read"):
-        restoration.check_versions(archive.verify(made), store)
+        restore.check_versions(archive.verify(made), store)
     with pytest.raises(SlipwayError, match="which sqlite cannot read") as raised:
-        restoration.restore(store, str(tmp_path / "postgres.tar.gz"))
+        restore.restore(store, str(tmp_path / "postgres.tar.gz"))
     assert raised.value.cure.startswith("RUNTIME=docker make restore")
     assert list(file.parent.iterdir()) == [file]
 

@@ -16,9 +16,10 @@ import mlflow
 import pytest
 import requests
 
-from slipway import ports, release
+from slipway import ports
 from slipway import settings as slipway_settings
 from slipway.errors import SlipwayError
+from slipway.release import promote
 from slipway.settings import ROOT, STATE
 from tests.services.candidates import Candidates
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from slipway.candidacy import Outcome
+    from slipway.release.candidate import Outcome
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1200)]
 WITHIN = 300  # s, on a busy machine
@@ -176,8 +177,8 @@ def test_a_champion_is_rolled_out_again(served: Served) -> None:
         raise SlipwayError("no node takes it")
 
     with pytest.raises(SlipwayError, match="version 1 is not rolled out: no node takes it") as failed:
-        release.roll_back(served.candidates.settings, "1", refuse)
-    release.roll_back(served.candidates.settings, "1", lambda outcome: rolled_out.append(outcome.prepared.model.version))
+        promote.roll_back(served.candidates.settings, "1", refuse)
+    promote.roll_back(served.candidates.settings, "1", lambda outcome: rolled_out.append(outcome.prepared.model.version))
 
     assert failed.value.cure.startswith("make rollback TO=1 TARGET=kubernetes")
     assert list(map(str, rolled_out)) == ["1"]

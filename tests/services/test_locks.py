@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 import mlflow
 import pytest
 
-from slipway import hosting, mutex, registry
 from slipway import settings as slipway_settings
-from slipway.deployer_client import find_home
+from slipway.deployer import start
 from slipway.errors import SlipwayError
+from slipway.registry import client as registry
+from slipway.release import lock
+from slipway.services.deployer_client import find_home
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.fast
 
-HERE, THERE = mutex.Holder("me", "here/1"), mutex.Holder("the deployer", "deployer-abc-local")
+HERE, THERE = lock.Holder("me", "here/1"), lock.Holder("the deployer", "deployer-abc-local")
 
 
 @pytest.fixture(scope="module")
@@ -29,24 +31,24 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> mlflow.MlflowClient:
 
 def test_a_lock_is_renewed(client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its holder gives signs of life as long as it lives: the lock's age is no reason to take it."""
-    monkeypatch.setattr(mutex, "RENEW_S", 0.1)
-    with mutex.held(client, "m", THERE):
+    monkeypatch.setattr(lock, "RENEW_S", 0.1)
+    with lock.held(client, "m", THERE):
         deadline = time.monotonic() + 60
         made = client.get_registered_model(f"m{registry.LOCK}")
         while (now := client.get_registered_model(made.name)).last_updated_timestamp < made.creation_timestamp + 1000:
             assert time.monotonic() < deadline
-        with pytest.raises(SlipwayError, match="the deployer is releasing m"), mutex.held(client, "m", HERE):
+        with pytest.raises(SlipwayError, match="the deployer is releasing m"), lock.held(client, "m", HERE):
             pass
 
     assert now.creation_timestamp == made.creation_timestamp
-    assert mutex.find_rollback(client, "m", HERE) == ""
+    assert lock.find_rollback(client, "m", HERE) == ""
 
 
 def test_one_without_a_sign_is_taken(client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock whose holder, on a machine that we cannot see, has given no sign for longer than the limit is another's."""
     client.create_registered_model(f"m{registry.LOCK}", {"by": "somebody", "process": "elsewhere/1"})
-    monkeypatch.setattr(mutex, "LIMIT", -1)
-    with mutex.held(client, "m", HERE):
+    monkeypatch.setattr(lock, "LIMIT", -1)
+    with lock.held(client, "m", HERE):
         holder = client.get_registered_model(f"m{registry.LOCK}").tags["by"]
 
     assert holder == "me"
@@ -61,10 +63,10 @@ def test_a_deployer_that_was_stopped_holds_nothing(client: mlflow.MlflowClient, 
     settings = slipway_settings.load()
     find_home(settings).mkdir(parents=True, exist_ok=True)
     (find_home(settings) / "identity").write_text("abc")
-    client.create_registered_model(f"m{mutex.ROLLBACK}{registry.LOCK}", {"by": THERE.by, "process": THERE.process})
+    client.create_registered_model(f"m{lock.ROLLBACK}{registry.LOCK}", {"by": THERE.by, "process": THERE.process})
     client.create_registered_model(f"m{registry.LOCK}", {"by": HERE.by, "process": HERE.process})
     try:
-        hosting._free_locks(settings)  # noqa: SLF001 -- what `stop` does last
+        start._free_locks(settings)  # noqa: SLF001 -- what `stop` does last
     finally:
         (find_home(settings) / "identity").unlink()
         find_home(settings).rmdir()

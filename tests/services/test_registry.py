@@ -14,9 +14,12 @@ from mlflow import MlflowClient
 from mlflow.models import infer_signature
 from sklearn.linear_model import LinearRegression
 
-from slipway import measurements, models, registry, serving
 from slipway.errors import SlipwayError
+from slipway.registry import client as registry
+from slipway.registry import models
+from slipway.serving import server
 from slipway.settings import BUILD, Settings
+from slipway.training import measurements
 
 Script = Callable[..., Popen[str]]
 NAMES = ["My Model", "modèle 模型", "it's", 'so "called"', "a@b", "a%20b", "a?b#c", "a[b]{c}", "-x", "straight.2", "&;$"]
@@ -82,7 +85,7 @@ def test_a_path_names_the_files_themselves(served_settings: Settings, client: Ml
     model = models.resolve(None, f"{prefix}{files}")
 
     assert (Path(model.location), model.run_id) == (files, logged["run"])
-    assert np.allclose(serving.predict(served_settings, serving.Prepared(model, files, ""), {"columns": ["0"], "data": [[3.0]]}), [6.0])
+    assert np.allclose(server.predict(served_settings, server.Prepared(model, files, ""), {"columns": ["0"], "data": [[3.0]]}), [6.0])
 
 
 @ON_EACH_DATABASE

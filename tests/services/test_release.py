@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import mlflow
 import pytest
 
-from slipway import history, mutex, release
 from slipway.errors import SlipwayError, TimedOutError
-from slipway.history import Release
+from slipway.release import history, lock
+from slipway.release import promote as release
+from slipway.release.history import Release
 from tests.services.candidates import Candidates
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def test_force_is_recorded(candidates: Candidates) -> None:
     last = read_history(candidates)[-1]
 
     assert candidates.find_champion() == 2
-    assert (last.forced, last.why, last.by) == (True, "the customer wants it", mutex.identify_caller().by)
+    assert (last.forced, last.why, last.by) == (True, "the customer wants it", lock.identify_caller().by)
     assert last.verdict.startswith("worse: score 0.4")
 
 
@@ -195,7 +196,7 @@ def test_one_holds_the_lock(candidates: Candidates) -> None:
 
     def release_often(who: int) -> None:
         for _ in range(10):
-            with mutex.held(client, candidates.name, mutex.Holder(f"person {who}", f"elsewhere/{who}"), patience=60):
+            with lock.held(client, candidates.name, lock.Holder(f"person {who}", f"elsewhere/{who}"), patience=60):
                 inside[0] += 1
                 seen.append(inside[0])
                 inside[0] -= 1
@@ -233,9 +234,9 @@ def test_an_alias_that_was_moved_meanwhile_stays(candidates: Candidates) -> None
     candidates.add(0.6)
     client = mlflow.MlflowClient(candidates.settings.tracking_uri)
     client.set_registered_model_alias(candidates.name, "champion", "1")
-    model = release.folder.load(candidates.settings.model_dir)
+    model = release.model_folder.load(candidates.settings.model_dir)
     with pytest.raises(SlipwayError, match="by somebody else meanwhile"):
-        release.move(client, model, Release("promoted", 2, None, "a test", "better"), mutex.identify_caller())
+        release.move(client, model, Release("promoted", 2, None, "a test", "better"), lock.identify_caller())
 
     assert candidates.find_champion() == 1
 

@@ -13,7 +13,8 @@ import pytest
 import requests
 from sklearn.linear_model import LinearRegression
 
-from slipway import ports, settings, smoke
+from slipway import ports, settings
+from slipway.serving import api_test
 from slipway.settings import ROOT
 
 ENDS_WITHIN = 20  # s, on a busy machine; five are promised on a quiet one
@@ -38,7 +39,7 @@ def test_a_signal_ends_the_server(model: Path, name: signal.Signals, send: Calla
     variables = {**os.environ, "RUNTIME": "host", "PORT": str(port), "MODEL": str(model)}
     process = subprocess.Popen(["make", "serve_model"], cwd=ROOT, env=variables, start_new_session=True)
     try:
-        smoke.wait_until_ready(settings.load(), f"http://127.0.0.1:{port}", lambda: process.poll() is None)
+        api_test.wait_until_ready(settings.load(), f"http://127.0.0.1:{port}", lambda: process.poll() is None)
         answer = requests.post(f"http://127.0.0.1:{port}/invocations", json={"inputs": [[2.0]]}, timeout=10).json()
         asked = time.monotonic()
         send(process.pid, name)

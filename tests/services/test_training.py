@@ -15,8 +15,10 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from slipway import folder, provenance, registry
+from slipway import model_folder
+from slipway.registry import client as registry
 from slipway.settings import ROOT, Settings
+from slipway.training import provenance
 from tests.services.conftest import Tracking
 
 Script = Callable[..., "subprocess.Popen[str]"]
@@ -65,7 +67,7 @@ def test_training_logs_what_the_contract_asks(served_settings: Settings, script:
     assert artifacts == {"residuals.png", "coefficients.png", "sample.csv", "validation"}
 
     version = registry.find_versions_of_run(client, run.info.run_id)[0]
-    model = folder.load(ROOT / "model")
+    model = model_folder.load(ROOT / "model")
     assert version.tags["data.digest"] == run.inputs.dataset_inputs[0].dataset.digest
     assert len(version.tags["mlflow.source.git.commit"]) == 40
     assert version.tags[provenance.CODE_TAG]

@@ -21,9 +21,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from slipway import measurements, registry, validation
 from slipway.errors import SlipwayError
+from slipway.registry import client as registry
 from slipway.settings import ROOT, Settings
+from slipway.training import measurements, validate
 from tests.services.conftest import Tracking
 
 Script = Callable[..., "subprocess.Popen[str]"]
@@ -105,13 +106,13 @@ def test_a_version_is_validated_once_by_the_same_code(settings: Settings, client
     def count() -> int:
         return len(client.get_metric_history(version.run_id, "validation_rmse"))
 
-    validation.ensure(settings, client, version)
+    validate.ensure(settings, client, version)
     before = count()
-    validation.ensure(settings, client, version)
+    validate.ensure(settings, client, version)
     same = count()
     with (settings.model_dir / "train.py").open("a") as file:
         file.write("# another code\n")
-    validation.ensure(settings, client, version)
+    validate.ensure(settings, client, version)
 
     assert (same, count()) == (before, before + 1)
 
@@ -122,11 +123,11 @@ def test_a_folder_without_the_script_has_nothing_to_validate_with(settings: Sett
     (bare / "validate.py").unlink()
     version = client.get_model_version("scored", "1")
     before = measurements.measure(client, version)
-    validation.ensure(replace(settings, model_dir=bare), client, version)
+    validate.ensure(replace(settings, model_dir=bare), client, version)
 
     assert measurements.measure(client, version) == before
     with pytest.raises(SlipwayError, match=r"bare/ has no validate\.py"):
-        validation.validate(replace(settings, model_dir=bare))
+        validate.validate(replace(settings, model_dir=bare))
 
 
 @pytest.mark.parametrize("classes", [{0: "a", 1: "b", 2: "c"}, {0: 3, 1: 5, 2: 7}], ids=["words", "integers"])

@@ -24,8 +24,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
-from slipway import ports, provenance, registry, smoke
+from slipway import ports
+from slipway.registry import client as registry
+from slipway.serving import api_test
 from slipway.settings import ROOT, Settings
+from slipway.training import provenance
 from tests.services.conftest import Tracking
 
 Script = Callable[..., subprocess.Popen[str]]
@@ -141,7 +144,7 @@ def test_a_wrapped_model_is_served(  # noqa: PLR0913, PLR0917 -- five fixtures a
     version = max(map(int, registry.find_versions(MlflowClient(tracking.url), "wrapped")))
     server = script("serve_model", f"models:/wrapped/{version}", **variables)
     try:
-        smoke.wait_until_ready(served_settings, f"http://127.0.0.1:{variables['PORT']}", lambda: server.poll() is None)
+        api_test.wait_until_ready(served_settings, f"http://127.0.0.1:{variables['PORT']}", lambda: server.poll() is None)
         tested, _ = (test := script("test_api", **variables)).communicate(timeout=120)
     finally:
         server.terminate()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from slipway.rollout import Kubernetes
+from slipway.kubernetes.rollout import Kubernetes
 from slipway.shell import Answer
 
 if TYPE_CHECKING:

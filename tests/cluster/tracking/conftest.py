@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slipway import registry, sessions, tracking
 from slipway import settings as slipway_settings
-from slipway.kubectl import Cluster
+from slipway.kubernetes import mlflow
+from slipway.kubernetes.cluster.kubectl import Cluster
+from slipway.registry import client as registry
 from slipway.settings import ROOT
+from slipway.training import sessions
 from tests.e2e.conftest import Stack
 
 if TYPE_CHECKING:
@@ -59,18 +61,18 @@ class Tracked:
 
     def list_versions(self) -> dict[int, dict[str, str]]:
         """Return the registry's versions, each with its tags and the files that its model has."""
-        with tracking.reached(self.settings, self.cluster) as here:
+        with mlflow.reached(self.settings, self.cluster) as here:
             client = registry.connect(here)
             return {number: dict(each.tags) for number, each in registry.find_versions(client, "diabetes").items()}
 
     def list_runs(self, session: str = "") -> list[Run]:
         """Return the runs of a training, newest first; without a session all."""
-        with tracking.reached(self.settings, self.cluster) as here:
+        with mlflow.reached(self.settings, self.cluster) as here:
             return registry.find_runs(registry.connect(here), f"tags.`{sessions.TAG}` LIKE '{session}%'")
 
     def download(self, version: int, target: Path) -> list[str]:
         """Download a version's files; return their names."""
-        with tracking.reached(self.settings, self.cluster) as here:
+        with mlflow.reached(self.settings, self.cluster) as here:
             registry.connect(here)
             registry.download(f"models:/diabetes/{version}", target)
         return sorted(path.name for path in target.iterdir())

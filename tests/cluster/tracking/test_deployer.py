@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from slipway import deployer_in_cluster, deployments, models, registry, tracking
+from slipway.deployer import in_cluster, store
+from slipway.kubernetes import mlflow
+from slipway.registry import client as registry
+from slipway.registry import models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,12 +36,12 @@ class Followed:
 
     def set_alias(self, version: int) -> None:
         """Have @champion stand for a version, as MLflow's page does."""
-        with tracking.reached(self.tracked.settings, self.tracked.cluster) as here:
+        with mlflow.reached(self.tracked.settings, self.tracked.cluster) as here:
             registry.connect(here).set_registered_model_alias("diabetes", registry.CHAMPION, str(version))
 
     def find_champion(self) -> int | None:
         """Return which version @champion stands for."""
-        with tracking.reached(self.tracked.settings, self.tracked.cluster) as here:
+        with mlflow.reached(self.tracked.settings, self.tracked.cluster) as here:
             return registry.find_champion(registry.connect(here), "diabetes")
 
     def find_answering(self) -> int | None:
@@ -51,9 +54,9 @@ class Followed:
 
     def list_ended(self, version: int) -> list[dict[str, Any]]:
         """Return the deployments of a version that have ended, newest first."""
-        with self.tracked.cluster.forwarded(f"service/{deployer_in_cluster.NAME}", deployer_in_cluster.PORT) as url:
+        with self.tracked.cluster.forwarded(f"service/{in_cluster.NAME}", in_cluster.PORT) as url:
             found = requests.get(f"{url}/deployments", timeout=10).json()["deployments"]
-        return [each for each in found if each["version"] == version and each["state"] in deployments.ENDED]
+        return [each for each in found if each["version"] == version and each["state"] in store.ENDED]
 
     def settle(self, version: int) -> dict[str, Any]:
         """Set the alias to a version, wait until the deployment that this brings has ended, and return that."""
@@ -67,7 +70,7 @@ class Followed:
 def followed(tracked: Tracked) -> Iterator[Followed]:
     """Register three versions, bring two in, and deploy the deployer; in the end take everything away."""
     before = tracked.list_versions().keys()
-    with tracking.reached(tracked.settings, tracked.cluster) as here:
+    with mlflow.reached(tracked.settings, tracked.cluster) as here:
         for alpha in ALPHAS:
             variables = {"RUNTIME": "host", "MLFLOW_TRACKING_URI": here.tracking_uri}
             tracked.make("train_model", TRAIN_ARGS=f"--alpha {alpha} --repeats 1", **variables)
@@ -99,7 +102,7 @@ def test_a_version_without_its_image_is_put_back(followed: Followed, image: str,
     """A version that cannot run there is refused, or rolled out and back: the alias goes back, and the one before answers."""
     _, second, third = followed.versions
     if image:
-        with tracking.reached(followed.tracked.settings, followed.tracked.cluster) as here:
+        with mlflow.reached(followed.tracked.settings, followed.tracked.cluster) as here:
             client = registry.connect(here)
             models.record_image(client, models.resolve(client, f"models:/diabetes/{third}"), image)
     deployment = followed.settle(third)
@@ -111,7 +114,7 @@ def test_a_version_without_its_image_is_put_back(followed: Followed, image: str,
 def test_it_has_only_the_rights_it_uses(followed: Followed) -> None:
     """Its account may change the model's Deployment, read no Secret, and do nothing in another namespace or to the cluster."""
     cluster = followed.tracked.cluster
-    account = f"system:serviceaccount:{cluster.namespace}:{deployer_in_cluster.NAME}"
+    account = f"system:serviceaccount:{cluster.namespace}:{in_cluster.NAME}"
 
     def may(*arguments: str) -> bool:
         return cluster.ask("auth", "can-i", *arguments, "--as", account).code == 0
@@ -129,16 +132,16 @@ def test_its_records_outlive_its_pod(followed: Followed) -> None:
     """What was printed reads its token, by which it takes a request; its pod is replaced, and the records are there."""
     cluster = followed.tracked.cluster
     first, second = followed.versions[:2]
-    token = cluster.run("get", "secret", deployer_in_cluster.NAME, "--output", "go-template={{.data.token | base64decode}}")
-    followed.tracked.kill(f"app.kubernetes.io/name={deployer_in_cluster.NAME}")
-    cluster.run("rollout", "status", f"deployment/{deployer_in_cluster.NAME}", "--timeout", "60s", seconds=70)
-    with cluster.forwarded(f"service/{deployer_in_cluster.NAME}", deployer_in_cluster.PORT) as url:
+    token = cluster.run("get", "secret", in_cluster.NAME, "--output", "go-template={{.data.token | base64decode}}")
+    followed.tracked.kill(f"app.kubernetes.io/name={in_cluster.NAME}")
+    cluster.run("rollout", "status", f"deployment/{in_cluster.NAME}", "--timeout", "60s", seconds=70)
+    with cluster.forwarded(f"service/{in_cluster.NAME}", in_cluster.PORT) as url:
         known = {each["version"] for each in requests.get(f"{url}/deployments", timeout=10).json()["deployments"]}
         wanted = {"model": f"models:/diabetes/{second}"}
         refused = requests.post(f"{url}/deployments", json=wanted, timeout=10)
         taken = requests.post(f"{url}/deployments", json=wanted, headers={"Authorization": f"Bearer {token}"}, timeout=10)
 
-    assert f"port-forward service/{deployer_in_cluster.NAME} {deployer_in_cluster.PORT}" in followed.said
+    assert f"port-forward service/{in_cluster.NAME} {in_cluster.PORT}" in followed.said
     assert token not in followed.said
     assert known >= {first, second}
     assert (refused.status_code, taken.status_code, taken.json()["version"]) == (401, 200, second)
@@ -148,8 +151,8 @@ def test_nothing_of_it_is_left(followed: Followed) -> None:
     """`make undeploy_deployer` takes away all of it, its registration in MLflow too; the model goes on answering."""
     followed.tracked.make("undeploy_deployer")
     cluster = followed.tracked.cluster
-    answer = cluster.ask("get", KINDS, "--selector", deployer_in_cluster.LABELS, "--output", "name")
-    with tracking.reached(followed.tracked.settings, cluster) as here:
+    answer = cluster.ask("get", KINDS, "--selector", in_cluster.LABELS, "--output", "name")
+    with mlflow.reached(followed.tracked.settings, cluster) as here:
         hooks = json.dumps([hook.name for hook in registry.connect(here).list_webhooks()])
 
     assert (answer.code, answer.out) == (0, "")

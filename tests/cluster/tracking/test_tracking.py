@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from slipway import readiness, tracking
 from slipway.errors import TimedOutError
+from slipway.kubernetes import mlflow
+from slipway.kubernetes.pods import wait
 from slipway.settings import BUILD
 
 if TYPE_CHECKING:
@@ -23,27 +24,27 @@ NAME = "kept"  # of the registered model that must outlive everything
 
 def read_secret(tracked: Tracked) -> dict[str, Any]:
     """Return the Secret."""
-    return tracked.cluster.get("secret", tracking.SECRET) or {}
+    return tracked.cluster.get("secret", mlflow.SECRET) or {}
 
 
 def write(tracked: Tracked) -> None:
     """Register a model, unless it is there, through a forwarded port."""
-    with tracking.reached(tracked.settings, tracked.cluster) as here:
+    with mlflow.reached(tracked.settings, tracked.cluster) as here:
         requests.post(f"{here.tracking_uri}/api/2.0/mlflow/registered-models/create", json={"name": NAME}, timeout=30)
 
 
 def is_there(tracked: Tracked) -> bool:
     """Whether the model is registered."""
-    with tracking.reached(tracked.settings, tracked.cluster) as here:
+    with mlflow.reached(tracked.settings, tracked.cluster) as here:
         return requests.get(f"{here.tracking_uri}/api/2.0/mlflow/registered-models/get", params={"name": NAME}, timeout=30).ok
 
 
 def test_it_answers_under_every_name(tracked: Tracked) -> None:
     """A pod of the cluster reaches the API by the service's names; a name that is nobody's is refused."""
-    names = [*tracking.list_names(tracked.settings)[2:], "mlflow.elsewhere"]
+    names = [*mlflow.list_names(tracked.settings)[2:], "mlflow.elsewhere"]
     request = "urllib.request.Request(sys.argv[1], headers=dict(Host=sys.argv[2]))"
     code = f"import sys, urllib.request\nprint(urllib.request.urlopen({request}).status)"
-    service = f"http://{tracking.MLFLOW}:{tracking.PORT}{tracking.API}"
+    service = f"http://{mlflow.MLFLOW}:{mlflow.PORT}{mlflow.API}"
     pod = tracked.find_pod(MLFLOW)["metadata"]["name"]
     answers = {name: tracked.cluster.ask("exec", pod, "--", "python", "-c", code, service, f"{name}:5000") for name in names}
 
@@ -74,7 +75,7 @@ def test_data_outlives_pods_and_rollouts(tracked: Tracked) -> None:
     after_kill = is_there(tracked)
     tracked.cluster.run("rollout", "restart", "statefulset/mlflow-postgres", "deployment/mlflow")
     with pytest.raises(TimedOutError, match=r"still starting after 0 s \(SERVICES_TIMEOUT\)"):
-        readiness.wait(tracked.cluster, "deployment/mlflow", 0)
+        wait.wait(tracked.cluster, "deployment/mlflow", 0)
     tracked.cluster.run("rollout", "status", "statefulset/mlflow-postgres", "--timeout", "120s", seconds=130)
 
     assert after_kill
@@ -88,7 +89,7 @@ def test_an_ingress_shows_it(tracked: Tracked) -> None:
     ingress = tracked.cluster.get("ingress", "mlflow") or {}
     deployment = tracked.cluster.get("deployment", "mlflow") or {}
     variables = {each["name"]: each.get("value") for each in deployment["spec"]["template"]["spec"]["containers"][0]["env"]}
-    with tracking.reached(tracked.settings, tracked.cluster) as here:
+    with mlflow.reached(tracked.settings, tracked.cluster) as here:
         headers = {"Host": "mlflow.test", "Origin": "https://mlflow.test"}
         answer = requests.post(
             f"{here.tracking_uri}/api/2.0/mlflow/experiments/search", json={"max_results": 1}, headers=headers, timeout=30
@@ -106,7 +107,7 @@ def test_a_lost_secret_is_made_anew(tracked: Tracked, tmp_path: Path) -> None:
     write(tracked)
     old = read_secret(tracked)
     (tmp_path / "secret.json").write_text(json.dumps(old))
-    tracked.cluster.run("delete", "secret", tracking.SECRET)
+    tracked.cluster.run("delete", "secret", mlflow.SECRET)
     tracked.make("deploy_tracking")
 
     assert read_secret(tracked)["data"]["postgres-password"] != old["data"]["postgres-password"]
@@ -129,7 +130,7 @@ def test_undeployed_it_keeps_its_data(tracked: Tracked) -> None:
     write(tracked)
     tracked.make("undeploy_tracking")
     kinds = "all,ingresses,networkpolicies,persistentvolumeclaims,secrets,configmaps"
-    answer = tracked.cluster.ask("get", kinds, "--selector", tracking.LABELS, "--output", "name")
+    answer = tracked.cluster.ask("get", kinds, "--selector", mlflow.LABELS, "--output", "name")
     tracked.make("deploy_tracking")
 
     assert answer.code == 0

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from slipway import registry, tracking
+from slipway.kubernetes import mlflow
+from slipway.registry import client as registry
 
 if TYPE_CHECKING:
     import subprocess
@@ -90,7 +91,7 @@ def test_it_outlives_its_tracking_server(tracked: Tracked) -> None:
     said, _ = process.communicate(timeout=280)
     after = tracked.list_versions()
     run = tracked.list_runs()[0]
-    with tracking.reached(tracked.settings, tracked.cluster) as here:
+    with mlflow.reached(tracked.settings, tracked.cluster) as here:
         history = registry.connect(here).get_metric_history(run.info.run_id, "fold_rmse")
 
     assert len(killed) == 2

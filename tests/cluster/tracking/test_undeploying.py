@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from slipway import tracking
+from slipway.kubernetes import mlflow
 from slipway.settings import ROOT
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def test_a_wrong_word_deletes_nothing(tracked: Tracked) -> None:
 
     assert process.returncode == 2
     assert "DATA is 'yes'" in said
-    assert tracking.is_deployed(tracked.cluster)
+    assert mlflow.is_deployed(tracked.cluster)
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
@@ -36,7 +36,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
 
 def predict(tracked: Tracked, version: int) -> dict[str, Any]:
     """Deploy a version of the cluster's own registry, and return what it answers to the model's request."""
-    with tracking.reached(tracked.settings, tracked.cluster) as here:
+    with mlflow.reached(tracked.settings, tracked.cluster) as here:
         tracked.make("deploy", MODEL=f"models:/diabetes/{version}", MLFLOW_TRACKING_URI=here.tracking_uri)
     request = json.loads((ROOT / "model" / "request.json").read_text())
     with tracked.cluster.forwarded("deployment/diabetes-model", 8080) as url:
@@ -79,7 +79,7 @@ def test_nothing_is_left_when_that_is_wished(tracked: Tracked) -> None:
     """`make undeploy_tracking DATA=delete` leaves no object of it, and no claim to a volume."""
     said = tracked.make("undeploy_tracking", DATA="delete")
     kinds = "all,ingresses,networkpolicies,persistentvolumeclaims,secrets,configmaps,poddisruptionbudgets"
-    answer = tracked.cluster.ask("get", kinds, "--selector", tracking.LABELS, "--output", "name")
+    answer = tracked.cluster.ask("get", kinds, "--selector", mlflow.LABELS, "--output", "name")
 
     assert "nothing of it is left" in said
     assert (answer.code, answer.out) == (0, "")

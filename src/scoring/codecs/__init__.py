@@ -1,0 +1,1 @@
+"""Bodies to rows, predictions to bodies: every form of input and output."""

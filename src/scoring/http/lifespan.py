@@ -1,0 +1,104 @@
+"""What happens in a process besides requests: signals, the change to another model, requests that take too long."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from scoring import loading
+from scoring.errors import ModelError
+from scoring.http import fast_protocol
+from scoring.http.bodies import WATCH_S
+from scoring.http.descriptors import Descriptors
+
+if TYPE_CHECKING:
+    from scoring.http.app import Application
+
+logger = logging.getLogger("scoring")
+
+
+class Lifespan:
+    """Begins with the event loop of a process and ends with it."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self._descriptors = Descriptors()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_loading = self._is_asked = False
+
+    def begin(self) -> None:
+        """Take the signals over from uvicorn, and begin to watch."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            then = functools.partial(self._drain, signal.getsignal(name))
+            signal.signal(name, lambda number, _, then=then: loop.call_soon_threadsafe(then, number))  # type: ignore[misc]
+        signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self._ask_for_reload))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        self._start(self._watch())
+
+    def end(self) -> None:
+        """Stop watching, and write what is still to be written."""
+        for task in self._tasks:
+            task.cancel()
+        self._app.access.flush()
+        self._app.scorer.close()
+
+    def _start(self, work: Any) -> None:  # noqa: ANN401 -- a coroutine
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _drain(self, then: Any, number: int) -> None:  # noqa: ANN401 -- uvicorn's handler
+        """Fail readiness and close connections after their next answer; after the grace, stop accepting. A second signal does not wait."""
+        first, self._app.draining = not self._app.draining, True
+        grace = self._app.settings.grace if first and number == signal.SIGTERM else 0
+        asyncio.get_running_loop().call_later(grace, then, number, None)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                self._look()
+            except Exception:
+                logger.exception("a look at what takes too long failed")  # the next one may not
+
+    def _look(self) -> None:
+        fast_protocol.expire(self._app.connections, self._app.settings, time.perf_counter())
+        for exchange in list(self._app.arriving):
+            exchange.hurry()
+        self._descriptors.look()
+
+    def _ask_for_reload(self) -> None:
+        """Load once more, after a load that is under way: what came meanwhile, however often, may have come too late for that."""
+        self._is_asked = True
+        if not self._is_loading:
+            self._is_loading = True
+            self._start(self._reload())
+
+    async def _reload(self) -> None:
+        try:
+            while self._is_asked:
+                self._is_asked = False
+                began = time.monotonic()
+                await self._load_again()
+                self._app.newest_load = began
+        finally:
+            self._is_loading = False
+
+    async def _load_again(self) -> None:
+        """Load the folder again and answer with what is there now; keep the present model when that fails."""
+        app, present = self._app, self._app.scorer.model.identity
+        try:
+            model = await asyncio.to_thread(loading.load, app.settings)
+        except ModelError as error:
+            app.reload_failed = True
+            logger.error("%s %s goes on answering: %s", present.name, present.version, error)  # noqa: TRY400 -- its words say all
+        else:
+            app.reload_failed = False
+            app.use(model)
+            logger.info("%s %s answers now, in place of %s %s", model.identity.name, model.identity.version, present.name, present.version)
+        app.metrics.reloaded(well=not app.reload_failed)

@@ -1,0 +1,93 @@
+"""Rows on their way to a model: as they were decoded, and joined as the model takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scoring.models.signature import NUMBERS, SCALARS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from scoring.models.signature import Column
+
+
+@dataclass(slots=True)
+class Table:
+    """The n rows of one request, columns in the signature's order, in one of three forms.
+
+    `rows`: n sequences of Python values (small JSON). `block`: a matrix [n, columns] (large JSON, one tensor).
+    `frame`: a DataFrame with MLflow's types (everything else); its optional columns may be missing.
+    """
+
+    n: int
+    rows: Sequence[Sequence[Any]] = ()
+    block: np.ndarray | None = None
+    frame: pd.DataFrame | None = None
+
+    def kind(self) -> tuple[str, ...] | None:
+        """Return what must be equal in tables that are joined: which columns are there; None: all."""
+        return None if self.frame is None else tuple(self.frame.columns)
+
+
+def matrix(tables: Sequence[Table], dtype: np.dtype[Any]) -> np.ndarray:
+    """Join tables into one matrix [rows of all, columns]."""
+    if all(table.rows for table in tables):
+        rows = tables[0].rows if len(tables) == 1 else list(chain.from_iterable(table.rows for table in tables))
+        return np.array(rows, dtype=dtype)
+    blocks = [_block(table, dtype) for table in tables]
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def frame(tables: Sequence[Table], columns: Sequence[Column]) -> pd.DataFrame:
+    """Join tables of one kind into one DataFrame with the types that MLflow gives the columns."""
+    import pandas as pd  # noqa: PLC0415 -- a numeric model may do without
+
+    if all(table.rows for table in tables):
+        by_column = zip(*chain.from_iterable(table.rows for table in tables), strict=True)
+        if _is_uniform(columns):
+            return _uniform(list(by_column), columns)
+        return pd.DataFrame({column.name: _typed(values, column.type) for column, values in zip(columns, by_column, strict=True)})
+    frames = [_frame(table, columns) for table in tables]
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def _block(table: Table, dtype: np.dtype[Any]) -> np.ndarray:
+    if table.rows:
+        return np.array(table.rows, dtype=dtype)
+    return np.asarray(table.frame if table.block is None else table.block, dtype=dtype)
+
+
+def _frame(table: Table, columns: Sequence[Column]) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415 -- as above
+
+    if table.frame is not None:
+        return table.frame
+    if table.block is None:
+        return frame([Table(table.n, table.rows)], columns)
+    if _is_uniform(columns):
+        return _uniform(table.block.T, columns)
+    return pd.DataFrame({column.name: _typed(values, column.type) for column, values in zip(columns, table.block.T, strict=True)})
+
+
+def _is_uniform(columns: Sequence[Column]) -> bool:
+    """Whether all columns are numbers of one type."""
+    return columns[0].type in NUMBERS and all(column.type == columns[0].type for column in columns)
+
+
+def _uniform(by_column: Any, columns: Sequence[Column]) -> pd.DataFrame:  # noqa: ANN401 -- lists of values, or a matrix
+    """Return what pandas makes of one array for each column, in a third of the time: values lie in memory in the same order."""
+    import pandas as pd  # noqa: PLC0415 -- as above
+
+    values = np.array(by_column, dtype=SCALARS[columns[0].type], order="C")
+    return pd.DataFrame(values.T, columns=[column.name for column in columns], copy=False)
+
+
+def _typed(values: Any, kind: str) -> Any:  # noqa: ANN401 -- a tuple or an array
+    return list(values) if kind == "string" else np.asarray(values, dtype=SCALARS[kind])  # pandas has a type of its own for text

@@ -1,0 +1,1 @@
+"""The pages for people, and the OpenAPI document that they read."""

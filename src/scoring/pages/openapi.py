@@ -1,0 +1,237 @@
+"""The OpenAPI document of one model, made from its description: generated clients and /docs know its columns.
+
+Version 3.0.3, because Swagger UI 4 and many generators read no later one. Source: spec.openapis.org/oas/v3.0.3.
+The schemas promise what is right to send; the server takes more, as MLflow does (docs/api.md).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scoring.pages import openapi_common as paths
+from scoring.pages.openapi_common import JSON, Object, ref
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
+FORMS = {"dataframe_split": "Split", "dataframe_records": "Records", "instances": "Instances", "inputs": "Inputs"}
+DATE = r"^(17|18|19|20|21)\d{2}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?)?$"
+TYPES: dict[str, Object] = {  # MLflow's types of a column
+    "double": {"type": "number", "format": "double", "minimum": -1.797e308, "maximum": 1.797e308},
+    "float": {"type": "number", "format": "float", "minimum": -3.4028e38, "maximum": 3.4028e38},
+    "long": {"type": "integer", "format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1},
+    "integer": {"type": "integer", "format": "int32", "minimum": -(2**31), "maximum": 2**31 - 1},
+    "boolean": {"type": "boolean"},
+    "string": {"type": "string"},
+    "datetime": {"type": "string", "pattern": DATE, "description": "ISO 8601 without a time zone: 2024-01-31T12:00:00"},
+    "binary": {"type": "string", "format": "byte"},
+}
+NULLABLE = {"double", "float", "string", "datetime"}  # types with a value for what is not there
+NOT_IN_CSV = {"binary"}  # it would reach the model as the text that stands there
+V2 = {"double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL"}  # all others: BYTES
+TAGS = {
+    "predictions": "MLflow's scoring protocol",
+    "inference v2": "The Open Inference Protocol, version 2",
+    "health": "Whether the server lives, and whether it should be called",
+    "model": "What is served here",
+}
+
+
+def build(description: Object) -> Object:
+    """Return the OpenAPI document for what `GET /model.json` answers."""
+    description = _with_texts(description)
+    components = {"schemas": _schemas(description), "responses": paths.responses(), "headers": paths.headers()}
+    document: Object = {
+        "openapi": "3.0.3",
+        "info": {"title": description["name"], "version": description["version"], "description": _about(description)},
+        "tags": [{"name": name, "description": words} for name, words in TAGS.items()],
+        "paths": {
+            "/invocations": {"post": _invocations(description)},
+            **paths.v2(description, _tensors(description)),
+            **paths.health(),
+            **paths.model(),
+        },
+        "components": components,
+    }
+    if description["api_keys"]:
+        document["security"] = [{"bearer": []}, {"key": []}]
+        components["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+    else:
+        for operation in [each for path in document["paths"].values() for each in path.values() if "responses" in each]:
+            operation["responses"].pop("401", None)
+    return document
+
+
+def _with_texts(description: Object) -> Object:
+    """Return a description with texts for the names that are numbers: as such they stand in JSON's objects and in CSV."""
+    columns = description["columns"]
+    if not columns or all(isinstance(column["name"], str) for column in columns):
+        return description
+    example, named = description["example"], [{**column, "name": str(column["name"])} for column in columns]
+    split = example.get("dataframe_split") if isinstance(example, dict) else None
+    if isinstance(split, dict) and isinstance(split.get("columns"), list):
+        example = {**example, "dataframe_split": {**split, "columns": list(map(str, split["columns"]))}}
+    return {**description, "columns": named, "example": example}
+
+
+def _about(description: Object) -> str:
+    run = f", from run {description['run']}" if description["run"] else ""
+    measured = "".join(f"\n- {name}: {value}" for name, value in description["metrics"].items())
+    return f"Version {description['version']} of the model {description['name']}{run}.\n{measured}".strip()
+
+
+def _invocations(description: Object) -> Object:
+    examples = _examples(description)
+    content: Object = {JSON: {"schema": ref("Invocation")}, PARQUET: {"schema": {"type": "string", "format": "binary"}}}
+    if examples:
+        content[JSON]["examples"] = {form: {"value": {form: value}} for form, value in examples.items()}
+    columns = description["columns"] or []
+    if not any(column["required"] and column["type"] in NOT_IN_CSV for column in columns):
+        content[CSV] = {"schema": {"type": "string"}}
+        told = _told(columns, examples.get("dataframe_records"), NOT_IN_CSV)
+        if told:
+            content[CSV]["example"] = _csv(told)
+    return {
+        "tags": ["predictions"],
+        "operationId": "predict",
+        "summary": "Predict",
+        "description": "One prediction a row. CSV has a header line; its columns, and Parquet's, are the model's."
+        + (" CSV takes no binary values." if any(column["type"] in NOT_IN_CSV for column in columns) else ""),
+        "requestBody": {"required": True, "content": content},
+        "responses": {
+            "200": paths.answer("The predictions.", {JSON: {"schema": ref("Predictions")}}),
+            **paths.refused(400, 401, 408, 413, 415, 500, 503, 504),
+        },
+    }
+
+
+def _schemas(description: Object) -> Object:
+    columns, params = description["columns"], _params(description)
+    shapes = _shapes(columns) if columns else {form: {} for form in FORMS}
+    row = {"Row": _row(columns, _value)} if columns else {}
+    forms = {name: {"type": "object", "required": [form], "properties": {form: shapes[form], **params}} for form, name in FORMS.items()}
+    return {
+        **row,
+        **forms,
+        "Invocation": {"oneOf": [ref(name) for name in forms]},
+        "Predictions": paths.closed(predictions=_predictions(description)),
+        **paths.schemas(),
+    }
+
+
+def _shapes(columns: list[Object]) -> Object:
+    """Return the schemas of the four forms of a JSON body."""
+    names, needed = [column["name"] for column in columns], sum(column["required"] for column in columns)
+    split = {
+        "type": "object",
+        "required": ["columns", "data"],
+        "additionalProperties": False,
+        "properties": {
+            "columns": {
+                "type": "array", "items": {"type": "string"}, "minItems": needed, "uniqueItems": True, "example": names,
+                "description": f"The names, in any order; others may stand among them. The model's are {', '.join(names)}.",
+            },
+            "data": {
+                "type": "array", "minItems": 1, "description": "The rows: a value a column, in the order of `columns`.",
+                "items": {"type": "array", "minItems": needed, "items": {}},
+            },
+            "index": {"type": "array", "items": {}},
+        },
+    }  # fmt: skip
+    rows = {"type": "array", "minItems": 1, "items": ref("Row")}
+    by_column = _row(columns, lambda column: {"type": "array", "minItems": 1, "items": _value(column)})
+    return {"dataframe_split": split, "dataframe_records": rows, "instances": rows, "inputs": by_column}
+
+
+def _row(columns: list[Object], schema: Callable[[Object], Object]) -> Object:
+    required = [column["name"] for column in columns if column["required"]]
+    row = {"type": "object", "properties": {column["name"]: schema(column) for column in columns}, "additionalProperties": True}
+    return {**row, "required": required} if required else row
+
+
+def _value(column: Object) -> Object:
+    kind = TYPES[column["type"]]
+    return {**kind, "nullable": True} if not column["required"] and column["type"] in NULLABLE else kind
+
+
+def _params(description: Object) -> Object:
+    """Return the property `params`, where there are any."""
+    properties: Object = {}
+    for param in description["params"]:
+        kind = TYPES.get(param["type"], {})
+        schema = {"type": "array", "items": kind} if param.get("shape") else kind
+        properties[param["name"]] = {**schema, "default": param["default"]} if param.get("default") is not None else schema
+    if not properties and len(description["methods"]) > 1:
+        properties["method"] = {"type": "string", "enum": description["methods"]}
+    return {"params": {"type": "object", "properties": properties}} if properties else {}
+
+
+def _predictions(description: Object) -> Object:
+    number = {"type": "number", "nullable": True}
+    if description["output"] == "number":
+        deeper = {"type": "array", "items": {}}  # a row may be an array of any depth
+        return {"type": "array", "items": {"anyOf": [number, {"type": "array", "items": {"anyOf": [number, deeper]}}]}}
+    if description["output"] == "text":
+        return {"type": "array", "items": {"type": "string", "nullable": True}}
+    if description["output"] != "class":
+        return {}
+    classes = description["classes"] or []
+    kinds = {bool: "boolean", int: "integer", str: "string"}
+    found = {kinds.get(type(each)) for each in classes}
+    label = {"type": found.pop()} if len(found) == 1 and None not in found else {}
+    if len(description["methods"]) == 1 or not label:
+        return {"type": "array", "items": label}
+    shares = {"type": "array", "items": number, "description": f"A number a class: {', '.join(map(str, classes))}"}
+    return {"type": "array", "items": {"anyOf": [label, shares]}}
+
+
+def _examples(description: Object) -> Object:
+    """Return the example in each form that it can be told in."""
+    given = description["example"] if isinstance(description["example"], dict) else {}
+    forms = {form: given[form] for form in FORMS if form in given}
+    split = forms.get("dataframe_split")
+    if not (description["columns"] and isinstance(split, dict) and split.get("columns") and split.get("data")):
+        return forms
+    records = [dict(zip(split["columns"], row, strict=False)) for row in split["data"]]
+    by_column = {name: [record.get(name) for record in records] for name in split["columns"]}
+    return {"dataframe_split": split, "dataframe_records": records, "instances": records, "inputs": by_column}
+
+
+def _told(columns: list[Object], records: list[Object] | None, without: set[str]) -> Object:
+    """Return an example's values by column; an optional column without a value in each row is left out. Empty when one is wanting."""
+    told: Object = {}
+    for column in columns if records else []:
+        values = [record.get(column["name"]) for record in records or []]
+        if column["type"] not in without and None not in values:
+            told[column["name"]] = values
+        elif column["required"]:
+            return {}
+    return told
+
+
+def _tensors(description: Object) -> list[Object]:
+    """Return the example as the tensors of a v2 request: one a column."""
+    columns = description["columns"] or []
+    told = _told(columns, _examples(description).get("dataframe_records"), {"binary"})
+    return [
+        {
+            "name": each["name"],
+            "shape": [len(told[each["name"]])],
+            "datatype": V2.get(each["type"], "BYTES"),
+            "data": told[each["name"]],
+        }
+        for each in columns
+        if each["name"] in told
+    ]
+
+
+def _csv(told: Object) -> str:
+    def cell(value: Any) -> str:  # noqa: ANN401 -- any JSON
+        text = "" if value is None else str(value)
+        return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\n\r') else text
+
+    return "".join(",".join(map(cell, row)) + "\n" for row in [list(told), *zip(*told.values(), strict=True)])

@@ -1,0 +1,1 @@
+"""The process that answers, or the one above several that do."""

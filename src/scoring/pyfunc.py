@@ -1,0 +1,100 @@
+"""Any MLflow model: other flavours and custom Python models, through MLflow's own loader, parser and schema."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import mlflow.pyfunc
+import numpy as np
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import scoring_server
+
+from scoring.bounds import measure
+from scoring.codecs import csv_body, mlflow_forms
+from scoring.codecs.tensors import as_text
+from scoring.errors import bad
+from scoring.models import params, rows
+from scoring.models.base import Identity, Model, Way
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from scoring.bounds import Bounds
+    from scoring.models.rows import Table
+    from scoring.models.signature import Signature
+
+NOT_TAKEN = "the body does not have the form that the model's signature says"
+
+
+class GenericModel(Model):
+    """A model behind mlflow.pyfunc."""
+
+    def __init__(self, identity: Identity, signature: Signature, example: bytes | None, folder: Path, why: str = "") -> None:
+        super().__init__(identity, signature, example)
+        self.ways = {"predict": Way("mlflow", why)}
+        logging.getLogger("mlflow").setLevel(logging.ERROR)  # its advice at every request is for those who log models
+        warnings.simplefilter("ignore")
+        self._model = mlflow.pyfunc.load_model(str(folder))
+        if self._model.metadata._is_signature_from_type_hint() or self._model.metadata._is_type_hint_from_example():  # noqa: SLF001 -- no public way
+            self.signature = type(signature)(None, None, signature.params, outputs=signature.outputs)
+        self.is_steady = False  # it may be anyone's code, and wait for anything
+        self._schema = self._model.metadata.get_input_schema()
+
+    def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401 -- as any model
+        """Predict the joined rows: a matrix for a signature that is one, else a DataFrame."""
+        if self.signature.tensor:
+            return self.predict_data(rows.matrix(tables, np.dtype(self.signature.tensor[0])), method, params)
+        return self.predict_data(rows.frame(tables, self.signature.columns or ()), method, params)
+
+    def params_of(self, given: Any) -> tuple[str, dict[str, Any] | None]:  # noqa: ANN401 -- any JSON
+        """Check the params by the model's schema, in MLflow's way; raise Refusal."""
+        return "predict", params.enforce(given, self._model.metadata.get_params_schema())
+
+    def parse(self, body: bytes, mime: str, bounds: Bounds) -> tuple[Any, Any, bool]:
+        """Return data and params of a body for a model without plain columns, and whether the answer is to be unwrapped."""
+        value = _measured(body, mime, bounds)
+        try:
+            if mime == scoring_server.CONTENT_TYPE_CSV:
+                return scoring_server.parse_csv_input(io.BytesIO(body), self._schema), None, False
+            if mime == scoring_server.CONTENT_TYPE_PARQUET:
+                return scoring_server.parse_parquet_input(io.BytesIO(body)), None, False  # type: ignore[no-untyped-call]
+            return tuple(scoring_server._parse_json_data(value, self._model.metadata, self._schema))  # type: ignore[no-untyped-call] # noqa: SLF001
+        except Exception:  # noqa: BLE001 -- its words hold the caller's values
+            raise bad(NOT_TAKEN) from None
+
+    def predict_data(self, data: Any, method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401, ARG002 -- it has but one
+        """Predict what `parse` gave, or a DataFrame."""
+        try:
+            return self._model.predict(data, params=params)
+        except MlflowException as error:
+            raise bad(NOT_TAKEN) from error
+
+    def from_arrays(self, arrays: dict[str, Any]) -> Any:  # noqa: ANN401 -- an array, or arrays by name
+        """Return v2 tensors as the signature has them: by name, or the only one."""
+        arrays = {name: as_text(array) for name, array in arrays.items()}
+        named = self._schema is not None and self._schema.has_input_names()
+        return arrays if named or len(arrays) != 1 else next(iter(arrays.values()))
+
+
+def _measured(body: bytes, mime: str, bounds: Bounds) -> dict[str, Any]:
+    """Return a body's parsed JSON, in whatever form the body is; raise Refusal for a body that is none, or too large a table."""
+    if mime == scoring_server.CONTENT_TYPE_CSV:
+        csv_body.check(body, 0, bounds)
+        return {}
+    if mime == scoring_server.CONTENT_TYPE_PARQUET:
+        from scoring.codecs import parquet_body  # noqa: PLC0415 -- brings pyarrow
+
+        parquet_body.check(body, bounds)
+        return {}
+    value = mlflow_forms.parse(body, bounds)
+    if mlflow_forms.is_message(value):
+        bounds.check(*measure(value))
+    elif len(given := [form for form in mlflow_forms.FORMS if form in value]) != 1:
+        raise bad(mlflow_forms.WANTED)
+    else:
+        mlflow_forms.check(given[0], value[given[0]], bounds)
+    return value

@@ -1,0 +1,249 @@
+"""Removing what was built (`make clean`), or everything, data too (`make wipe`).
+
+Standard library only, and Python 3.8 will do: `.venv` itself goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway import hints
+from slipway.bootstrap import machine, ownership, venv
+from slipway.errors import SlipwayError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache")
+UNTOUCHED = {".git", ".venv", ".slipway", "backups"}  # where no caches of ours are looked for
+OF_MLFLOW = re.compile(r"\d+|workspaces")  # the names at the top of its artifact root
+PATIENCE = 600.0  # s; removing many images from a slow disk takes its time
+KINDS = {  # what the engine may hold of ours, in the order in which it goes
+    "containers": ["rm", "--force", "--volumes"],
+    "networks": ["network", "rm"],
+    "volumes": ["volume", "rm"],
+    "images": ["image", "rm"],
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """What may be removed: a checkout, the data of its services, and the images of ours that an engine holds."""
+
+    root: Path
+    artifact_root: Path
+    backup_dir: Path
+    project: str  # of compose: it names the services' containers, network and volumes
+    images: str = "slipway/*"
+
+
+def find_place(variables: Mapping[str, str]) -> Place:
+    """Return this checkout's place, as the settings among the environment `variables` say."""
+    given = {name: value.strip() for name, value in variables.items() if value.strip()}
+    root = venv.ROOT.resolve()
+    return Place(
+        root=root,
+        artifact_root=Path(given.get("MLFLOW_ARTIFACT_ROOT", "~/.local/share/slipway/artifacts")).expanduser().resolve(),
+        backup_dir=(root / given.get("BACKUP_DIR", "backups")).resolve(),
+        project=given.get("COMPOSE_PROJECT_NAME", "slipway"),
+    )
+
+
+def clean(place: Place) -> None:
+    """Remove what was built: build/, caches and images; `.venv` and data stay.
+
+    Raises SlipwayError when a folder cannot be removed.
+    """
+    folders = _find_built(place.root)
+    files, size = _measure(folders)
+    _remove_folders(folders)
+    print(f"removed build/ and caches: {files} files, {_words(size)}", flush=True)
+    if not _engine_answers():
+        return
+    images, before = _list(place, "images"), _measure_images()
+    _remove("images", images)
+    kept = _list(place, "images")
+    print(f"removed {len(images) - len(kept)} images: {_words(before - _measure_images())}; docker builder prune frees the build cache")
+    if kept:
+        print(f"kept, since containers use them: {', '.join(kept)}\n  try: {hints.complete('make stop_mlflow_services clean')}")
+
+
+def wipe(place: Place, agree: Callable[[], bool]) -> None:
+    """List everything of ours, data too, and remove it when `agree` returns True; backups stay.
+
+    Raises SlipwayError when the artifact root is a folder that must not go, nobody agrees, or something cannot be removed.
+    """
+    folders = [place.artifact_root, place.root / ".slipway", *_find_built(place.root), place.root / ".venv"]
+    folders = [folder for folder in folders if os.path.lexists(folder)]
+    _refuse_unsafe(place, folders)
+    kinds = list(KINDS) if _engine_answers() else []
+    known = (place.root / ".slipway" / "postgres_password").exists()
+    ownership.check_artifacts(place.artifact_root, known=known)
+    if kinds:
+        ownership.check_project(place.project)
+        ownership.check_volumes(place.project, known=known)
+    found = {kind: _list(place, kind) for kind in kinds}
+    if not folders and not any(found.values()):
+        print("there is nothing to delete")
+        return
+    _show(place, folders, found)
+    if not agree():
+        raise SlipwayError("nothing was deleted", "make wipe, and type wipe; or YES=1 make wipe")
+    for kind in kinds:
+        _remove(kind, _list(place, kind))
+    _remove_folders(folders)
+    left = [name for kind in kinds if kind != "images" for name in _list(place, kind)]
+    if left:
+        raise SlipwayError(f"still in use: {', '.join(left)}", "stop what uses them (docker ps), then make wipe")
+    if kinds and _list(place, "images"):
+        print("images that another project's containers use stay")
+    print("all of it is deleted")
+
+
+def agrees(variables: Mapping[str, str]) -> bool:
+    """Whether the caller gave YES=1, or someone at a terminal types the word wipe."""
+    if variables.get("YES") == "1":
+        return True
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return input("type wipe to delete all of this: ").strip() == "wipe"
+    except EOFError:
+        print()
+        return False
+
+
+def _refuse_unsafe(place: Place, folders: Iterable[Path]) -> None:
+    artifacts = place.artifact_root
+    cure = "MLFLOW_ARTIFACT_ROOT=/the/folder/that/holds/the/artifacts make wipe"
+    for holy in (Path.home().resolve(), place.root.resolve(), Path(tempfile.gettempdir()).resolve(), Path(sys.executable).resolve()):
+        if artifacts in (holy, *holy.parents):
+            raise SlipwayError(f"MLFLOW_ARTIFACT_ROOT is {artifacts}, which holds {holy}: nothing was deleted", cure)
+    tracked = machine.ask([*venv.GIT, "-C", str(place.root), "ls-files", "--", str(artifacts)]).words
+    if tracked or place.root / ".git" in (artifacts, *artifacts.parents):
+        raise SlipwayError(f"MLFLOW_ARTIFACT_ROOT is {artifacts}, which holds files of the checkout: nothing was deleted", cure)
+    for folder in folders:
+        if folder.resolve() in (place.backup_dir, *place.backup_dir.parents):
+            raise SlipwayError(f"BACKUP_DIR is in {folder}, which would go: nothing was deleted", "move the backups and set BACKUP_DIR")
+
+
+def _show(place: Place, folders: Iterable[Path], found: Mapping[str, list[str]]) -> None:
+    print("this deletes, for good:")
+    for folder in folders:
+        is_data = folder == place.artifact_root
+        files, size = _measure([folder])
+        print(f"  {_shorten(place, folder):<28} {files} files, {_words(size)}{': models and pictures' if is_data else ''}")
+        names = [entry.name for entry in folder.iterdir()] if is_data else []
+        others = [name for name in names if not OF_MLFLOW.fullmatch(name) and name != ownership.MARK]
+        if others:
+            print(f"    LOOK: MLflow does not name things so: {', '.join(sorted(others))}")
+    sizes = _measure_volumes() if found.get("volumes") else {}
+    for kind, names in found.items():
+        shown = [f"{name} ({sizes[name]}: runs, metrics, the registry)" if name in sizes else name for name in names]
+        print(*([f"  {kind:<28} {', '.join(shown)}\n"] if names else []), sep="", end="")
+    files, size = _measure([place.backup_dir])
+    print(f"this stays:\n  {_shorten(place, place.backup_dir):<28} {files} files, {_words(size)}", flush=True)
+
+
+def _find_built(root: Path) -> list[Path]:
+    found = [folder for folder in (root / "build", *(root / name for name in CACHES)) if folder.is_dir()]
+    for path, names, _ in os.walk(root):
+        names[:] = [name for name in names if name not in UNTOUCHED and Path(path, name) not in found]
+        if "__pycache__" in names:
+            names.remove("__pycache__")
+            found.append(Path(path, "__pycache__"))
+    return found
+
+
+def _remove_folders(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        if folder.is_symlink():
+            folder.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+    left = [folder for folder in folders if folder.exists() and (not os.access(folder, os.R_OK) or any(folder.iterdir()))]
+    if left:
+        names = " ".join(shlex.quote(str(folder)) for folder in left)
+        raise SlipwayError(f"you may not delete all of {names}: other users own some of it", f"sudo rm -rf {names}")
+
+
+def _engine_answers() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    answers = machine.ask(["docker", "version"]).code == 0
+    if not answers:
+        print("Docker does not answer: what it holds of ours stays; start Docker first to remove that too")
+    return answers
+
+
+def _list(place: Place, kind: str) -> list[str]:
+    """Return the names of our containers, networks, volumes or images."""
+    of_project = f"label=com.docker.compose.project={place.project}"
+    if kind == "containers":
+        filters = [
+            of_project,
+            f"name=^{re.escape(place.project)}-(serve|live|trial|train)-.+$",
+            *(f"network={name}" for name in _list(place, "networks")),
+        ]
+        return sorted({name for one in filters for name in _ask("ps", "--all", "--filter", one, "--format", "{{.Names}}")})
+    if kind == "networks":
+        return _ask("network", "ls", "--filter", of_project, "--format", "{{.Name}}")
+    if kind == "volumes":
+        pattern = rf"{re.escape(place.project)}_postgres\w*"
+        return [name for name in _ask("volume", "ls", "--format", "{{.Name}}") if re.fullmatch(pattern, name)]
+    names = _ask("image", "ls", "--filter", f"reference={place.images}", "--format", "{{.Repository}}:{{.Tag}}")
+    return [name for name in names if not name.endswith(":<none>")]
+
+
+def _remove(kind: str, names: list[str]) -> None:
+    """Ask the engine to remove things; what it keeps is still listed afterwards."""
+    if names:
+        command = ["docker", *KINDS[kind], *names]
+        print("$", " ".join(map(shlex.quote, command)), file=sys.stderr, flush=True)
+        machine.ask(command, timeout=PATIENCE)
+
+
+def _ask(*arguments: str, strict: bool = True) -> list[str]:
+    answer = machine.ask(["docker", *arguments], timeout=PATIENCE)
+    if strict and answer.code != 0:  # what it does not list would be taken for gone
+        raise SlipwayError(f"`docker {arguments[0]}` failed: {answer.error}", "make doctor, then this again")
+    return answer.words.splitlines()
+
+
+def _measure(folders: Iterable[Path]) -> tuple[int, int]:
+    """Return how many files lie under some folders, and their bytes."""
+    sizes = []
+    for path, _, names in (step for folder in folders for step in os.walk(folder)):
+        for name in names:
+            with contextlib.suppress(OSError):  # gone meanwhile
+                sizes.append(os.lstat(f"{path}/{name}").st_size)
+    return len(sizes), sum(sizes)
+
+
+def _measure_volumes() -> dict[str, str]:
+    """Return the size of each of the engine's volumes, in its words."""
+    lines = _ask("system", "df", "--verbose", "--format", "{{range .Volumes}}{{println .Name .Size}}{{end}}", strict=False)
+    return {line.split(" ")[0]: line.split(" ")[1] for line in lines if line}
+
+
+def _measure_images() -> float:
+    """Return the bytes that the engine's images take, each layer counted once."""
+    lines = _ask("system", "df", "--format", "{{.Type}} {{.Size}}", strict=False)
+    found = re.search(r"^Images ([\d.]+)([kMGT]?)B$", "\n".join(lines), re.MULTILINE)
+    return float(found.group(1)) * 1000 ** " kMGT".index(found.group(2) or " ") if found else 0.0
+
+
+def _words(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"  # noqa: PLR2004 -- a GB
+
+
+def _shorten(place: Place, folder: Path) -> str:
+    return f"{folder.relative_to(place.root)}/" if place.root in folder.parents else str(folder)

@@ -1,0 +1,98 @@
+"""The doctor: gathers what this machine has and prints a line a check, each failure with its cure.
+
+Standard library only, and Python 3.8 will do: it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway import hints
+from slipway.bootstrap import checks, clocks, machine, venv
+from slipway.bootstrap.checks import FAIL, OK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from slipway.bootstrap.checks import Check
+    from slipway.bootstrap.machine import Answer
+
+SETTINGS = {  # the defaults of mlflow_env.sh, for who runs the script without make
+    "RUNTIME": "docker",
+    "PORT": "8001",
+    "MLFLOW_PORT": "5000",
+    "DEPLOYER_PORT": "8002",
+    "REGISTRY_PORT": "5001",
+    "MLFLOW_ARTIFACT_ROOT": "~/.local/share/slipway/artifacts",
+    "COMPOSE_PROJECT_NAME": "slipway",
+}
+PORTS = ("MLFLOW_PORT", "PORT", "DEPLOYER_PORT", "REGISTRY_PORT")
+QUESTIONS = {
+    "make": ["make", "--version"],
+    "git": ["git", "--version"],
+    "docker": ["docker", "info", "--format", "{{json .}}"],
+    "compose": ["docker", "compose", "version", "--short"],
+    "buildx": ["docker", "buildx", "version"],
+    "containers": ["docker", "ps", "--format", "{{.Names}} {{.Ports}}"],
+}
+
+
+def report(variables: Mapping[str, str], *, say_next: bool = False) -> bool:
+    """Print every check, with `say_next` the next useful command too; return whether none failed."""
+    found = examine(variables)
+    print(*found, sep="\n")
+    if say_next:
+        docker_works = {check.level for check in found if check.name in {"docker", "compose", "buildx"}} == {OK}
+        in_docker = docker_works and variables.get("RUNTIME", "docker") == "docker"
+        hints.say_next("make build_base_container" if in_docker else "make demo")
+    return all(check.level != FAIL for check in found)
+
+
+def examine(variables: Mapping[str, str]) -> list[Check]:
+    """Gather the facts about this machine and judge them; `variables` are the environment, settings among them."""
+    given = {**SETTINGS, **{name: value.strip() for name, value in variables.items() if value.strip()}}
+    runtime = given["RUNTIME"]
+    in_docker = runtime == "docker"
+    answers = machine.ask_all(QUESTIONS)
+    engine = _read(answers["docker"])
+    found = [checks.check_python(), checks.check_tool("make", answers["make"]), checks.check_tool("git", answers["git"])]
+    found.append(checks.check_runtime(runtime))
+    found.append(checks.check_engine(answers["docker"], engine, runtime))
+    if answers["docker"].code != machine.NOT_FOUND:
+        found.append(checks.check_plugin("compose", answers["compose"], runtime, checks.COMPOSE))
+        found.append(checks.check_plugin("buildx", answers["buildx"], runtime))
+    found.append(checks.check_checkout(venv.ROOT))
+    for setting, needed in (("MLFLOW_PORT", in_docker), ("PORT", True), ("DEPLOYER_PORT", False), ("REGISTRY_PORT", False)):
+        containers, project = answers["containers"].words, given["COMPOSE_PROJECT_NAME"]
+        found.append(checks.check_port(setting, given[setting], containers, project, needed=needed))
+    found += checks.check_ports_apart({setting: value for setting, value in given.items() if setting in PORTS})
+    artifacts = Path(given["MLFLOW_ARTIFACT_ROOT"]).expanduser().resolve()
+    disks = {"disk": venv.ROOT}
+    if in_docker:
+        disks["data disk"] = artifacts
+        docker_root = Path(str(engine.get("DockerRootDir") or "/nowhere"))
+        disks.update({"docker disk": docker_root} if machine.find_existing(docker_root) == docker_root else {})
+    found += [checks.check_disk(name, free) for name, free in machine.measure_disks(disks).items()]
+    found.append(checks.check_memory(machine.measure_memory(), int(str(engine.get("MemTotal") or 0)), runtime))
+    found.append(checks.check_proxy(given))
+    found += [checks.check_certificates(name, Path(given[name])) for name in checks.CERTIFICATES if name in given]
+    found.append(checks.check_tracking(given.get("MLFLOW_TRACKING_URI", ""), given["MLFLOW_PORT"], runtime))
+    found.append(checks.check_leftovers(given, venv.VENV))
+    if in_docker:
+        nearest = machine.find_existing(artifacts)
+        writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+        found.append(checks.check_artifacts(artifacts, writable=writable))
+    found.append(clocks.check_clock(answers["make"].answered, machine.find_newest(venv.ROOT)))
+    if engine.get("SystemTime"):
+        found.append(clocks.check_engine_clock(str(engine["SystemTime"]), answers["docker"], runtime))
+    return found
+
+
+def _read(answer: Answer) -> dict[str, object]:
+    try:
+        return dict(json.loads(answer.words))
+    except ValueError:
+        return {}

@@ -1,0 +1,176 @@
+"""Whose things are: each container, network, volume and artifact folder says which checkout made it, and we touch only our own.
+
+Standard library only, and Python 3.8 will do: `make wipe` asks before `.venv` goes.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+import shlex
+import time
+from pathlib import Path
+
+from slipway import ports
+from slipway.bootstrap import machine, venv
+from slipway.errors import SlipwayError
+
+LABEL = "io.slipway.checkout"
+CHECKOUT = str(venv.ROOT.resolve())
+LABELS = ["--label", f"{LABEL}={CHECKOUT}"]
+PROJECT, FILES = "com.docker.compose.project", "com.docker.compose.project.config_files"  # labels that compose gives
+COMPOSE_FILE = "mlflow_services/compose.yaml"
+MARK = ".slipway-checkout"  # in an artifact folder: the path of the checkout that keeps its artifacts there
+PATIENCE = 60.0  # s for an engine that is busy
+PAUSE_S = 1.0  # before a question is put again that failed
+PORTS = {"MLFLOW_PORT": 5000, "PORT": 8001, "DEPLOYER_PORT": 8002, "REGISTRY_PORT": 5001}
+STEP, TRIES = 10, 50  # from one checkout's ports to the next one's
+
+
+def is_another(checkout: str) -> bool:
+    """Whether a path is that of another checkout, which is still there: one that was moved or deleted owns nothing any more."""
+    if checkout in {"", CHECKOUT}:
+        return False
+    try:
+        os.stat(os.path.join(checkout, COMPOSE_FILE))  # noqa: PTH116, PTH118 -- Path.exists takes "you may not look" for "is not there"
+        return not os.path.samefile(checkout, CHECKOUT)  # ours by another path: a symbolic link, a mount  # noqa: PTH121 -- as above
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
+def check_project(project: str) -> None:
+    """Raise SlipwayError when the containers, network or volumes of a compose project are another checkout's: nothing was touched."""
+    volume = re.compile(rf"{re.escape(project)}_postgres\w*")
+    found = [
+        *_list(["ps", "--all", "--filter", f"label={PROJECT}={project}"], "Names", LABEL, FILES),
+        *_list(["ps", "--all", "--filter", f"name=^{re.escape(project)}-(serve|live|trial|train)-.+$"], "Names", LABEL),
+        *_list(["network", "ls", "--filter", f"name=^{re.escape(project)}$"], "Name", LABEL),
+        *[row for row in _list(["volume", "ls"], "Name", LABEL) if volume.fullmatch(row[0])],
+    ]
+    for name, label, *files in found:
+        checkout = label or _read_files(*files)
+        if is_another(checkout):
+            raise refuse(f"{name} belongs to the checkout {checkout}")
+
+
+def check_volumes(project: str, *, known: bool) -> None:
+    """Raise SlipwayError when a project's database does not say whose it is, and this checkout is not `known` to have had services."""
+    volume = re.compile(rf"{re.escape(project)}_postgres\w*")
+    for name, label in [] if known else _list(["volume", "ls"], "Name", LABEL):
+        if volume.fullmatch(name) and not label:  # as of a Slipway before labels
+            words = f"the volume {name} is there, and this checkout did not make it: nothing was changed"
+            raise SlipwayError(words, f"{suggest()}; or, if it is yours: make reset_database_password, then this again")
+
+
+def make(kind: str, name: str, project: str, role: str) -> None:
+    """Make a network or a volume as compose does, but with our label; one that is there stays as it is."""
+    if machine.ask(["docker", kind, "inspect", name], PATIENCE).code == 0:
+        return
+    labels = [*LABELS, "--label", f"{PROJECT}={project}", "--label", f"com.docker.compose.{kind}={role}"]
+    answer = machine.ask(["docker", kind, "create", *labels, name], PATIENCE)
+    if answer.code != 0 and machine.ask(["docker", kind, "inspect", name], PATIENCE).code != 0:
+        raise SlipwayError(f"the {kind} {name} cannot be made: {answer.error}", "make doctor")
+
+
+def check_artifacts(folder: Path, *, known: bool) -> None:
+    """Raise SlipwayError when an artifact folder is another checkout's, or holds files and this one is not `known` to have had services."""
+    mark = folder / MARK
+    if mark.is_file():
+        if is_another(checkout := mark.read_text(encoding="utf-8").strip()):
+            raise refuse(f"the artifact folder {folder} belongs to the checkout {checkout}")
+        return
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    for name, label, files in _list(["ps", "--all", "--filter", f"volume={folder}"], "Names", LABEL, FILES):
+        if is_another(checkout := label or _read_files(files)):
+            raise refuse(f"the artifact folder {folder} is that of {name}, of the checkout {checkout}")
+    if not known:
+        raise refuse(f"the artifact folder {folder} holds files, and not of this checkout")
+
+
+def mark(folder: Path) -> None:
+    """Say in an artifact folder whose it is."""
+    (folder / MARK).write_text(f"{CHECKOUT}\n", encoding="utf-8")
+
+
+def check_port(port: int, setting: str) -> None:
+    """Raise SlipwayError when a port is taken; it says by whose container, where it is another checkout's."""
+    if not ports.is_free(port):
+        refuse_other(port)
+        ports.check(port, setting)
+
+
+@functools.lru_cache(maxsize=None)  # noqa: UP033 -- Python 3.8; one question a command: who follows an alias asks every second
+def refuse_other(port: int) -> None:
+    """Raise SlipwayError when it is another checkout's container that answers on a port."""
+    for name, label, files in _list(["ps", "--filter", f"publish={port}"], "Names", LABEL, FILES, strict=False):
+        if is_another(checkout := label or _read_files(files)):
+            raise refuse(f"port {port} is that of {name}, of the checkout {checkout}")
+
+
+def check_container(name: str, *, labelled: bool = False) -> bool:
+    """Return whether there is a container of a name.
+
+    Raises SlipwayError when it is another checkout's; with `labelled` also when it runs and does not say whose it is.
+    """
+    found = _list(["ps", "--all", "--filter", f"name=^{re.escape(name)}$"], "Names", LABEL, "State")
+    for _, label, state in found:
+        if is_another(label):
+            raise refuse(f"the container {name} belongs to the checkout {label}")
+        if labelled and not label and state == "running":
+            raise SlipwayError(f"the container {name} runs, and does not say whose it is", f"docker rm --force {name}, if it is yours")
+    return bool(found)
+
+
+def remove_container(name: str, *, labelled: bool = False) -> None:
+    """Remove a container of ours, if there is one. Raises SlipwayError as `check_container` does."""
+    if check_container(name, labelled=labelled):
+        machine.ask(["docker", "rm", "--force", name], PATIENCE)
+
+
+def refuse(what: str) -> SlipwayError:
+    """Return the error for what is another checkout's, with names, ports and a folder for this one."""
+    return SlipwayError(f"{what}: nothing was changed. Two checkouts on one machine have names and ports of their own", suggest())
+
+
+def suggest() -> str:
+    """Return the line that gives this checkout a project, ports and an artifact folder of its own."""
+    words = re.sub(r"[^a-z0-9]+", "-", Path(CHECKOUT).name.lower()).strip("-")
+    digest = hashlib.sha256(CHECKOUT.encode()).hexdigest()[:4]
+    project = "-".join(filter(None, ("slipway", digest, words)))  # slipway-trial-… would be a container of the project slipway
+    published = " ".join(row[1] for row in _list(["ps", "--filter", f"label={LABEL}={CHECKOUT}"], "Names", "Ports", strict=False))
+    ours = {int(port) for port in re.findall(r":(\d+)->", published)}
+    shifts = range(STEP, STEP * TRIES, STEP)
+    free = (by for by in shifts if all(port + by in ours or ports.is_free(port + by) for port in PORTS.values()))
+    shift = next(free, STEP)
+    values = {"COMPOSE_PROJECT_NAME": project, **{name: str(port + shift) for name, port in PORTS.items()}}
+    values["MLFLOW_ARTIFACT_ROOT"] = str(Path.home() / ".local" / "share" / project / "artifacts")
+    return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
+
+
+def _read_files(files: str = "") -> str:
+    """Return the checkout that a compose file is of: what a container has on record that does not say whose it is."""
+    first = files.split(",", maxsplit=1)[0]
+    return first[: -len(COMPOSE_FILE) - 1] if first.endswith(f"/{COMPOSE_FILE}") else ""
+
+
+def _list(question: list[str], *fields: str, strict: bool = True) -> list[list[str]]:
+    """Return what docker lists, a row of fields each: its own, or labels; nothing where there is no docker.
+
+    Raises SlipwayError when it does not answer, unless the question is not `strict`: what is not known to be ours is not touched.
+    """
+    columns = [f'{{{{.Label "{field}"}}}}' if "." in field else f"{{{{.{field}}}}}" for field in fields]
+    command = ["docker", *question, "--format", "\t".join(columns)]
+    answer = machine.ask(command, PATIENCE)
+    if answer.code not in {0, machine.NOT_FOUND, machine.NO_ANSWER}:  # an engine may fail for a moment
+        time.sleep(PAUSE_S)
+        answer = machine.ask(command, PATIENCE)
+    if strict and answer.code not in {0, machine.NOT_FOUND}:
+        last = (answer.error.splitlines() or [f"exit code {answer.code}"])[-1]
+        raise SlipwayError(f"Docker does not say whose things are: {last}; nothing was changed", "make doctor, then this again")
+    rows = [line.split("\t") for line in answer.words.splitlines()]
+    return [row + [""] * (len(fields) - len(row)) for row in rows]

@@ -1,0 +1,115 @@
+"""The deployer in a cluster: deployed, and taken away. It follows @champion there, and needs none of our machines for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from slipway import hints, model_folder
+from slipway.deployer import webhooks
+from slipway.deployer.service import RECONCILE, name_hook
+from slipway.errors import SlipwayError
+from slipway.kubernetes import image_delivery, manifests, mlflow, rollout, training_job
+from slipway.kubernetes.cluster import kubectl
+from slipway.kubernetes.cluster.storage import check_claims
+from slipway.kubernetes.pods import wait
+from slipway.registry import client as registry
+from slipway.runtimes import images
+from slipway.serving import server
+from slipway.settings import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from slipway.kubernetes.cluster.kubectl import Cluster
+    from slipway.settings import Settings
+
+NAME, PORT = "deployer", 8002  # of all its objects; of the service
+LABELS = f"app.kubernetes.io/component={NAME},app.kubernetes.io/part-of=slipway"
+KINDS = "deployments,services,networkpolicies,rolebindings,roles,serviceaccounts,persistentvolumeclaims,secrets"
+OPENED_BY = f"{manifests.PREFIX}secret"  # annotates its pod with the id of the Secret: a new one makes a new pod
+
+
+def deploy(settings: Settings) -> None:
+    """Deploy the deployer, or the present state of this checkout and its model folder; wait until it answers.
+
+    Raises SlipwayError when it does not, or when there is no tracking server that it could follow.
+    """
+    started = time.monotonic()
+    cluster = kubectl.connect(settings)
+    rollout.Kubernetes(settings).find_choices()  # now, when somebody can mend them
+    model = model_folder.load(settings.model_dir)
+    tracking_uri = training_job.find_tracking(settings, cluster)
+    check_claims(cluster, [NAME])
+    delivered = image_delivery.deliver(settings, images.build_deployer(settings, model))
+    _make_secret(cluster)
+    place = manifests.make_place(settings, "_deployer")  # no model's name begins so
+    secret = (cluster.get("secret", NAME) or {})["metadata"]["uid"]
+    cluster.apply(manifests.write(place, describe(settings, delivered, tracking_uri, secret, place)))
+    wait.wait(cluster, f"deployment/{NAME}", settings.services_timeout)
+    where = f"{settings.context}, namespace {settings.namespace}"
+    print(f"the deployer of {model.name} works in {where}, after {time.monotonic() - started:.0f} s; it follows {tracking_uri}")
+    print(f"a moved @champion is found by MLflow's event when that is deploy_tracking's, and by looking, every {RECONCILE} s")
+    print(f"see   {' '.join(cluster.command('port-forward', f'service/{NAME}', str(PORT)))}, then http://localhost:{PORT}")
+    template = "'{{.data.token | base64decode}}'"
+    print(f"token {' '.join(cluster.command('get', 'secret', NAME, '--output', f'go-template={template}'))}")
+    hints.say_next("make push_model MODEL=…, then RUNTIME=host make promote MODEL=…")
+
+
+def undeploy(settings: Settings) -> None:
+    """Take the deployer away, with its records and its token; what it deployed goes on answering."""
+    cluster = kubectl.connect(settings)
+    print(cluster.run("delete", KINDS, "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "120s", seconds=150))
+    if (cluster.get("deployment", mlflow.MLFLOW) or {}).get("status", {}).get("readyReplicas"):
+        with suppress(SlipwayError), mlflow.reached(settings, cluster) as here, registry.translated_errors():
+            webhooks.unregister(registry.connect(here), name_hook(_inside(settings)))
+    print(f"nothing of the deployer is left in {settings.context}, namespace {settings.namespace}; what it deployed goes on answering")
+
+
+def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str, place: Path) -> dict[str, Any]:
+    """Return the kustomization, that will lie in `place`: `secret` is the Secret's id (pure)."""
+    variables = {
+        "MLFLOW_TRACKING_URI": tracking_uri,
+        "MODEL_DIR": str(settings.model_dir.relative_to(ROOT)),
+        "COMPOSE_PROJECT_NAME": _inside(settings).project,
+        "COMPONENTS": " ".join(settings.components),
+        "GATEWAY": settings.gateway,
+        "ROLLOUT_TIMEOUT": str(settings.rollout_timeout),
+        "PREDICT_TIMEOUT": str(settings.predict_timeout),
+        "START_TIMEOUT": str(settings.start_timeout),
+        "TEST_TIMEOUT": str(settings.test_timeout),
+        "REQUEST_TIMEOUT": str(settings.request_timeout),
+    } | {name: value for name, value in settings.scoring.items() if name not in server.FILES}
+    entries = [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()]
+    container = {"name": NAME, "env": entries}
+    template = {"metadata": {"annotations": {OPENED_BY: secret}}, "spec": {"containers": [container]}}
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NAME}, "spec": {"template": template}}
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(manifests.MANIFESTS / "deployer", place)],
+        "namespace": settings.namespace,
+        "images": [manifests.replace_image("slipway/deployer", delivered)],
+        "patches": [{"patch": json.dumps(deployment)}],
+    }
+
+
+def _inside(settings: Settings) -> Settings:
+    """Return settings with the names that the deployer there goes by."""
+    return replace(settings, project=f"cluster-{settings.namespace}", deployer_port=PORT)
+
+
+def _make_secret(cluster: Cluster) -> None:
+    """Make the namespace, and in it the Secret, unless they are there."""
+    cluster.make_namespace()
+    if cluster.get("secret", NAME):
+        return
+    labels = dict(pair.split("=") for pair in LABELS.split(","))
+    made = {"token": secrets.token_urlsafe(32), "webhook_secret": secrets.token_urlsafe(32)}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME, "labels": labels}, "stringData": made}
+    cluster.run("create", "--filename", "-", words=json.dumps(secret))

@@ -1,0 +1,146 @@
+"""Starting and stopping the deployer: a container beside the MLflow services, or a process of `.venv`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+
+from slipway import hints, model_folder, ports, shell
+from slipway.bootstrap import ownership
+from slipway.deployer import api
+from slipway.deployer.pipeline import name_owner
+from slipway.deployer.service import RECONCILE, TARGETS, find_token
+from slipway.errors import SlipwayError
+from slipway.kubernetes import mlflow as tracking
+from slipway.registry import client as registry
+from slipway.release import lock
+from slipway.runtimes import images
+from slipway.services import mlflow, starting
+from slipway.services.deployer_client import find_home
+from slipway.serving import smoke_test
+from slipway.serving.live_server import Slot
+from slipway.settings import BUILD, ROOT, STATE
+
+if TYPE_CHECKING:
+    from slipway.settings import Settings
+
+HOOK = "/webhooks/mlflow"
+SOCKET = "/var/run/docker.sock"
+
+
+def start(settings: Settings) -> None:
+    """Start the deployer: in a container, and wait until it answers; or (RUNTIME=host) in the foreground until Ctrl-C.
+
+    Raises SlipwayError when the tracking server does not answer, or the port is taken.
+    """
+    if settings.in_cluster:  # we are in a pod, of deployer_in_cluster
+        name = f"deployer.{settings.namespace}"
+        followed = urlsplit(settings.tracking_uri).hostname in tracking.list_names(settings)  # no other MLflow is sure to reach us
+        api.serve(settings, "0.0.0.0", f"http://{name}:{settings.deployer_port}{HOOK}" if followed else "")  # noqa: S104 -- a pod's
+    elif settings.network:  # we are in the container
+        api.serve(settings, "0.0.0.0", f"http://deployer:{settings.deployer_port}{HOOK}")  # noqa: S104 -- published on 127.0.0.1
+    elif settings.in_docker and settings.context:  # it needs this machine's kubectl, which no container has
+        registry.check_reachable(settings)
+        print(f"deploying to {settings.context} too; a moved @{registry.CHAMPION} is found by looking, every {RECONCILE} s")
+        api.serve(settings, ports.LOCAL, "")
+    elif settings.in_docker:
+        _start_container(settings)
+    else:
+        os.environ.update(mlflow.local_webhooks())
+        registry.connect(settings)
+        api.serve(settings, ports.LOCAL, f"http://{ports.LOCAL}:{settings.deployer_port}{HOOK}")
+
+
+def stop(settings: Settings) -> None:
+    """Stop the deployer and the server that it started; what it has on record stays."""
+    if settings.in_docker:
+        images.check_engine()
+        mlflow.check_ours(settings)
+        command = mlflow.compose(settings, "--profile", "deployer", "rm", "--stop", "--force", "deployer")
+        shell.run(command, env=mlflow.environment(settings))
+    elif _answers(settings):
+        raise SlipwayError("the deployer runs in another terminal", "Ctrl-C there, then this")
+    for target in TARGETS:
+        smoke_test.clear(settings, model_folder.load(settings.model_dir).name, name_owner(settings, target))
+    Slot(settings).stop()
+    _free_locks(settings)
+    print(hints.complete("stopped; make start_deployer brings it back, and the champion with it"))
+
+
+def _free_locks(settings: Settings) -> None:
+    """Take away the locks that the deployer held when it was ended: no other machine can know that it is gone."""
+    identity, store = find_home(settings) / "identity", registry.find_embedded_file(settings)
+    if not identity.exists() or (store and not store.exists()):
+        return
+    with suppress(SlipwayError), registry.translated_errors():  # without a tracking server nobody releases, and the next start goes on
+        registry.hurry()
+        ours = f"deployer-{identity.read_text(encoding='utf-8').strip()}-"
+        lock.free(registry.connect(settings), model_folder.load(settings.model_dir).name, ours)
+
+
+def _start_container(settings: Settings) -> None:
+    registry.check_reachable(settings)
+    if not settings.owns_tracking:
+        raise SlipwayError(
+            "the deployer's container belongs to the MLflow services of make start_mlflow_services", "RUNTIME=host make start_deployer"
+        )
+    mlflow.check_ours(settings)
+    tag = images.build_service(settings, "deployer")
+    images.build_model(settings, model_folder.load(settings.model_dir))  # now, when it can be seen, and not at the first deployment
+    home, live, token = find_home(settings), STATE / "live", find_token(settings)
+    for path in (BUILD, home / "build", live, *(home / "hidden" / name for name in (f"deployer/{settings.deployer_port}", "live"))):
+        path.mkdir(parents=True, exist_ok=True)
+    lines = [f"{name}={value}" for name, value in settings.scoring.items()]
+    (home / "environment").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    images.writing_user(live)
+    socket = _find_socket()
+    asked = ["docker", "run", "--rm", *ownership.LABELS, "--volume", f"{socket}:{SOCKET}", "--entrypoint", "stat", tag, "-c", "%g", SOCKET]
+    group = shell.ask(asked).out
+    variables = mlflow.environment(settings) | {
+        "DEPLOYER_IMAGE": tag,
+        "DEPLOYER_USER": images.writing_user(home),
+        "DOCKER_GROUP": group,
+        "DOCKER_SOCKET": socket,
+        "MODEL_DIR": str(settings.model_dir),
+        "SLIPWAY_ROOT": ownership.CHECKOUT,
+    }
+    if (
+        shell.ask(mlflow.compose(settings, "--profile", "deployer", "port", "deployer", str(settings.deployer_port)), env=variables).code
+        != 0
+    ):
+        ownership.check_port(settings.deployer_port, "DEPLOYER_PORT")
+    up = ["up", "--detach", "--no-deps", "--force-recreate", "deployer"]
+    command = mlflow.compose(settings, "--profile", "deployer", *up)
+    shell.echo(command)
+    answer = shell.ask(command, env=variables)
+    if answer.code != 0:
+        raise _explain(settings, variables, answer.words)
+    starting.wait(settings, "deployer", lambda: _answers(settings), lambda: _explain(settings, variables))
+    print(f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; its token: {token.relative_to(ROOT)}")
+    hints.say_next("make promote")
+
+
+def _explain(settings: Settings, variables: dict[str, str], words: str = "") -> SlipwayError:
+    command = mlflow.compose(settings, "--profile", "deployer", "logs", "--no-color", "--tail", "15", "deployer")
+    log = shell.ask(command, env=variables).words
+    return SlipwayError("the deployer did not come up:\n    " + "\n    ".join(f"{words}\n{log}".splitlines()[-15:]))
+
+
+def _answers(settings: Settings) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{settings.deployer_port}/livez", timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def _find_socket() -> str:
+    """Return the engine's socket, as the engine itself sees it: Docker Desktop's lies inside its virtual machine."""
+    answer = shell.ask(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])
+    path = answer.out.removeprefix("unix://")
+    return path if answer.code == 0 and sys.platform == "linux" and answer.out.startswith("unix://") and Path(path).exists() else SOCKET

@@ -1,0 +1,1 @@
+"""Work on Slipway itself: its linters, its fuzzer, its demo."""

@@ -1,0 +1,1 @@
+"""Model versions, MLflow and trainings in a cluster."""

@@ -1,0 +1,161 @@
+"""One change of a model at a time in a namespace: a Lease there, so that it holds between machines, and ends by itself."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from slipway.errors import SlipwayError
+from slipway.kubernetes.cluster import kubectl
+from slipway.release import lock
+from slipway.release.lock import Holder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from slipway.kubernetes.cluster.kubectl import Cluster
+
+DURATION_S, RENEW_S = 90, 20  # how long it holds without being renewed, and how often it is
+LOOK_S = RENEW_S + 5
+MACHINE = "io.slipway/machine"  # annotates it: a name of a host may be that of two
+TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
+TRIES = 3  # of taking over what has expired, before others do
+_held: set[tuple[str, str, str]] = set()  # by this process
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who changes a model in a namespace, and until when nobody else may."""
+
+    name: str
+    holder: Holder
+    machine: str
+    renewed: datetime
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as the object that the cluster keeps (pure)."""
+        metadata = {"name": self.name, "annotations": {MACHINE: self.machine}, "labels": {"app.kubernetes.io/part-of": "slipway"}}
+        moment = self.renewed.strftime(TIME)
+        times = {"leaseDurationSeconds": DURATION_S, "acquireTime": moment, "renewTime": moment}
+        spec = {"holderIdentity": f"{self.holder.by} {self.holder.process}"} | times
+        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+
+    def is_free(self, found: dict[str, Any]) -> bool:
+        """Whether we may take over one that is there: it has expired, or its holder was ours, or has died on this machine."""
+        spec = found.get("spec", {})
+        if self.was_left(found):
+            return True
+        try:
+            renewed = datetime.strptime(spec["renewTime"], TIME).replace(tzinfo=UTC)
+        except (KeyError, ValueError):
+            return True  # nobody's
+        return self.renewed > renewed + timedelta(seconds=spec.get("leaseDurationSeconds", DURATION_S))
+
+    def was_left(self, found: dict[str, Any]) -> bool:
+        """Whether the holder of one that is there was ours, or has died on this machine."""
+        return found["metadata"].get("annotations", {}).get(MACHINE) == self.machine and self.holder.is_gone(read_holder(found))
+
+
+def read_holder(found: dict[str, Any]) -> Holder:
+    """Return who holds a Lease that is there (pure)."""
+    by, _, process = found.get("spec", {}).get("holderIdentity", "").rpartition(" ")
+    return Holder(by, process)
+
+
+@contextmanager
+def held(cluster: Cluster, instance: str) -> Iterator[None]:
+    """Hold the lock of a model in the cluster's namespace, also while this process holds it already.
+
+    Raises SlipwayError, which names the other, when somebody else does. Where Leases may not be made, it is only noted.
+    """
+    lease = Lease(f"{instance}-rollout", lock.identify_caller(), f"{uuid.getnode():x}", datetime.now(UTC))
+    key = (cluster.context, cluster.namespace, lease.name)
+    if key in _held or not _take(cluster, lease, instance):
+        yield
+        return
+    _held.add(key)
+    ended = threading.Event()
+    thread = threading.Thread(target=_renew, args=(cluster, lease, ended), daemon=True, name="renew the lease")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        _held.discard(key)
+        _release(cluster, lease)
+
+
+def _take(cluster: Cluster, lease: Lease, instance: str) -> bool:
+    """Take the lock; return False where that is no matter of ours: no Leases may be made, or there is no namespace."""
+    for _ in range(TRIES):
+        answer = cluster.read("create", "--filename", "-", words=json.dumps(lease.describe()))
+        if answer.code == 0:
+            return True
+        if kubectl.is_forbidden(answer):
+            words = f"you may not make Leases in {cluster.namespace}, so nothing keeps a second deployment of {instance} from it meanwhile"
+            print(f"note: {words}", file=sys.stderr, flush=True)
+            return False
+        if "(NotFound)" in answer.err:
+            return False
+        if "(AlreadyExists)" not in answer.err:
+            cure = cluster.show("get", "lease", lease.name)
+            raise SlipwayError(f"the lock of {instance} cannot be taken: {kubectl.explain(answer)}", cure)
+        found = cluster.get("lease", lease.name)
+        if found and (not lease.is_free(found) or _is_renewed(cluster, lease, found)):
+            where = f"{cluster.context}, namespace {cluster.namespace}"
+            words = f"{read_holder(found).by} is changing {instance} in {where}, since {found['spec'].get('acquireTime', '')[:19]}"
+            raise SlipwayError(words, f"again, when that has ended; if it has died, {DURATION_S} s after")
+        if found and _replace(cluster, lease, found["metadata"]["resourceVersion"]):
+            return True
+    raise SlipwayError(f"others take the lock of {instance} in {cluster.namespace} before we do", "again")
+
+
+def _is_renewed(cluster: Cluster, lease: Lease, found: dict[str, Any]) -> bool:
+    """Whether the holder of an expired Lease still renews it: another machine's clock may be behind ours."""
+    if lease.was_left(found) or "renewTime" not in found.get("spec", {}):
+        return False
+    print(f"the lock {lease.name} of {read_holder(found).by} has expired; {LOOK_S} s show whether that is so", file=sys.stderr, flush=True)
+    time.sleep(LOOK_S)
+    now = cluster.get("lease", lease.name)
+    return now is not None and now["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]
+
+
+def _replace(cluster: Cluster, lease: Lease, version: str) -> bool:
+    """Make a Lease ours if nobody has changed it meanwhile; return whether it is."""
+    new = lease.describe()
+    patch = [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+        {"op": "add", "path": "/metadata/annotations", "value": new["metadata"]["annotations"]},
+        {"op": "add", "path": "/spec", "value": new["spec"]},
+    ]
+    return cluster.ask("patch", "lease", lease.name, "--type", "json", "--patch", json.dumps(patch)).code == 0
+
+
+def _renew(cluster: Cluster, lease: Lease, ended: threading.Event) -> None:
+    """Say from time to time that we are still here; what fails is done again with the next."""
+    while not ended.wait(RENEW_S):
+        patch = [
+            {"op": "test", "path": "/spec/holderIdentity", "value": lease.describe()["spec"]["holderIdentity"]},
+            {"op": "replace", "path": "/spec/renewTime", "value": datetime.now(UTC).strftime(TIME)},
+        ]
+        cluster.ask_silently("patch", "lease", lease.name, "--type", "json", "--patch", json.dumps(patch))
+
+
+def _release(cluster: Cluster, lease: Lease) -> None:
+    """Give the lock back, unless it is somebody else's by now; where that fails, it expires."""
+    try:
+        found = cluster.get("lease", lease.name)
+    except SlipwayError:
+        found = lease.describe()
+    if found and read_holder(found) == lease.holder:
+        answer = cluster.read("delete", "lease", lease.name, "--ignore-not-found")
+        if answer.code != 0:
+            print(f"warning: the lock {lease.name} stays for {DURATION_S} s: {kubectl.explain(answer)}", file=sys.stderr, flush=True)

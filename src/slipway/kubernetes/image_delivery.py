@@ -1,0 +1,83 @@
+"""How an image gets into a cluster: through a registry, pinned by its digest, or by the cluster's own means, under its content tag."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from slipway import hints, model_folder, shell
+from slipway.errors import USAGE, SlipwayError
+from slipway.kubernetes.cluster.kubectl import Cluster, check_runtime
+from slipway.registry import client as registry
+from slipway.registry import models
+from slipway.serving import server
+
+if TYPE_CHECKING:
+    from slipway.serving.server import Prepared
+    from slipway.settings import Settings
+
+
+def push(settings: Settings, uri: str = "") -> None:
+    """Bring the image of a version (default: the newest) to where a cluster finds it, and note that in the registry, for its deployer.
+
+    Raises SlipwayError when there is no such version, or no way.
+    """
+    check_runtime(settings)
+    prepared = server.prepare(settings, uri or f"models:/{model_folder.load(settings.model_dir).name}/latest", fresh=True)
+    if not prepared.model.version:
+        raise SlipwayError(f"{uri} is no registered version, whose image could be noted", "make list_models", USAGE)
+    print(f"{prepared.model.uri} is there as {deliver_version(settings, prepared)}")
+    hints.say_next(f"RUNTIME=host make promote MODEL={prepared.model.uri}; make deploy_deployer, once, to have the cluster follow")
+
+
+def deliver_version(settings: Settings, prepared: Prepared) -> str:
+    """Bring the image of a version to where the cluster finds it; return how the manifests name it, which the registry notes.
+
+    In a cluster it is there, or not: SlipwayError.
+    """
+    built = server.build(settings, prepared)
+    if settings.in_cluster:
+        return built
+    image = deliver(settings, built)
+    if prepared.model.version:
+        models.record_image(registry.connect(settings), prepared.model, image)
+    return image
+
+
+def deliver(settings: Settings, tag: str) -> str:
+    """Bring an image to where the cluster finds it; return how the manifests name it.
+
+    Raises SlipwayError when there is no way, or it fails.
+    """
+    if settings.registry:
+        return _push(settings.registry, tag)
+    if settings.image_load:
+        if not _is_on_nodes(settings, tag):
+            shell.run([*settings.image_load, tag])
+        return tag
+    raise SlipwayError(
+        f"how does the cluster get {tag}? REGISTRY and IMAGE_LOAD are empty",
+        "REGISTRY=registry.example/team, or IMAGE_LOAD='kind load docker-image'", USAGE,
+    )  # fmt: skip
+
+
+def _is_on_nodes(settings: Settings, tag: str) -> bool:
+    """Whether every node says that it has an image of ours, whose tag is made from its content."""
+    if not (settings.context and tag.startswith("slipway/")):
+        return False
+    answer = Cluster(settings).ask("get", "nodes", "--output", "json")
+    nodes = json.loads(answer.out)["items"] if answer.code == 0 else []
+    names = [{name for each in node["status"].get("images", []) for name in each.get("names") or []} for node in nodes]
+    return bool(nodes) and all({tag, f"docker.io/{tag}"} & there for there in names)
+
+
+def _push(registry: str, tag: str) -> str:
+    pushed = f"{registry}/{tag.removeprefix('slipway/')}"
+    shell.run(["docker", "tag", tag, pushed])
+    shell.run(["docker", "push", "--quiet", pushed])
+    answer = shell.ask(["docker", "image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", pushed])
+    repository = pushed.rpartition(":")[0]
+    digest = next((line for line in answer.out.split() if line.startswith(f"{repository}@")), None) if answer.code == 0 else None
+    if digest is None:
+        raise SlipwayError(f"the engine knows no digest of {pushed}", f"docker image inspect {pushed}")
+    return digest

@@ -1,0 +1,1 @@
+"""Pods, and what their states mean: waited for, followed, tried, explained."""

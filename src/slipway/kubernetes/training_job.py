@@ -1,0 +1,193 @@
+"""Training as a Job of a cluster: the same image, tags and registration as on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import uuid
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from slipway import hints, model_folder
+from slipway.errors import USAGE, SlipwayError
+from slipway.kubernetes import image_delivery, manifests, mlflow
+from slipway.kubernetes.cluster import kubectl
+from slipway.kubernetes.pods import job_log
+from slipway.registry import client as registry
+from slipway.runtimes import images
+from slipway.settings import BUILD, LOCAL
+from slipway.training import provenance, sessions
+from slipway.training import train as training
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mlflow.entities.model_registry import ModelVersion
+
+    from slipway.kubernetes.cluster.kubectl import Cluster
+    from slipway.settings import Settings
+
+SESSION = f"{manifests.PREFIX}session"  # annotates a Job with what its runs are found by
+QUANTITY = re.compile(r"\d+(\.\d+)?(m|[kMGTPE]i?)?")
+DEVICES = re.compile(r"(?:([\w.-]+/[\w.-]+)=)?(\d+)")
+LONGEST = 40  # of a model's name in that of its Jobs, whose pods get more appended
+
+
+def train(settings: Settings, job: str = "") -> ModelVersion:
+    """Train in the cluster of CONTEXT, show the Job's log, register what it logged, and return the version.
+
+    With `job`, follow one that goes on. Ctrl-C deletes the Job. Raises SlipwayError, with the script's own exit code, when it fails.
+    """
+    cluster, model = kubectl.connect(settings), model_folder.load(settings.model_dir)
+    inside = find_tracking(settings, cluster)
+    with _reached(settings, cluster, inside) as here:
+        registry.check_reachable(here)
+    started = time.monotonic()
+    session = _find_session(cluster, job) if job else uuid.uuid4().hex
+    job = job or _start(settings, cluster, model, inside, session)
+    try:
+        began_again = _follow(settings, cluster, job)
+    except KeyboardInterrupt:
+        with suppress(SlipwayError):  # its pods are waited for: only then can nothing log to its run any more
+            cluster.run("delete", "job", job, "--ignore-not-found")
+            cluster.run("delete", "pods", "--selector", f"job-name={job}", "--grace-period=1", "--wait", "--timeout=60s", seconds=70)
+            _end_runs(settings, cluster, inside, session)
+        raise
+    except job_log.LostSightError:
+        raise
+    except SlipwayError:
+        # No further pods. Those that ended stay, with their logs, until their time to live is over.
+        cluster.ask("patch", "job", job, "--patch", json.dumps({"spec": {"activeDeadlineSeconds": 1}}))
+        with suppress(SlipwayError):
+            _end_runs(settings, cluster, inside, session)
+        raise
+    with _reached(settings, cluster, inside) as here:
+        with registry.translated_errors():
+            if began_again:
+                sessions.forget_lost(here, session)
+        _, version, _ = training.conclude(here, model, session, time.monotonic() - started)
+    print(f"tracked by {inside}; the Job is {job}, and its log can be read for a while")
+    reached = f"{mlflow.HERE} " if inside == mlflow.find_address(settings) else ""  # as deploy_tracking says
+    there = f"CONTEXT={settings.context} NAMESPACE={settings.namespace}"
+    hints.say_next(f"{reached}make deploy MODEL=models:/{version.name}/{version.version} {there}")
+    return version
+
+
+def find_tracking(settings: Settings, cluster: Cluster) -> str:
+    """Return what the cluster calls the tracking server.
+
+    Raises SlipwayError when there is none that it could reach.
+    """
+    address = settings.tracking_in_cluster
+    if not address and urlsplit(settings.external_tracking_uri).hostname not in {None, *LOCAL}:
+        address = settings.external_tracking_uri
+    if address:
+        if urlsplit(address).username or urlsplit(address).password:
+            secret = "kubectl create secret generic slipway-training --from-literal MLFLOW_TRACKING_USERNAME=…"  # noqa: S105 -- how to make one
+            raise SlipwayError("the tracking server's address holds a password, which a Job's manifest must not", secret, USAGE)
+        return address
+    if mlflow.is_deployed(cluster):
+        return mlflow.find_address(settings)
+    here = f"make deploy_tracking CONTEXT={settings.context} NAMESPACE={settings.namespace}"
+    raise SlipwayError("the cluster has no tracking server to report to", f"{here}; or TRACKING_IN_CLUSTER=http://…")
+
+
+def read_resources(settings: Settings) -> dict[str, dict[str, str]]:
+    """Return what a training asks for, as Kubernetes has it (pure).
+
+    Raises SlipwayError (exit code 2) for a quantity that is none.
+    """
+    for name, value, example in (("TRAIN_CPU", settings.train_cpu, "500m"), ("TRAIN_MEMORY", settings.train_memory, "2Gi")):
+        if not QUANTITY.fullmatch(value):
+            raise SlipwayError(f"{name} is {value!r}: it is a quantity of Kubernetes", f"{name}={example}", USAGE)
+    requests, limits = {"cpu": settings.train_cpu, "memory": settings.train_memory}, {"memory": settings.train_memory}
+    if settings.train_gpu:
+        found = DEVICES.fullmatch(settings.train_gpu)
+        if not found:
+            raise SlipwayError(f"TRAIN_GPU is {settings.train_gpu!r}: it is a number", "TRAIN_GPU=1, or TRAIN_GPU=amd.com/gpu=1", USAGE)
+        limits |= {found[1] or "nvidia.com/gpu": found[2]}
+    return {"requests": requests, "limits": limits}
+
+
+def describe(settings: Settings, job: str, container: dict[str, Any], session: str, place: Path) -> dict[str, Any]:
+    """Return the kustomization of a Job: `container` has image, arguments and environment (pure)."""
+    if not settings.train_retries.isdigit():
+        raise SlipwayError(f"TRAIN_RETRIES is {settings.train_retries!r}: it is a number", "TRAIN_RETRIES=2", USAGE)
+    at = "/spec/template/spec/containers/0"
+    patch = [
+        {"op": "replace", "path": "/metadata/name", "value": job},
+        {"op": "add", "path": "/metadata/annotations", "value": {SESSION: session}},
+        {"op": "replace", "path": "/spec/backoffLimit", "value": int(settings.train_retries)},
+        {"op": "replace", "path": f"{at}/resources", "value": read_resources(settings)},
+        *({"op": "add", "path": f"{at}/{key}", "value": value} for key, value in container.items()),
+    ]
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(manifests.MANIFESTS / "training", place)],
+        "namespace": settings.namespace,
+        "patches": [{"target": {"kind": "Job"}, "patch": json.dumps(patch)}],
+    }
+
+
+def _start(settings: Settings, cluster: Cluster, model: model_folder.ModelFolder, inside: str, session: str) -> str:
+    """Bring the training image into the cluster and make the Job; return its name."""
+    command = ["python", provenance.TRAIN, *training.split(settings.train_args)]
+    read_resources(settings)
+    images.build_model(settings, model)
+    variables = provenance.write_variables(model) | training.write_context(settings, model, provenance.TRAIN, session)
+    variables |= {"MLFLOW_TRACKING_URI": inside}
+    container = {
+        "image": image_delivery.deliver(settings, images.training_tag(model)),
+        "command": command,
+        "env": [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()],
+    }
+    job = f"{manifests.make_name(model.name)[:LONGEST].rstrip('-')}-train-{session[:8]}"
+    place = BUILD / "k8s" / manifests.make_name(settings.context) / f"_training-{settings.namespace}" / job
+    manifest = manifests.write(place, describe(settings, job, container, session, place))
+    cluster.make_namespace()
+    print(f"training {model.name} as Job {job} with {model.path.name}/train.py {settings.train_args}".rstrip(), flush=True)
+    cluster.run("create", "--filename", str(manifest))
+    return job
+
+
+def _follow(settings: Settings, cluster: Cluster, job: str) -> bool:
+    """Follow a Job until it is done, and return whether it took more than one attempt. Raises SlipwayError when it fails."""
+    followed = job_log.Followed(cluster, job)
+    ending = followed.follow()
+    if ending.reason == job_log.OUT_OF_MEMORY:
+        raise SlipwayError(f"train.py needed more memory than {settings.train_memory}", "TRAIN_MEMORY=8Gi", ending.code)
+    if ending.lost:
+        again = f"make train_on_kubernetes CONTEXT={settings.context}"
+        raise SlipwayError(f"each attempt of {job} was lost; the last: {ending.reason}", f"{again} TRAIN_RETRIES=5", ending.code)
+    if ending.code != 0:
+        raise SlipwayError(f"train.py ended with exit code {ending.code}; its own words are above", code=ending.code)
+    return followed.began_again
+
+
+def _end_runs(settings: Settings, cluster: Cluster, inside: str, session: str) -> None:
+    with _reached(settings, cluster, inside) as here:
+        sessions.end_runs(here, session)
+
+
+def _find_session(cluster: Cluster, job: str) -> str:
+    found = cluster.get("job", job) or {}
+    session = found.get("metadata", {}).get("annotations", {}).get(SESSION)
+    if not session:
+        raise SlipwayError(f"there is no training {job} in {cluster.context}, namespace {cluster.namespace}", "kubectl get jobs")
+    return str(session)
+
+
+@contextmanager
+def _reached(settings: Settings, cluster: Cluster, inside: str) -> Iterator[Settings]:
+    """Yield settings by which this machine reaches the server that the cluster calls `inside`."""
+    if urlsplit(inside).hostname not in mlflow.list_names(replace(settings, tracking_host="")):
+        yield settings
+        return
+    with mlflow.reached(settings, cluster) as here:
+        yield here

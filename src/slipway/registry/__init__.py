@@ -1,0 +1,1 @@
+"""The one way to MLflow: its registry, the versions in it, and their files."""

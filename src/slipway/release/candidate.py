@@ -1,0 +1,105 @@
+"""A version on its way to @champion: its files, the gate, its image, its smoke test. Whoever releases it takes these steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from slipway.errors import SlipwayError
+from slipway.registry import models
+from slipway.release import passes
+from slipway.serving import api_test, server, smoke_test
+from slipway.training import compare, gate, weighing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlflow import MlflowClient
+
+    from slipway.model_folder import ModelFolder
+    from slipway.settings import Settings
+
+Step = Callable[[str], AbstractContextManager[Callable[[str], None]]]  # opens a step of a release; what it yields takes what came of it
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A version that may become champion: ready to be served, and with what verdict."""
+
+    prepared: server.Prepared
+    make_case: Callable[[], api_test.Case]  # what the smoke test asks, to ask again where the version is rolled out
+    verdict: str
+    forced: bool = False
+
+
+@dataclass(frozen=True)
+class Candidacy:
+    """A version on its way to @champion, and the champion it would follow (None for the first)."""
+
+    settings: Settings
+    client: MlflowClient
+    model: ModelFolder
+    version: int
+    champion: int | None
+    picture: Path | None = None  # where the verdict is drawn
+    owner: str = "release"  # of the smoke test
+
+    def examine(self, step: Step, *, judged: bool = True, force: bool = False) -> Outcome:
+        """Take the version through files, gate (unless not `judged`), image and smoke test.
+
+        Raises SlipwayError at the first that fails; `force` lets pass what the gate refuses, never what does not work.
+        """
+        uri = f"models:/{self.model.name}/{self.version}"
+        verdicts = [gate.Verdict("not judged", "it was champion before", passed=True)]
+        with step("files") as told:
+            prepared = server.prepare(self.settings, uri, fresh=True)
+            if not prepared.model.checksum:
+                models.record_checksum(self.client, self.model.name, str(self.version), prepared.files)
+            api_test.read_rows(self.settings, prepared)  # without rows there is nothing to test it with: said before anything is measured
+            whole = "as they were registered" if prepared.model.checksum else "registered without a checksum; recorded now"
+            told("; ".join([whole, *models.find_gaps(prepared.files)]))
+        if judged:
+            with step("gate") as told:
+                verdicts = [self.weigh()]
+                told(_pass(verdicts[0], force=force))
+        with step("image") as told:
+            prepared = server.prepare(self.settings, uri)  # after the gate: what it measured is part of what a server says of itself
+            told(server.build(self.settings, prepared))
+        with step("smoke test") as told:
+            make_case, latency, before = self._test(prepared)
+            verdicts.append(gate.judge_latency(self.model.rules, latency))
+            if verdicts[1].passed and not before:
+                passes.record(self.client, self.settings, prepared, latency)
+            told(_pass(verdicts[1], force=force or not judged) + before)
+        decisive = next((verdict for verdict in verdicts if not verdict.passed), verdicts[0])
+        return Outcome(prepared, make_case, decisive.line, forced=judged and not decisive.passed)
+
+    def _test(self, prepared: server.Prepared) -> tuple[Callable[[], api_test.Case], float, str]:
+        """Run the smoke test, unless this very image passed it within the hour: promotion and deployer need it once, not each.
+
+        Then the model is not asked either, until somebody needs its case: that takes seconds, which a rollback may not have.
+        """
+        passed = passes.find(self.client, self.settings, prepared)
+        if passed:
+            make_case = partial(api_test.make_case, self.settings, prepared)
+            return make_case, passed.latency_ms, f"; as it passed {passed.age_s:.0f} s ago, with this image"
+        case, latency = smoke_test.run(self.settings, prepared, self.owner, self.model.rules.latency_ms)
+        return lambda: case, latency, ""
+
+    def weigh(self) -> gate.Verdict:
+        """Measure both versions on the held-out data, unless that is on record, and ask the gate."""
+        weighed = weighing.weigh(self.settings, self.client, self.model, self.version, self.champion)
+        if self.picture:
+            names = dict.fromkeys([self.model.rules.metric, *self.model.rules.at_least, *self.model.rules.at_most])
+            versions = [(f"version {version}", each) for version, each in weighed.measured.items()]
+            compare.draw(self.picture, weighed.verdict.line, versions, list(names))
+        return weighed.verdict
+
+
+def _pass(verdict: gate.Verdict, *, force: bool) -> str:
+    if not (verdict.passed or force):
+        raise SlipwayError(verdict.line, "make compare; FORCE=1 WHY=… promotes it against the verdict")
+    return verdict.line if verdict.passed else f"{verdict.line}; forced"

@@ -1,0 +1,185 @@
+"""Locks in the registry itself, so that they hold between machines: one promotion at a time, one rollback, one move of the alias.
+
+The one thing that a registry makes at most once is a registered model's name, so a lock is a registered model without versions,
+there for as long as the work takes. A rollback does not wait for a promotion: whoever promotes looks whether one is under way.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from slipway.errors import SlipwayError
+from slipway.interruption import interruptible
+from slipway.registry import client as registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mlflow import MlflowClient
+
+    from slipway.interruption import Interruption
+
+PROMOTION, ROLLBACK, MOVE = "", "..rollback", "..move"  # what a lock is for; no model's name has two dots in a row
+LOOK_S = 1.0  # between two looks for a rollback, one cheap call each
+RENEW_S = 60.0  # between two signs of life of who holds a lock, however long that takes
+LIMIT = 900  # s without a sign: whoever holds the lock has died on a machine that we cannot see
+MOVE_LIMIT = 120  # s; a move of the alias takes two calls
+GONE = "RESOURCE_DOES_NOT_EXIST"
+WORDS = "A release is under way. Slipway removes this by itself; it holds no versions."
+
+
+class GiveWayError(SlipwayError):
+    """The work on a candidate ended for something more urgent: no word against the version."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who releases: `by` for people, `process` to tell whether it still lives ("host/pid", or a name that survives a restart)."""
+
+    by: str
+    process: str
+
+    def is_gone(self, other: Holder) -> bool:
+        """Whether `other` is an earlier life of ours, or a dead process of this machine."""
+        host, _, pid = other.process.partition("/")
+        return other.process == self.process or (host == socket.gethostname() and pid.isdigit() and not lives(int(pid)))
+
+
+def identify_caller() -> Holder:
+    """Return who runs this command."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # an id without a name
+        user = "unknown"
+    return Holder(f"{user}@{socket.gethostname()}", f"{socket.gethostname()}/{os.getpid()}")
+
+
+@contextmanager
+def held(client: MlflowClient, name: str, holder: Holder, patience: float = 0.0, what: str = PROMOTION) -> Iterator[None]:
+    """Hold one of a model's locks; wait `patience` seconds for another holder, and say so.
+
+    Raises SlipwayError, which names the other, when it does not end.
+    """
+    lock = f"{name}{what}{registry.LOCK}"
+    deadline = time.monotonic() + patience
+    said = False
+    while not _take(client, lock, holder):
+        found = _find(client, lock)
+        if found is None:  # it ended just now
+            time.sleep(0.05)
+            continue
+        other, since, silent = found
+        if silent > (MOVE_LIMIT if what == MOVE else LIMIT) or holder.is_gone(other):
+            _remove(client, lock, other)
+        elif time.monotonic() > deadline:
+            words = f"{other.by} is releasing {name}, since {max(since, 0):.0f} s; one release runs at a time"
+            raise SlipwayError(words, "the same again, a little later")
+        else:
+            if not said and what != MOVE:
+                print(f"waiting for {other.by}, who is releasing {name}, at most {patience:.0f} s", flush=True)
+                said = True
+            time.sleep(0.2)
+    try:
+        with _every(RENEW_S, lambda: _renew(client, lock, holder)):
+            yield
+    finally:
+        with suppress(Exception):  # a registry that does not answer now: the lock is seen to be a dead one's
+            _remove(client, lock, holder)
+
+
+def find_rollback(client: MlflowClient, name: str, holder: Holder) -> str:
+    """Return who is rolling a model back now, or "" when nobody is."""
+    found = _find(client, f"{name}{ROLLBACK}{registry.LOCK}")
+    return found[0].by if found and found[2] <= LIMIT and not holder.is_gone(found[0]) else ""
+
+
+@contextmanager
+def giving_way(work: Interruption, client: MlflowClient, name: str, holder: Holder) -> Iterator[None]:
+    """Do work on a candidate; end it with GiveWayError as soon as somebody rolls the model back."""
+
+    def look() -> None:
+        if work.reason is None and (by := find_rollback(client, name, holder)):
+            work.end(GiveWayError(f"{by} is rolling {name} back, which goes first"))
+
+    with _every(LOOK_S, look), interruptible(work):
+        yield
+
+
+def free(client: MlflowClient, name: str, processes: str) -> None:
+    """Remove the locks of a model that are held by whose names begin with `processes`, which are known to be gone."""
+    for what in (PROMOTION, ROLLBACK, MOVE):
+        lock = f"{name}{what}{registry.LOCK}"
+        if (found := _find(client, lock)) and found[0].process.startswith(processes):
+            _remove(client, lock, found[0])
+
+
+@contextmanager
+def _every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
+    """Do something now and then beside a block; when it fails, the next time may not."""
+    ended = threading.Event()
+
+    def go() -> None:
+        while not ended.wait(seconds):
+            with suppress(Exception):
+                act()
+
+    threading.Thread(target=go, daemon=True, name="beside a release").start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _renew(client: MlflowClient, lock: str, holder: Holder) -> None:
+    if (found := _find(client, lock)) and found[0].process == holder.process:
+        client.update_registered_model(lock, WORDS)  # sets the time of the last update, by the clock that set that of its making
+
+
+def _find(client: MlflowClient, lock: str) -> tuple[Holder, float, float] | None:
+    """Return who holds a lock, for how many seconds, and since how many there was no sign of life."""
+    model = registry.find(client.get_registered_model, lock)
+    if model is None:
+        return None
+    holder = Holder(model.tags.get("by", "somebody"), model.tags.get("process", ""))
+    made, renewed = int(model.creation_timestamp or 0), int(model.last_updated_timestamp or 0)
+    return holder, time.time() - made / 1000, time.time() - max(made, renewed) / 1000
+
+
+def _take(client: MlflowClient, lock: str, holder: Holder) -> bool:
+    try:
+        client.create_registered_model(lock, {"by": holder.by, "process": holder.process}, WORDS)
+    except Exception as error:
+        if getattr(error, "error_code", "") in {"RESOURCE_ALREADY_EXISTS", GONE}:  # gone: while MLflow looked which one exists already
+            return False
+        raise
+    return True
+
+
+def _remove(client: MlflowClient, lock: str, holder: Holder) -> None:
+    """Remove the lock, if it is that holder's: who found it stale may be late."""
+    model = registry.find(client.get_registered_model, lock)
+    if model is None or model.tags.get("process", "") != holder.process:
+        return
+    try:
+        client.delete_registered_model(lock)
+    except Exception as error:
+        if getattr(error, "error_code", "") != GONE:
+            raise
+
+
+def lives(pid: int) -> bool:
+    """Whether a process of this machine has not ended."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,60 @@
+"""Smoke tests that a version passed, noted in the registry: who comes after with the same image need not run the same test again."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from slipway import model_folder
+from slipway.registry import models
+from slipway.serving import server
+from slipway.settings import ROOT
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from slipway.settings import Settings
+
+TAG = "slipway.smoke_test"  # of a version: with which image, when, and how quick it was
+VALID_S = 3600.0  # a machine changes, and so may what passed on it
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A smoke test that was passed: p95 of one-row requests in ms, and how many s ago."""
+
+    latency_ms: float
+    age_s: float
+
+
+def find(client: MlflowClient, settings: Settings, prepared: server.Prepared) -> Pass | None:
+    """Return the pass of what would be tested now, or None: another image, other settings of the server, another test, or long ago."""
+    if not (prepared.model.name and prepared.model.version):
+        return None
+    try:
+        noted = json.loads(client.get_model_version(prepared.model.name, prepared.model.version).tags.get(TAG, "{}"))
+        age, latency = time.time() - noted["at"], float(noted["latency_ms"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    is_same = noted.get("test") == _name(settings, prepared)
+    return Pass(latency, age) if is_same and 0 <= age <= VALID_S else None
+
+
+def record(client: MlflowClient, settings: Settings, prepared: server.Prepared, latency_ms: float) -> None:
+    """Note in the registry that the smoke test was passed."""
+    if prepared.model.name and prepared.model.version:
+        noted = {"test": _name(settings, prepared), "at": round(time.time()), "latency_ms": round(latency_ms, 3)}
+        client.set_model_version_tag(prepared.model.name, prepared.model.version, TAG, json.dumps(noted))
+
+
+def _name(settings: Settings, prepared: server.Prepared) -> str:
+    """Return what identifies a test: image (or the libraries and code of a process), files, the server's settings, the test's code."""
+    image, code, process = server.build(settings, prepared), [ROOT / "tests" / "api"], []
+    if not (settings.in_docker or settings.in_cluster):
+        code += [ROOT / "src" / "scoring", ROOT / "requirements" / "serving.txt"]
+        process = [sys.version, sys.prefix]
+    variables = json.dumps({name: value for name, value in sorted(settings.scoring.items()) if name not in server.FILES})
+    return model_folder.digest(code, image, models.checksum(prepared.files), variables, *process)[:16]

@@ -1,0 +1,56 @@
+"""A registry of images on this machine, for clusters that pull: by compose, on 127.0.0.1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import requests
+
+from slipway import hints, shell
+from slipway.bootstrap import ownership
+from slipway.runtimes import images
+from slipway.services import mlflow, starting
+from slipway.settings import STATE
+
+if TYPE_CHECKING:
+    from slipway.settings import Settings
+
+
+def start(settings: Settings) -> None:
+    """Start it, and wait until it answers; what was pushed before is still there.
+
+    Raises SlipwayError when its port is taken, or it does not come up.
+    """
+    images.check_engine()
+    mlflow.check_ours(settings)
+    runs_at = shell.ask(_compose(settings, "port", "registry", "5000"), env=mlflow.environment(settings)).out
+    if runs_at != f"127.0.0.1:{settings.registry_port}":
+        ownership.check_port(settings.registry_port, "REGISTRY_PORT")
+    mlflow.pull(settings.registry_image, "REGISTRY_IMAGE")
+    folder = STATE / "registry" / str(settings.registry_port)
+    folder.mkdir(parents=True, exist_ok=True)
+    ownership.make("network", settings.project, settings.project, "default")
+    variables = mlflow.environment(settings) | {"REGISTRY_USER": images.writing_user(folder), "REGISTRY_FOLDER": str(folder)}
+    shell.run(_compose(settings, "up", "--detach", "--no-deps", "registry"), env=variables)
+    starting.wait(settings, "registry", lambda: _answers(settings), lambda: mlflow.explain(settings))
+    print(f"the registry answers at http://127.0.0.1:{settings.registry_port}/v2/_catalog; its images: {folder.relative_to(STATE.parent)}")
+    hints.say_next(f"make deploy MODEL=… CONTEXT=… REGISTRY=127.0.0.1:{settings.registry_port}")
+
+
+def stop(settings: Settings) -> None:
+    """Stop it; its images stay."""
+    images.check_engine()
+    mlflow.check_ours(settings)
+    shell.run(_compose(settings, "rm", "--stop", "--force", "registry"), env=mlflow.environment(settings))
+    print(hints.complete("stopped; the images stay, make start_registry brings them back"))
+
+
+def _answers(settings: Settings) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{settings.registry_port}/v2/", timeout=10).ok
+    except requests.RequestException:
+        return False
+
+
+def _compose(settings: Settings, *arguments: str) -> list[str]:
+    return mlflow.compose(settings, "--profile", "registry", *arguments)

@@ -1,0 +1,242 @@
+"""The MLflow services: Postgres and the tracking server, by compose."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import requests
+
+from slipway import hints, ports, shell
+from slipway.bootstrap import ownership
+from slipway.errors import SlipwayError
+from slipway.registry import client as registry
+from slipway.runtimes import images
+from slipway.services import causes, credentials, starting
+from slipway.settings import ROOT, STATE
+
+if TYPE_CHECKING:
+    from slipway.settings import Settings
+
+COMPOSE_FILE = ROOT / "mlflow_services" / "compose.yaml"
+FILLED = (  # what compose.yaml wants besides settings; only the commands that start something have a value for it
+    "SECRETS", "SECRETS_DIGEST", "SLIPWAY_USER", "MLFLOW_IMAGE", "DEPLOYER_IMAGE", "DEPLOYER_USER", "DOCKER_GROUP", "DOCKER_SOCKET",
+    "SLIPWAY_ROOT", "REGISTRY_USER", "REGISTRY_FOLDER",
+)  # fmt: skip
+NAMES = ("localhost", "127.0.0.1", "mlflow", "host.docker.internal")  # what clients call the tracking server
+
+
+def start(settings: Settings) -> None:
+    """Start the services and wait until the API answers under every name that clients use.
+
+    Raises SlipwayError, with the cause that the logs name, when they do not come up.
+    """
+    images.check_engine()
+    check_ours(settings)
+    _check_major(settings)
+    check_data(settings)
+    if shell.ask(compose(settings, "port", "mlflow", "5000"), env=environment(settings)).out != f"127.0.0.1:{settings.mlflow_port}":
+        ownership.check_port(settings.mlflow_port, "MLFLOW_PORT")
+    mlflow_image = images.build_service(settings, "mlflow")
+    started = time.monotonic()
+    start_database(settings)
+    variables = environment(settings, up=True)
+    _check_password(settings, variables)  # with a wrong one MLflow would try for minutes
+    up(settings, "mlflow", variables | {"MLFLOW_IMAGE": mlflow_image})
+    wait_for_mlflow(settings)
+    _check_names(settings)
+    print(f"MLflow answers at {settings.tracking_uri} after {time.monotonic() - started:.0f} s; artifacts: {settings.artifact_root}")
+    hints.say_next("make train_model")
+
+
+def stop(settings: Settings) -> None:
+    """Stop the services; their data stays."""
+    images.check_engine()
+    check_ours(settings)
+    shell.run(compose(settings, "down", "--remove-orphans"), env=environment(settings))
+    print(hints.complete("stopped; the data stays, make start_mlflow_services brings it back"))
+
+
+def follow_logs(settings: Settings) -> None:
+    """Follow the services' logs until Ctrl-C."""
+    check_running(settings)
+    shell.wait(shell.start(compose(settings, "logs", "--follow", "--tail", "100"), env=environment(settings)))
+
+
+def show_ui(settings: Settings) -> None:
+    """Print where MLflow's UI is; the embedded store has none until this serves it, in the foreground."""
+    if settings.in_docker:
+        registry.check_reachable(settings)
+        print(settings.tracking_uri)
+        return
+    ports.check(settings.mlflow_port, "MLFLOW_PORT")
+    registry.connect(settings)
+    print(f"http://127.0.0.1:{settings.mlflow_port}; Ctrl-C stops it", flush=True)
+    command = ["mlflow", "server", "--backend-store-uri", settings.tracking_uri, "--host", "127.0.0.1", "--port", str(settings.mlflow_port)]
+    command += ["--workers", "1", "--default-artifact-root", (STATE / "artifacts").as_uri()]
+    with contextlib.suppress(KeyboardInterrupt):
+        shell.wait(shell.start([sys.executable, "-m", *command], env=local_webhooks()))
+
+
+def local_webhooks() -> dict[str, str]:
+    """Return what a tracking server without Docker needs to send its events to this machine."""
+    names = ("ALLOWED_SCHEMES", "ALLOW_PRIVATE_IPS", "CACHE_TTL", "SECRET_ENCRYPTION_KEY")
+    values = ("http,https", "true", "5", credentials.webhook_key())
+    return {f"MLFLOW_WEBHOOK_{name}": value for name, value in zip(names, values, strict=True)}
+
+
+def reset_password(settings: Settings) -> None:
+    """Give the database user the password in `.slipway/postgres_password`, over Postgres's own local socket."""
+    images.check_engine()
+    check_ours(settings)
+    start_database(settings)
+    variables = environment(settings, up=True)
+    statement = f"ALTER USER mlflow PASSWORD '{credentials.password()}'\n"
+    answer = shell.ask(compose(settings, "exec", "-T", "postgres", "psql", "--username=mlflow", "--quiet"), env=variables, words=statement)
+    if answer.code != 0:
+        raise SlipwayError(f"Postgres did not take the password: {answer.words}")
+    print("done")
+    hints.say_next("make start_mlflow_services")
+
+
+def check_running(settings: Settings) -> None:
+    """Raise SlipwayError when the services do not run, or are another checkout's."""
+    images.check_engine()
+    check_ours(settings)
+    if not _is_running(settings, "mlflow"):
+        raise SlipwayError("the MLflow services are not running", "make start_mlflow_services")
+
+
+def check_ours(settings: Settings) -> None:
+    """Raise SlipwayError when the services that the settings name are another checkout's."""
+    ownership.check_project(settings.project)
+
+
+def check_data(settings: Settings) -> None:
+    """Raise SlipwayError when the services that the settings name, or what they keep, may be another checkout's: nothing was touched."""
+    check_ours(settings)
+    known = credentials.PASSWORD.exists()
+    ownership.check_volumes(settings.project, known=known)
+    ownership.check_artifacts(settings.artifact_root, known=known)
+
+
+def start_database(settings: Settings) -> None:
+    """Start Postgres alone, and wait until it answers."""
+    pull(settings.postgres_image, "POSTGRES_IMAGE")
+    variables = environment(settings, up=True)
+    up(settings, "postgres", variables)
+    ready = ["exec", f"{settings.project}-postgres-1", "pg_isready", "--username=mlflow", "--dbname=mlflow", "--host=127.0.0.1"]
+    starting.wait(settings, "postgres", lambda: shell.ask(["docker", *ready]).code == 0, lambda: explain(settings))
+
+
+def wait_for_mlflow(settings: Settings) -> None:
+    """Wait until the tracking server's API answers, from this machine."""
+    starting.wait(settings, "mlflow", lambda: _ask_api(settings, "localhost") == requests.codes.ok, lambda: explain(settings))
+
+
+def up(settings: Settings, service: str, variables: dict[str, str]) -> None:
+    """Have compose start one service. It does not wait for it: compose gives up what it finds unhealthy, also while it answers."""
+    command = compose(settings, "up", "--detach", "--no-deps", service)
+    shell.echo(command)
+    answer = shell.ask(command, env=variables)
+    if answer.code != 0:
+        raise explain(settings, answer.words)
+
+
+def explain(settings: Settings, words: str = "") -> SlipwayError:
+    """Return the error for services that do not come up, with the cause that their logs name."""
+    logs = shell.ask(compose(settings, "logs", "--no-color", "--tail", "60"), env=environment(settings)).words
+    return causes.diagnose(f"{logs}\n{words}", settings)
+
+
+def compose(settings: Settings, *arguments: str) -> list[str]:
+    """Return a compose command for the services."""
+    return ["docker", "compose", "--project-name", settings.project, "--file", str(COMPOSE_FILE), *arguments]
+
+
+def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
+    """Return compose's variables; for `up`, prepare what the services need on this machine: password, artifact folder.
+
+    Other commands use only the volume's name, but compose insists on a value for each variable.
+    """
+    unused = dict.fromkeys(FILLED, "unused") | {"POSTGRES_MAJOR": settings.postgres_major, "SLIPWAY_ROOT": ownership.CHECKOUT}
+    if not up:
+        return unused
+    ownership.check_artifacts(settings.artifact_root, known=True)  # another checkout's mark stays
+    try:
+        settings.artifact_root.mkdir(parents=True, exist_ok=True)
+        ownership.mark(settings.artifact_root)
+    except OSError as error:
+        raise SlipwayError(f"the artifact folder cannot be made: {error}", "MLFLOW_ARTIFACT_ROOT=/a/folder/of/yours") from None
+    ownership.make("network", settings.project, settings.project, "default")
+    ownership.make("volume", volume(settings), settings.project, "postgres")
+    return (
+        unused
+        | credentials.write()
+        | {
+            "SLIPWAY_USER": images.writing_user(settings.artifact_root),
+            "MLFLOW_ARTIFACT_ROOT": str(settings.artifact_root),
+        }
+    )
+
+
+def pull(wanted: str, setting: str) -> None:
+    """Fetch an image that a setting names, where it can be seen: the first time it takes a while."""
+    if not images.exists(wanted):
+        try:
+            shell.run(["docker", "pull", wanted])
+        except SlipwayError:
+            raise SlipwayError(f"the image {wanted} cannot be had", f"check {setting} and the network; make doctor") from None
+
+
+def volume(settings: Settings) -> str:
+    """Return the name of the database's volume: its major version is part of it."""
+    return f"{settings.project}_postgres{settings.postgres_major}"
+
+
+def _check_password(settings: Settings, variables: dict[str, str]) -> None:
+    """Log in as MLflow will: over the network, since Postgres trusts whoever is on its own socket."""
+    login = 'PGPASSWORD="$(cat /run/secrets/postgres_password)" psql --host="$(hostname -i)" --username=mlflow --command="SELECT 1"'
+    answer = shell.ask(compose(settings, "exec", "-T", "postgres", "sh", "-c", login), env=variables)
+    if answer.code != 0:
+        raise causes.diagnose(answer.words, settings)
+
+
+def _check_major(settings: Settings) -> None:
+    answer = shell.ask(["docker", "volume", "ls", "--format", "{{.Name}}"])
+    if answer.code != 0:
+        raise SlipwayError(f"Docker does not list its volumes: {answer.last}", "make doctor, then this again")
+    existing = answer.out.splitlines()
+    if volume(settings) in existing:
+        return
+    others = [found[1] for name in existing if (found := re.fullmatch(rf"{re.escape(settings.project)}_postgres(\d+)", name))]
+    if others:
+        old = others[-1]
+        raise SlipwayError(
+            f"your data is that of PostgreSQL {old} (volume {settings.project}_postgres{old}); {settings.postgres_image} cannot read it",
+            causes.CHANGE_MAJOR.format(old),
+        )
+
+
+def _check_names(settings: Settings) -> None:
+    for name in NAMES:
+        if (status := _ask_api(settings, name)) != requests.codes.ok:
+            host, cure = f"{name}:{settings.mlflow_port}", "see --allowed-hosts in mlflow_services/compose.yaml"
+            raise SlipwayError(f"the tracking server answers {status} to clients that call it {host}", cure)
+
+
+def _ask_api(settings: Settings, name: str) -> int:
+    """Return the status that the services' own MLflow answers with to a client that calls it so; 0: it does not answer."""
+    uri = f"http://127.0.0.1:{settings.mlflow_port}/api/2.0/mlflow/experiments/search?max_results=1"
+    try:
+        return requests.get(uri, headers={"Host": f"{name}:{settings.mlflow_port}"}, timeout=30).status_code
+    except requests.RequestException:
+        return 0
+
+
+def _is_running(settings: Settings, service: str) -> bool:
+    answer = shell.ask(compose(settings, "ps", "--status", "running", "--services"), env=environment(settings))
+    return answer.code == 0 and service in answer.out.splitlines()

@@ -1,0 +1,1 @@
+"""One model version behind its API: started, changed while it answers, tested."""

@@ -1,0 +1,219 @@
+"""The API test: real rows to a served model, its answers against the model without a server, then the contract for bad input.
+
+`prepare` makes what the test asks, as a file; tests/api holds the test itself.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+from rich.console import Console
+from rich.table import Table
+
+from slipway import shell
+from slipway.errors import USAGE, SlipwayError, TimedOutError, time_out
+from slipway.registry import client as registry
+from slipway.registry import models
+from slipway.serving import example, server
+from slipway.settings import BUILD, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from slipway.settings import Settings
+
+NO_ANSWER = "time-out: no answer"  # begins what tests/api says when the server does not answer in time
+CASE = "SLIPWAY_API_CASE"  # names the file with the case, for tests/api
+KEY = "SLIPWAY_API_KEY"  # the API key to send, if any
+
+
+class UntestedError(TimedOutError):
+    """A test that this machine did not end, for a reason of its own: no verdict on a model."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the API test sends and expects: n rows of the example, n predictions, n true values (or none known)."""
+
+    url: str
+    uri: str
+    rows: example.Rows
+    expected: list[Any]
+    true: list[str]
+    seconds: int = 30  # for each answer
+
+    @property
+    def key(self) -> str:
+        """The API key to send; it stands in no file."""
+        return os.environ.get(KEY, "")
+
+    @classmethod
+    def load(cls) -> Case:
+        """Read the case that `check` wrote."""
+        return cls(**json.loads(Path(os.environ[CASE]).read_text(encoding="utf-8")))
+
+
+def check(settings: Settings, uri: str = "") -> Case:
+    """Test the API of whatever is served on PORT or at URL, which must be `uri` when that is given.
+
+    Raises SlipwayError when the test fails, nothing answers, or it is not known which model should.
+    """
+    recorded = server.find_recorded(settings)
+    if not recorded:  # it may be starting
+        wait_until_ready(settings, settings.api_url)
+        recorded = server.find_recorded(settings)
+    if uri and recorded and server.prepare(settings, recorded).files != server.prepare(settings, uri).files:
+        raise SlipwayError(f"{settings.api_url} serves {recorded}, not {uri}", "make test_api")
+    if not (uri or recorded):
+        raise SlipwayError(
+            f"which model should {settings.api_url} serve? It was not started by make serve_model here", "make test_api MODEL=…", USAGE
+        )
+    return examine(settings, server.prepare(settings, uri or recorded or ""))
+
+
+def examine(settings: Settings, prepared: server.Prepared, is_alive: Callable[[], bool] | None = None) -> Case:
+    """Test the API at `settings.api_url` against a model; print its predictions beside the true values, and what fails.
+
+    `is_alive` tells whether the server still runs, where it is ours. Raises SlipwayError when the test fails, or the server does
+    not get ready.
+    """
+    case = make_case(settings, prepared)
+    ask(settings, case, is_alive)
+    show(case)
+    return case
+
+
+def make_case(settings: Settings, prepared: server.Prepared) -> Case:
+    """Return what to ask the API at `settings.api_url`, and what the model says to it without a server."""
+    print(f"asking {prepared.model.uri} without a server, to compare", file=sys.stderr, flush=True)
+    rows, true = read_rows(settings, prepared)
+    return Case(settings.api_url, prepared.model.uri, rows, server.predict(settings, prepared, rows), true, settings.request_timeout)
+
+
+def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] | None = None) -> None:
+    """Put a case to the server at its URL.
+
+    Raises SlipwayError when it does not pass, or the server does not get ready; UntestedError when this machine does not end the test.
+    """
+    wait_until_ready(settings, case.url, is_alive)
+    command = [sys.executable, "-m", "pytest", "tests/api", "--quiet", "--no-header", "--tb=line", "--show-capture=no"]
+    with _written(case) as file:
+        variables = {CASE: str(file), KEY: server.read_key(settings), "COLUMNS": "400"}  # or pytest cuts the reasons
+        answer = shell.ask([*command, "-p", "no:cacheprovider"], env=variables, cwd=ROOT, seconds=settings.test_timeout)
+    if answer.code == shell.TIMED_OUT:
+        reached = re.search(rf"{NO_ANSWER}(.*)", answer.out)
+        seconds, setting = (case.seconds, "REQUEST_TIMEOUT") if reached else (settings.test_timeout, "TEST_TIMEOUT")
+        what = f"{case.url} did not answer{reached[1]}" if reached else f"this machine did not end the test of {case.uri}"
+        error = time_out(what, seconds, setting)
+        raise UntestedError(f"{error.message}, which says nothing about the version", error.cure)
+    if answer.code != 0:
+        print(answer.words)
+        why = "; ".join(re.findall(r"^FAILED \S+ - (?:AssertionError: )?(.*)$", answer.out, re.MULTILINE)[:2])
+        raise SlipwayError(f"the API at {case.url} does not do what {case.uri} should: {why or shell.quote(answer.words)}")
+    print(f"{answer.out.splitlines()[-1]}: {case.url} answers as {case.uri}")
+
+
+@contextmanager
+def _written(case: Case) -> Iterator[Path]:
+    """Write a case to a file of this test's own, for as long as it runs: others may test the same port at the same time."""
+    folder = BUILD / "api"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="case-", suffix=".json", dir=folder) as file:
+        json.dump(asdict(case), file)
+        file.flush()
+        yield Path(file.name)
+
+
+def wait_until_ready(settings: Settings, url: str, is_alive: Callable[[], bool] | None = None) -> None:
+    """Wait until `/ping` answers; give up when what serves it is not alive.
+
+    Raises SlipwayError when nothing listens; TimedOutError at the deadline, when something does that is not ready.
+    """
+    started, limit = time.monotonic(), settings.start_timeout
+    said, listens = False, is_alive is not None
+    while time.monotonic() < started + limit and (is_alive is None or is_alive()):
+        try:
+            answer = requests.get(f"{url}/ping", timeout=min(5, limit))
+            listens = True
+            if answer.ok:
+                return
+            if answer.status_code < requests.codes.server_error:  # a server that starts, or a proxy before it, says 5xx
+                raise SlipwayError(f"{url} is no model's API: it answers {answer.status_code} to /ping", "URL=http://127.0.0.1:8001")
+        except requests.exceptions.SSLError as error:
+            raise SlipwayError(
+                f"{url} does not speak TLS as expected: {error}", "http:// instead of https://, or its certificate"
+            ) from None
+        except requests.ReadTimeout:
+            listens = True
+        except (requests.ConnectionError, requests.Timeout):
+            pass
+        except requests.RequestException as error:
+            raise SlipwayError(f"{url} is not an address of an API: {error}", "URL=http://127.0.0.1:8001", USAGE) from None
+        if not said and time.monotonic() > started + 2:
+            print(f"waiting for {url}, at most {limit} s (START_TIMEOUT) …", file=sys.stderr, flush=True)
+            said = True
+        time.sleep(0.1)
+    if listens and (is_alive is None or is_alive()):
+        raise time_out(f"the server at {url} did not get ready", limit, "START_TIMEOUT")
+    raise SlipwayError(f"no model answers at {url}", "make serve_model MODEL=…, in another terminal")
+
+
+def show(case: Case) -> None:
+    """Print the rows that were sent, what came back, and the true values."""
+    table = Table(box=None, header_style="bold")
+    columns, lines = example.list_lines(case.rows)
+    shown = columns[:4]
+    for heading in (*shown, *(["…"] if len(columns) > len(shown) else []), "prediction", "true value"):
+        table.add_column(str(heading), justify="right")
+    for row, predicted, true in zip_longest(lines, case.expected[: len(lines)], case.true, fillvalue="?"):
+        values = [_short(value) for value in row[: len(shown)]] + (["…"] if len(columns) > len(shown) else [])
+        table.add_row(*values, _short(predicted), true)
+    Console().print(table)
+
+
+def _nothing_to_send(prepared: server.Prepared) -> SlipwayError:
+    words = f"{prepared.model.uri} has no input example to send"
+    return SlipwayError(words, "log the model with input_example=…; see model/README.md")
+
+
+def read_rows(settings: Settings, prepared: server.Prepared) -> tuple[example.Rows, list[str]]:
+    """Take the rows from the model's input example, or else from the run's sample.csv, which knows the true values as well.
+
+    Raises SlipwayError when there is neither.
+    """
+    rows = example.read(models.read_example(prepared.files))
+    sample = None
+    if prepared.model.run_id:
+        try:
+            sample = registry.read_sample(registry.connect(settings), prepared.model.run_id)
+        except SlipwayError:
+            print("note: the tracking server does not answer, so the true values are not known", file=sys.stderr)
+    if sample is None:
+        if rows is None:
+            raise _nothing_to_send(prepared)
+        return rows, []
+    heading, *lines = list(csv.reader(io.StringIO(sample)))
+    if rows is None:
+        try:
+            rows = {"columns": heading[:-1], "data": [[float(value) for value in line[:-1]] for line in lines]}
+        except ValueError as error:
+            words = f"sample.csv of {prepared.model.uri} holds no numbers: {error}"
+            raise SlipwayError(words, "log the model with input_example=…") from None
+    return rows, [line[-1] for line in lines][: example.count(rows)]
+
+
+def _short(value: object) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,113 @@
+"""Follow an alias: serve the version it stands for, and change to another, without a failed request, when it moves."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from slipway.errors import USAGE, SlipwayError, TimedOutError
+from slipway.registry import client as registry
+from slipway.serving import server, smoke_test
+from slipway.serving.live_server import Slot
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from slipway.settings import Settings
+
+INTERVAL = 1  # s between two looks at the alias, one cheap call each
+
+
+@dataclass
+class Follower:
+    """What a follower knows of its alias."""
+
+    settings: Settings
+    client: MlflowClient
+    name: str
+    alias: str
+    version: int  # that answers
+    refused: int | None = None  # that the alias stands for, and does not work
+    missing: list[str] = field(default_factory=list)  # what was said last of a registry that does not answer
+
+    def look(self, slot: Slot) -> None:
+        """Change to the alias's version when it is another, and passes its smoke test; say what happened."""
+        found = self._find()
+        if found in {None, self.version, self.refused}:
+            if found == self.version:
+                self.refused = None
+            return
+        _say(f"@{self.alias} is version {found} now: smoke test")
+        started = time.monotonic()
+        try:
+            with registry.translated_errors():
+                prepared = server.prepare(self.settings, f"models:/{self.name}/{found}", fresh=True)
+            smoke_test.run(self.settings, prepared, f"follow-{self.settings.port}")
+            slot.change(prepared)
+        except (registry.UnreachableError, TimedOutError) as error:  # the next look tries again
+            self._complain(f"{error.message}; version {self.version} goes on answering")
+            return
+        except Exception as error:  # noqa: BLE001 -- whatever goes wrong, the version before goes on
+            self.refused = found
+            words = getattr(error, "message", f"{type(error).__name__}: {error}")
+            _say(f"version {found} is not served: {words}\n   version {self.version} goes on answering")
+            return
+        self.version, self.refused = int(found or 0), None
+        server.note(self.settings, prepared)
+        _say(f"version {found} answers, {time.monotonic() - started:.1f} s after it was seen")
+
+    def _find(self) -> int | None:
+        try:
+            registry.check_reachable(self.settings)
+            with registry.translated_errors():
+                found = registry.find_champion(self.client, self.name, self.alias)
+        except SlipwayError as error:
+            self._complain(f"{error.message}; version {self.version} goes on answering")
+            return None
+        if found is None:
+            self._complain(f"{self.name} has no @{self.alias} now; version {self.version} goes on answering")
+        else:
+            self.missing.clear()
+        return found
+
+    def _complain(self, words: str) -> None:
+        if self.missing != [words]:
+            self.missing[:] = [words]
+            _say(words)
+
+
+def serve(settings: Settings, uri: str) -> None:
+    """Serve what an alias stands for, in the foreground on 127.0.0.1:PORT until Ctrl-C; follow it as it moves.
+
+    A version that does not load or fails its smoke test is not served: the one before goes on answering. Raises SlipwayError when
+    `uri` names no alias, or the first version does not load.
+    """
+    found = re.fullmatch(r"models:/+([^/]+)@([^/@]+)", uri.strip())
+    if not found:
+        raise SlipwayError(f"FOLLOW=1 follows an alias, and MODEL is {uri!r}", f"MODEL=models:/name@{registry.CHAMPION}", USAGE)
+    with server.taken(settings):
+        prepared = server.prepare(settings, uri)
+        registry.hurry()
+        client = registry.connect(settings)
+        slot = Slot(settings)
+        follower = Follower(settings, client, found[1], found[2], int(prepared.model.version or 0))
+        process = slot.start(prepared)
+        server.note(settings, prepared)
+        print(f"serving {prepared.model.uri} at {slot.url}, and following {uri}; Ctrl-C stops it", flush=True)
+        try:
+            while process.poll() is None:
+                time.sleep(INTERVAL)
+                follower.look(slot)
+        except KeyboardInterrupt:
+            slot.stop()
+            print("\nstopped")
+            return
+        finally:
+            slot.stop()
+    server.explain(prepared, process.returncode)
+
+
+def _say(words: str) -> None:
+    print(f"== {words}", flush=True)

@@ -1,0 +1,254 @@
+"""Serving: a model's files in a container of layer 3, or in a process of `.venv`. What runs where is decided here."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from slipway import hints, model_folder, ports, shell
+from slipway.bootstrap import ownership
+from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, time_out
+from slipway.registry import client as registry
+from slipway.registry import models
+from slipway.runtimes import images
+from slipway.settings import STATE
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+    from slipway.settings import Settings
+
+FILES = {"SCORING_API_KEYS_FILE", "SCORING_TLS_CERT", "SCORING_TLS_KEY"}  # settings of the server that a container has mounted
+ENGINE_S = 60  # more for a container to begin and end
+REMEMBERED = 8  # answers of models to their own rows, for a command that needs one twice
+MOMENT = 1.0  # s that a note may be looked at, or taken away, by another
+RECORDS = STATE / "serving"  # which model listens on which port, for test_api
+_answered: dict[tuple[str, str, str], list[Any]] = {}  # by runtime, checksum of the files, rows
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model that is ready to be served: what it is, and its files on this machine."""
+
+    model: models.Model
+    files: Path
+    identity: str  # JSON: what the server says of itself, and the checksum that it compares
+
+    @property
+    def lasting(self) -> str:
+        """The identity without the run's metrics, which a validation adds to: what an image holds, so that its tag stays the same."""
+        return json.dumps({name: value for name, value in json.loads(self.identity).items() if name != "metrics"})
+
+
+def serve(settings: Settings, uri: str) -> None:
+    """Serve a model in the foreground on 127.0.0.1:PORT until Ctrl-C.
+
+    Raises SlipwayError when there is no such model, the port is taken, or the server ends by itself.
+    """
+    with taken(settings):
+        _remove_container(settings)  # one that a crash left behind
+        ownership.check_port(settings.port, "PORT")
+        prepared = prepare(settings, uri)
+        for gap in models.find_gaps(prepared.files):
+            print(f"note: {prepared.model.uri} has {gap}", file=sys.stderr)
+        command, environment = command_for(settings, prepared)
+        note(settings, prepared)
+        print(f"loading {prepared.model.uri}, to serve it at {settings.api_url}; Ctrl-C stops it")
+        hints.say_next("make test_api, in another terminal")
+        try:
+            code = shell.wait(shell.start(command, env=environment))
+        except KeyboardInterrupt:
+            _remove_container(settings)  # one whose server did not stop in time
+            print("\nstopped")
+            return
+    explain(prepared, code)
+
+
+def explain(prepared: Prepared, code: int) -> None:
+    """Raise SlipwayError for the exit code of a server that ended by itself; 0 is well."""
+    if code == MODEL_DID_NOT_LOAD:
+        raise SlipwayError(f"{prepared.model.uri} did not load; the reason is above", "make list_models, for another version", code)
+    if code in {-signal.SIGKILL, 128 + signal.SIGKILL}:
+        raise SlipwayError("the server was killed: from outside, or because memory ran out", "make doctor, to see how much there is")
+    if code != 0:
+        raise SlipwayError(f"the server ended with exit code {code}; its own words are above")
+
+
+def prepare(settings: Settings, uri: str, *, fresh: bool = False) -> Prepared:
+    """Find a model, bring its files here (again, when `fresh`), and check that its libraries are those that would serve it."""
+    client = registry.connect(settings) if uri.strip().startswith(("models:", "runs:")) else None
+    model = models.resolve(client, uri)
+    files = models.fetch(model, fresh=fresh)
+    models.read_metadata(files)
+    images.check_libraries(settings, files, model)
+    metrics = registry.read_metrics(client, model.run_id) if client and model.run_id else {}
+    known = {"name": model.name, "version": model.version, "run": model.run_id, "metrics": metrics, "checksum": models.checksum(files)}
+    return Prepared(model, files, json.dumps({name: value for name, value in known.items() if value}))
+
+
+def command_for(settings: Settings, prepared: Prepared, container: str = "") -> tuple[list[str], dict[str, str]]:
+    """Return the command that serves a model in the foreground, and what to add to its environment; build its image."""
+    if not settings.in_docker:
+        command = [sys.executable, "-m", "scoring", str(prepared.files), "--port", str(settings.port)]
+        return command, settings.scoring | {"SCORING_IDENTITY": prepared.identity}
+    options = container_options(settings, container or _container(settings), publish=not (container and settings.network))
+    identity = ["--env", f"SCORING_IDENTITY={prepared.identity}"]  # with the metrics of today; the image has none
+    return ["docker", "run", "--rm", *options, *identity, build(settings, prepared)], {}
+
+
+def build(settings: Settings, prepared: Prepared) -> str:
+    """Return the tag of the image that serves a model, built when it is not there; in a cluster the one pushed; without Docker, say so."""
+    if settings.in_cluster:
+        return models.find_image(registry.connect(settings), prepared.model)
+    if not settings.in_docker:
+        return "none, a process of .venv serves"
+    return images.build_served(settings, model_folder.load(settings.model_dir), prepared.model, prepared.files, prepared.lasting)
+
+
+def container_options(settings: Settings, name: str, *, publish: bool = True) -> list[str]:
+    """Return docker's options for a container that serves: closed, on 127.0.0.1:PORT, with the server's own settings and their files.
+
+    Without `publish` only its network reaches it: a port that is free in our container may not be so on the machine.
+    """
+    variables, options = dict(settings.scoring), []
+    for setting in settings.scoring.keys() & FILES:
+        file, inside = Path(settings.scoring[setting]).resolve(), f"/run/secrets/{setting.lower()}"
+        if not file.is_file():
+            raise SlipwayError(f"{setting} names no file: {file}", f"unset {setting}, or the path of a file", USAGE)
+        options += ["--volume", f"{file}:{inside}:ro"]
+        variables[setting] = inside
+        if os.getuid():  # a file that only its owner may read is read by its owner
+            options += ["--user", f"{file.stat().st_uid}:{file.stat().st_gid}"]
+    options += [part for key, value in variables.items() for part in ("--env", f"{key}={value}")]
+    network = ["--network", settings.network] if settings.network else []
+    published = ["--publish", f"127.0.0.1:{settings.port}:8080"] if publish else []
+    return ["--name", name, *images.confinement(settings), *network, *published, *options]
+
+
+def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> list[Any]:
+    """Return what the model says to `rows` (a dataframe_split of n rows: n predictions) without a server, in a process of its own.
+
+    The same model is asked the same rows once in a command. Raises SlipwayError when it does not predict: a model is code, which may
+    end its process; TimedOutError when it does not end in time.
+    """
+    key = (settings.runtime, models.checksum(prepared.files), json.dumps(rows))
+    if key not in _answered:
+        while len(_answered) >= REMEMBERED:
+            _answered.pop(next(iter(_answered)))
+        _answered[key] = _predict(settings, prepared, key[-1])
+    return _answered[key]
+
+
+def name_reference(settings: Settings) -> str:
+    """Return how the container is called in which this thread asks a model without a server."""
+    return f"{settings.project}-reference-{model_folder.plain(socket.gethostname())}-{os.getpid()}-{threading.get_native_id()}"
+
+
+def _predict(settings: Settings, prepared: Prepared, rows: str) -> list[Any]:
+    seconds = settings.predict_timeout
+    command = [sys.executable, "-W", "ignore", "-m", "scoring.reference", str(prepared.files)]
+    name = name_reference(settings)
+    if settings.in_docker:
+        ownership.remove_container(name)  # that of an earlier life: a container that begins again gives the same numbers
+        limit = ["timeout", str(seconds)]  # a client that is killed leaves its container
+        closed = ["docker", "run", "--rm", "--interactive", "--name", name, "--no-healthcheck", "--network", "none"]
+        closed += images.confinement(settings)
+        command = [*closed, build(settings, prepared), *limit, "python", "-W", "ignore", "-m", "scoring.reference", "/opt/model"]
+    try:
+        answer = shell.ask(command, words=rows, seconds=seconds + (ENGINE_S if settings.in_docker else 0))
+    finally:
+        if settings.in_docker:  # after Ctrl-C or a time-out, what is left of it would go on asking the model
+            ownership.remove_container(name)
+    if answer.code == shell.TIMED_OUT:
+        raise time_out(f"{prepared.model.uri} did not predict its own example without a server", seconds, "PREDICT_TIMEOUT")
+    found = re.findall(r"^predictions: (\[.*\])$", answer.out, re.MULTILINE) if answer.code == 0 else []
+    if not found:
+        last = f"{answer.last} (exit code {answer.code})" if answer.words else f"exit code {answer.code}"
+        raise SlipwayError(f"{prepared.model.uri} does not predict its own example: {last}", code=MODEL_DID_NOT_LOAD)
+    return list(json.loads(found[-1]))
+
+
+def read_key(settings: Settings) -> str:
+    """Return the first key of the file that the server takes its API keys from, or "" without one."""
+    file = settings.scoring.get("SCORING_API_KEYS_FILE")
+    lines = Path(file).read_text(encoding="utf-8").splitlines() if file and Path(file).is_file() else []
+    return next((line.strip() for line in lines if line.strip() and not line.startswith("#")), "")
+
+
+def start(settings: Settings, prepared: Prepared, log: Path) -> subprocess.Popen[bytes]:
+    """Serve a model in the background, with its output in `log`."""
+    ports.check(settings.port, "PORT")
+    command, environment = command_for(settings, prepared)
+    return shell.start(command, env=environment, log=log)
+
+
+@contextmanager
+def taken(settings: Settings) -> Iterator[None]:
+    """Have PORT's note to ourselves, as long as we live: the kernel lets a lock go however we end.
+
+    Raises SlipwayError when `serve_model` serves there already.
+    """
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    file = RECORDS / f"{settings.port}.json"
+    deadline = time.monotonic() + MOMENT
+    while True:
+        with file.open("a", encoding="utf-8") as record:
+            if _lock(record, fcntl.LOCK_EX) and file.exists() and os.path.samestat(os.fstat(record.fileno()), file.stat()):
+                record.truncate(0)  # what one that was killed left
+                try:
+                    yield
+                finally:
+                    file.unlink(missing_ok=True)
+                return
+        if time.monotonic() > deadline:  # and not one who only looks, or takes its note away
+            served = find_recorded(settings) or "a model, by another make serve_model"
+            raise SlipwayError(
+                f"port {settings.port} already serves {served}", f"Ctrl-C there, or PORT={settings.port + 1} with the same command"
+            )
+        time.sleep(0.05)
+
+
+def note(settings: Settings, prepared: Prepared) -> None:
+    """Note, for who has PORT's note `taken`, which model is served there."""
+    (RECORDS / f"{settings.port}.json").write_text(json.dumps({"uri": prepared.model.uri, "pid": os.getpid()}), encoding="utf-8")
+
+
+def find_recorded(settings: Settings) -> str | None:
+    """Return the URI of the model that `serve_model` serves on PORT, or None when it serves none: a note that nobody holds is none."""
+    file = RECORDS / f"{settings.port}.json"
+    if settings.url or not file.exists():
+        return None
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError), file.open(encoding="utf-8") as record:
+        return None if _lock(record, fcntl.LOCK_SH) else str(json.load(record)["uri"])
+    return None
+
+
+def _lock(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _container(settings: Settings) -> str:
+    return f"{settings.project}-serve-{settings.port}"
+
+
+def _remove_container(settings: Settings) -> None:
+    """Remove the container that serves on this port."""
+    if settings.in_docker:
+        ownership.remove_container(_container(settings), labelled=True)

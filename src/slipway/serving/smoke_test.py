@@ -1,0 +1,115 @@
+"""The smoke test before a release: the real image in a throwaway container (or a process), its API tested, its latency measured."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import requests
+
+from slipway import model_folder, ports, shell
+from slipway.bootstrap import ownership
+from slipway.errors import SlipwayError, TimedOutError, time_out
+from slipway.serving import api_test, example, server
+from slipway.settings import BUILD
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+    from slipway.settings import Settings
+
+WARM, TIMED = 5, 50  # requests
+MEASUREMENTS = 3  # of a latency that is too high; the best counts
+
+
+def run(settings: Settings, prepared: server.Prepared, owner: str = "release", bound: float | None = None) -> tuple[api_test.Case, float]:
+    """Serve a model where nobody else sees it, and test its API; return what was asked, and the p95 of its latency.
+
+    The latency is that of one row, from one client, in ms; above `bound` it is measured again, and the best counts: other programs slow
+    a server down, and none makes it quicker. An `owner` has one trial of a model at a time.
+
+    Raises SlipwayError, with what the server or the test said, when it fails. Nothing of it is left, and nothing of an earlier
+    trial that was killed.
+    """
+    name, log = _places(settings, prepared.model.name, owner)
+    port = ports.find_free()
+    plain = {key: value for key, value in settings.scoring.items() if key not in server.FILES} | {"SCORING_WORKERS": "1"}
+    url = f"http://{name}:8080" if settings.network else f"http://127.0.0.1:{port}"
+    alone = replace(settings, port=port, url=url, scoring=plain)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    clear(settings, prepared.model.name, owner)
+    command, environment = server.command_for(alone, prepared, name)
+    process = shell.start(command, env=environment, log=log)
+    log.with_suffix(".pid").write_text(f"{process.pid} {_words(command)}", encoding="utf-8")
+    try:
+        with shell.running(process, log):
+            case = api_test.examine(alone, prepared, lambda: process.poll() is None)
+            return case, _measure_well(case, process, bound)
+    except SlipwayError as error:
+        failed = "'s smoke test: " if isinstance(error, TimedOutError) else " failed its smoke test: "
+        raise error.within(f"{prepared.model.uri}{failed}") from None
+    finally:
+        clear(settings, prepared.model.name, owner)
+
+
+def _measure_well(case: api_test.Case, process: subprocess.Popen[bytes], bound: float | None) -> float:
+    best = _measure(case, process, bound)
+    for _ in range(MEASUREMENTS - 1):
+        if bound is None or best <= bound:
+            break
+        best = min(best, _measure(case, process, bound))
+    return best
+
+
+def _measure(case: api_test.Case, process: subprocess.Popen[bytes], bound: float | None) -> float:
+    """Return the p95 of the latency in ms; of fewer requests, once so many were above `bound` that it is."""
+    row = example.make_request(case.rows, 1)
+    taken: list[float] = []
+    too_many = TIMED - int(TIMED * 0.95)
+    with requests.Session() as session:
+        for _ in range(WARM + TIMED):
+            started = time.perf_counter()
+            try:
+                answer = session.post(f"{case.url}/invocations", json=row, timeout=case.seconds)
+            except requests.Timeout:
+                raise time_out(f"{case.url} did not answer", case.seconds, "REQUEST_TIMEOUT") from None
+            except requests.RequestException as error:
+                ended = "" if process.poll() is None else f"; the server ended with exit code {process.poll()}"
+                raise SlipwayError(f"a request failed: {type(error).__name__}{ended}") from None
+            if not answer.ok:
+                raise SlipwayError(f"a request was answered with {answer.status_code}")
+            taken.append((time.perf_counter() - started) * 1000)
+            if bound is not None and sum(each > bound for each in taken[WARM:]) >= too_many:
+                break
+    return sorted(taken[WARM:])[int(len(taken[WARM:]) * 0.95)]
+
+
+def clear(settings: Settings, model: str | None, owner: str = "release") -> None:
+    """Remove the container of an owner's trial of a model; or its process, when the one who started it was killed."""
+    name, log = _places(settings, model, owner)
+    if settings.in_docker:
+        ownership.remove_container(name)
+        return
+    note = log.with_suffix(".pid")
+    if not note.exists():
+        return
+    pid, _, words = note.read_text(encoding="utf-8").partition(" ")
+    if pid.isdigit() and words and words in shell.ask(["ps", "-ww", "-o", "command=", "-p", pid]).out:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+    note.unlink(missing_ok=True)
+
+
+def _words(command: list[str]) -> str:
+    """Return what the process list shows of a trial's server and of no other: its files and its port, for numbers are used again."""
+    return " ".join(command[1:])
+
+
+def _places(settings: Settings, model: str | None, owner: str) -> tuple[str, Path]:
+    name = f"{settings.project}-trial-{model_folder.plain(model or 'model')}-{owner}"
+    return name, BUILD / "trials" / f"{name}.log"

@@ -1,0 +1,1 @@
+"""From a script to a version with evidence: trained, wrapped, validated, measured, compared, judged."""

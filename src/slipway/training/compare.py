@@ -1,0 +1,212 @@
+"""Versions beside each other: their metrics, what differs between them, and a picture."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from slipway import hints, model_folder
+from slipway.errors import USAGE, SlipwayError, TimedOutError
+from slipway.registry import client as registry
+from slipway.registry import models
+from slipway.settings import BUILD, ROOT
+from slipway.training import gate, measurements, summary, weighing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mlflow import MlflowClient
+
+    from slipway.settings import Settings
+    from slipway.training.measurements import Measured
+
+MARK = f"@{registry.CHAMPION}"  # ends the champion's label
+COLUMNS = 3  # of panels in a picture
+MOST = 9  # panels
+WIDTH_OFF_TERMINAL = 160  # a pipe has no width; the table should not be cut for it
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A fact that not all versions share: its value in each of them, in their order."""
+
+    name: str
+    values: list[str]
+
+
+def compare(settings: Settings, uri: str = "", several: str = "") -> Path:
+    """Print a version (default: the newest) beside the champion, or all that `several` names; draw them, and return the picture's path.
+
+    Raises SlipwayError for a version that is not there, without a champion, and for fewer than two versions.
+    """
+    model = model_folder.load(settings.model_dir)
+    client = registry.connect(settings)
+    found = _find_several(client, model.name, several) if several.strip() else _find_two(client, model.name, uri)
+    verdict = None if several.strip() else _judge(settings, client, model, found)
+    champions = registry.find_aliases(client)
+    versions = [(_label(one, model.name, champions), measurements.measure(client, one)) for one in found]
+    metrics = list_metrics([measured for _, measured in versions], model.rules.metric)
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH_OFF_TERMINAL)
+    console.print(_tabulate_metrics(versions, metrics, model, ranked=verdict is None or verdict.ranks))
+    differences = find_differences([measured for _, measured in versions])
+    if differences:
+        table = _begin("what differs", [label for label, _ in versions])
+        for difference in differences:
+            table.add_row(difference.name, *difference.values)
+        console.print(table)
+    else:
+        print("nothing else differs: parameters, data, libraries and commit are the same")
+    _warn(model, found, versions)
+    if verdict:
+        summary.say_verdict(verdict)
+    path = BUILD / "compare" / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', '-'.join([model.name, *(label for label, _ in versions)]))}.png"
+    validated = any(name.startswith("validation_") for name in metrics)
+    drawn = [name for name in metrics if name == model.rules.metric or name.startswith("validation_") or not validated]
+    draw(path, f"{model.name}: versions {', '.join(label for label, _ in versions)}", versions, drawn)
+    print(f"picture  {path.relative_to(ROOT)}")
+    return path
+
+
+def list_metrics(versions: list[Measured], deciding: str) -> list[str]:
+    """Return the names of all metrics, less the spreads: the one that decides, then those of a validation, then the others."""
+    names = {name for measured in versions for name in measured.metrics}
+    values = {name for name in names if not (name.endswith("_std") and name.removesuffix("_std") in names)}
+    return sorted(values, key=lambda name: (name != deciding, not name.startswith("validation_"), name))
+
+
+def find_differences(versions: list[Measured]) -> list[Difference]:
+    """Return the parameters, data, libraries and commits that not all versions share; "-" stands for one that is not known."""
+    kinds: list[tuple[str, Callable[[Measured], dict[str, str]]]] = [
+        ("", lambda measured: measured.params),
+        ("", lambda measured: {"data (digest)": measured.data, "commit": measured.commit[:10]}),
+        ("library ", lambda measured: measured.libraries),
+    ]
+    found = []
+    for prefix, read in kinds:
+        facts = [read(measured) for measured in versions]
+        for name in sorted({name for one in facts for name in one}):
+            values = [one.get(name) or "-" for one in facts]
+            if len(set(values)) > 1:
+                found.append(Difference(prefix + name, values))
+    return found
+
+
+def draw(path: Path, title: str, versions: list[tuple[str, Measured]], metrics: list[str]) -> None:
+    """Write a PNG: a panel for each metric, in it a dot for each version (label, measured) with its spread as a bar.
+
+    A label that ends in `@champion` is marked. At most `MOST` panels; a version without the metric has no dot.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415 -- half a second, which other commands need not wait for
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
+    shown = [name for name in metrics if any(name in measured.metrics for _, measured in versions)][:MOST]
+    columns = min(COLUMNS, max(len(shown), 1))
+    rows = max(-(-len(shown) // columns), 1)
+    figure = Figure(figsize=(max(3.4 * columns, 5), 3 * rows + 0.5), layout="constrained")
+    figure.suptitle(title)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels[len(shown) :]:
+        axes.set_axis_off()
+    for axes, name in zip(panels, shown, strict=False):
+        for place, (label, measured) in enumerate(versions):
+            if name in measured.metrics:
+                style = {"color": "tab:orange", "marker": "D"} if label.endswith(MARK) else {"color": "tab:blue", "marker": "o"}
+                spread = measured.metrics.get(f"{name}_std", 0)
+                axes.errorbar(place, measured.metrics[name], yerr=spread, capsize=4, **style)
+        axes.set(title=name, xlim=(-0.6, len(versions) - 0.4))
+        axes.set_xticks(range(len(versions)), [label.replace(" ", "\n") for label, _ in versions])
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.grid(axis="y", alpha=0.3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def _find_two(client: MlflowClient, name: str, uri: str) -> list[models.Model]:
+    candidate = models.resolve(client, uri or f"models:/{name}/latest")
+    name = candidate.name or name
+    with registry.translated_errors():
+        champion = registry.find_aliases(client).get(name, {}).get(registry.CHAMPION)
+        versions = registry.find_versions(client, name)
+    if candidate.version and len(versions) == 1:
+        raise SlipwayError(f"{name} has only version {candidate.version}, which has nothing to be compared with", "make train_model")
+    if champion is None:
+        there = " ".join(map(str, sorted(versions)[-5:]))
+        raise SlipwayError(f"{name} has no {MARK} to compare with", f'make compare MODELS="{there}"')
+    if candidate.version == str(champion):
+        others = [number for number in sorted(versions) if number != champion]
+        raise SlipwayError(f"{name} version {champion} is {MARK} itself", f"make compare MODEL=models:/{name}/{others[-1]}")
+    return [models.resolve(client, f"models:/{name}/{champion}"), candidate]
+
+
+def _find_several(client: MlflowClient, name: str, several: str) -> list[models.Model]:
+    words = [word for word in re.split(r"[\s,]+", several) if word]
+    found = [models.resolve(client, f"models:/{name}/{word}" if word.isdigit() else word) for word in words]
+    distinct = list({(one.name, one.version) if one.version else one.location: one for one in found}.values())
+    if len(distinct) < 2:  # noqa: PLR2004
+        raise SlipwayError(f"MODELS={several!r} names one version; a comparison needs two", 'make compare MODELS="1 2"', USAGE)
+    return distinct
+
+
+def _judge(settings: Settings, client: MlflowClient, model: model_folder.ModelFolder, found: list[models.Model]) -> gate.Verdict | None:
+    """Return what the gate says of a candidate beside the champion, both measured as a promotion does; None for what has no gate here."""
+    champion, candidate = found
+    if candidate.name != model.name or not candidate.version:
+        return None
+    try:
+        with registry.translated_errors():
+            return weighing.weigh(settings, client, model, int(candidate.version), int(champion.version or 0)).verdict
+    except (TimedOutError, registry.UnreachableError):
+        raise
+    except SlipwayError as error:
+        return gate.Verdict("not measured", error.message)
+
+
+def _label(model: models.Model, name: str, aliases: dict[str, dict[str, int]]) -> str:
+    if not model.name or not model.version:
+        return model.uri.rsplit("/", 1)[-1]
+    words = model.version if model.name == name else f"{model.name}/{model.version}"
+    is_champion = str(aliases.get(model.name, {}).get(registry.CHAMPION)) == model.version
+    return f"{words} {MARK}" if is_champion else words
+
+
+def _begin(title: str, labels: list[str]) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for label in labels:
+        table.add_column(label, justify="right", overflow="fold")
+    return table
+
+
+def _tabulate_metrics(versions: list[tuple[str, Measured]], metrics: list[str], model: model_folder.ModelFolder, *, ranked: bool) -> Table:
+    table = _begin(f"{model.name}: {model.rules.metric} decides ({model.direction})", [label for label, _ in versions])
+    for name in metrics:
+        cells = [summary.write(measured.metrics, name) for _, measured in versions]
+        values = [measured.metrics.get(name) for _, measured in versions]
+        known = [value for value in values if value is not None and math.isfinite(value)]
+        if ranked and name == model.rules.metric and len(set(known)) > 1:
+            best = min(known) if model.direction == "minimize" else max(known)
+            word = "better" if len(cells) == 2 else "best"  # noqa: PLR2004
+            cells = [f"{cell}, {word}" if value == best else cell for cell, value in zip(cells, values, strict=True)]
+        table.add_row(name, *cells, style="bold" if name == model.rules.metric else None)
+    return table
+
+
+def _warn(model: model_folder.ModelFolder, found: list[models.Model], versions: list[tuple[str, Measured]]) -> None:
+    """Say what makes the scores of these versions hard to compare."""
+    digests = set()
+    for one, (label, measured) in zip(found, versions, strict=True):
+        if any(name.startswith("validation_") for name in measured.metrics):
+            digests.add(measured.data)
+        else:
+            print(hints.complete(f"note: {label} has not been validated: make validate_model MODEL={one.uri}"), file=sys.stderr)
+        if model.rules.metric not in measured.metrics:
+            print(f"note: {label} has no {model.rules.metric}, which decides", file=sys.stderr)
+    if len(digests) > 1:
+        print("note: they were not all scored on the same data, so their scores cannot be compared", file=sys.stderr)

@@ -1,0 +1,51 @@
+"""Where a version comes from: the commit, the code and the image that a script ran with, and who ran it."""
+
+from __future__ import annotations
+
+import getpass
+from typing import TYPE_CHECKING
+
+from slipway import model_folder, shell
+from slipway.runtimes import images
+from slipway.settings import ROOT
+from slipway.training.measurements import COMMIT_TAG
+
+if TYPE_CHECKING:
+    from slipway.settings import Settings
+
+CODE_TAG = "slipway.code"  # what the version was trained from
+TAGS = ("mlflow.source.name", COMMIT_TAG, "mlflow.source.git.dirty", CODE_TAG, "slipway.image")
+TRAIN = "train.py"
+
+
+def code_digest(settings: Settings, model: model_folder.ModelFolder) -> str:
+    """Return what identifies a training: the folder's code, the locked libraries, the arguments."""
+    return model_folder.digest([model.path, ROOT / "requirements" / "training.txt"], settings.train_args)[:12]
+
+
+def describe(settings: Settings, model: model_folder.ModelFolder, script: str) -> dict[str, str]:
+    """Say where the version comes from, as MLflow's own tags where it has them."""
+    commit = shell.ask_git("rev-parse", "HEAD")
+    changed = [str(model.path), "requirements", "src/scoring", ":!*/request.json"]
+    dirty = shell.ask_git("status", "--porcelain", "--", *changed)
+    source = {"mlflow.source.name": f"{model.path.relative_to(ROOT) if model.path.is_relative_to(ROOT) else model.path}/{script}"}
+    if commit[0] == 0:
+        source |= {COMMIT_TAG: commit[1], "mlflow.source.git.dirty": str(bool(dirty[1])).lower()}
+    if script == TRAIN:  # what `make demo` finds an earlier training by
+        source |= {CODE_TAG: code_digest(settings, model)}
+    return source | {"slipway.image": images.training_tag(model) if settings.in_docker else "none (host)"}
+
+
+def write_variables(model: model_folder.ModelFolder) -> dict[str, str]:
+    """Return what a script of the folder is told wherever it runs: its experiment, who we are, and that we do the talking."""
+    told = {"MLFLOW_EXPERIMENT_NAME": model.name, "LOGNAME": name_user()}
+    told |= {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+    return told | {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+
+
+def name_user() -> str:
+    """Return the name of who runs this."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an id without a name, as in many a container
+        return "unknown"

@@ -1,0 +1,66 @@
+"""What a training prints: the new version beside the champion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from slipway import hints
+from slipway.registry import client as registry
+from slipway.services import deployer_client
+from slipway.training import gate, measurements
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+    from slipway.model_folder import ModelFolder
+    from slipway.settings import Settings
+
+
+def show(model: ModelFolder, client: MlflowClient, run: Run, version: ModelVersion) -> gate.Verdict:
+    """Print a run's parameters and metrics, each metric with its spread (`<name>_std`) and the champion's; then what the gate says.
+
+    Return that verdict, which rests on what is on record.
+    """
+    number = registry.find_champion(client, model.name)
+    weighed = measurements.recall(client, model, int(version.version), number)
+    champion = weighed.measured[number].metrics if number and number in weighed.measured else {}
+    metrics = run.data.metrics
+    table = Table(title=f"{version.name} version {version.version}; {model.rules.metric} decides", title_justify="left")
+    for heading in ("", "this version", f"champion, {number}" if number else "champion"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name in sorted(run.data.params):
+        table.add_row(name, run.data.params[name], "")
+    for name in sorted({*metrics, *([model.rules.metric] if model.rules.metric in champion else [])}):
+        if not name.startswith("fold_") and not name.endswith("_std"):
+            style = "bold" if name == model.rules.metric else None
+            table.add_row(name, write(metrics, name), write(champion, name), style=style)
+    Console().print(table)
+    if model.rules.metric not in metrics and (model.path / "validate.py").exists():
+        print(hints.complete(f"gate     {model.rules.metric} is not measured yet: make compare does, and says what make promote would"))
+    else:
+        say_verdict(weighed.verdict)
+    return weighed.verdict
+
+
+def say_verdict(verdict: gate.Verdict) -> None:
+    """Print the gate's verdict, and what a promotion would do."""
+    then = "make promote goes on to the smoke test" if verdict.passed else "make promote would refuse it"
+    print(f"gate     {verdict.line}; {then}")
+
+
+def write(metrics: dict[str, float], name: str) -> str:
+    """Return a metric with its spread, such as 55.513 ± 3.68, or - without one."""
+    if name not in metrics:
+        return "-"
+    return f"{metrics[name]:.5g}" + (f" ± {metrics[f'{name}_std']:.4g}" if f"{name}_std" in metrics else "")
+
+
+def choose_next(settings: Settings, model: ModelFolder, verdict: gate.Verdict) -> str:
+    """Return the command that makes sense after a training: to promote what is better, or what a deployer would serve; else to try it."""
+    is_wanted = verdict.kind == gate.BETTER or deployer_client.follows(settings, model.name)
+    return "promote" if verdict.passed and is_wanted else "serve_model"

@@ -1,0 +1,196 @@
+"""Training: run the model folder's script against the tracking server, then see to its version in the registry."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shlex
+import sys
+import threading
+import time
+import uuid
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
+
+from slipway import hints, model_folder, shell
+from slipway.bootstrap import ownership
+from slipway.errors import USAGE, SlipwayError
+from slipway.registry import client as registry
+from slipway.registry import models
+from slipway.runtimes import images
+from slipway.settings import ROOT, STATE
+from slipway.training import experiments, gate, provenance, sessions, summary
+from slipway.training.measurements import COMMIT_TAG, UNKNOWN
+from slipway.training.provenance import TRAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+    from slipway.settings import Settings
+
+KEPT = STATE / "kept"  # models that MLflow did not take
+
+
+def train(settings: Settings, kept: str = "") -> ModelVersion:
+    """Run `train.py`, register what it logged, print a table of it, and return the version.
+
+    With `kept`, the script logs that file, left by a training that lost its server. Raises SlipwayError when the script fails.
+    """
+    model = model_folder.load(settings.model_dir)
+    registry.check_reachable(settings)
+    threading.Thread(target=importlib.import_module, args=("mlflow",), daemon=True).start()  # a second, while the script runs
+    arguments = split(settings.train_args)
+    if kept:
+        arguments += ["--kept", str(_kept_file(kept))]
+    files_before = set(KEPT.glob("*"))
+    KEPT.mkdir(parents=True, exist_ok=True)
+    print(f"training {model.name} with {model.path.name}/train.py {settings.train_args}".rstrip(), flush=True)
+    started = time.monotonic()
+    code, session = run_logging(settings, model, [TRAIN, *arguments], kept=KEPT)
+    seconds = time.monotonic() - started
+    if code != 0:
+        _explain(settings, code, sorted(set(KEPT.glob("*")) - files_before))
+    run, version, verdict = conclude(settings, model, session, seconds, kept)
+    if settings.tracking_uri.startswith("http"):
+        print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
+    hints.say_next(f"make {summary.choose_next(settings, model, verdict)} MODEL=models:/{version.name}/{version.version}")
+    if kept:
+        _kept_file(kept).unlink()
+    return version
+
+
+def conclude(
+    settings: Settings, model: model_folder.ModelFolder, session: str, seconds: float, kept: str = ""
+) -> tuple[Run, ModelVersion, gate.Verdict]:
+    """Register what `train.py` logged and print a table of it; return run, version and the gate's verdict, wherever it was trained."""
+    client = registry.connect(settings)
+    with registry.translated_errors():
+        run, version = register(client, model, TRAIN, session, kept)
+        verdict = summary.show(model, client, run, version)
+    if model.metric not in run.data.metrics:
+        there = ", ".join(sorted(name for name in run.data.metrics if not name.startswith("fold_"))) or "none"
+        print(f"warning: model.toml names the metric {model.metric!r}, which train.py did not log; it logged: {there}", file=sys.stderr)
+    print(f"trained and logged in {seconds:.1f} s, from {version.description}")
+    return run, version, verdict
+
+
+def run_logging(
+    settings: Settings,
+    model: model_folder.ModelFolder,
+    command: list[str],
+    *,
+    kept: Path | None = None,
+    mounts: Mapping[Path, str] | None = None,
+) -> tuple[int, str]:
+    """Run a script (its name, its arguments) that logs one run; return its exit code, and the session that `register` finds the run by.
+
+    Ctrl-C marks the run, so that it does not look as if it still ran, and is raised on.
+    """
+    session = uuid.uuid4().hex
+    try:
+        return run_script(settings, model, command, write_context(settings, model, command[0], session), kept=kept, mounts=mounts), session
+    except KeyboardInterrupt:
+        with suppress(SlipwayError):  # without a server there is no run to mark
+            sessions.end_runs(settings, session)
+        raise
+
+
+def write_context(settings: Settings, model: model_folder.ModelFolder, script: str, session: str) -> dict[str, str]:
+    """Return the variable that has MLflow tag a script's run: with the session, and with where its version comes from."""
+    return {"MLFLOW_RUN_CONTEXT": json.dumps({sessions.TAG: session, **provenance.describe(settings, model, script)})}
+
+
+def run_script(  # noqa: PLR0913 -- what a script is given
+    settings: Settings,
+    model: model_folder.ModelFolder,
+    command: list[str],
+    variables: Mapping[str, str] | None = None,
+    *,
+    kept: Path | None = None,
+    mounts: Mapping[Path, str] | None = None,
+    heard: list[str] | None = None,
+) -> int:
+    """Run a script of the model folder, its name and its arguments, in a container of the training image or as a process of .venv.
+
+    It may write to `kept` alone. `mounts` says where a container finds files of ours, to read only. `heard` takes the last lines that
+    it prints: an error may have to say them where nobody sees its output. Returns its exit code.
+    """
+    experiments.ensure(settings, model.name)
+    given = provenance.write_variables(model) | dict(variables or {})
+    if settings.in_docker:
+        started = images.training_command(settings, model, ["python", *command], given, kept=kept, mounts=mounts)
+        try:
+            return shell.finish(started, heard)
+        finally:
+            ownership.remove_container(images.training_container(settings))  # one that did not stop in time
+    given |= {"MLFLOW_TRACKING_URI": settings.tracking_uri} | ({"KEPT_DIR": str(kept)} if kept else {})
+    return shell.finish([sys.executable, *command], heard, given, model.path)
+
+
+def register(client: MlflowClient, model: model_folder.ModelFolder, script: str, session: str, kept: str = "") -> tuple[Run, ModelVersion]:
+    """See to the version of a run that a script logged, whichever way it was made; return both.
+
+    Raises SlipwayError when the script logged no run or no model.
+    """
+    run = sessions.find_run(client, script, session, kept)
+    version = _register(client, run, model.name, script)
+    files = models.fetch(models.resolve(client, f"models:/{version.name}/{version.version}"))
+    models.record_checksum(client, version.name, version.version, files)
+    example = models.read_example(files)
+    if example is not None:  # the request to try first
+        (model.path / "request.json").write_text(json.dumps(example) + "\n", encoding="utf-8")
+    return run, version
+
+
+def split(arguments: str) -> list[str]:
+    """Split TRAIN_ARGS as a shell does."""
+    try:
+        return shlex.split(arguments)
+    except ValueError as error:
+        raise SlipwayError(f"TRAIN_ARGS is {arguments!r}: {error}", "TRAIN_ARGS='--name \"two words\"'", USAGE) from None
+
+
+def _explain(settings: Settings, code: int, kept: list[Path]) -> NoReturn:
+    if not kept:
+        raise SlipwayError(f"train.py ended with exit code {code}; its own words are above")
+    again = f"make train_model KEPT={kept[0].relative_to(ROOT)}"
+    try:
+        registry.check_reachable(settings)
+    except SlipwayError as error:
+        words = "the tracking server went away and did not come back; the trained model is kept, nothing is lost"
+        raise SlipwayError(words, f"{error.cure}, then {again}") from None
+    raise SlipwayError("MLflow did not take the trained model, for the reason above; the model is kept", f"mend train.py, then {again}")
+
+
+def _kept_file(kept: str) -> Path:
+    file = (ROOT / kept).resolve()
+    if not file.is_file() or file.parent != KEPT:
+        there = ", ".join(str(path.relative_to(ROOT)) for path in KEPT.glob("*")) or "none"
+        raise SlipwayError(f"no kept model {kept}; there is: {there}")
+    return file
+
+
+def _register(client: MlflowClient, run: Run, name: str, script: str) -> ModelVersion:
+    """Find the version that the script registered, or register the model it logged; say where it came from."""
+    versions = registry.find_versions_of_run(client, run.info.run_id)
+    if versions:
+        version = versions[0]
+    elif run.outputs and run.outputs.model_outputs:
+        import mlflow  # noqa: PLC0415 -- see registry.connect
+
+        version = mlflow.register_model(f"models:/{run.outputs.model_outputs[-1].model_id}", name)
+    else:
+        raise SlipwayError(f"{script} ended well but logged no model", "call mlflow.<flavour>.log_model(…) in it; see model/README.md")
+    source = {key: value for key, value in run.data.tags.items() if key in provenance.TAGS}  # of the training, when a kept model is logged
+    data = [dataset.dataset for dataset in run.inputs.dataset_inputs] if run.inputs else []
+    for key, value in {**source, "data.digest": data[0].digest if data else UNKNOWN}.items():
+        client.set_model_version_tag(version.name, version.version, key, value)
+    commit = source.get(COMMIT_TAG, "no commit")[:10]
+    changes = " and changes" if source.get("mlflow.source.git.dirty") == "true" else ""
+    text = f"{source.get('mlflow.source.name', script)} at {commit}{changes}, by {provenance.name_user()}; run {run.info.run_name}"
+    return client.update_model_version(version.name, version.version, text)

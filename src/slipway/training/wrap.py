@@ -1,0 +1,96 @@
+"""Wrapping: an artefact that is there becomes a version in the registry, through the model folder's own script."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway import hints, model_folder
+from slipway.errors import USAGE, SlipwayError
+from slipway.registry import client as registry
+from slipway.registry import models
+from slipway.runtimes import images
+from slipway.settings import BUILD, ROOT
+from slipway.training import train
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlflow.entities.model_registry import ModelVersion
+
+    from slipway.settings import Settings
+
+SCRIPT = "wrap.py"
+GIVEN = Path("/given")  # where a container finds the files
+
+
+def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion:
+    """Run `wrap.py` on a file with its options (example: a file of rows, class, trust), register what it logged, return the version.
+
+    Raises SlipwayError for a file that is not there, or that the script refuses, and for libraries that could not serve it.
+    """
+    model = model_folder.load(settings.model_dir)
+    if not (model.path / SCRIPT).exists():
+        raise SlipwayError(f"{model.path.name}/ has no {SCRIPT}, which would wrap the file", f"copy model/{SCRIPT} there")
+    given = {"": _find(file, "FILE", "make wrap_model FILE=model.joblib")}
+    if "example" in options:
+        given["example"] = _find(options["example"], "EXAMPLE", "a CSV file with a header, or a JSON request")
+    elif (model.path / "request.json").exists():  # which no image has
+        given["example"] = model.path / "request.json"
+    registry.check_reachable(settings)
+    print(f"wrapping {given[''].name} with {model.path.name}/{SCRIPT}", flush=True)
+    with _placed(settings, given) as (places, mounts):
+        words = {name: value for name, value in options.items() if name != "example"} | places
+        flags = [part for name, value in words.items() if name for part in (f"--{name}", value)]
+        code, session = train.run_logging(settings, model, [SCRIPT, words[""], *flags], mounts=mounts)
+    if code != 0:
+        raise SlipwayError(f"{SCRIPT} ended with exit code {code}; its own words are above")
+    client = registry.connect(settings)
+    with registry.translated_errors():
+        run, version = train.register(client, model, SCRIPT, session)
+    uri = f"models:/{version.name}/{version.version}"
+    print(f"registered {uri}, from {version.description}")
+    if settings.tracking_uri.startswith("http"):
+        print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
+    served = models.resolve(client, uri)
+    try:
+        images.check_libraries(settings, models.fetch(served), served)
+    except SlipwayError as error:
+        cure = "add them to pyproject.toml's group model, then make lock; and wrap the file again"
+        raise SlipwayError(f"it is registered, and cannot be served: {error.message}", cure) from None
+    hints.say_next(f"make serve_model MODEL={uri}")
+    return version
+
+
+def _find(file: str, variable: str, cure: str) -> Path:
+    if not file.strip():
+        raise SlipwayError(f"which file? {variable} is empty", cure, USAGE)
+    path = (ROOT / Path(file.strip()).expanduser()).resolve()
+    if not path.is_file():
+        raise SlipwayError(f"{variable} names no file: {file}", cure)
+    return path
+
+
+@contextmanager
+def _placed(settings: Settings, given: dict[str, Path]) -> Iterator[tuple[dict[str, str], dict[Path, str]]]:
+    """Return where the script finds the files, and what to mount for that: copies, which the container's user can surely read."""
+    if not settings.in_docker:
+        yield {name: str(path) for name, path in given.items()}, {}
+        return
+    BUILD.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD) as scratch:
+        places, mounts = {}, {}
+        for name, path in given.items():
+            copy = Path(scratch, name or "file", path.name)
+            copy.parent.mkdir()
+            try:
+                shutil.copyfile(path, copy)
+            except OSError as error:
+                raise SlipwayError(f"{path} cannot be read: {error.strerror}") from None
+            copy.chmod(0o644)
+            places[name] = str(GIVEN / (name or "file") / path.name)
+            mounts[copy] = places[name]
+        yield places, mounts

@@ -1,0 +1,209 @@
+"""What a model is asked when it is loaded, by which way it predicts then, and what it says of itself."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+import mlflow.pyfunc
+import mlflow.sklearn
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.models import infer_signature
+from mlflow.types import Schema, TensorSpec
+from sklearn.base import BaseEstimator
+from sklearn.datasets import load_diabetes
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import ElasticNet, LinearRegression, LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.svm import SVR
+
+from scoring import loading
+from scoring.codecs import metadata, tensors
+from scoring.models import sklearn_fast
+from scoring.models.base import Way
+from scoring.models.signature import Column
+from scoring.settings import Settings
+
+if TYPE_CHECKING:
+    from scoring.models.base import Model
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the models of these tests hold their own code
+CPU = Path("/proc/cpuinfo")
+KERNELS = ["Haswell", "Nehalem", *(["SkylakeX"] if CPU.exists() and "avx512f" in CPU.read_text() else [])]  # those that run here
+ROWS, TARGET = load_diabetes(return_X_y=True, as_frame=True)
+ASKED: list[int] = []  # rows of each predict
+MATRIX = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Any:  # noqa: ANN401 -- a fixture
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+class Choosy(BaseEstimator):
+    """Counts what it is asked, takes no more than two rows, and needs some time."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    def fit(self, *_: Any) -> Choosy:  # noqa: ANN401 -- as scikit-learn's
+        """Be fitted."""
+        self.fitted_ = True
+        return self
+
+    def predict(self, rows: Any) -> Any:  # noqa: ANN401 -- as above
+        """Return sums."""
+        import tests.unit.scoring.test_rehearsal as here  # noqa: PLC0415 -- it is pickled by value
+
+        here.ASKED.append(len(rows))
+        if len(rows) > 2:
+            raise RuntimeError("it takes two rows")
+        time.sleep(self.seconds)
+        return np.asarray(rows).sum(axis=1)
+
+
+def _estimator(path: Path, estimator: Any, rows: Any = ROWS, n: int = 2, **options: Any) -> Model:  # noqa: ANN401 -- any
+    given = {"signature": infer_signature(rows), "input_example": rows[:n], "pip_requirements": [], **options}
+    mlflow.sklearn.save_model(estimator, str(path / "model"), serialization_format="cloudpickle", **given)
+    return loading.load(Settings(path / "model"))
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(0.0, 9), (0.3, 1)], ids=["quick", "slow"])
+def test_own_code_is_asked_for_few_rows(tmp_path: Path, seconds: float, calls: int) -> None:
+    """A model of one's own is asked for no more rows at once than its example has; when that was slow, for nothing more."""
+    model = Choosy(seconds).fit()
+    with warnings.catch_warnings():
+        mlflow.sklearn.save_model(
+            model, str(tmp_path / "model"), serialization_format="cloudpickle", signature=infer_signature(ROWS), pip_requirements=[],
+            input_example=ROWS[:2],
+        )  # fmt: skip
+    ASKED.clear()
+    found = loading.load(Settings(tmp_path / "model"))
+
+    assert 1 <= len(ASKED) <= calls
+    assert max(ASKED) <= 2
+    assert found.ways["predict"].name == "frame"
+    assert found.joins is (not seconds)
+
+
+def test_a_slow_model_of_scikit_learns_is_asked_for_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow predict that has no shortcut is asked for few rows, some times, and joins those of others: there it helps most."""
+    asked, predict = [], SVR.predict
+
+    def slow(self: SVR, rows: Any) -> Any:  # noqa: ANN401 -- as scikit-learn's
+        asked.append(len(rows))
+        time.sleep(0.3)
+        return predict(self, rows)
+
+    monkeypatch.setattr(SVR, "predict", slow)
+    model = _estimator(tmp_path, SVR().fit(ROWS[:50], TARGET[:50]), input_example=ROWS[:2])
+    asked_at_load = asked[1:]  # MLflow asks once, to save it
+
+    assert (model.ways["predict"].name, model.joins, max(asked_at_load)) == ("frame", True, 2)
+    assert len(asked_at_load) <= 9
+    assert model.ways["predict"].why == "no shortcut is known for SVR, which is slow by itself"
+
+
+@pytest.mark.parametrize("missing", [0, 4, None], ids=["one", "another", "each"])
+def test_a_value_that_is_missing_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int | None) -> None:
+    """An example with NaN proves a shortcut as one without does: on rows far outside it, too."""
+    fitted = RandomForestRegressor(3).fit(ROWS, TARGET)
+    monkeypatch.setattr(sklearn_fast, "find", lambda *_: lambda rows: fitted.predict(rows) + (np.abs(rows).max(axis=1) > 1000))
+    rows = ROWS[:5].copy()
+    rows.iloc[slice(None) if missing is None else missing, 1] = np.nan
+    model = _estimator(tmp_path, fitted, input_example=rows)
+
+    assert model.ways["predict"] == Way("matrix", "the shortcut predicts otherwise")
+
+
+def test_the_ways(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each estimator takes the shortest way that is right for it, says why not a shorter one, and one line of the log says it too."""
+    caplog.set_level(logging.INFO, "scoring")
+    text = pd.DataFrame({"a": ["x", "y"] * 3})
+    found = [
+        _estimator(tmp_path / str(at), estimator.fit(rows, [0, 1] * (len(rows) // 2)), rows).ways["predict"]
+        for at, (estimator, rows) in enumerate([
+            (make_pipeline(StandardScaler(), ElasticNet()), ROWS),
+            (make_pipeline(FunctionTransformer(np.log), Ridge()), ROWS + 1),
+            (make_pipeline(FunctionTransformer(lambda rows: rows), Ridge()), ROWS),
+            (make_pipeline(OneHotEncoder(), Ridge()), text),
+        ])
+    ]  # fmt: skip
+
+    assert [(way.name, way.why.split()[-1:]) for way in found] == [
+        ("shortcut", []), ("matrix", ["checks"]), ("frame", ["own"]), ("frame", ["string"]),
+    ]  # fmt: skip
+    assert "model unregistered: predict by frame (column a is string)" in caplog.messages
+
+
+def test_the_order_in_memory_is_no_difference(tmp_path: Path) -> None:
+    """A pipeline whose last digits depend on how its rows lie in memory takes the shortcut: like is compared with like."""
+    fitted = make_pipeline(StandardScaler(), ElasticNet(alpha=0.05)).fit(ROWS, TARGET)
+    model = _estimator(tmp_path, fitted, n=64)
+
+    assert model.ways["predict"].name == "shortcut"
+
+
+@pytest.mark.parametrize("kernel", [KERNELS[0], *(pytest.param(each, marks=pytest.mark.thorough) for each in KERNELS[1:])])
+def test_the_demos_model_takes_the_shortcut_on_any_processor(tmp_path: Path, kernel: str) -> None:
+    """With the kernels of other processors, too, the way is the same, and the answer scikit-learn's but for rounding."""
+    _estimator(tmp_path, make_pipeline(StandardScaler(), ElasticNet(alpha=0.05)).fit(ROWS, TARGET), n=3)
+    script = (
+        "import sys; from pathlib import Path; from scoring import loading, settings; from scoring.models import rows\n"
+        "m = loading.load(settings.Settings(Path(sys.argv[1]))); e = loading.rehearsal._read(m)\n"
+        "p, q = m.predict([e], 'predict', None), m._estimator.predict(rows.frame([e], m.signature.columns))\n"
+        "print(m.ways['predict'].name, abs(p / q - 1).max() < 1e-12)"
+    )
+    environment = {**os.environ, "OPENBLAS_CORETYPE": kernel, "PYTHONPATH": str(Path(loading.__file__).parents[1])}
+    printed = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, str(tmp_path / "model")], env=environment, check=True, capture_output=True, text=True
+    ).stdout
+
+    assert printed.split() == ["shortcut", "True"]
+
+
+def test_without_an_example_names_are_proven_all_the_same(tmp_path: Path) -> None:
+    """A model without an example takes the short way when it is scikit-learn's, and a DataFrame when it is not."""
+    own = _estimator(tmp_path / "own", LinearRegression().fit(ROWS, TARGET), input_example=None)
+    other = _estimator(tmp_path / "other", Choosy().fit(), input_example=None)
+
+    assert [model.ways["predict"].name for model in (own, other)] == ["shortcut", "frame"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [[0, 1, 2], [0.5, 1.5, 2.5], ["\x00", 'a"b', "a\\b"], ["__class__", "f0", ""]],
+    ids=["integers", "fractions", "signs", "of Python"],
+)
+def test_odd_names_load(tmp_path: Path, names: list[Any]) -> None:
+    """Whatever the columns are called, a model loads, describes itself, and predicts."""
+    rows = pd.DataFrame(ROWS.to_numpy()[:20, :3]).set_axis(names, axis=1)
+    fitted = LinearRegression().fit(rows.to_numpy(), TARGET[:20])
+    example = tensors.to_table({str(name): rows[name].to_numpy() for name in names}, [Column(name, "double") for name in names])
+    model = _estimator(tmp_path, fitted, rows, input_example=None if "" in names else rows[:2])
+
+    assert model.predict([example], "predict", None) == pytest.approx(fitted.predict(rows.to_numpy()))
+    assert [each["name"] for each in metadata.build(model)["inputs"]] == [str(name) for name in names]
+
+
+def test_a_method_that_fails_is_not_offered(tmp_path: Path) -> None:
+    """The default method answers the example; another that cannot is left out, and refuses no model."""
+    fitted = LogisticRegression().fit(ROWS, TARGET > 100)
+    fitted.predict_proba = json.loads
+    model = _estimator(tmp_path, fitted)
+
+    assert model.methods == ("predict",)
+    assert model.ways["predict"].why == "LogisticRegression.predict_proba is not scikit-learn's own"

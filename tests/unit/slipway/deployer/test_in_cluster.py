@@ -1,0 +1,120 @@
+"""What is different in a pod of the cluster: no context, no rights on namespaces, no engine, one target."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from slipway import settings as slipway_settings
+from slipway import shell
+from slipway.deployer import in_cluster, service
+from slipway.errors import SlipwayError
+from slipway.kubernetes import image_delivery, manifests, rollout
+from slipway.kubernetes.cluster.kubectl import Cluster
+from slipway.kubernetes.rollout import Kubernetes
+from slipway.registry import models
+from slipway.serving import server
+from slipway.settings import IN_CLUSTER
+
+if TYPE_CHECKING:
+    from slipway.settings import Settings
+
+MODEL = models.Model("models:/diabetes/3", "somewhere", "diabetes", "3")
+TAG = "slipway/diabetes:v3-0123456789ab"
+
+
+class Client:
+    """A registry's client with one version, and its tags."""
+
+    def __init__(self, tags: dict[str, str]) -> None:
+        self.tags = tags
+
+    def get_model_version(self, name: str, version: str) -> Any:  # noqa: ANN401 -- as MLflow's has it
+        """Return the version."""
+        assert (name, version) == ("diabetes", "3")
+        return SimpleNamespace(tags=self.tags)
+
+    def set_model_version_tag(self, _name: str, _version: str, key: str, value: str) -> None:
+        """Set a tag."""
+        self.tags[key] = value
+
+
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Return settings as the deployer's pod has them."""
+    for name, value in {"RUNTIME": "host", "CONTEXT": IN_CLUSTER, "NAMESPACE": "ml", "MODEL_DIR": "model"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    return slipway_settings.load()
+
+
+def test_only_a_pod_is_in_a_cluster(inside: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine of ours `in-cluster` is the name of a context like any other, and RUNTIME=host deploys to none."""
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+    outside = slipway_settings.load()
+
+    assert inside.in_cluster
+    assert not outside.in_cluster
+    assert Cluster(outside).command("get")[:3] == ["kubectl", "--context", IN_CLUSTER]
+    with pytest.raises(SlipwayError, match="RUNTIME=host builds none"):
+        Kubernetes(outside)
+
+
+def test_kubectl_takes_the_service_account(inside: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a context kubectl uses the pod's account; nothing is asked of namespaces, on which that has no rights."""
+    asked: list[list[str]] = []
+    monkeypatch.setattr("slipway.shell.ask", lambda command, **_: asked.append(command) or shell.Answer(0))
+    Cluster(inside).make_namespace()
+    Cluster(inside).check()
+
+    assert Cluster(inside).command("get", "pods") == ["kubectl", "--namespace", "ml", "get", "pods"]
+    assert [command for command in asked if "namespace" in command or "--context" in command] == []
+
+
+def test_it_deploys_to_the_cluster_alone(inside: Settings) -> None:
+    """Its one target is the cluster; elsewhere it is this machine, and the cluster when CONTEXT names one."""
+    assert [target.name for target in service.list_targets(inside)] == [rollout.Kubernetes.name]
+    outside = replace(inside, in_cluster=False, runtime="docker", context="prod")
+    assert [target.name for target in service.list_targets(outside)] == ["local", "kubernetes"]
+
+
+def test_an_image_comes_from_outside(inside: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no engine is, the image is the one that was noted in the registry; without a note it is said how to bring one in."""
+    client = Client({})
+    monkeypatch.setattr("slipway.registry.client.connect", lambda _: client)
+    prepared: Any = SimpleNamespace(model=MODEL)
+    with pytest.raises(SlipwayError, match="no image of version 3 was pushed") as refused:
+        server.build(inside, prepared)
+    models.record_image(client, MODEL, TAG)  # type: ignore[arg-type] # as far as it goes
+
+    assert refused.value.cure
+    assert refused.value.cure.startswith("make push_model MODEL=models:/diabetes/3")
+    assert server.build(inside, prepared) == TAG
+    assert image_delivery.deliver_version(inside, prepared) == TAG
+
+
+def test_a_delivered_version_is_noted(inside: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `make deploy` and `make push_model` deliver is noted as the version's, as the cluster calls it; of no version nothing is."""
+    client, outside = Client({}), replace(inside, in_cluster=False, runtime="docker")
+    monkeypatch.setattr("slipway.registry.client.connect", lambda _: client)
+    monkeypatch.setattr("slipway.serving.server.build", lambda *_: TAG)
+    monkeypatch.setattr("slipway.kubernetes.image_delivery.deliver", lambda _, tag: f"registry.example/{tag}")
+    unregistered: Any = SimpleNamespace(model=replace(MODEL, version=None))
+    image_delivery.deliver_version(outside, unregistered)
+    before = dict(client.tags)
+    prepared: Any = SimpleNamespace(model=MODEL)
+
+    assert image_delivery.deliver_version(outside, prepared) == f"registry.example/{TAG}"
+    assert before == {}
+    assert client.tags == {models.IMAGE_TAG: f"registry.example/{TAG}"}
+
+
+def test_its_names_differ_from_other_deployers(inside: Settings) -> None:
+    """MLflow tells the deployer of a namespace from one on a machine of ours, which may follow the same registry."""
+    there = service.name_hook(in_cluster._inside(inside))  # noqa: SLF001 -- the fact it is about
+
+    assert there == "slipway-cluster-ml-8002"
+    assert manifests.make_name(there) == there

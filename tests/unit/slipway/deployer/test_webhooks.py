@@ -1,0 +1,60 @@
+"""MLflow's events: true ones are told from all others."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from mlflow.webhooks.delivery import _generate_hmac_signature
+
+from slipway.deployer import webhooks
+from slipway.deployer.webhooks import AliasMoved, Untrue
+
+SECRET = "a secret of the test's own"  # noqa: S105
+MOVED = {"entity": "model_version_alias", "action": "created", "data": {"name": "m", "alias": "champion", "version": "4"}}
+
+
+def send(event: Any, *, secret: str = SECRET, age: float = 0, **changes: str) -> tuple[dict[str, str], bytes]:  # noqa: ANN401 -- any JSON
+    """Return headers and body of an event as MLflow's own code signs it."""
+    body, timestamp = json.dumps(event), str(int(time.time() - age))
+    signature = _generate_hmac_signature(secret, "delivery", timestamp, body)
+    headers = {"x-mlflow-delivery-id": "delivery", "x-mlflow-timestamp": timestamp, "x-mlflow-signature": signature}
+    return {name: value for name, value in (headers | changes).items() if value}, body.encode()
+
+
+def test_mlflows_own_signature_is_true() -> None:
+    """An event that MLflow's own code signed is read."""
+    assert webhooks.read(SECRET, *send(MOVED)) == AliasMoved("delivery", "m", "champion", 4)
+
+
+def test_another_event_is_none() -> None:
+    """A true event of another kind is let pass by."""
+    assert webhooks.read(SECRET, *send(MOVED | {"action": "deleted"})) is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        (send(MOVED, secret="another"), "signature"),  # noqa: S106
+        ((send(MOVED)[0], send(MOVED)[1].replace(b"4", b"5")), "signature"),
+        (send(MOVED, **{"x-mlflow-delivery-id": "another"}), "signature"),
+        (send(MOVED, **{"x-mlflow-timestamp": str(int(time.time()) + 1)}), "signature"),
+        (send(MOVED, **{"x-mlflow-signature": ""}), "not signed"),
+        (send(MOVED, **{"x-mlflow-timestamp": ""}), "not signed"),
+        (send(MOVED, **{"x-mlflow-delivery-id": ""}), "not signed"),
+        (send(MOVED, **{"x-mlflow-signature": "v1,ü"}), "signature"),
+        (send(MOVED, age=webhooks.WINDOW + 3600), "not of the last"),
+        (send(MOVED, age=-webhooks.WINDOW - 3600), "not of the last"),
+        (send([1, 2]), "form"),
+        (send(MOVED | {"data": {"name": "m"}}), "form"),
+        (send(MOVED | {"data": {"name": "m", "alias": "a", "version": "x"}}), "form"),
+    ],
+    ids=[
+        "another secret", "another body", "another delivery", "another time", "no signature", "no time", "no delivery", "not ASCII",
+        "too old", "too new", "no event", "half an event", "no version",
+    ],
+)  # fmt: skip
+def test_anything_else_is_refused(sent: tuple[dict[str, str], bytes], why: str) -> None:
+    """What MLflow did not sign, did not send just now, or what is no event is refused with its reason."""
+    with pytest.raises(Untrue, match=why):
+        webhooks.read(SECRET, *sent)

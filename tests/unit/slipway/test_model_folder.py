@@ -1,0 +1,118 @@
+"""The model folder: what model.toml must say, and what identifies a folder's content."""
+
+from pathlib import Path
+
+import pytest
+
+from slipway import model_folder
+from slipway.errors import SlipwayError
+
+GOOD = {"name": '"wine"', "metric": '"f1"', "direction": '"maximize"'}
+
+
+def _write(path: Path, **values: str) -> Path:
+    lines = [f"{key} = {value}" for key, value in (GOOD | values).items() if value]
+    (path / "model.toml").write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_folder_says_its_name_and_metric(tmp_path: Path) -> None:
+    """model.toml gives the registered name, and the metric that decides with its direction."""
+    model = model_folder.load(_write(tmp_path))
+
+    assert model == model_folder.ModelFolder(tmp_path, "wine", "f1", "maximize", model_folder.Rules("f1", "maximize"))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"name": '"My Model"'}, "name is 'My Model'"),
+        ({"name": ""}, "name is None"),
+        ({"name": "3"}, "name is 3"),
+        ({"metric": '""'}, "metric is ''"),
+        ({"direction": '"up"'}, "direction is 'up'"),
+        ({"name": "wine"}, "is not TOML"),
+    ],
+    ids=["no image name", "no name", "a number", "no metric", "no direction", "no TOML"],
+)
+def test_a_wrong_model_toml_is_named(tmp_path: Path, values: dict[str, str], words: str) -> None:
+    """What cannot be used is named with its file, and its value."""
+    with pytest.raises(SlipwayError) as raised:
+        model_folder.load(_write(tmp_path, **values))
+
+    assert words in raised.value.message
+    assert str(tmp_path / "model.toml") in raised.value.message
+
+
+def test_a_folder_without_model_toml_is_none(tmp_path: Path) -> None:
+    """A folder that is no model folder is named, with the setting that chooses another."""
+    with pytest.raises(SlipwayError) as raised:
+        model_folder.load(tmp_path)
+
+    assert raised.value.message == f"no model folder at {tmp_path}: it has no model.toml"
+    assert "MODEL_DIR" in raised.value.cure
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """Return a folder with two files, one of them below."""
+    (tmp_path / "code" / "below").mkdir(parents=True)
+    (tmp_path / "code" / "a.py").write_text("a")
+    (tmp_path / "code" / "below" / "b.py").write_text("b")
+    return tmp_path / "code"
+
+
+def test_the_same_content_has_the_same_digest(code: Path, tmp_path: Path) -> None:
+    """A copy elsewhere, written in another order at another time, has the digest of its original."""
+    copy = tmp_path / "elsewhere" / "code"
+    (copy / "below").mkdir(parents=True)
+    (copy / "below" / "b.py").write_text("b")
+    (copy / "a.py").write_text("a")
+
+    assert model_folder.digest([copy]) == model_folder.digest([code])
+
+
+@pytest.mark.parametrize("name", ["__pycache__/a.pyc", "below/__pycache__/b.pyc", ".DS_Store", ".cache/x"])
+def test_caches_do_not_count(code: Path, name: str) -> None:
+    """Python's caches and hidden files change no digest."""
+    before = model_folder.digest([code])
+    (code / name).parent.mkdir(exist_ok=True)
+    (code / name).write_text("x")
+
+    assert model_folder.digest([code]) == before
+
+
+@pytest.mark.parametrize("change", ["content", "name", "one more", "one less", "moved", "swapped"])
+def test_a_change_counts(code: Path, change: str) -> None:
+    """Any other change of a file's content, name or place changes the digest."""
+    before = model_folder.digest([code])
+    match change:
+        case "content":
+            (code / "a.py").write_text("b")
+        case "name":
+            (code / "a.py").rename(code / "c.py")
+        case "one more":
+            (code / "c.py").touch()
+        case "one less":
+            (code / "a.py").unlink()
+        case "moved":
+            (code / "a.py").rename(code / "below" / "a.py")
+        case "swapped":
+            (code / "a.py").write_text("b")
+            (code / "below" / "b.py").write_text("a")
+
+    assert model_folder.digest([code]) != before
+
+
+def test_facts_and_the_order_of_parts_count(code: Path) -> None:
+    """Further facts, where one ends and the next begins, and the order of the parts are in the digest."""
+    parts = [code / "a.py", code / "below"]
+    digests = [
+        model_folder.digest(parts),
+        model_folder.digest(parts, "fact"),
+        model_folder.digest(parts, "fa", "ct"),
+        model_folder.digest(parts, "ct", "fa"),
+        model_folder.digest(parts[::-1]),
+    ]
+
+    assert len(set(digests)) == len(digests)

@@ -1,0 +1,109 @@
+"""Where things are kept, whatever their paths, owners and names: databases, commits, experiments, registered names."""
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from slipway import model_folder, settings, shell
+from slipway.errors import SlipwayError
+from slipway.registry import client as registry
+from slipway.settings import ROOT
+from slipway.training import experiments
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("sqlite:///runs/my.db", f"sqlite:///{ROOT}/runs/my.db"),
+        ("sqlite:///my.db?timeout=9", f"sqlite:///{ROOT}/my.db?timeout=9"),
+        ("sqlite:////var/my.db", "sqlite:////var/my.db"),
+    ],
+    ids=["relative", "relative, with an option", "absolute"],
+)
+def test_a_sqlite_file_is_the_same_for_every_script(monkeypatch: pytest.MonkeyPatch, given: str, taken: str) -> None:
+    """A relative address counts from the checkout, not from the folder that a script runs in."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+
+    assert settings.load().tracking_uri == taken
+
+
+@pytest.mark.parametrize("given", ["sqlite://", "sqlite:///:memory:", "sqlite:my.db"])
+def test_a_database_that_does_not_stay_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """A sqlite database without a file would be another one for each command."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+
+    with pytest.raises(SlipwayError, match="names no file"):
+        settings.load()
+
+
+@pytest.mark.parametrize("folder", ["a b", "a%20b", "a?b", "a#b", "ä"])
+def test_any_folder_keeps_its_database(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database lies where the checkout does, whatever its path means in an address."""
+    monkeypatch.setenv("RUNTIME", "host")
+    monkeypatch.setattr(settings, "STATE", tmp_path / folder)
+    (tmp_path / folder).mkdir()
+    loaded = settings.load()
+    with create_engine(loaded.tracking_uri).connect():
+        pass
+
+    assert [file.relative_to(tmp_path) for file in tmp_path.rglob("*") if file.is_file()] == [Path(folder, "mlflow.db")]
+    assert registry.find_embedded_file(loaded) == tmp_path / folder / "mlflow.db"
+
+
+def test_a_deleted_experiment_has_its_cure(tmp_path: Path) -> None:
+    """A script that would log to a deleted experiment is not begun; the cure brings the experiment back."""
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("CREATE TABLE experiments (experiment_id, name, lifecycle_stage)")
+        database.execute("INSERT INTO experiments VALUES (7, 'diabetes', 'deleted')")
+    kept = replace(settings.load(), external_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+
+    with pytest.raises(SlipwayError, match="the experiment 'diabetes' was deleted") as raised:
+        experiments.ensure(kept, "diabetes")
+    assert raised.value.cure.endswith("/mlflow.db .venv/bin/mlflow experiments restore --experiment-id 7")
+
+
+def test_the_commit_of_another_owners_checkout_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git answers for a checkout that belongs to somebody else, which it refuses by itself."""
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own switch for such tests
+    refused = shell.ask(["git", "-C", str(ROOT), "rev-parse", "HEAD"])
+
+    assert "dubious ownership" in refused.err
+    assert shell.ask_git("rev-parse", "HEAD").code == 0
+
+
+def test_a_repository_that_git_cannot_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there is a repository and no commit to be had from it, the reason is printed."""
+    (tmp_path / ".git").write_text("gitdir: /nowhere")
+    monkeypatch.setattr(shell, "ROOT", tmp_path)
+    shell.ask_git("rev-parse", "HEAD")
+
+    assert capsys.readouterr().err.startswith("note: git does not say which commit this is: fatal: not a git repository")
+
+
+@pytest.mark.parametrize("name", ["diabetes", "my-model_2.1"])
+def test_a_plain_name_stays(name: str) -> None:
+    """A name that Docker takes is that of images and containers."""
+    assert model_folder.plain(name) == name
+
+
+@pytest.mark.parametrize("name", ["My Model", "my model", "modèle", "模型", "it's", "a@b", "-a", "A" * 300])
+def test_any_other_name_becomes_one_that_docker_takes(name: str) -> None:
+    """Names that Docker does not take become plain ones, each another."""
+    plain = model_folder.plain(name)
+
+    assert model_folder.PLAIN.fullmatch(plain)
+    assert len(plain) < 60
+    assert plain != model_folder.plain(name.upper() + "x")
+
+
+def test_a_name_is_quoted_for_mlflow() -> None:
+    """A filter of MLflow has no way to write a quote in its own kind of quotes."""
+    assert registry.quote("plain") == "'plain'"
+    assert registry.quote("it's") == '"it\'s"'
+    with pytest.raises(SlipwayError, match="both kinds of quotes"):
+        registry.quote('it\'s "it"')
