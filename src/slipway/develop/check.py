@@ -15,6 +15,7 @@ TOOLS = (  # the command, and the files it is given (none: it finds them itself)
     (("ruff", "check", "--quiet"), ()),
     (("ruff", "format", "--check"), ()),
     (("mypy",), ()),
+    (("lint-imports", "--no-logo", "--no-cache"), ()),
     (("hadolint",), ("*Dockerfile",)),
     (("shellcheck",), ("*.sh", ".ci/run")),
     (("yamllint", "--strict"), ("*.yaml", "*.yml", ".yamllint")),
