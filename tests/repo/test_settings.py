@@ -26,7 +26,6 @@ READERS = {  # the modules that look up a variable by its name
     "venv": "runs before set-up: certificates and package indexes",
     "settings": "the one place",
     "lockfile": "runs before settings can be imported (Python 3.8): UPGRADE and certificates",
-    "api_test": "hands its own test a file: SLIPWAY_API_CASE",
 }
 
 

@@ -52,7 +52,7 @@ def record(client: MlflowClient, settings: Settings, prepared: server.Prepared, 
 
 def _name(settings: Settings, prepared: server.Prepared) -> str:
     """Return what identifies a test: image (or the libraries and code of a process), files, the server's settings, the test's code."""
-    image, code, process = server.build(settings, prepared), [ROOT / "tests" / "api"], []
+    image, code, process = server.build(settings, prepared), [ROOT / "src" / "slipway" / "serving" / "api_checks.py"], []
     if not (settings.in_docker or settings.in_cluster):
         code += [ROOT / "src" / "scoring", ROOT / "requirements" / "serving.txt"]
         process = [sys.version, sys.prefix]

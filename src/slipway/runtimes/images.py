@@ -32,7 +32,7 @@ USER_ID = 10001  # of the user in our images
 HARDENING = ["--init", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108 -- the container's
 LOGS = ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"]  # they rotate
 LABEL = "io.slipway.content"
-COPIED = ("src", "scripts", "requirements", "deploy/kubernetes", "tests/api", "pyproject.toml")  # into the deployer's image for a cluster
+COPIED = ("src", "scripts", "requirements", "deploy/kubernetes", "pyproject.toml")  # into the deployer's image for a cluster
 UNLIMITED = re.compile(r"0+(\.0*)?[a-zA-Z]*")  # a limit of 0, in any unit
 DIGITS = 12  # of a content digest in a tag
 

@@ -1,43 +1,32 @@
 """The API test: real rows to a served model, its answers against the model without a server, then the contract for bad input.
 
-`prepare` makes what the test asks, as a file; tests/api holds the test itself.
+What it checks stands in api_checks.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-import os
-import re
 import sys
-import tempfile
 import time
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import zip_longest
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
 from rich.console import Console
 from rich.table import Table
 
-from slipway import shell
 from slipway.errors import USAGE, SlipwayError, TimedOutError, time_out
 from slipway.registry import client as registry
 from slipway.registry import models
-from slipway.serving import example, server
-from slipway.settings import BUILD, ROOT
+from slipway.serving import api_checks, example, server
+from slipway.serving.api_checks import Api, NoAnswerError, OutOfTimeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from slipway.settings import Settings
-
-NO_ANSWER = "time-out: no answer"  # begins what tests/api says when the server does not answer in time
-CASE = "SLIPWAY_API_CASE"  # names the file with the case, for tests/api
-KEY = "SLIPWAY_API_KEY"  # the API key to send, if any
 
 
 class UntestedError(TimedOutError):
@@ -54,16 +43,6 @@ class Case:
     expected: list[Any]
     true: list[str]
     seconds: int = 30  # for each answer
-
-    @property
-    def key(self) -> str:
-        """The API key to send; it stands in no file."""
-        return os.environ.get(KEY, "")
-
-    @classmethod
-    def load(cls) -> Case:
-        """Read the case that `check` wrote."""
-        return cls(**json.loads(Path(os.environ[CASE]).read_text(encoding="utf-8")))
 
 
 def check(settings: Settings, uri: str = "") -> Case:
@@ -109,32 +88,26 @@ def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] | None = No
     Raises SlipwayError when it does not pass, or the server does not get ready; UntestedError when this machine does not end the test.
     """
     wait_until_ready(settings, case.url, is_alive)
-    command = [sys.executable, "-m", "pytest", "tests/api", "--quiet", "--no-header", "--tb=line", "--show-capture=no"]
-    with _written(case) as file:
-        variables = {CASE: str(file), KEY: server.read_key(settings), "COLUMNS": "400"}  # or pytest cuts the reasons
-        answer = shell.ask([*command, "-p", "no:cacheprovider"], env=variables, cwd=ROOT, seconds=settings.test_timeout)
-    if answer.code == shell.TIMED_OUT:
-        reached = re.search(rf"{NO_ANSWER}(.*)", answer.out)
-        seconds, setting = (case.seconds, "REQUEST_TIMEOUT") if reached else (settings.test_timeout, "TEST_TIMEOUT")
-        what = f"{case.url} did not answer{reached[1]}" if reached else f"this machine did not end the test of {case.uri}"
-        error = time_out(what, seconds, setting)
-        raise UntestedError(f"{error.message}, which says nothing about the version", error.cure)
-    if answer.code != 0:
-        print(answer.words)
-        why = "; ".join(re.findall(r"^FAILED \S+ - (?:AssertionError: )?(.*)$", answer.out, re.MULTILINE)[:2])
-        raise SlipwayError(f"the API at {case.url} does not do what {case.uri} should: {why or shell.quote(answer.words)}")
-    print(f"{answer.out.splitlines()[-1]}: {case.url} answers as {case.uri}")
+    started = time.monotonic()
+    api = Api(case.url, case.rows, case.expected, server.read_key(settings), case.seconds, started + settings.test_timeout)
+    try:
+        found = api_checks.run(api)
+    except NoAnswerError as how:
+        raise _untested(f"{case.url} did not answer{how}", case.seconds, "REQUEST_TIMEOUT") from None
+    except OutOfTimeError:
+        raise _untested(f"this machine did not end the test of {case.uri}", settings.test_timeout, "TEST_TIMEOUT") from None
+    if failed := {name: reason for name, reason in found.items() if reason}:
+        print("\n".join(f"FAILED {name}: {reason}" for name, reason in failed.items()))
+        why = "; ".join([*failed.values()][:2])
+        raise SlipwayError(f"the API at {case.url} does not do what {case.uri} should: {why}")
+    skipped = sum(reason is None for reason in found.values())
+    counts = f"{len(found) - skipped} passed{f', {skipped} skipped' if skipped else ''}"
+    print(f"{counts} in {time.monotonic() - started:.2f}s: {case.url} answers as {case.uri}")
 
 
-@contextmanager
-def _written(case: Case) -> Iterator[Path]:
-    """Write a case to a file of this test's own, for as long as it runs: others may test the same port at the same time."""
-    folder = BUILD / "api"
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="case-", suffix=".json", dir=folder) as file:
-        json.dump(asdict(case), file)
-        file.flush()
-        yield Path(file.name)
+def _untested(what: str, seconds: int, setting: str) -> UntestedError:
+    error = time_out(what, seconds, setting)
+    return UntestedError(f"{error.message}, which says nothing about the version", error.cure)
 
 
 def wait_until_ready(settings: Settings, url: str, is_alive: Callable[[], bool] | None = None) -> None:

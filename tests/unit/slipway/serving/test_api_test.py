@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,16 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CASE = api_test.Case("http://127.0.0.1:8001", "models:/diabetes/3", {"columns": ["a"], "data": [[1.0]]}, [2.0], [])
-
-
-def test_each_test_has_a_case_of_its_own() -> None:
-    """Two tests of one port at once each read their own case, and nothing of either is left."""
-    other = replace(CASE, uri="models:/diabetes/4")
-    with api_test._written(CASE) as first, api_test._written(other) as second:  # noqa: SLF001 -- what is tested
-        read = [json.loads(file.read_text())["uri"] for file in (first, second)]
-
-    assert read == ["models:/diabetes/3", "models:/diabetes/4"]
-    assert [first.exists(), second.exists()] == [False, False]
 
 
 def test_a_test_that_does_not_end_says_nothing_about_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,11 +51,12 @@ def serve(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
     server.server_close()
 
 
-def send(handler: BaseHTTPRequestHandler, status: int) -> None:
-    """Answer a request with a status and no body."""
+def send(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"") -> None:
+    """Answer a request with a status and a body."""
     handler.send_response(status)
-    handler.send_header("Content-Length", "0")
+    handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()
+    handler.wfile.write(body)
 
 
 @pytest.mark.parametrize("is_alive", [None, lambda: True], ids=["another's", "our own"])
@@ -92,6 +85,78 @@ def test_an_answer_that_is_late_is_a_time_out() -> None:
 
     with serve(answer) as url, pytest.raises(api_test.UntestedError, match=r"time-out: .* did not answer.* 504"):
         api_test.ask(settings.load(), replace(CASE, url=url))
+
+
+@pytest.mark.parametrize("setting", ["request_timeout", "test_timeout"])
+def test_an_answer_that_drips_is_a_time_out(setting: str) -> None:
+    """An answer that never ends, byte by byte, ends with the test's time; one that stops does with the request's."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path == "/ping":
+            return send(handler, 200)
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        for _ in range(15):
+            if setting == "test_timeout":
+                handler.wfile.write(b" ")
+            time.sleep(0.1)
+        return None
+
+    limited = replace(settings.load(), **{setting: 1})
+    with serve(answer) as url, pytest.raises(api_test.UntestedError, match=f"within 1 s .{setting.upper()}.") as raised:
+        api_test.ask(limited, replace(CASE, url=url, seconds=limited.request_timeout))
+
+    assert raised.value.cure.startswith(f"{setting.upper()}=2 ")
+
+
+@pytest.mark.parametrize(
+    ("predictions", "status", "why"),
+    [
+        ([2.0], 400, ""),
+        ([2.0 + 1e-12], 422, ""),
+        ([2.1], 400, "it predicts 2.1, the model loaded directly 2.0"),
+        ([2.0, 2.0], 400, "2 predictions for 1 rows"),
+        (["2.0"], 400, "a prediction is 2.0, and no number"),
+        (None, 400, "no predictions in {"),
+        ([2.0], 200, "without a it answers 200; to "),
+        ([2.0], 500, "without a it answers 500; to "),
+    ],
+    ids=["right", "right to 1e-9", "another value", "more rows", "words", "none", "takes what is wrong", "fails at what is wrong"],
+)
+def test_what_an_api_must_do(predictions: list[object] | None, status: int, why: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An API passes that answers the example as the model does, and refuses three wrong bodies; whatever else it does is said."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        is_right = body == json.dumps({"dataframe_split": CASE.rows}).encode()
+        asked = is_right or handler.path == "/ping"
+        send(handler, 200 if asked else status, json.dumps({"predictions": predictions}).encode())
+
+    with serve(answer) as url:
+        if why:
+            with pytest.raises(SlipwayError, match=f"does not do what models:/diabetes/3 should: {re.escape(why)}"):
+                api_test.ask(settings.load(), replace(CASE, url=url))
+        else:
+            api_test.ask(settings.load(), replace(CASE, url=url))
+    printed = capsys.readouterr().out
+
+    assert printed.startswith("FAILED ") if why else printed.startswith("4 passed in ")
+
+
+def test_an_api_that_goes_away_fails() -> None:
+    """A connection that is cut is a failure, and no time-out."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path == "/ping":
+            send(handler, 200)
+        else:
+            handler.close_connection = True
+
+    with serve(answer) as url, pytest.raises(SlipwayError, match="should: the request failed: ConnectionError") as raised:
+        api_test.ask(settings.load(), replace(CASE, url=url))
+
+    assert not isinstance(raised.value, TimedOutError)
 
 
 @pytest.mark.parametrize(

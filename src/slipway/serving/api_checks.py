@@ -1,0 +1,157 @@
+"""What the API test checks of a served model, wherever it runs: its answers to real rows, and that it refuses what is wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from slipway import interruption
+from slipway.serving import example
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PIECE = 64 * 1024  # bytes of an answer that are read together
+QUOTED = 300  # characters of an answer
+
+
+class NoAnswerError(Exception):
+    """The server did not answer a request in time."""
+
+
+class OutOfTimeError(Exception):
+    """The test as a whole took too long."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status, and what came with it."""
+
+    status: int
+    content: str
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the caller is told that the request is wrong."""
+        return self.status // 100 == 4  # noqa: PLR2004 -- 4xx
+
+    @property
+    def predictions(self) -> list[Any] | None:
+        """The predictions, or None where there are none."""
+        try:
+            found = json.loads(self.content).get("predictions")
+        except (ValueError, AttributeError):
+            return None
+        return found if isinstance(found, list) else None
+
+
+@dataclass(frozen=True)
+class Api:
+    """A served model: n rows to send, and n predictions to expect."""
+
+    url: str
+    rows: example.Rows
+    expected: list[Any]
+    key: str  # "" without one
+    seconds: int  # for each answer
+    deadline: float  # for all, on the monotonic clock
+
+    def post(self, body: Any = None, data: bytes | None = None) -> Answer:  # noqa: ANN401 -- any JSON
+        """Send one request to /invocations.
+
+        Raises NoAnswerError when the answer, or OutOfTimeError when the whole test, takes too long; requests' own errors otherwise.
+        """
+        interruption.check()
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+        url, content = f"{self.url}/invocations", bytearray()
+        try:
+            with requests.post(url, json=body, data=data, headers=headers, timeout=self._seconds_left(), stream=True) as answer:
+                for piece in answer.iter_content(PIECE):
+                    content += piece
+                    self._seconds_left()
+        except (requests.Timeout, requests.ConnectionError) as error:
+            if not (isinstance(error, requests.Timeout) or "timed out" in str(error).lower()):  # so it is in the middle of an answer
+                raise
+            self._seconds_left()
+            raise NoAnswerError from None
+        if answer.status_code == requests.codes.gateway_timeout:
+            raise NoAnswerError(", it said 504,")
+        return Answer(answer.status_code, content.decode("utf-8", "replace"))
+
+    def _seconds_left(self) -> float:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise OutOfTimeError
+        return min(left, self.seconds)
+
+
+def check_predictions(api: Api) -> str:
+    """Check that it answers 200, with one finite prediction a row, each equal to that of the model loaded directly."""
+    answer = api.post(example.make_request(api.rows))
+    if answer.status != requests.codes.ok:
+        return f"status {answer.status}: {answer.content[:QUOTED]}"
+    if answer.predictions is None:
+        return f"no predictions in {answer.content[:QUOTED]}"
+    if len(answer.predictions) != example.count(api.rows):
+        return f"{len(answer.predictions)} predictions for {example.count(api.rows)} rows"
+    different = (_differ(served, direct) for served, direct in zip(answer.predictions, api.expected, strict=True))
+    return next((reason for reason in different if reason), "")
+
+
+def _differ(served: Any, direct: Any) -> str:  # noqa: ANN401 -- any JSON
+    if isinstance(direct, float) and not isinstance(served, int | float):
+        return f"a prediction is {served}, and no number"
+    if isinstance(direct, float) and not math.isfinite(served):
+        return f"a prediction is {served}"
+    is_equal = math.isclose(served, direct, rel_tol=1e-9) if isinstance(direct, float) else served == direct
+    return "" if is_equal else f"it predicts {served}, the model loaded directly {direct}"
+
+
+def check_incomplete(api: Api) -> str | None:
+    """Check that it refuses rows without a column, or a request without an input, that the model needs; None where nothing can go."""
+    found = example.make_incomplete(api.rows)
+    if found is None:
+        return None
+    missing, body = found
+    answer = api.post(body)
+    return "" if answer.is_refusal else f"without {missing} it answers {answer.status}"
+
+
+def check_wrong_type(api: Api) -> str:
+    """Check that it refuses words where numbers belong, or lists where words do."""
+    wrong = example.make_wrong(api.rows)
+    answer = api.post(wrong)
+    return "" if answer.is_refusal else f"to {str(wrong)[:200]} it answers {answer.status}"
+
+
+def check_malformed(api: Api) -> str:
+    """Check that it refuses a body that is not JSON."""
+    answer = api.post(data=b'{"dataframe_split": ')
+    return "" if answer.is_refusal else f"to half a body it answers {answer.status}"
+
+
+CHECKS: dict[str, Callable[[Api], str | None]] = {
+    "predictions are the model's own": check_predictions,
+    "a missing column is refused": check_incomplete,
+    "a wrong type is refused": check_wrong_type,
+    "a malformed body is refused": check_malformed,
+}
+
+
+def run(api: Api) -> dict[str, str | None]:
+    """Return, for each check, why it failed: "" where it passed, None where there is nothing to check.
+
+    Raises NoAnswerError and OutOfTimeError as `Api.post` does.
+    """
+    found: dict[str, str | None] = {}
+    for name, check in CHECKS.items():
+        try:
+            found[name] = check(api)
+        except requests.RequestException as error:
+            found[name] = f"the request failed: {type(error).__name__}"
+    return found
