@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from slipway.model_folder import ModelFolder
+from slipway.registry import models
 from slipway.runtimes import images
-from slipway.settings import ROOT
+from slipway.settings import ROOT, Settings
 from tests.image.conftest import NAME, ask_docker, inspect, run_once
 
 
@@ -101,6 +102,16 @@ def test_a_change_makes_the_tags_of_what_it_is_in(
     after = {"runtime": images.runtime_tag(copy), "train": images.training_tag(copy)}
 
     assert {kind for kind in before if before[kind] != after[kind]} == changes
+
+
+def test_serving_builds_no_training_image(settings: Settings, model: ModelFolder, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit of train.py builds nothing when a version is served: not matplotlib and all."""
+    built: list[str] = []
+    monkeypatch.setattr(images, "exists", lambda _: False)
+    monkeypatch.setattr(images, "_build", lambda _settings, _file, target, *_: built.append(target))
+    images.build_served(settings, model, models.Model(f"models:/{NAME}/8", "", NAME, "8"), files)
+
+    assert built == ["runtime", "serve"]
 
 
 def test_the_training_image_trains(model: ModelFolder) -> None:

@@ -139,11 +139,11 @@ def _start(settings: Settings, cluster: Cluster, model: model_folder.ModelFolder
     """Bring the training image into the cluster and make the Job; return its name."""
     command = ["python", provenance.TRAIN, *training.split(settings.train_args)]
     read_resources(settings)
-    images.build_model(settings, model)
+    image = image_delivery.deliver(settings, images.build_training(settings, model))
     variables = provenance.write_variables(model) | training.write_context(settings, model, provenance.TRAIN, session)
     variables |= {"MLFLOW_TRACKING_URI": inside}
     container = {
-        "image": image_delivery.deliver(settings, images.training_tag(model)),
+        "image": image,
         "command": command,
         "env": [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()],
     }

@@ -48,19 +48,34 @@ def build_base(settings: Settings) -> None:
     print(f"ready {BASE}, {size(BASE)}")
 
 
+def build_runtime(settings: Settings, model: model_folder.ModelFolder) -> str:
+    """Build the image of layer 2 that serves, without a model yet, unless it is there; return its tag."""
+    return _build_layer(settings, model, "runtime", runtime_tag(model))
+
+
+def build_training(settings: Settings, model: model_folder.ModelFolder) -> str:
+    """Build the image of layer 2 that trains unless it is there; return its tag."""
+    return _build_layer(settings, model, "train", training_tag(model))
+
+
 def build_model(settings: Settings, model: model_folder.ModelFolder) -> None:
-    """Build layer 2 unless it is there: the image that serves (without a model yet) and the one that trains."""
-    options = _options("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": _check_context(model)})
-    for target, tag in (("runtime", runtime_tag(model)), ("train", training_tag(model))):
-        if not exists(tag):
-            _build(settings, model.path / "Dockerfile", target, tag, options)
+    """Build all of layer 2, unless it is there."""
+    build_runtime(settings, model)
+    build_training(settings, model)
+
+
+def _build_layer(settings: Settings, model: model_folder.ModelFolder, target: str, tag: str) -> str:
+    place = _check_context(model)
+    if not exists(tag):
+        _build(settings, model.path / "Dockerfile", target, tag, _options("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": place}))
+    return tag
 
 
 def build_served(settings: Settings, model: model_folder.ModelFolder, served: models.Model, files: Path, identity: str = "") -> str:
     """Build layer 3, the image of one model version, unless it is there; return its tag."""
-    build_model(settings, model)
+    runtime = build_runtime(settings, model)
     name = served.name or model.name
-    content = model_folder.digest(sorted(files.iterdir()), runtime_tag(model), name, identity)
+    content = model_folder.digest(sorted(files.iterdir()), runtime, name, identity)
     tag = f"slipway/{model_folder.plain(name)}:{f'v{served.version}-' if served.version else ''}{content[:DIGITS]}"
     if exists(tag):
         return tag
@@ -73,7 +88,7 @@ def build_served(settings: Settings, model: model_folder.ModelFolder, served: mo
         "io.slipway.model.version": served.version or "",
         "io.slipway.model.run": served.run_id or "",
     }
-    options = _options("--build-arg", {"RUNTIME_IMAGE": runtime_tag(model), "IDENTITY": identity}) + _options("--label", labels)
+    options = _options("--build-arg", {"RUNTIME_IMAGE": runtime, "IDENTITY": identity}) + _options("--label", labels)
     _build(settings, model.path / "Dockerfile", "serve", tag, [*options, "--build-context", f"version={files}"])
     return tag
 
@@ -124,7 +139,7 @@ def training_command(  # noqa: PLR0913 -- what a container is given
 
     It can write to `kept` alone, and read each of our files in `mounts` at the path in the container that stands with it.
     """
-    build_model(settings, model)
+    image = build_training(settings, model)
     network, uri = [], settings.tracking_uri
     if settings.owns_tracking:
         network, uri = ["--network", settings.project], "http://mlflow:5000"
@@ -136,7 +151,7 @@ def training_command(  # noqa: PLR0913 -- what a container is given
     if kept:
         volumes += ["--user", writing_user(kept), "--volume", f"{kept}:/kept"]
     options = [*confinement(settings), *network, *volumes, *passed]
-    return ["docker", "run", "--rm", "--name", training_container(settings), *options, training_tag(model), *command]
+    return ["docker", "run", "--rm", "--name", training_container(settings), *options, image, *command]
 
 
 def confinement(settings: Settings) -> list[str]:
@@ -212,9 +227,9 @@ def _check_context(model: model_folder.ModelFolder) -> str:
 
 
 def _base_id() -> str:
-    check_engine()
     answer = shell.ask(["docker", "image", "inspect", "--format", "{{.Id}}", BASE])
     if answer.code != 0:
+        check_engine()
         raise SlipwayError(f"there is no image {BASE}", "make build_base_container")
     return answer.out
 

@@ -148,10 +148,10 @@ class Slot:
         if not self.settings.in_docker:
             variables = self.settings.scoring | {"SCORING_IDENTITY": str(self._link / "identity.json")}
             return [sys.executable, "-m", "scoring", str(self._link / "model"), "--port", str(self.settings.port)], variables
-        images.build_model(self.settings, self._model)
+        runtime = images.build_runtime(self.settings, self._model)
         inside = f"{INSIDE}/current"
         options = [*server.container_options(self.settings, self._container), "--volume", f"{self._folder}:{INSIDE}:ro"]
-        options += ["--env", f"SCORING_IDENTITY={inside}/identity.json", images.runtime_tag(self._model)]
+        options += ["--env", f"SCORING_IDENTITY={inside}/identity.json", runtime]
         program = ["python", "-m", "scoring", f"{inside}/model", "--host", "0.0.0.0", "--port", "8080"]  # noqa: S104 -- in the container
         return ["docker", "run", *how, *options, *program], {}
 
