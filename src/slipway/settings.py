@@ -19,6 +19,7 @@ BUILD = ROOT / "build"  # everything generated
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 SCORING = "SCORING_"  # begins the names of the model server's own settings, which it reads itself
 MLFLOW_INSIDE = "http://mlflow:5000"  # as the containers of our network call it
+SCORING_FILES = {"SCORING_API_KEYS_FILE", "SCORING_TLS_CERT", "SCORING_TLS_KEY"}  # settings of the server that name files of this machine
 LOCAL = ("localhost", "127.0.0.1")
 IN_CLUSTER = "in-cluster"  # as CONTEXT, in a pod: the cluster that it is in, through its service account
 PAST_THE_PROXY = ("localhost", "127.0.0.1", "mlflow")  # names of our own, which a proxy does not know

@@ -21,7 +21,7 @@ from sklearn.datasets import load_diabetes
 from sklearn.ensemble import RandomForestRegressor
 
 from slipway import ports
-from slipway.runtimes import images
+from slipway.runtimes import containers
 from slipway.services import archive
 from slipway.settings import ROOT
 
@@ -168,7 +168,7 @@ def test_all_that_was_lost_comes_back(stack: Stack) -> None:
     assert [hook.name for hook in MlflowClient().list_webhooks()] == ["another"]
     assert np.array_equal(predict("champion"), predictions[0])
     assert np.array_equal(predict("challenger"), predictions[1])
-    owner = images.USER_ID if os.getuid() == 0 else os.getuid()
+    owner = containers.USER_ID if os.getuid() == 0 else os.getuid()
     assert {path.stat().st_uid for path in stack.artifacts.rglob("*")} == {owner}
 
     refused = stack.fail("restore", BACKUP=str(archive))

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from slipway.registry import models
+from slipway.runtimes import containers
 from slipway.serving import server
 from slipway.settings import Settings
 from tests.image.conftest import CLOSED, NAME, answers, ask_docker, inspect, run_server, wait_until
@@ -30,7 +31,7 @@ def test_the_serving_image_answers_in_a_closed_container(served: str) -> None:
 
 def test_the_reference_that_a_kill_left_is_in_nobodys_way(settings: Settings, served: str, files: Path) -> None:
     """Asking a model without a server replaces the container of an earlier life, whose numbers a restarted container has again."""
-    name = server.name_reference(settings)
+    name = containers.name_reference(settings)
     ask_docker("run", "--detach", "--name", name, served, "sleep", "600")
     prepared = server.Prepared(models.Model(f"models:/{NAME}/7", "", NAME, "7"), files, "{}")
     answer = server.predict(settings, prepared, REQUEST["dataframe_split"])

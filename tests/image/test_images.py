@@ -13,7 +13,7 @@ import pytest
 
 from slipway.model_folder import ModelFolder
 from slipway.registry import models
-from slipway.runtimes import images
+from slipway.runtimes import containers, images
 from slipway.settings import ROOT, Settings
 from tests.image.conftest import NAME, ask_docker, inspect, run_once
 
@@ -117,7 +117,7 @@ def test_serving_builds_no_training_image(settings: Settings, model: ModelFolder
 def test_the_training_image_trains(model: ModelFolder) -> None:
     """The training image has matplotlib and the model's script, and no health check, since it answers nothing."""
     tag = images.training_tag(model)
-    run = ("run", "--rm", *images.HARDENING, tag, "python")
+    run = ("run", "--rm", *containers.HARDENING, tag, "python")
     version = ask_docker(*run, "-c", "import matplotlib; print(matplotlib.__version__)")
     words = ask_docker(*run, "train.py", "--help")
 

@@ -20,8 +20,7 @@ from slipway.kubernetes.cluster.storage import check_claims
 from slipway.kubernetes.pods import wait
 from slipway.registry import client as registry
 from slipway.runtimes import images
-from slipway.serving import server
-from slipway.settings import ROOT
+from slipway.settings import ROOT, SCORING_FILES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,7 +83,7 @@ def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str,
         "START_TIMEOUT": str(settings.start_timeout),
         "TEST_TIMEOUT": str(settings.test_timeout),
         "REQUEST_TIMEOUT": str(settings.request_timeout),
-    } | {name: value for name, value in settings.scoring.items() if name not in server.FILES}
+    } | {name: value for name, value in settings.scoring.items() if name not in SCORING_FILES}
     entries = [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()]
     container = {"name": NAME, "env": entries}
     template = {"metadata": {"annotations": {OPENED_BY: secret}}, "spec": {"containers": [container]}}

@@ -20,7 +20,7 @@ from slipway.errors import SlipwayError
 from slipway.kubernetes import mlflow as tracking
 from slipway.registry import client as registry
 from slipway.release import lock
-from slipway.runtimes import images
+from slipway.runtimes import containers, images
 from slipway.services import mlflow, starting
 from slipway.services.deployer_client import find_home
 from slipway.serving import smoke_test
@@ -98,13 +98,13 @@ def _start_container(settings: Settings) -> None:
         path.mkdir(parents=True, exist_ok=True)
     lines = [f"{name}={value}" for name, value in settings.scoring.items()]
     (home / "environment").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    images.writing_user(live)
+    containers.writing_user(live)
     socket = _find_socket()
     asked = ["docker", "run", "--rm", *ownership.LABELS, "--volume", f"{socket}:{SOCKET}", "--entrypoint", "stat", tag, "-c", "%g", SOCKET]
     group = shell.ask(asked).out
     variables = mlflow.environment(settings) | {
         "DEPLOYER_IMAGE": tag,
-        "DEPLOYER_USER": images.writing_user(home),
+        "DEPLOYER_USER": containers.writing_user(home),
         "DOCKER_GROUP": group,
         "DOCKER_SOCKET": socket,
         "MODEL_DIR": str(settings.model_dir),

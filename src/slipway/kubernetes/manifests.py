@@ -16,8 +16,7 @@ from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes import traffic
 from slipway.release import lock
 from slipway.runtimes import images
-from slipway.serving import server
-from slipway.settings import BUILD, ROOT
+from slipway.settings import BUILD, ROOT, SCORING_FILES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +60,7 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
     commit = images.read_label(image, "org.opencontainers.image.revision") or ""  # of the image, so that only another image rolls the pods
     facts = {"model": model, "version": prepared.model.version, "run": prepared.model.run_id, "commit": commit, "overlay": overlay}
     facts["components"] = " ".join(settings.components)
-    variables = {key: value for key, value in settings.scoring.items() if key not in server.FILES}
+    variables = {key: value for key, value in settings.scoring.items() if key not in SCORING_FILES}
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",

@@ -18,8 +18,8 @@ from slipway.kubernetes.pods import trial_pod
 from slipway.kubernetes.pods.diagnosis import find_newest
 from slipway.kubernetes.pods.wait import Rollout
 from slipway.registry.models import Model
-from slipway.serving import server
 from slipway.serving.server import Prepared
+from slipway.settings import SCORING_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,7 @@ class Kubernetes:
         """
         found = self.cluster.get("deployment", self.deployment)
         known = read_annotations(found) if found else {}
-        if files := sorted(self.settings.scoring.keys() & server.FILES):
+        if files := sorted(self.settings.scoring.keys() & SCORING_FILES):
             cure = f"unset {files[0]}; in a cluster keys and TLS are for what stands before the model, an ingress or a Gateway"
             raise SlipwayError(f"{files[0]} is a file of this machine, which no deployment takes to a cluster", cure, USAGE)
         components = [name for name in self.settings.components or known.get("components", "").split() if name != NO_COMPONENT]

@@ -5,7 +5,6 @@ A tag is made from the content, so that it names one image for ever, and a chang
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
@@ -14,26 +13,20 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from slipway import model_folder, shell
-from slipway.bootstrap import ownership
 from slipway.errors import SlipwayError
-from slipway.settings import LOCAL, ROOT, VERSION, build_environment, no_proxy
+from slipway.settings import ROOT, VERSION, build_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from slipway.registry import models
     from slipway.settings import Settings
 
 BASE = f"slipway/base:{VERSION}"
-USER_ID = 10001  # of the user in our images
-HARDENING = ["--init", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108 -- the container's
-LOGS = ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"]  # they rotate
 LABEL = "io.slipway.content"
 COPIED = ("src", "scripts", "requirements", "deploy/kubernetes", "pyproject.toml")  # into the deployer's image for a cluster
-UNLIMITED = re.compile(r"0+(\.0*)?[a-zA-Z]*")  # a limit of 0, in any unit
 DIGITS = 12  # of a content digest in a tag
 
 
@@ -124,57 +117,6 @@ def training_tag(model: model_folder.ModelFolder) -> str:
     """Return the tag of the image that trains."""
     parts = [model.path, ROOT / "requirements" / "training.txt"]
     return f"slipway/{model.name}:train-{model_folder.digest(parts, runtime_tag(model))[:DIGITS]}"
-
-
-def training_command(  # noqa: PLR0913 -- what a container is given
-    settings: Settings,
-    model: model_folder.ModelFolder,
-    command: list[str],
-    variables: dict[str, str],
-    *,
-    kept: Path | None = None,
-    mounts: Mapping[Path, str] | None = None,
-) -> list[str]:
-    """Return the docker command that runs `command` in a training container.
-
-    It can write to `kept` alone, and read each of our files in `mounts` at the path in the container that stands with it.
-    """
-    image = build_training(settings, model)
-    network, uri = [], settings.tracking_uri
-    if settings.owns_tracking:
-        network, uri = ["--network", settings.project], "http://mlflow:5000"
-    elif not uri.startswith("http") or urlsplit(uri).hostname in LOCAL:
-        raise SlipwayError(f"a container cannot reach MLFLOW_TRACKING_URI={uri}", "RUNTIME=host, or another address of that server")
-    variables = variables | no_proxy() | {"MLFLOW_TRACKING_URI": uri} | ({"KEPT_DIR": "/kept"} if kept else {})
-    passed = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
-    volumes = [part for path, place in (mounts or {}).items() for part in ("--volume", f"{path}:{place}:ro")]
-    if kept:
-        volumes += ["--user", writing_user(kept), "--volume", f"{kept}:/kept"]
-    options = [*confinement(settings), *network, *volumes, *passed]
-    return ["docker", "run", "--rm", "--name", training_container(settings), *options, image, *command]
-
-
-def confinement(settings: Settings) -> list[str]:
-    """Return docker's options for each container that trains or serves: it is closed, ours, within its limits, and its log rotates."""
-    given = {"--memory": settings.model_memory, "--cpus": settings.model_cpus, "--pids-limit": settings.model_pids}
-    limits = [part for flag, value in given.items() if not UNLIMITED.fullmatch(value) for part in (flag, value)]
-    return [*HARDENING, *ownership.LABELS, *LOGS, *limits]
-
-
-def training_container(settings: Settings) -> str:
-    """Return the name of the container that this process trains in."""
-    return f"{settings.project}-train-{os.getpid()}"
-
-
-def writing_user(path: Path) -> str:
-    """Return uid:gid for a container that writes to a folder of ours: its files are then ours, and never root's."""
-    if "rootless" in shell.ask(["docker", "info", "--format", "{{.SecurityOptions}}"]).out:
-        return "0:0"  # which is we ourselves, outside
-    if os.getuid() != 0:
-        return f"{os.getuid()}:{os.getgid()}"
-    for entry in (path, *path.rglob("*")):
-        os.chown(entry, USER_ID, USER_ID, follow_symlinks=False)
-    return f"{USER_ID}:{USER_ID}"
 
 
 def check_engine() -> None:

@@ -8,7 +8,7 @@ import requests
 
 from slipway import hints, shell
 from slipway.bootstrap import ownership
-from slipway.runtimes import images
+from slipway.runtimes import containers, images
 from slipway.services import mlflow, starting
 from slipway.settings import STATE
 
@@ -30,7 +30,7 @@ def start(settings: Settings) -> None:
     folder = STATE / "registry" / str(settings.registry_port)
     folder.mkdir(parents=True, exist_ok=True)
     ownership.make("network", settings.project, settings.project, "default")
-    variables = mlflow.environment(settings) | {"REGISTRY_USER": images.writing_user(folder), "REGISTRY_FOLDER": str(folder)}
+    variables = mlflow.environment(settings) | {"REGISTRY_USER": containers.writing_user(folder), "REGISTRY_FOLDER": str(folder)}
     shell.run(_compose(settings, "up", "--detach", "--no-deps", "registry"), env=variables)
     starting.wait(settings, "registry", lambda: _answers(settings), lambda: mlflow.explain(settings))
     print(f"the registry answers at http://127.0.0.1:{settings.registry_port}/v2/_catalog; its images: {folder.relative_to(STATE.parent)}")

@@ -14,7 +14,7 @@ from slipway import hints, ports, shell
 from slipway.bootstrap import ownership
 from slipway.errors import SlipwayError
 from slipway.registry import client as registry
-from slipway.runtimes import images
+from slipway.runtimes import containers, images
 from slipway.services import causes, credentials, starting
 from slipway.settings import ROOT, STATE
 
@@ -177,7 +177,7 @@ def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
         unused
         | credentials.write()
         | {
-            "SLIPWAY_USER": images.writing_user(settings.artifact_root),
+            "SLIPWAY_USER": containers.writing_user(settings.artifact_root),
             "MLFLOW_ARTIFACT_ROOT": str(settings.artifact_root),
         }
     )

@@ -21,7 +21,7 @@ import requests
 from slipway import model_folder, ports, shell
 from slipway.bootstrap import ownership
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, TimedOutError, time_out
-from slipway.runtimes import images
+from slipway.runtimes import containers, images
 from slipway.serving import api_test, server
 from slipway.settings import STATE
 
@@ -150,7 +150,7 @@ class Slot:
             return [sys.executable, "-m", "scoring", str(self._link / "model"), "--port", str(self.settings.port)], variables
         runtime = images.build_runtime(self.settings, self._model)
         inside = f"{INSIDE}/current"
-        options = [*server.container_options(self.settings, self._container), "--volume", f"{self._folder}:{INSIDE}:ro"]
+        options = [*containers.serving_options(self.settings, self._container), "--volume", f"{self._folder}:{INSIDE}:ro"]
         options += ["--env", f"SCORING_IDENTITY={inside}/identity.json", runtime]
         program = ["python", "-m", "scoring", f"{inside}/model", "--host", "0.0.0.0", "--port", "8080"]  # noqa: S104 -- in the container
         return ["docker", "run", *how, *options, *program], {}

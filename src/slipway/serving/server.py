@@ -8,9 +8,7 @@ import json
 import os
 import re
 import signal
-import socket
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +17,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from slipway import hints, model_folder, ports, shell
 from slipway.bootstrap import ownership
-from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, time_out
+from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError, time_out
 from slipway.registry import client as registry
 from slipway.registry import models
-from slipway.runtimes import images
+from slipway.runtimes import containers, images
 from slipway.settings import STATE
 
 if TYPE_CHECKING:
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
     from slipway.settings import Settings
 
-FILES = {"SCORING_API_KEYS_FILE", "SCORING_TLS_CERT", "SCORING_TLS_KEY"}  # settings of the server that a container has mounted
 ENGINE_S = 60  # more for a container to begin and end
 REMEMBERED = 8  # answers of models to their own rows, for a command that needs one twice
 MOMENT = 1.0  # s that a note may be looked at, or taken away, by another
@@ -104,7 +101,7 @@ def command_for(settings: Settings, prepared: Prepared, container: str = "") -> 
     if not settings.in_docker:
         command = [sys.executable, "-m", "scoring", str(prepared.files), "--port", str(settings.port)]
         return command, settings.scoring | {"SCORING_IDENTITY": prepared.identity}
-    options = container_options(settings, container or _container(settings), publish=not (container and settings.network))
+    options = containers.serving_options(settings, container or _container(settings), publish=not (container and settings.network))
     identity = ["--env", f"SCORING_IDENTITY={prepared.identity}"]  # with the metrics of today; the image has none
     return ["docker", "run", "--rm", *options, *identity, build(settings, prepared)], {}
 
@@ -116,26 +113,6 @@ def build(settings: Settings, prepared: Prepared) -> str:
     if not settings.in_docker:
         return "none, a process of .venv serves"
     return images.build_served(settings, model_folder.load(settings.model_dir), prepared.model, prepared.files, prepared.lasting)
-
-
-def container_options(settings: Settings, name: str, *, publish: bool = True) -> list[str]:
-    """Return docker's options for a container that serves: closed, on 127.0.0.1:PORT, with the server's own settings and their files.
-
-    Without `publish` only its network reaches it: a port that is free in our container may not be so on the machine.
-    """
-    variables, options = dict(settings.scoring), []
-    for setting in settings.scoring.keys() & FILES:
-        file, inside = Path(settings.scoring[setting]).resolve(), f"/run/secrets/{setting.lower()}"
-        if not file.is_file():
-            raise SlipwayError(f"{setting} names no file: {file}", f"unset {setting}, or the path of a file", USAGE)
-        options += ["--volume", f"{file}:{inside}:ro"]
-        variables[setting] = inside
-        if os.getuid():  # a file that only its owner may read is read by its owner
-            options += ["--user", f"{file.stat().st_uid}:{file.stat().st_gid}"]
-    options += [part for key, value in variables.items() for part in ("--env", f"{key}={value}")]
-    network = ["--network", settings.network] if settings.network else []
-    published = ["--publish", f"127.0.0.1:{settings.port}:8080"] if publish else []
-    return ["--name", name, *images.confinement(settings), *network, *published, *options]
 
 
 def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> list[Any]:
@@ -152,20 +129,15 @@ def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> lis
     return _answered[key]
 
 
-def name_reference(settings: Settings) -> str:
-    """Return how the container is called in which this thread asks a model without a server."""
-    return f"{settings.project}-reference-{model_folder.plain(socket.gethostname())}-{os.getpid()}-{threading.get_native_id()}"
-
-
 def _predict(settings: Settings, prepared: Prepared, rows: str) -> list[Any]:
     seconds = settings.predict_timeout
     command = [sys.executable, "-W", "ignore", "-m", "scoring.reference", str(prepared.files)]
-    name = name_reference(settings)
+    name = containers.name_reference(settings)
     if settings.in_docker:
         ownership.remove_container(name)  # that of an earlier life: a container that begins again gives the same numbers
         limit = ["timeout", str(seconds)]  # a client that is killed leaves its container
         closed = ["docker", "run", "--rm", "--interactive", "--name", name, "--no-healthcheck", "--network", "none"]
-        closed += images.confinement(settings)
+        closed += containers.confinement(settings)
         command = [*closed, build(settings, prepared), *limit, "python", "-W", "ignore", "-m", "scoring.reference", "/opt/model"]
     try:
         answer = shell.ask(command, words=rows, seconds=seconds + (ENGINE_S if settings.in_docker else 0))

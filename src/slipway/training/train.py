@@ -17,7 +17,7 @@ from slipway.bootstrap import ownership
 from slipway.errors import USAGE, SlipwayError
 from slipway.registry import client as registry
 from slipway.registry import models
-from slipway.runtimes import images
+from slipway.runtimes import containers
 from slipway.settings import ROOT, STATE
 from slipway.training import experiments, gate, provenance, sessions, summary
 from slipway.training.measurements import COMMIT_TAG, UNKNOWN
@@ -123,11 +123,11 @@ def run_script(  # noqa: PLR0913 -- what a script is given
     experiments.ensure(settings, model.name)
     given = provenance.write_variables(model) | dict(variables or {})
     if settings.in_docker:
-        started = images.training_command(settings, model, ["python", *command], given, kept=kept, mounts=mounts)
+        started = containers.training_command(settings, model, ["python", *command], given, kept=kept, mounts=mounts)
         try:
             return shell.finish(started, heard)
         finally:
-            ownership.remove_container(images.training_container(settings))  # one that did not stop in time
+            ownership.remove_container(containers.training_container(settings))  # one that did not stop in time
     given |= {"MLFLOW_TRACKING_URI": settings.tracking_uri} | ({"KEPT_DIR": str(kept)} if kept else {})
     return shell.finish([sys.executable, *command], heard, given, model.path)
 

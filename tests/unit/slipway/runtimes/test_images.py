@@ -9,7 +9,7 @@ import pytest
 from slipway import settings
 from slipway.errors import SlipwayError
 from slipway.registry import models
-from slipway.runtimes import images
+from slipway.runtimes import containers, images
 from slipway.serving import server
 from slipway.settings import ROOT
 
@@ -27,7 +27,7 @@ def _check(folder: Path, requirements: str) -> None:
 )
 def test_only_nought_is_no_limit(value: str, *, unlimited: bool) -> None:
     """MODEL_CPUS=0.5 is half a processor."""
-    assert (value in images.confinement(replace(settings.load(), model_memory="0", model_pids="0", model_cpus=value))) != unlimited
+    assert (value in containers.confinement(replace(settings.load(), model_memory="0", model_pids="0", model_cpus=value))) != unlimited
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""How our containers are run: closed, ours, within their limits, and with what each may read and write."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from slipway import model_folder, shell
+from slipway.bootstrap import ownership
+from slipway.errors import USAGE, SlipwayError
+from slipway.runtimes import images
+from slipway.settings import LOCAL, SCORING_FILES, no_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from slipway.settings import Settings
+
+USER_ID = 10001  # of the user in our images
+HARDENING = ["--init", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108 -- the container's
+LOGS = ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"]  # they rotate
+UNLIMITED = re.compile(r"0+(\.0*)?[a-zA-Z]*")  # a limit of 0, in any unit
+
+
+def training_command(  # noqa: PLR0913 -- what a container is given
+    settings: Settings,
+    model: model_folder.ModelFolder,
+    command: list[str],
+    variables: dict[str, str],
+    *,
+    kept: Path | None = None,
+    mounts: Mapping[Path, str] | None = None,
+) -> list[str]:
+    """Return the docker command that runs `command` in a training container.
+
+    It can write to `kept` alone, and read each of our files in `mounts` at the path in the container that stands with it.
+    """
+    image = images.build_training(settings, model)
+    network, uri = [], settings.tracking_uri
+    if settings.owns_tracking:
+        network, uri = ["--network", settings.project], "http://mlflow:5000"
+    elif not uri.startswith("http") or urlsplit(uri).hostname in LOCAL:
+        raise SlipwayError(f"a container cannot reach MLFLOW_TRACKING_URI={uri}", "RUNTIME=host, or another address of that server")
+    variables = variables | no_proxy() | {"MLFLOW_TRACKING_URI": uri} | ({"KEPT_DIR": "/kept"} if kept else {})
+    passed = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
+    volumes = [part for path, place in (mounts or {}).items() for part in ("--volume", f"{path}:{place}:ro")]
+    if kept:
+        volumes += ["--user", writing_user(kept), "--volume", f"{kept}:/kept"]
+    options = [*confinement(settings), *network, *volumes, *passed]
+    return ["docker", "run", "--rm", "--name", training_container(settings), *options, image, *command]
+
+
+def confinement(settings: Settings) -> list[str]:
+    """Return docker's options for each container that trains or serves: it is closed, ours, within its limits, and its log rotates."""
+    given = {"--memory": settings.model_memory, "--cpus": settings.model_cpus, "--pids-limit": settings.model_pids}
+    limits = [part for flag, value in given.items() if not UNLIMITED.fullmatch(value) for part in (flag, value)]
+    return [*HARDENING, *ownership.LABELS, *LOGS, *limits]
+
+
+def training_container(settings: Settings) -> str:
+    """Return the name of the container that this process trains in."""
+    return f"{settings.project}-train-{os.getpid()}"
+
+
+def writing_user(path: Path) -> str:
+    """Return uid:gid for a container that writes to a folder of ours: its files are then ours, and never root's."""
+    if "rootless" in shell.ask(["docker", "info", "--format", "{{.SecurityOptions}}"]).out:
+        return "0:0"  # which is we ourselves, outside
+    if os.getuid() != 0:
+        return f"{os.getuid()}:{os.getgid()}"
+    for entry in (path, *path.rglob("*")):
+        os.chown(entry, USER_ID, USER_ID, follow_symlinks=False)
+    return f"{USER_ID}:{USER_ID}"
+
+
+def serving_options(settings: Settings, name: str, *, publish: bool = True) -> list[str]:
+    """Return docker's options for a container that serves: closed, on 127.0.0.1:PORT, with the server's own settings and their files.
+
+    Without `publish` only its network reaches it: a port that is free in our container may not be so on the machine.
+    """
+    variables, options = dict(settings.scoring), []
+    for setting in settings.scoring.keys() & SCORING_FILES:
+        file, inside = Path(settings.scoring[setting]).resolve(), f"/run/secrets/{setting.lower()}"
+        if not file.is_file():
+            raise SlipwayError(f"{setting} names no file: {file}", f"unset {setting}, or the path of a file", USAGE)
+        options += ["--volume", f"{file}:{inside}:ro"]
+        variables[setting] = inside
+        if os.getuid():  # a file that only its owner may read is read by its owner
+            options += ["--user", f"{file.stat().st_uid}:{file.stat().st_gid}"]
+    options += [part for key, value in variables.items() for part in ("--env", f"{key}={value}")]
+    network = ["--network", settings.network] if settings.network else []
+    published = ["--publish", f"127.0.0.1:{settings.port}:8080"] if publish else []
+    return ["--name", name, *confinement(settings), *network, *published, *options]
+
+
+def name_reference(settings: Settings) -> str:
+    """Return how the container is called in which this thread asks a model without a server."""
+    return f"{settings.project}-reference-{model_folder.plain(socket.gethostname())}-{os.getpid()}-{threading.get_native_id()}"
