@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 ENV := unset PYTHONHOME && . ./mlflow_env.sh && exec
 PYTHON := .venv/bin/python
-TESTS := unit repo manifests services contract protocols scoring browser # folders of make test and test_all
+TESTS := unit repo manifests services contract protocols scoring browser # folders that make test and test_all run
 
 ##@ Start here
 
@@ -15,7 +15,7 @@ demo: .venv/host ## Train, register, serve and test the model without Docker, in
 	@$(ENV) $(PYTHON) scripts/demo.py
 
 .PHONY: doctor
-doctor: ## Check this machine, a line a check, each failure with its cure
+doctor: ## Check this machine: one line per check, with what to try below each failure
 	@$(ENV) python3 -E scripts/doctor.py
 
 .PHONY: init_local
@@ -39,19 +39,19 @@ start_mlflow_services: build_base_container ## Start MLflow and Postgres, wait u
 	@$(ENV) $(PYTHON) scripts/start_mlflow_services.py
 
 .PHONY: stop_mlflow_services
-stop_mlflow_services: .venv/host ## Stop them; their data stays
+stop_mlflow_services: .venv/host ## Stop the MLflow services; their data stays
 	@$(ENV) $(PYTHON) scripts/stop_mlflow_services.py
 
 .PHONY: logs
-logs: .venv/host ## Follow their logs
+logs: .venv/host ## Follow the services' logs
 	@$(ENV) $(PYTHON) scripts/logs.py
 
 .PHONY: mlflow_ui
-mlflow_ui: .venv/host ## Print where MLflow's UI is; RUNTIME=host: serve it
+mlflow_ui: .venv/host ## Print the address of MLflow's UI; with RUNTIME=host, serve it
 	@$(ENV) $(PYTHON) scripts/mlflow_ui.py
 
 .PHONY: backup
-backup: .venv/host ## Write one dated archive of database and artifacts to BACKUP_DIR
+backup: .venv/host ## Back up database and artifacts to one dated archive in BACKUP_DIR
 	@$(ENV) $(PYTHON) scripts/backup.py
 
 .PHONY: restore
@@ -59,7 +59,7 @@ restore: .venv/host ## Verify an archive and restore it into empty services: BAC
 	@$(ENV) $(PYTHON) scripts/restore.py -- "$$BACKUP"
 
 .PHONY: reset_database_password
-reset_database_password: .venv/host ## Give Postgres the password in .slipway/ again
+reset_database_password: .venv/host ## Set Postgres's password to the one in .slipway/ again
 	@$(ENV) $(PYTHON) scripts/reset_database_password.py
 
 ##@ Model
@@ -69,7 +69,7 @@ train_model: .venv/host ## Train and register the model: TRAIN_ARGS="--alpha 0.3
 	@$(ENV) $(PYTHON) scripts/train_model.py --kept="$$KEPT"
 
 .PHONY: validate_model
-validate_model: .venv/host ## Score a model on held-out rows, into its own run: MODEL=models:/diabetes/3
+validate_model: .venv/host ## Score a model on held-out rows and log to its own run: MODEL=models:/diabetes/3
 	@$(ENV) $(PYTHON) scripts/validate_model.py -- "$$MODEL"
 
 .PHONY: compare
@@ -77,7 +77,7 @@ compare: .venv/host ## Compare a version with @champion: MODEL=… or MODELS="1 
 	@$(ENV) $(PYTHON) scripts/compare.py --models="$$MODELS" -- "$$MODEL"
 
 .PHONY: wrap_model
-wrap_model: .venv/host ## Register a model that is there: FILE=….joblib or .skops or .py EXAMPLE=rows.csv
+wrap_model: .venv/host ## Register an existing model: FILE=….joblib or .skops or .py EXAMPLE=rows.csv
 	@$(ENV) $(PYTHON) scripts/wrap_model.py --example="$$EXAMPLE" --class="$$CLASS" --trust="$$TRUST" -- "$$FILE"
 
 .PHONY: list_models
@@ -95,11 +95,11 @@ test_api: .venv/host ## Test the served model's API: PORT=8001 or URL=http://…
 ##@ Release
 
 .PHONY: promote
-promote: .venv/host ## Gate, smoke test, then @champion: MODEL=models:/diabetes/3 FORCE=1 WHY="…"
+promote: .venv/host ## Move @champion to a version, after gate and smoke test: MODEL=… FORCE=1 WHY="…"
 	@$(ENV) $(PYTHON) scripts/promote.py --force="$$FORCE" --why="$$WHY" -- "$$MODEL"
 
 .PHONY: rollback
-rollback: .venv/host ## Move @champion back to the one before, through the smoke test: TO=3 TARGET=kubernetes
+rollback: .venv/host ## Move @champion back to the previous one, after a smoke test: TO=3 TARGET=kubernetes
 	@$(ENV) $(PYTHON) scripts/rollback.py --to="$$TO" --target="$$TARGET"
 
 .PHONY: releases
@@ -107,11 +107,11 @@ releases: .venv/host ## List promotions and rollbacks, newest first: FORMAT=json
 	@$(ENV) $(PYTHON) scripts/releases.py --format="$$FORMAT"
 
 .PHONY: start_deployer
-start_deployer: .venv/host ## Start the service that deploys by API and whenever @champion moves, on :8002
+start_deployer: .venv/host ## Start the deployer on :8002: it deploys on request and whenever @champion moves
 	@$(ENV) $(PYTHON) scripts/start_deployer.py
 
 .PHONY: stop_deployer
-stop_deployer: .venv/host ## Stop it, and the server that it started
+stop_deployer: .venv/host ## Stop the deployer, and the server that it started
 	@$(ENV) $(PYTHON) scripts/stop_deployer.py
 
 ##@ Kubernetes
@@ -121,7 +121,7 @@ deploy_minikube: .venv/host ## Deploy a version to minikube and test it there: M
 	@$(ENV) $(PYTHON) scripts/deploy_minikube.py -- "$$MODEL"
 
 .PHONY: undeploy_minikube
-undeploy_minikube: .venv/host ## Take it out of minikube again
+undeploy_minikube: .venv/host ## Remove the model from minikube
 	@$(ENV) $(PYTHON) scripts/undeploy.py --minikube
 
 .PHONY: deploy
@@ -133,7 +133,7 @@ canary: .venv/host ## Give a challenger a share of the requests: MODEL=models:/d
 	@$(ENV) $(PYTHON) scripts/canary.py --weight="$$WEIGHT" -- "$$MODEL"
 
 .PHONY: undeploy
-undeploy: .venv/host ## Take it out of that cluster again: CONTEXT=… NAMESPACE=…
+undeploy: .venv/host ## Remove the model from a cluster: CONTEXT=… NAMESPACE=…
 	@$(ENV) $(PYTHON) scripts/undeploy.py
 
 .PHONY: diff
@@ -145,11 +145,11 @@ deploy_status: .venv/host ## Show what runs in the cluster: version, image, repl
 	@$(ENV) $(PYTHON) scripts/deploy_status.py --format="$$FORMAT"
 
 .PHONY: start_registry
-start_registry: .venv/host ## Start a registry of images on :5001, for clusters that pull: REGISTRY=127.0.0.1:5001
+start_registry: .venv/host ## Start an image registry on :5001, for clusters that pull: REGISTRY=127.0.0.1:5001
 	@$(ENV) $(PYTHON) scripts/start_registry.py
 
 .PHONY: stop_registry
-stop_registry: .venv/host ## Stop it; its images stay
+stop_registry: .venv/host ## Stop the image registry; its images stay
 	@$(ENV) $(PYTHON) scripts/stop_registry.py
 
 .PHONY: deploy_tracking
@@ -157,37 +157,37 @@ deploy_tracking: build_base_container ## Deploy MLflow and Postgres to a cluster
 	@$(ENV) $(PYTHON) scripts/deploy_tracking.py
 
 .PHONY: undeploy_tracking
-undeploy_tracking: .venv/host ## Take them out again; the data stays, but for DATA=delete: CONTEXT=…
+undeploy_tracking: .venv/host ## Remove MLflow and Postgres; the data stays, unless DATA=delete: CONTEXT=…
 	@$(ENV) $(PYTHON) scripts/undeploy_tracking.py --data="$$DATA"
 
 .PHONY: backup_tracking
-backup_tracking: .venv/host ## Write an archive of what MLflow keeps in a cluster: CONTEXT=… NAMESPACE=…
+backup_tracking: .venv/host ## Back up a cluster's MLflow to an archive: CONTEXT=… NAMESPACE=…
 	@$(ENV) $(PYTHON) scripts/backup_tracking.py
 
 .PHONY: restore_tracking
-restore_tracking: .venv/host ## Restore one into an empty MLflow there: BACKUP=backups/….tar.gz CONTEXT=…
+restore_tracking: .venv/host ## Restore an archive into a cluster's empty MLflow: BACKUP=backups/….tar.gz CONTEXT=…
 	@$(ENV) $(PYTHON) scripts/restore_tracking.py -- "$$BACKUP"
 
 .PHONY: train_on_kubernetes
-train_on_kubernetes: .venv/host ## Train as a Job of a cluster: CONTEXT=… TRAIN_ARGS=… TRAIN_GPU=1 JOB=…
+train_on_kubernetes: .venv/host ## Train as a Kubernetes Job: CONTEXT=… TRAIN_ARGS=… TRAIN_GPU=1 JOB=…
 	@$(ENV) $(PYTHON) scripts/train_on_kubernetes.py --job="$$JOB"
 
 .PHONY: push_model
-push_model: build_base_container ## Bring a version's image to where a cluster finds it: MODEL=… REGISTRY=… or IMAGE_LOAD=…
+push_model: build_base_container ## Bring a version's image to a cluster: MODEL=… REGISTRY=… or IMAGE_LOAD=…
 	@$(ENV) $(PYTHON) scripts/push_model.py -- "$$MODEL"
 
 .PHONY: deploy_deployer
-deploy_deployer: build_base_container ## Have a cluster follow @champion by itself: CONTEXT=… NAMESPACE=… REGISTRY=…
+deploy_deployer: build_base_container ## Deploy the deployer, which follows @champion: CONTEXT=… NAMESPACE=… REGISTRY=…
 	@$(ENV) $(PYTHON) scripts/deploy_deployer.py
 
 .PHONY: undeploy_deployer
-undeploy_deployer: .venv/host ## Take the deployer out again; what it deployed stays: CONTEXT=… NAMESPACE=…
+undeploy_deployer: .venv/host ## Remove the deployer; what it deployed stays: CONTEXT=… NAMESPACE=…
 	@$(ENV) $(PYTHON) scripts/undeploy_deployer.py
 
 ##@ Work on Slipway
 
 .PHONY: test
-test: .venv/dev ## Run what tells in minutes whether a change is sound: ARGS="-k registry"
+test: .venv/dev ## Run the fast tests, in minutes: ARGS="-k registry"
 	@$(ENV) $(PYTHON) -m pytest $(TESTS:%=tests/%) -m "not slow and not thorough" $(ARGS)
 
 .PHONY: test_all
@@ -199,7 +199,7 @@ test_e2e: .venv/dev ## Run the tests with real images and services (needs Docker
 	@$(ENV) $(PYTHON) -m pytest --timeout=900 tests/image tests/e2e $(ARGS)
 
 .PHONY: test_cluster
-test_cluster: .venv/dev ## Run the tests on a cluster that they may play with: CONTEXT=… IMAGE_LOAD=…
+test_cluster: .venv/dev ## Run the tests on a cluster that they may change: CONTEXT=… IMAGE_LOAD=…
 	@$(ENV) $(PYTHON) -m pytest --timeout=900 tests/cluster $(ARGS)
 
 .PHONY: check
@@ -211,7 +211,7 @@ bench_local: .venv/host ## Measure the local loop: start, train, rebuild, memory
 	@$(ENV) $(PYTHON) benchmarks/local_loop.py
 
 .PHONY: bench_serving
-bench_serving: .venv/host ## Measure the model server beside its peers, with wrk: QUICK=1, CASES=…, SERVERS=…
+bench_serving: .venv/host ## Measure the model server against its peers, with wrk: QUICK=1, CASES=…, SERVERS=…
 	@$(ENV) $(PYTHON) benchmarks/serving/run.py
 
 .PHONY: bench_release
@@ -231,11 +231,11 @@ lock: ## Lock the dependencies of pyproject.toml again and export them to requir
 	@$(ENV) python3 -E scripts/lock.py
 
 .PHONY: clean
-clean: ## Remove what was built: build/, caches, images
+clean: ## Remove build products: build/, caches, images
 	@$(ENV) python3 -EB scripts/clean.py
 
 .PHONY: wipe
-wipe: ## Remove everything, data too, but no backups (lists it and asks first; YES=1 agrees)
+wipe: ## Remove everything, including data, except backups (lists it and asks; YES=1 agrees)
 	@$(ENV) python3 -EB scripts/wipe.py
 
 .venv/host .venv/dev: .venv/%: requirements/%.txt
