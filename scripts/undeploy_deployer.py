@@ -1,4 +1,4 @@
-"""Take the deployer out of the cluster of CONTEXT, with its records and its token; the model that it deployed goes on answering."""
+"""Take the deployer out of the cluster of CONTEXT, with its records and its token; the model that it deployed goes on serving."""
 
 import argparse
 

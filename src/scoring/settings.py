@@ -81,7 +81,7 @@ def _check_values(settings: Settings, parser: argparse.ArgumentParser) -> None:
     for setting in fields(Settings)[1:]:
         value, choices = getattr(settings, setting.name), setting.metadata["choices"]
         if isinstance(value, int | float) and not 0 <= value < float("inf"):
-            parser.error(f"--{setting.name.replace('_', '-')} is {value}: it is a number, and not below 0")
+            parser.error(f"--{setting.name.replace('_', '-')} is {value}: must be a number not below 0")
         if choices and value not in choices:
             parser.error(f"SCORING_{setting.name.upper()} is {value!r}: it is {' or '.join(choices)}")
     if settings.port > LAST_PORT:
@@ -93,7 +93,7 @@ def _check_files(settings: Settings, parser: argparse.ArgumentParser) -> None:
         parser.error("--tls-cert and --tls-key go together")
     for name in ("api_keys_file", "tls_cert", "tls_key"):
         if (path := getattr(settings, name)) and not Path(path).is_file():
-            parser.error(f"--{name.replace('_', '-')} names no file: {path}")
+            parser.error(f"--{name.replace('_', '-')} does not name a file: {path}")
     try:
         if settings.api_keys_file:
             Path(settings.api_keys_file).read_text(encoding="utf-8")

@@ -53,7 +53,7 @@ class TimedOutError(SlipwayError):
 def time_out(what: str, seconds: int, setting: str) -> TimedOutError:
     """Return the error for what did not happen within `seconds`, the value of `setting`."""
     words = f"time-out: {what} within {seconds} s ({setting})"
-    return TimedOutError(words, f"{setting}={2 * seconds} with the same command, or when less runs here")
+    return TimedOutError(words, f"{setting}={2 * seconds} with the same command, or try again when this machine is less busy")
 
 
 def exit_cleanly(main: Callable[[], None]) -> None:
@@ -89,7 +89,7 @@ def _leave(code: int) -> NoReturn:
         except OSError as error:
             code = code or USER_CAN_FIX
             with suppress(OSError):
-                print(f"error: the output is not complete: {error.strerror}", file=sys.stderr, flush=True)
+                print(f"error: the output is incomplete: {error.strerror}", file=sys.stderr, flush=True)
     os._exit(code)
 
 

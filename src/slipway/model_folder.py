@@ -56,11 +56,11 @@ def load(path: Path) -> ModelFolder:
         raise SlipwayError(f"{file} is not TOML: {error}", "see model/README.md") from None
     name, metric, direction = (values.get(key) for key in ("name", "metric", "direction"))
     if not isinstance(name, str) or not PLAIN.fullmatch(name):
-        raise SlipwayError(f"{file}: name is {name!r}; an image is named by it, so it is lower case letters, digits, . _ -")
+        raise SlipwayError(f"{file}: name is {name!r}; it names an image, so use lower-case letters, digits, . _ -")
     if not isinstance(metric, str) or not metric:
-        raise SlipwayError(f"{file}: metric is {metric!r}; it is the name of the metric that decides, such as rmse")
+        raise SlipwayError(f"{file}: metric is {metric!r}; must be the name of the deciding metric, such as rmse")
     if direction not in {"minimize", "maximize"}:
-        raise SlipwayError(f"{file}: direction is {direction!r}; it is minimize or maximize")
+        raise SlipwayError(f"{file}: direction is {direction!r}; must be minimize or maximize")
     return ModelFolder(path, name, metric, direction, _read_rules(file, values.get("gate", {}), metric, direction))
 
 
@@ -79,12 +79,12 @@ def _read_rules(file: Path, given: Any, metric: str, direction: str) -> Rules:  
     bounds = {name: given.get(name, {}) for name in ("at_least", "at_most")}
     for name, value in bounds.items():
         if not isinstance(value, dict) or not all(map(_is_number, value.values())):
-            raise SlipwayError(f"{file}: gate.{name} is {value!r}; it is a table of metrics and numbers, such as {{ r2 = 0.3 }}")
+            raise SlipwayError(f"{file}: gate.{name} is {value!r}; must be a table of metrics and numbers, such as {{ r2 = 0.3 }}")
     for name in ("margin", "latency_ms"):
         if name in given and (not _is_number(given[name]) or given[name] < 0):
-            raise SlipwayError(f"{file}: gate.{name} is {given[name]!r}; it is a number, and not below 0")
+            raise SlipwayError(f"{file}: gate.{name} is {given[name]!r}; must be a number not below 0")
     if not isinstance(given.get("metric", metric), str):
-        raise SlipwayError(f"{file}: gate.metric is {given['metric']!r}; it is the name of the metric that decides")
+        raise SlipwayError(f"{file}: gate.metric is {given['metric']!r}; must be the name of the deciding metric")
     return Rules(given.get("metric", metric), direction, given.get("margin", 0.0), **bounds, latency_ms=given.get("latency_ms"))
 
 

@@ -19,7 +19,6 @@ BUILD = ROOT / "build"  # everything generated
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 SCORING = "SCORING_"  # begins the names of the model server's own settings, which it reads itself
 MLFLOW_INSIDE = "http://mlflow:5000"  # as the containers of our network call it
-SCORING_FILES = {"SCORING_API_KEYS_FILE", "SCORING_TLS_CERT", "SCORING_TLS_KEY"}  # settings of the server that name files of this machine
 LOCAL = ("localhost", "127.0.0.1")
 IN_CLUSTER = "in-cluster"  # as CONTEXT, in a pod: the cluster that it is in, through its service account
 PAST_THE_PROXY = ("localhost", "127.0.0.1", "mlflow")  # names of our own, which a proxy does not know
@@ -115,13 +114,13 @@ def load() -> Settings:
     os.environ.update(no_proxy())
     runtime = env.get("RUNTIME", "docker")
     if runtime not in {"docker", "host"}:
-        raise SlipwayError(f"RUNTIME is {runtime!r}: it is docker or host", "RUNTIME=host make …", USAGE)
+        raise SlipwayError(f"RUNTIME is {runtime!r}: must be docker or host", "RUNTIME=host make …", USAGE)
     ca_bundle = env.get("CA_BUNDLE", "")
     if ca_bundle and not Path(ca_bundle).is_file():
-        raise SlipwayError(f"CA_BUNDLE names no file: {ca_bundle}", "the path of a PEM file, or unset it", USAGE)
+        raise SlipwayError(f"CA_BUNDLE does not name a file: {ca_bundle}", "the path of a PEM file, or unset it", USAGE)
     workers = env.get("WORKERS") or "1"
     if not workers.isdigit() or workers == "0":
-        raise SlipwayError(f"WORKERS is {workers!r}: it is a number of processes", "WORKERS=2", USAGE)
+        raise SlipwayError(f"WORKERS is {workers!r}: must be a number of processes", "WORKERS=2", USAGE)
     return Settings(
         runtime=runtime,
         model_dir=(ROOT / env.get("MODEL_DIR", "model")).resolve(),
@@ -194,7 +193,7 @@ def _command(value: str) -> list[str]:
 def _seconds(env: dict[str, str], name: str, default: int) -> int:
     value = env.get(name) or str(default)
     if not value.isdigit() or value == "0":
-        raise SlipwayError(f"{name} is {value!r}: it is a number of seconds", f"{name}={default}", USAGE)
+        raise SlipwayError(f"{name} is {value!r}: must be a number of seconds", f"{name}={default}", USAGE)
     return int(value)
 
 
@@ -205,26 +204,26 @@ def _tracking_uri(value: str) -> str:
     found = re.fullmatch(r"sqlite:///([^?]+)(\?.*)?", value)
     if not found or found[1].startswith((":", "file:")):
         cure = "MLFLOW_TRACKING_URI=sqlite:////a/folder/mlflow.db, or unset it"
-        raise SlipwayError(f"MLFLOW_TRACKING_URI is {value!r}: it names no file that stays", cure, USAGE)
+        raise SlipwayError(f"MLFLOW_TRACKING_URI is {value!r}: it must name a file", cure, USAGE)
     return value if found[1].startswith("/") else f"{sqlite_uri(ROOT)}/{found[1]}{found[2] or ''}"
 
 
 def _limit(env: dict[str, str], name: str, default: str, form: str) -> str:
     value = env.get(name) or default
     if not re.fullmatch(form, value):
-        raise SlipwayError(f"{name} is {value!r}: it is a limit of a container, such as {name}=2", f"{name}=0 for none", USAGE)
+        raise SlipwayError(f"{name} is {value!r}: must be a container limit such as {name}=2", f"{name}=0 for none", USAGE)
     return value
 
 
 def _gateway(value: str) -> str:
     name = "[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
     if value and not re.fullmatch(f"({name}/)?{name}", value):
-        raise SlipwayError(f"GATEWAY is {value!r}: it is the name of a Gateway, or namespace/name", "GATEWAY=infra/public", USAGE)
+        raise SlipwayError(f"GATEWAY is {value!r}: must be the name of a Gateway, or namespace/name", "GATEWAY=infra/public", USAGE)
     return value
 
 
 def _port(env: dict[str, str], name: str, default: int) -> int:
     value = env.get(name) or str(default)
     if not value.isdigit() or not 0 < int(value) < 65536:  # noqa: PLR2004 -- the range of TCP ports
-        raise SlipwayError(f"{name} is {value!r}: it is a port number", f"{name}={default}", USAGE)
+        raise SlipwayError(f"{name} is {value!r}: must be a port number", f"{name}={default}", USAGE)
     return int(value)

@@ -97,7 +97,7 @@ def quote(words: str) -> str:
     """Return of what a program printed last the line that names its error, or else the last lines; for an error of ours."""
     lines = [line.strip() for line in words.splitlines() if line.strip()][-LAST_LINES:]
     named = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return named[-1] if named else "\n    ".join(lines) or "it said nothing"
+    return named[-1] if named else "\n    ".join(lines) or "it printed nothing"
 
 
 def _pump(source: IO[bytes] | None, target: TextIO, last: deque[str]) -> None:
@@ -198,7 +198,7 @@ def running(process: subprocess.Popen[bytes], log: Path) -> Iterator[subprocess.
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a program: SIGTERM, then SIGKILL when it does not go within `GRACE_SECONDS`; an impatient Ctrl-C changes nothing."""
+    """End a program: SIGTERM, then SIGKILL when it cannot be combined within `GRACE_SECONDS`; an impatient Ctrl-C changes nothing."""
     if process.poll() is not None:
         return
     with undisturbed(signal.SIGINT):

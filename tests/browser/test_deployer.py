@@ -53,7 +53,7 @@ def test_the_champion_is_shown(deployer: Running, visit: Callable[..., Page]) ->
     expect(champion.locator("#since")).to_contain_text("promoted ")
     expect(champion.locator("#since")).to_contain_text(f"by {promoted['by']}")
     expect(champion.locator("#verdict")).to_have_text(promoted["verdict"])
-    expect(first.locator("dt")).to_have_text("validation_rmse, which decides")
+    expect(first.locator("dt")).to_have_text("validation_rmse, the deciding metric")
     expect(first.locator("dd")).to_have_text(f"{metrics['validation_rmse']:.3f} ± {metrics['validation_rmse_std']:.3f}")
     expect(champion.locator("#targets")).to_contain_text(f"local: version {BETTER} answers at {deployer.settings.api_url}")
     assert champion.get_by_role("link").get_attribute("href") == deployer.settings.api_url

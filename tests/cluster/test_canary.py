@@ -132,7 +132,7 @@ def test_what_cannot_be_is_said_at_once(served: Served) -> None:
     cases += [{"WEIGHT": "10", "MODEL": "models:/diabetes/2", "COMPONENTS": "gateway"}]
     errors = [served.stack.try_make("canary", **variables)[1] for variables in cases]
 
-    assert "WEIGHT is '100': it is a whole number from 0 to 99" in errors[0]
-    assert "MODEL is empty, and there is no challenger yet" in errors[1]
+    assert "WEIGHT is '100': must be a whole number from 0 to 99" in errors[0]
+    assert "MODEL is empty and there is no challenger yet" in errors[1]
     assert ("the champion has no HTTPRoute" if known else f"the cluster {served.cluster.context} knows no HTTPRoute") in errors[2]
     assert find_left(served) == []

@@ -181,7 +181,7 @@ def test_no_cluster_is_guessed(served: Served) -> None:
     without, unknown = (served.stack.try_make("deploy", CONTEXT=context) for context in ("", "elsewhere"))
 
     assert without[0] != 0
-    assert "which cluster? CONTEXT is empty" in without[1]
+    assert "CONTEXT is empty: which cluster?" in without[1]
     assert unknown[0] != 0
     assert "there is no context elsewhere; there is: " in unknown[1]
 

@@ -221,7 +221,7 @@ def test_an_interrupted_backup_leaves_nothing_and_the_server_running(stack: Stac
 
 
 @pytest.mark.parametrize(
-    ("flipped", "words"), [(True, "is damaged, or no backup"), (False, "the services are stopped and empty again")],
+    ("flipped", "words"), [(True, "is damaged, or not a backup"), (False, "the services are stopped and empty again")],
     ids=["a byte flipped", "a dump that Postgres refuses"],
 )  # fmt: skip
 def test_what_cannot_be_restored_leaves_the_services_empty(stack: Stack, tmp_path: Path, *, flipped: bool, words: str) -> None:

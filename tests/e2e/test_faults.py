@@ -37,7 +37,7 @@ def test_an_old_majors_volume_is_not_passed_over(stack: Stack) -> None:
     code, words = stack.try_make("start_mlflow_services")
 
     assert code != 0
-    assert "error: your data is that of PostgreSQL 16" in words
+    assert "error: your data is from PostgreSQL 16" in words
     assert re.search("try: .*POSTGRES_IMAGE=postgres:16 make start_mlflow_services backup wipe", words)
 
 
@@ -112,4 +112,4 @@ def test_a_missing_base_image_is_named(stack: Stack, tmp_path: Path) -> None:
         stack.docker("rmi", "--no-prune", "slipway/kept-for-the-test:0")
 
     assert code != 0
-    assert re.search(rf"error: there is no image {BASE}\n  try: .*make build_base_container", printed)
+    assert re.search(rf"error: no image {BASE}\n  try: .*make build_base_container", printed)

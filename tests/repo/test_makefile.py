@@ -68,7 +68,7 @@ def test_a_dash_before_a_value_is_part_of_it(
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     done = make("list_models", FORMAT="-x", RUNTIME="host")
 
-    assert "error: FORMAT is '-x': it is table or json" in done.stderr
+    assert "error: FORMAT is '-x': must be table or json" in done.stderr
 
 
 def test_it_holds_no_logic() -> None:

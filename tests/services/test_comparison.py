@@ -112,6 +112,6 @@ def test_one_version_has_nothing_to_be_compared_with(
     add(2.0, "1")
     itself, _ = script("compare", "models:/compared@champion", MODEL_DIR=folder).communicate()
 
-    assert "error: compared has only version 1, which has nothing to be compared with" in alone
+    assert "error: compared has only version 1, so there is nothing to compare it with" in alone
     assert "error: compared version 1 is @champion itself" in itself
     assert "make compare MODEL=models:/compared/2" in itself

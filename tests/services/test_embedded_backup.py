@@ -48,7 +48,7 @@ def test_a_lost_store_comes_back_in_another_place(store: Settings, tmp_path: Pat
     assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/größe.txt") == "größe\n"
     assert client.get_registered_model(f"m{registry.LOCK}").creation_timestamp == 0, "the next release takes the lock away"
 
-    with pytest.raises(SlipwayError, match="restore goes into an empty store"):
+    with pytest.raises(SlipwayError, match="restore needs an empty one"):
         restore.restore(elsewhere, str(made))
     client.rename_registered_model("m", "n")
     backup.backup(elsewhere)  # what was restored can be written to, and backed up

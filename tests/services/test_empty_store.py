@@ -67,7 +67,7 @@ def test_without_a_server_the_error_names_the_cure(name: str, arguments: list[st
         ({"RUNTIME": "cloud"}, "RUNTIME is 'cloud'"),
         ({"PORT": "http"}, "PORT is 'http'"),
         ({"PORT": "70000"}, "PORT is '70000'"),
-        ({"CA_BUNDLE": "/no/such.pem"}, "CA_BUNDLE names no file"),
+        ({"CA_BUNDLE": "/no/such.pem"}, "CA_BUNDLE does not name a file"),
     ],
     ids=["runtime", "no number", "no port", "bundle"],
 )

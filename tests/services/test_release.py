@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 WHY = {  # what is said of each of BAD
     "ends its process as it loads": "exit code 9",
     "raises as it loads": "no such luck",
-    "answers NaN": "a prediction is None, and no number",
+    "answers NaN": "a prediction is None, which is not a number",
     "answers too few": "1 predictions for 3 rows",
     "answers at random": "the model loaded directly",
     "is slow": "too slow: p95 3",
@@ -89,7 +89,7 @@ def test_a_time_out_is_no_verdict(candidates: Candidates) -> None:
     version = candidates.add(0.5)
     hurried = replace(candidates.settings, predict_timeout=0)
 
-    with pytest.raises(TimedOutError, match=r"not refused: .* time-out: .* within 0 s") as raised:
+    with pytest.raises(TimedOutError, match=r"neither promoted nor refused: .* time-out: .* within 0 s") as raised:
         release.promote(hurried, f"models:/{candidates.name}/{version}", force=False, why="")
     assert read_history(candidates) == []
     assert raised.value.cure.startswith("PREDICT_TIMEOUT=")
@@ -120,7 +120,7 @@ def test_rolling_back_walks_back(candidates: Candidates) -> None:
     seen.append(candidates.find_champion())
     release.roll_back(candidates.settings)
     seen.append(candidates.find_champion())
-    with pytest.raises(SlipwayError, match="version 4 is no champion before version 2"):
+    with pytest.raises(SlipwayError, match="version 4 was never champion before version 2"):
         release.roll_back(candidates.settings, "4")
     release.roll_back(candidates.settings, "1")
     seen.append(candidates.find_champion())

@@ -224,6 +224,6 @@ def test_a_file_that_is_not_named_or_not_there_is_said(script: Script, folder: P
     (folder / "wrap.py").unlink()
     bare, _ = script("wrap_model", "nowhere.pkl", MODEL_DIR=str(folder)).communicate()
 
-    assert "error: which file? FILE is empty" in empty
-    assert "error: FILE names no file: nowhere.pkl" in missing
+    assert "error: FILE is empty: which file?" in empty
+    assert "error: FILE does not name a file: nowhere.pkl" in missing
     assert "wrapped/ has no wrap.py" in bare

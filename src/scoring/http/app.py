@@ -49,7 +49,7 @@ class Application:
         self.room = Room(settings.max_body)
         self.arriving: set[AsgiExchange] = set()  # whose bodies are being read
         self.reload_failed = False  # the newest change of model
-        self.newest_load = -math.inf  # when it began, once it has ended: time.monotonic(), which all processes share
+        self.newest_load = -math.inf  # when it began, once it has already ended: time.monotonic(), which all processes share
         self.prefixes = [prefix.strip().rstrip("/") for prefix in settings.root_path.split(",") if prefix.strip()]
         self.direct: dict[bytes, Callable[[Exchange], None]] = {}
         self.scorer = Scorer(model, settings, metrics)

@@ -96,7 +96,7 @@ class Lifespan:
             model = await asyncio.to_thread(loading.load, app.settings)
         except ModelError as error:
             app.reload_failed = True
-            logger.error("%s %s goes on answering: %s", present.name, present.version, error)  # noqa: TRY400 -- its words say all
+            logger.error("%s %s goes on serving: %s", present.name, present.version, error)  # noqa: TRY400 -- its words say all
         else:
             app.reload_failed = False
             app.use(model)

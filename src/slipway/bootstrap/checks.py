@@ -55,7 +55,7 @@ def check_python() -> Check:
     if sys.version_info[:2] in venv.SUPPORTED:
         missing = [module for module in MODULES if find_spec(module) is None]
         if missing:
-            return Check(FAIL, "python", f"{running} is without its module {', '.join(missing)}", PYTHON_CURE)
+            return Check(FAIL, "python", f"{running} lacks the module {', '.join(missing)}", PYTHON_CURE)
         return Check(OK, "python", running)
     for python in filter(None, (shutil.which(f"python{major}.{minor}") for major, minor in venv.SUPPORTED)):
         if machine.ask([python, "-c", f"import {', '.join(MODULES)}"]).code == 0:
@@ -67,7 +67,7 @@ def check_runtime(runtime: str) -> Check:
     """Judge the setting RUNTIME."""
     if runtime in {"docker", "host"}:
         return Check(OK, "runtime", runtime)
-    return Check(FAIL, "runtime", f"RUNTIME is {runtime!r}: it is docker or host", "unset RUNTIME, for docker; or RUNTIME=host")
+    return Check(FAIL, "runtime", f"RUNTIME is {runtime!r}: must be docker or host", "unset RUNTIME, for docker; or RUNTIME=host")
 
 
 def check_tool(name: str, answer: Answer) -> Check:
@@ -156,7 +156,7 @@ def check_memory(available: int | None, engine: int, runtime: str) -> Check:
     """Judge the memory that is left to us: this machine's, and the engine's own limit where it has one (0: no engine)."""
     known = [size for size in (available, engine if runtime == "docker" else 0) if size]
     if not known:
-        return Check(WARN, "memory", "this system does not say how much there is")
+        return Check(WARN, "memory", "cannot tell how much there is")
     least = min(known)
     level = OK if least >= MEMORY_WARN else FAIL if least < MEMORY_FAIL and runtime == "docker" else WARN
     limited = runtime == "docker" and bool(engine) and least == engine
@@ -183,7 +183,7 @@ def check_certificates(name: str, path: Path) -> Check:
     """Judge the file of certificates that a variable names."""
     cure = f"export {name}=/path/of/a.pem, or unset {name}"
     if not path.exists():
-        return Check(FAIL, "CA", f"{name} names no file: {path}", cure)
+        return Check(FAIL, "CA", f"{name} does not name a file: {path}", cure)
     try:
         machine.count_certificates(path)
     except OSError as error:

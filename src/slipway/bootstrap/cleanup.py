@@ -93,7 +93,7 @@ def wipe(place: Place, agree: Callable[[], bool]) -> None:
         ownership.check_volumes(place.project, known=known)
     found = {kind: _list(place, kind) for kind in kinds}
     if not folders and not any(found.values()):
-        print("there is nothing to delete")
+        print("nothing to delete")
         return
     _show(place, folders, found)
     if not agree():
@@ -105,8 +105,8 @@ def wipe(place: Place, agree: Callable[[], bool]) -> None:
     if left:
         raise SlipwayError(f"still in use: {', '.join(left)}", "stop what uses them (docker ps), then make wipe")
     if kinds and _list(place, "images"):
-        print("images that another project's containers use stay")
-    print("all of it is deleted")
+        print("images used by another project's containers stay")
+    print("everything listed is deleted")
 
 
 def agrees(variables: Mapping[str, str]) -> bool:
@@ -180,7 +180,7 @@ def _engine_answers() -> bool:
         return False
     answers = machine.ask(["docker", "version"]).code == 0
     if not answers:
-        print("Docker does not answer: what it holds of ours stays; start Docker first to remove that too")
+        print("Docker does not answer, so its images and volumes stay; start Docker first to remove them too")
     return answers
 
 

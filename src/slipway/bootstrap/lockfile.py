@@ -40,7 +40,7 @@ def lock(upgrade: bool = False) -> None:  # noqa: FBT001, FBT002 -- the command'
         _run([str(POETRY), "lock", *(["--regenerate"] if upgrade else [])], cwd=scratch, index=_find_index())
         if "[package.source]" in (scratch / "poetry.lock").read_text(encoding="utf-8"):
             raise SlipwayError(
-                "the new lock names a package index, so it would work on this machine only", "take the source out of pyproject.toml"
+                "the new lock names a package index, so it would only work on this machine", "take the source out of pyproject.toml"
             )
         made = {Path("poetry.lock"): scratch / "poetry.lock"}
         for group in GROUPS:

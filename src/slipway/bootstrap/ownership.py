@@ -62,7 +62,7 @@ def check_volumes(project: str, *, known: bool) -> None:
     volume = re.compile(rf"{re.escape(project)}_postgres\w*")
     for name, label in [] if known else _list(["volume", "ls"], "Name", LABEL):
         if volume.fullmatch(name) and not label:  # as of a Slipway before labels
-            words = f"the volume {name} is there, and this checkout did not make it: nothing was changed"
+            words = f"the volume {name} exists, but this checkout did not create it: nothing was changed"
             raise SlipwayError(words, f"{suggest()}; or, if it is yours: make reset_database_password, then this again")
 
 
@@ -73,7 +73,7 @@ def make(kind: str, name: str, project: str, role: str) -> None:
     labels = [*LABELS, "--label", f"{PROJECT}={project}", "--label", f"com.docker.compose.{kind}={role}"]
     answer = machine.ask(["docker", kind, "create", *labels, name], PATIENCE)
     if answer.code != 0 and machine.ask(["docker", kind, "inspect", name], PATIENCE).code != 0:
-        raise SlipwayError(f"the {kind} {name} cannot be made: {answer.error}", "make doctor")
+        raise SlipwayError(f"the {kind} {name} cannot be created: {answer.error}", "make doctor")
 
 
 def check_artifacts(folder: Path, *, known: bool) -> None:
@@ -89,7 +89,7 @@ def check_artifacts(folder: Path, *, known: bool) -> None:
         if is_another(checkout := label or _read_files(files)):
             raise refuse(f"the artifact folder {folder} is that of {name}, of the checkout {checkout}")
     if not known:
-        raise refuse(f"the artifact folder {folder} holds files, and not of this checkout")
+        raise refuse(f"the artifact folder {folder} holds files that are not of this checkout")
 
 
 def mark(folder: Path) -> None:
@@ -115,14 +115,14 @@ def refuse_other(port: int) -> None:
 def check_container(name: str, *, labelled: bool = False) -> bool:
     """Return whether there is a container of a name.
 
-    Raises SlipwayError when it is another checkout's; with `labelled` also when it runs and does not say whose it is.
+    Raises SlipwayError when it is another checkout's; with `labelled` also when it runs and does not say who owns it.
     """
     found = _list(["ps", "--all", "--filter", f"name=^{re.escape(name)}$"], "Names", LABEL, "State")
     for _, label, state in found:
         if is_another(label):
             raise refuse(f"the container {name} belongs to the checkout {label}")
         if labelled and not label and state == "running":
-            raise SlipwayError(f"the container {name} runs, and does not say whose it is", f"docker rm --force {name}, if it is yours")
+            raise SlipwayError(f"the container {name} runs, and does not say who owns it", f"docker rm --force {name}, if it is yours")
     return bool(found)
 
 
@@ -134,7 +134,7 @@ def remove_container(name: str, *, labelled: bool = False) -> None:
 
 def refuse(what: str) -> SlipwayError:
     """Return the error for what is another checkout's, with names, ports and a folder for this one."""
-    return SlipwayError(f"{what}: nothing was changed. Two checkouts on one machine have names and ports of their own", suggest())
+    return SlipwayError(f"{what}: nothing was changed. Each checkout on a machine needs its own names and ports", suggest())
 
 
 def suggest() -> str:
@@ -171,6 +171,6 @@ def _list(question: list[str], *fields: str, strict: bool = True) -> list[list[s
         answer = machine.ask(command, PATIENCE)
     if strict and answer.code not in {0, machine.NOT_FOUND}:
         last = (answer.error.splitlines() or [f"exit code {answer.code}"])[-1]
-        raise SlipwayError(f"Docker does not say whose things are: {last}; nothing was changed", "make doctor, then this again")
+        raise SlipwayError(f"Docker does not tell who owns what: {last}; nothing was changed", "make doctor, then this again")
     rows = [line.split("\t") for line in answer.words.splitlines()]
     return [row + [""] * (len(fields) - len(row)) for row in rows]

@@ -32,7 +32,7 @@ SOURCES = {  # of them, where packages come from and how they are brought here
 ACTIVE = {"VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__"}  # another environment that is active
 SUBSETS = {"host": ("host",), "dev": ("dev", "host")}  # what each set of requirements satisfies
 ROOT = Path(__file__).parents[3]
-MOVE = "move the checkout to a folder without it, then rm -r .venv, then the same command"
+MOVE = "move the checkout to a folder without it, then rm -r .venv, then the same command again"
 VENV = ROOT / ".venv"
 
 
@@ -57,7 +57,7 @@ def find_python() -> str:
     running = ".".join(map(str, sys.version_info[:2]))
     raise SlipwayError(
         f"Slipway needs Python 3.11, 3.12 or 3.13; python3 is {running} and no python3.1x is on PATH",
-        "install one of them (apt install python3.12-venv, brew install python@3.12), then the same command",
+        "install one of them (apt install python3.12-venv, brew install python@3.12), then the same command again",
     )
 
 

@@ -121,9 +121,9 @@ def cancel(deployment: str, deployer: Ours) -> dict[str, Any]:
     """Cancel a deployment, and end the step that it is at. 409: it has ended, or the alias has moved."""
     found = _find(deployer, deployment)
     if found.state in store.ENDED:
-        raise Refusal(409, f"it has ended: {found.state}")
+        raise Refusal(409, f"it has already ended: {found.state}")
     if not deployer.cancel(found):
-        raise Refusal(409, "it is rolling out already; roll back when it is done")
+        raise Refusal(409, "it is already rolling out; roll back when it is done")
     return _find(deployer, deployment).show()
 
 
@@ -132,7 +132,7 @@ def show_verdict(deployment: str, deployer: Ours) -> FileResponse:
     """Show the candidate beside the champion, as a picture."""
     file = deployer.pictures / f"{_find(deployer, deployment).id}.png"
     if not file.exists():
-        raise Refusal(404, "no verdict was drawn: the deployment was not judged")
+        raise Refusal(404, "there is no picture: the gate did not judge this deployment")
     return FileResponse(file, media_type="image/png", headers=SAFE)
 
 
@@ -152,7 +152,7 @@ async def receive(request: Request, deployer: Ours) -> dict[str, Any]:
     if event is None:
         return {"ignored": "an event of another kind"}
     if deployer.store.knows(event.delivery):
-        raise Refusal(409, "this delivery was received already")
+        raise Refusal(409, "this delivery was already received")
     answer = await run_in_threadpool(deployer.follow, event)
     deployer.store.remember(event.delivery, webhooks.MEMORY)  # when it is dealt with: MLflow sends it again after a failure
     return answer
@@ -216,7 +216,7 @@ def serve(settings: Settings, host: str, url: str) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise SlipwayError(f"a deployer on port {settings.deployer_port} runs already", "make stop_deployer") from None
+        raise SlipwayError(f"a deployer is already running on port {settings.deployer_port}", "make stop_deployer") from None
     deployer = Deployer(settings)
     deployer.begin(url)
     print(

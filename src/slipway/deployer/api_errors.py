@@ -52,7 +52,7 @@ async def limit(request: Request, then: Callable[[Request], Awaitable[Response]]
     """Refuse a request that is too large, or does not say how large it is."""
     length = request.headers.get("content-length", "")
     if request.headers.get("transfer-encoding") or (length and (not re.fullmatch(r"\d{1,12}", length) or int(length) > LARGEST)):
-        return answer(413, f"a request has at most {LARGEST} bytes, and says how many")
+        return answer(413, f"a request must have a Content-Length of at most {LARGEST} bytes")
     return await then(request)
 
 
@@ -79,7 +79,7 @@ def handle(app: FastAPI) -> None:
 
     def crash(_: Request, error: Exception) -> JSONResponse:
         print(f"error: {type(error).__name__}: {error}", flush=True)
-        return answer(500, "the deployer failed; its log says more")
+        return answer(500, "the deployer failed; see its log")
 
     kinds = {Refusal: refuse, Denied: deny, SlipwayError: fail, RequestValidationError: invalid, HTTPException: other, Exception: crash}
     for kind, handler in kinds.items():

@@ -19,8 +19,8 @@ from slipway.kubernetes.cluster import kubectl
 from slipway.kubernetes.cluster.storage import check_claims
 from slipway.kubernetes.pods import wait
 from slipway.registry import client as registry
-from slipway.runtimes import images
-from slipway.settings import ROOT, SCORING_FILES
+from slipway.runtimes import containers, images
+from slipway.settings import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def deploy(settings: Settings) -> None:
     wait.wait(cluster, f"deployment/{NAME}", settings.services_timeout)
     where = f"{settings.context}, namespace {settings.namespace}"
     print(f"the deployer of {model.name} works in {where}, after {time.monotonic() - started:.0f} s; it follows {tracking_uri}")
-    print(f"a moved @champion is found by MLflow's event when that is deploy_tracking's, and by looking, every {RECONCILE} s")
+    print(f"a moved @champion is noticed by MLflow's event if MLflow is deploy_tracking's, and otherwise within {RECONCILE} s")
     print(f"see   {' '.join(cluster.command('port-forward', f'service/{NAME}', str(PORT)))}, then http://localhost:{PORT}")
     template = "'{{.data.token | base64decode}}'"
     print(f"token {' '.join(cluster.command('get', 'secret', NAME, '--output', f'go-template={template}'))}")
@@ -61,13 +61,13 @@ def deploy(settings: Settings) -> None:
 
 
 def undeploy(settings: Settings) -> None:
-    """Take the deployer away, with its records and its token; what it deployed goes on answering."""
+    """Take the deployer away, with its records and its token; what it deployed goes on serving."""
     cluster = kubectl.connect(settings)
     print(cluster.run("delete", KINDS, "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "120s", seconds=150))
     if (cluster.get("deployment", mlflow.MLFLOW) or {}).get("status", {}).get("readyReplicas"):
         with suppress(SlipwayError), mlflow.reached(settings, cluster) as here, registry.translated_errors():
             webhooks.unregister(registry.connect(here), name_hook(_inside(settings)))
-    print(f"nothing of the deployer is left in {settings.context}, namespace {settings.namespace}; what it deployed goes on answering")
+    print(f"nothing of the deployer is left in {settings.context}, namespace {settings.namespace}; what it deployed goes on serving")
 
 
 def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str, place: Path) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str,
         "START_TIMEOUT": str(settings.start_timeout),
         "TEST_TIMEOUT": str(settings.test_timeout),
         "REQUEST_TIMEOUT": str(settings.request_timeout),
-    } | {name: value for name, value in settings.scoring.items() if name not in SCORING_FILES}
+    } | {name: value for name, value in settings.scoring.items() if name not in containers.SCORING_FILES}
     entries = [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()]
     container = {"name": NAME, "env": entries}
     template = {"metadata": {"annotations": {OPENED_BY: secret}}, "spec": {"containers": [container]}}

@@ -145,7 +145,7 @@ class Pipeline:
             if self._must_wait(deployment, error):
                 raise
             if not on_record and self._is_on_record(deployment, client):
-                raise Preempted("it was released by somebody else meanwhile") from None
+                raise Preempted("somebody else released it meanwhile") from None
             if not (on_record or isinstance(error, (TimedOutError, registry.UnreachableError))):  # those are no verdict
                 history.record(client, model.name, replace(event, action=history.REFUSED, verdict=error.message))
             # What was released already stays, unless the one before answers: or a server's fault would undo release after release.
@@ -198,7 +198,7 @@ class Pipeline:
                     self._target.clear()
                 elif self._target.find_version() != before:
                     self._target.roll_out(server.prepare(self._settings, f"models:/{candidacy.model.name}/{before}"))
-                told(f"version {before} answers" if before else "nothing answers: there was no version before")
+                told(f"version {before} answers" if before else "nothing is served: there was no version before")
         finally:
             self._put_back(deployment, candidacy, reason, even_away=True)
         return store.BACK, reason

@@ -47,7 +47,7 @@ def start(settings: Settings) -> None:
         api.serve(settings, "0.0.0.0", f"http://deployer:{settings.deployer_port}{HOOK}")  # noqa: S104 -- published on 127.0.0.1
     elif settings.in_docker and settings.context:  # it needs this machine's kubectl, which no container has
         registry.check_reachable(settings)
-        print(f"deploying to {settings.context} too; a moved @{registry.CHAMPION} is found by looking, every {RECONCILE} s")
+        print(f"deploying to {settings.context} too; a moved @{registry.CHAMPION} is noticed within {RECONCILE} s")
         api.serve(settings, ports.LOCAL, "")
     elif settings.in_docker:
         _start_container(settings)

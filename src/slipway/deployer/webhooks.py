@@ -77,9 +77,9 @@ def read(secret: str, headers: Mapping[str, str], body: bytes) -> AliasMoved | N
     if not (delivery and timestamp and given):
         raise Untrue("the event is not signed")
     if not hmac.compare_digest(sign(secret, delivery, timestamp, body).encode(), given.encode()):
-        raise Untrue("the signature is not that of this MLflow")
+        raise Untrue("the signature is not from this MLflow")
     if not timestamp.isdigit() or abs(time.time() - int(timestamp)) > WINDOW:
-        raise Untrue(f"the event is not of the last {WINDOW} s")
+        raise Untrue(f"the event's time differs by more than {WINDOW} s")
     try:
         event = json.loads(body)
         if f"{event['entity']}.{event['action']}" != EVENT:
@@ -87,4 +87,4 @@ def read(secret: str, headers: Mapping[str, str], body: bytes) -> AliasMoved | N
         data = event["data"]
         return AliasMoved(delivery, str(data["name"]), str(data["alias"]), int(data["version"]))
     except (ValueError, KeyError, TypeError):
-        raise Untrue("the event is not of MLflow's form") from None
+        raise Untrue("the event is not in MLflow's format") from None

@@ -23,14 +23,14 @@ def run(seconds: int) -> None:
     Raises SlipwayError when an input makes a decoder raise anything but a refusal, or two ways to read it disagree.
     """
     if sys.platform != "linux":
-        raise SlipwayError("the fuzzer has no package for this system", "run it on Linux")
+        raise SlipwayError("the fuzzer is not available for this system", "run it on Linux")
     library = _install()
     before = set(FOLDER.glob("*-*"))
     command = [sys.executable, str(HARNESS), str(FOLDER), f"-max_total_time={seconds}", *LIMITS]
     code = shell.wait(shell.start(command, env={"PYTHONPATH": f"{library}{os.pathsep}{ROOT}"}, cwd=ROOT))
     found = [str(path.relative_to(ROOT)) for path in sorted(set(FOLDER.glob("*-*")) - before)]
     if code != 0:
-        raise SlipwayError(f"the fuzzer ended with exit code {code}; found: {', '.join(found) or 'nothing'}", "its words are above")
+        raise SlipwayError(f"the fuzzer ended with exit code {code}; found: {', '.join(found) or 'nothing'}", "see its output above")
     print(f"fuzzed for {seconds} s and found nothing; the corpus is in {FOLDER.relative_to(ROOT)}/corpus")
 
 

@@ -105,7 +105,7 @@ def _start(settings: Settings, uri: str, percent: int, champion: Kubernetes, cha
         _give_up(champion, challenger)
         raise
     print(f"{prepared.model.uri} gets {traffic.explain(share, champions, pods)}")
-    print("each answer's X-Model-Version says who gave it")
+    print("the X-Model-Version header of each answer says which version gave it")
 
 
 def _give_up(champion: Kubernetes, challenger: Challenger) -> None:
@@ -120,7 +120,9 @@ def _count_champions(champion: Kubernetes) -> int:
     found = champion.cluster.get("deployment", champion.deployment)
     if not found or not found.get("status", {}).get("availableReplicas"):
         where = f"{champion.cluster.context}, namespace {champion.cluster.namespace}"
-        raise SlipwayError(f"no version of {champion.instance} answers in {where}, so there is nothing to share", "make deploy MODEL=…")
+        raise SlipwayError(
+            f"no version of {champion.instance} answers in {where}, so there are no requests to share", "make deploy MODEL=…"
+        )
     return int(found["spec"]["replicas"])
 
 
@@ -137,12 +139,14 @@ def _choose(champion: Kubernetes, components: list[str], percent: int) -> Share:
 def _name(challenger: dict[str, Any] | None) -> str:
     known = read_annotations(challenger) if challenger else {}
     if not known.get("version"):
-        raise SlipwayError("MODEL is empty, and there is no challenger yet", "make canary MODEL=models:/diabetes/4 WEIGHT=10", USAGE)
+        raise SlipwayError("MODEL is empty and there is no challenger yet", "make canary MODEL=models:/diabetes/4 WEIGHT=10", USAGE)
     return f"models:/{known['model']}/{known['version']}"
 
 
 def _check_name(champion: Kubernetes, prepared: Prepared, there: dict[str, Any] | None) -> None:
     if manifests.make_name(prepared.model.name or "model") != champion.instance:
-        raise SlipwayError(f"{prepared.model.uri} is no version of {champion.instance}, the model of MODEL_DIR", "make list_models", USAGE)
+        raise SlipwayError(
+            f"{prepared.model.uri} is not a version of {champion.instance}, the model in MODEL_DIR", "make list_models", USAGE
+        )
     if there and there["metadata"]["labels"].get("app.kubernetes.io/instance") != champion.instance:
-        raise SlipwayError(f"{there['metadata']['name']} is there already, and belongs to another model", "make deploy_status")
+        raise SlipwayError(f"{there['metadata']['name']} exists already and belongs to another model", "make deploy_status")

@@ -25,7 +25,7 @@ def push(settings: Settings, uri: str = "") -> None:
     check_runtime(settings)
     prepared = server.prepare(settings, uri or f"models:/{model_folder.load(settings.model_dir).name}/latest", fresh=True)
     if not prepared.model.version:
-        raise SlipwayError(f"{uri} is no registered version, whose image could be noted", "make list_models", USAGE)
+        raise SlipwayError(f"{uri} is not a registered version, so its image cannot be recorded", "make list_models", USAGE)
     print(f"{prepared.model.uri} is there as {deliver_version(settings, prepared)}")
     hints.say_next(f"RUNTIME=host make promote MODEL={prepared.model.uri}; make deploy_deployer, once, to have the cluster follow")
 
@@ -56,7 +56,7 @@ def deliver(settings: Settings, tag: str) -> str:
             shell.run([*settings.image_load, tag])
         return tag
     raise SlipwayError(
-        f"how does the cluster get {tag}? REGISTRY and IMAGE_LOAD are empty",
+        f"no way to get {tag} into the cluster: set REGISTRY or IMAGE_LOAD",
         "REGISTRY=registry.example/team, or IMAGE_LOAD='kind load docker-image'", USAGE,
     )  # fmt: skip
 
@@ -79,5 +79,5 @@ def _push(registry: str, tag: str) -> str:
     repository = pushed.rpartition(":")[0]
     digest = next((line for line in answer.out.split() if line.startswith(f"{repository}@")), None) if answer.code == 0 else None
     if digest is None:
-        raise SlipwayError(f"the engine knows no digest of {pushed}", f"docker image inspect {pushed}")
+        raise SlipwayError(f"the Docker engine has no digest for {pushed}", f"docker image inspect {pushed}")
     return digest

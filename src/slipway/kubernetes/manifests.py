@@ -15,8 +15,8 @@ from slipway import shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes import traffic
 from slipway.release import lock
-from slipway.runtimes import images
-from slipway.settings import BUILD, ROOT, SCORING_FILES
+from slipway.runtimes import containers, images
+from slipway.settings import BUILD, ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
     commit = images.read_label(image, "org.opencontainers.image.revision") or ""  # of the image, so that only another image rolls the pods
     facts = {"model": model, "version": prepared.model.version, "run": prepared.model.run_id, "commit": commit, "overlay": overlay}
     facts["components"] = " ".join(settings.components)
-    variables = {key: value for key, value in settings.scoring.items() if key not in SCORING_FILES}
+    variables = {key: value for key, value in settings.scoring.items() if key not in containers.SCORING_FILES}
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -96,14 +96,14 @@ def find_own(model_dir: Path) -> Path | None:
 def check_components(chosen: list[str]) -> list[str]:
     """Return components in the order that kustomize needs: what changes another comes after it, and the user's own come last.
 
-    Raises SlipwayError (exit code 2) for one that is not there, or that does not go with another.
+    Raises SlipwayError (exit code 2) for one that is not there, or that cannot be combined with another.
     """
     there = sorted(path.parent.name for path in (MANIFESTS / "components").glob("*/kustomization.yaml"))
     if unknown := [name for name in chosen if name not in there]:
         raise SlipwayError(f"COMPONENTS names {unknown[0]}; there is: {', '.join(there)}", "COMPONENTS='autoscaling ingress'", USAGE)
     for first, others in EXCLUDED.items():
         if first in chosen and (wrong := sorted(others & set(chosen) if others else set(chosen) - {first, "network"})):
-            raise SlipwayError(f"the component {first} does not go with {wrong[0]}", "one of them in COMPONENTS", USAGE)
+            raise SlipwayError(f"the component {first} cannot be combined with {wrong[0]}", "one of them in COMPONENTS", USAGE)
     missing = [before for before, after in NEEDED if after in chosen and before not in chosen]
     return sorted({*chosen, *missing}, key=lambda name: (name not in STANDARD, name in {after for _, after in NEEDED}, name))
 
@@ -163,7 +163,7 @@ def read_seconds(scoring: dict[str, str], name: str, default: float) -> float:
     except ValueError:
         seconds = -1
     if not 0 <= seconds < math.inf:
-        raise SlipwayError(f"{name} is {scoring[name]!r}: it is a number of seconds", f"{name}={default:g}", USAGE)
+        raise SlipwayError(f"{name} is {scoring[name]!r}: must be a number of seconds", f"{name}={default:g}", USAGE)
     return seconds
 
 

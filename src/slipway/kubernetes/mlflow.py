@@ -83,7 +83,7 @@ def deploy(settings: Settings) -> None:
 def undeploy(settings: Settings, data: str = "") -> None:
     """Take MLflow and Postgres away; volumes and Secret stay, unless `data` is `delete`."""
     if data not in {"", "delete"}:
-        raise SlipwayError(f"DATA is {data!r}: it is delete, or empty", "DATA=delete, when all runs, models and versions may go", USAGE)
+        raise SlipwayError(f"DATA is {data!r}: must be delete or empty", "DATA=delete, when all runs, models and versions may go", USAGE)
     cluster = kubectl.connect(settings)
     kinds = f"{RUNNING},{KEPT}" if data else RUNNING
     print(cluster.run("delete", kinds, "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "180s", seconds=200))
@@ -103,7 +103,7 @@ def check_deployed(cluster: Cluster) -> None:
     """Raise SlipwayError when there is none."""
     if not is_deployed(cluster):
         here = f"CONTEXT={cluster.context} NAMESPACE={cluster.namespace}"
-        raise SlipwayError(f"there is no MLflow in {cluster.context}, namespace {cluster.namespace}", f"make deploy_tracking {here}")
+        raise SlipwayError(f"no MLflow in {cluster.context}, namespace {cluster.namespace}", f"make deploy_tracking {here}")
 
 
 def find_address(settings: Settings) -> str:
@@ -167,7 +167,7 @@ def _check_major(settings: Settings, cluster: Cluster) -> None:
     found = cluster.get("persistentvolumeclaim", f"data-{POSTGRES}-0") or {}
     major = found.get("metadata", {}).get("labels", {}).get(MAJOR, settings.postgres_major)
     if major != settings.postgres_major:
-        wrong = f"the data there is that of PostgreSQL {major}, and {settings.postgres_image} cannot read it"
+        wrong = f"the data there was written by PostgreSQL {major}, and {settings.postgres_image} cannot read it"
         raise SlipwayError(wrong, f"POSTGRES_IMAGE=postgres:{major}")
 
 
@@ -217,4 +217,6 @@ def _check_names(settings: Settings, url: str) -> None:
         host = name if name == settings.tracking_host else f"{name}:{PORT}"
         answer = requests.get(f"{url}{API}", headers={"Host": host}, timeout=30)
         if not answer.ok:
-            raise SlipwayError(f"MLflow answers {answer.status_code} to clients that call it {host}", "kubectl logs deployment/mlflow")
+            raise SlipwayError(
+                f"MLflow answers {answer.status_code} to clients that use the host name {host}", "kubectl logs deployment/mlflow"
+            )

@@ -77,9 +77,9 @@ def restore(settings: Settings, name: str) -> None:
         with mlflow.reached(settings, cluster):
             counts = _count_rows(cluster)
         if any(counts.get(table) != manifest.counts.get(words) for words, table in database.COUNTED.items()):
-            raise SlipwayError(f"the database does not hold what the archive says: {manifest}")  # noqa: TRY301 -- with the same cure
+            raise SlipwayError(f"the database does not match the archive: {manifest}")  # noqa: TRY301 -- with the same cure
     except SlipwayError as error:
-        raise SlipwayError(f"{error.message}\n  the tracking server is not whole now", EMPTY_AGAIN, error.code) from None
+        raise SlipwayError(f"{error.message}\n  the tracking server is now incomplete", EMPTY_AGAIN, error.code) from None
     print(f"restored {manifest}, as they were at {manifest.date}")
     hints.say_next(f"{mlflow.HERE} make deploy MODEL=… CONTEXT={settings.context} NAMESPACE={settings.namespace}")
 

@@ -18,8 +18,8 @@ from slipway.kubernetes.pods import trial_pod
 from slipway.kubernetes.pods.diagnosis import find_newest
 from slipway.kubernetes.pods.wait import Rollout
 from slipway.registry.models import Model
+from slipway.runtimes import containers
 from slipway.serving.server import Prepared
-from slipway.settings import SCORING_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,16 +85,16 @@ class Kubernetes:
         """
         found = self.cluster.get("deployment", self.deployment)
         known = read_annotations(found) if found else {}
-        if files := sorted(self.settings.scoring.keys() & SCORING_FILES):
-            cure = f"unset {files[0]}; in a cluster keys and TLS are for what stands before the model, an ingress or a Gateway"
-            raise SlipwayError(f"{files[0]} is a file of this machine, which no deployment takes to a cluster", cure, USAGE)
+        if files := sorted(self.settings.scoring.keys() & containers.SCORING_FILES):
+            cure = f"unset {files[0]}; in a cluster, an ingress or Gateway in front of the model handles keys and TLS"
+            raise SlipwayError(f"{files[0]} is a file on this machine, which a deployment does not take to the cluster", cure, USAGE)
         components = [name for name in self.settings.components or known.get("components", "").split() if name != NO_COMPONENT]
         if "kserve" in components:
-            raise SlipwayError("KServe makes the Deployment itself, and make deploy watches none of its", "see docs/kubernetes.md", USAGE)
+            raise SlipwayError("KServe creates the Deployment itself, so make deploy cannot watch it", "see docs/kubernetes.md", USAGE)
         for name in kinds.NEEDED.keys() & {*manifests.check_components(components)}:
             kind, what, source = kinds.NEEDED[name]
             if not self._knows(kind):
-                words = f"the cluster {self.cluster.context} knows no {what}, which the component {name} is"
+                words = f"the cluster {self.cluster.context} does not have {what}, which the component {name} needs"
                 raise SlipwayError(words, f"install {source} there, or COMPONENTS without {name}")
         route = None if self.settings.gateway or "gateway" not in manifests.check_components(components) else self.find_route()
         gateway = traffic.read_gateway(route) if route else self.settings.gateway
@@ -186,7 +186,7 @@ class Kubernetes:
         before, self._before = self._before, None
         if not before:
             return
-        print("== back to what was there before", flush=True)
+        print("== going back to what was there before", flush=True)
         try:
             with shell.undisturbed(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 before.restore(self.cluster)
@@ -196,7 +196,7 @@ class Kubernetes:
             else:
                 self.cluster.run("wait", "--for=delete", "pods", "--selector", self._labels, "--timeout", "120s", seconds=150)
         except SlipwayError as error:
-            hints.say_cure(f"warning: the way back failed: {error.message}", self.cluster.show("get", "all", "--selector", self._labels))
+            hints.say_cure(f"warning: going back failed: {error.message}", self.cluster.show("get", "all", "--selector", self._labels))
 
     def prune(self) -> None:
         """Delete what an earlier deployment had and the present one has not, such as an ingress; a failure is only a warning."""
@@ -211,7 +211,7 @@ class Kubernetes:
             if names := [recovery.refer(each) for each in old if recovery.name(each) != ("Deployment", self.deployment)]:
                 self.cluster.run("delete", *names, "--ignore-not-found", "--wait", "--timeout", "120s", seconds=150, again=True)
         except SlipwayError as error:
-            words = f"what an earlier deployment had besides may still be there: {error.message}"
+            words = f"objects of an earlier deployment may still be there: {error.message}"
             print(f"warning: {words}; the next deployment looks again", file=sys.stderr, flush=True)
 
     def clear(self) -> None:

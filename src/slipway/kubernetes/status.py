@@ -44,7 +44,7 @@ def show(settings: Settings, form: str) -> None:
     Raises SlipwayError when nothing of ours runs in the namespace (as a table; JSON is an empty list).
     """
     if form not in {"table", "json"}:
-        raise SlipwayError(f"FORMAT is {form!r}: it is table or json", "make deploy_status FORMAT=json", USAGE)
+        raise SlipwayError(f"FORMAT is {form!r}: must be table or json", "make deploy_status FORMAT=json", USAGE)
     cluster = Cluster(settings)
     cluster.check()
     rows = [read(each) for each in cluster.list("deployments", OURS, strict=True)]
@@ -52,7 +52,7 @@ def show(settings: Settings, form: str) -> None:
         print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
         return
     if not rows:
-        raise SlipwayError(f"nothing of Slipway runs in {settings.context}, namespace {settings.namespace}", "make deploy MODEL=…")
+        raise SlipwayError(f"Slipway runs nothing in {settings.context}, namespace {settings.namespace}", "make deploy MODEL=…")
     console = Console()
     draw(console if console.is_terminal else Console(width=WIDTH_OFF_TERMINAL), rows)
 

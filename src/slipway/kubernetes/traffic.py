@@ -29,7 +29,7 @@ def parse(weight: str) -> int:
     """Return how many of 100 requests a challenger is to get. Raises SlipwayError (exit code 2) for what is no share."""
     if not re.fullmatch("[0-9]{1,2}", weight):
         raise SlipwayError(
-            f"WEIGHT is {weight!r}: it is a whole number from 0 to 99, of 100 requests", "make canary MODEL=… WEIGHT=10", USAGE
+            f"WEIGHT is {weight!r}: must be a whole number from 0 to 99 (percent of requests)", "make canary MODEL=… WEIGHT=10", USAGE
         )
     return int(weight)
 
@@ -50,12 +50,12 @@ def explain(share: Share, champions: int, challengers: int) -> str:
         return f"{share.weight} % of the requests, by the weights of the HTTPRoute"
     pods = champions + challengers
     reached = 100 * challengers / pods
-    why = "by replicas, as no Gateway is chosen and the Service asks any pod"
+    why = "by replicas: no Gateway is set, so the Service picks any pod"
     if math.isclose(reached, share.weight):
         return f"{share.weight} % of the connections, {why}: {challengers} of {pods} pods"
     return (
         f"not quite {share.weight} % of the connections, {why}: {challengers} of {pods} pods: about {reached:.0f} %, "
-        "as near as replicas come; a Gateway gives exact weights: COMPONENTS=gateway"
+        "the closest that replicas allow; a Gateway has exact weights: COMPONENTS=gateway"
     )
 
 

@@ -89,7 +89,7 @@ def find_tracking(settings: Settings, cluster: Cluster) -> str:
     if address:
         if urlsplit(address).username or urlsplit(address).password:
             secret = "kubectl create secret generic slipway-training --from-literal MLFLOW_TRACKING_USERNAME=…"  # noqa: S105 -- how to make one
-            raise SlipwayError("the tracking server's address holds a password, which a Job's manifest must not", secret, USAGE)
+            raise SlipwayError("the tracking server's address contains a password, which must not stand in a Job's manifest", secret, USAGE)
         return address
     if mlflow.is_deployed(cluster):
         return mlflow.find_address(settings)
@@ -104,12 +104,12 @@ def read_resources(settings: Settings) -> dict[str, dict[str, str]]:
     """
     for name, value, example in (("TRAIN_CPU", settings.train_cpu, "500m"), ("TRAIN_MEMORY", settings.train_memory, "2Gi")):
         if not QUANTITY.fullmatch(value):
-            raise SlipwayError(f"{name} is {value!r}: it is a quantity of Kubernetes", f"{name}={example}", USAGE)
+            raise SlipwayError(f"{name} is {value!r}: must be a Kubernetes quantity", f"{name}={example}", USAGE)
     requests, limits = {"cpu": settings.train_cpu, "memory": settings.train_memory}, {"memory": settings.train_memory}
     if settings.train_gpu:
         found = DEVICES.fullmatch(settings.train_gpu)
         if not found:
-            raise SlipwayError(f"TRAIN_GPU is {settings.train_gpu!r}: it is a number", "TRAIN_GPU=1, or TRAIN_GPU=amd.com/gpu=1", USAGE)
+            raise SlipwayError(f"TRAIN_GPU is {settings.train_gpu!r}: must be a number", "TRAIN_GPU=1, or TRAIN_GPU=amd.com/gpu=1", USAGE)
         limits |= {found[1] or "nvidia.com/gpu": found[2]}
     return {"requests": requests, "limits": limits}
 
@@ -117,7 +117,7 @@ def read_resources(settings: Settings) -> dict[str, dict[str, str]]:
 def describe(settings: Settings, job: str, container: dict[str, Any], session: str, place: Path) -> dict[str, Any]:
     """Return the kustomization of a Job: `container` has image, arguments and environment (pure)."""
     if not settings.train_retries.isdigit():
-        raise SlipwayError(f"TRAIN_RETRIES is {settings.train_retries!r}: it is a number", "TRAIN_RETRIES=2", USAGE)
+        raise SlipwayError(f"TRAIN_RETRIES is {settings.train_retries!r}: must be a number", "TRAIN_RETRIES=2", USAGE)
     at = "/spec/template/spec/containers/0"
     patch = [
         {"op": "replace", "path": "/metadata/name", "value": job},
@@ -164,9 +164,9 @@ def _follow(settings: Settings, cluster: Cluster, job: str) -> bool:
         raise SlipwayError(f"train.py needed more memory than {settings.train_memory}", "TRAIN_MEMORY=8Gi", ending.code)
     if ending.lost:
         again = f"make train_on_kubernetes CONTEXT={settings.context}"
-        raise SlipwayError(f"each attempt of {job} was lost; the last: {ending.reason}", f"{again} TRAIN_RETRIES=5", ending.code)
+        raise SlipwayError(f"every attempt of {job} was lost; the last one: {ending.reason}", f"{again} TRAIN_RETRIES=5", ending.code)
     if ending.code != 0:
-        raise SlipwayError(f"train.py ended with exit code {ending.code}; its own words are above", code=ending.code)
+        raise SlipwayError(f"train.py ended with exit code {ending.code}; see its output above", code=ending.code)
     return followed.began_again
 
 
@@ -179,7 +179,7 @@ def _find_session(cluster: Cluster, job: str) -> str:
     found = cluster.get("job", job) or {}
     session = found.get("metadata", {}).get("annotations", {}).get(SESSION)
     if not session:
-        raise SlipwayError(f"there is no training {job} in {cluster.context}, namespace {cluster.namespace}", "kubectl get jobs")
+        raise SlipwayError(f"no training {job} in {cluster.context}, namespace {cluster.namespace}", "kubectl get jobs")
     return str(session)
 
 

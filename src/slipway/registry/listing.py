@@ -29,7 +29,7 @@ def show(settings: Settings, form: str) -> None:
     Raises SlipwayError for an empty registry (as a table; JSON is an empty list).
     """
     if form not in {"table", "json"}:
-        raise SlipwayError(f"FORMAT is {form!r}: it is table or json", "make list_models FORMAT=json", USAGE)
+        raise SlipwayError(f"FORMAT is {form!r}: must be table or json", "make list_models FORMAT=json", USAGE)
     metric = model_folder.load(settings.model_dir).metric
     client = registry.connect(settings)
     with registry.translated_errors():

@@ -50,7 +50,7 @@ def resolve(client: MlflowClient | None, uri: str) -> Model:
     """
     uri = uri.strip()
     if not uri:
-        raise SlipwayError("which model? MODEL is empty", f"make list_models, then {FORMS}", USAGE)
+        raise SlipwayError("MODEL is empty: which model?", f"make list_models, then {FORMS}", USAGE)
     try:
         scheme = urlsplit(uri).scheme
     except ValueError:  # a bracket in it
@@ -127,7 +127,7 @@ def find_image(client: MlflowClient, model: Model) -> str:
         found = client.get_model_version(str(model.name), str(model.version)).tags.get(IMAGE_TAG)
     if not found:
         cure = f"make push_model MODEL={model.uri} REGISTRY=… or IMAGE_LOAD=…"
-        raise SlipwayError(f"no image of version {model.version} was pushed", cure)
+        raise SlipwayError(f"no image of version {model.version} has been pushed", cure)
     return str(found)
 
 
@@ -156,7 +156,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         raise SlipwayError(f"no MLflow model at {path}: it has no readable MLmodel file", f"make list_models, then {FORMS}") from None
     if not isinstance(metadata, dict) or "flavors" not in metadata:
-        raise SlipwayError(f"no MLflow model at {path}: its MLmodel file names no flavors")
+        raise SlipwayError(f"no MLflow model at {path}: its MLmodel file lists no flavors")
     return metadata
 
 
@@ -170,9 +170,9 @@ def find_gaps(path: Path) -> list[str]:
     """Return in words what the files of a model lack that its server and its test would have use for."""
     gaps = []
     if not read_metadata(path).get("signature"):
-        gaps.append("no signature, so nothing but the model itself refuses wrong requests: log it with signature=…")
+        gaps.append("no signature, so only the model itself can reject wrong requests: log it with signature=…")
     if read_example(path) is None:
-        gaps.append("no input example, so the server cannot try the model before it answers: log it with input_example=…")
+        gaps.append("no input example, so the server cannot try the model before serving it: log it with input_example=…")
     return gaps
 
 

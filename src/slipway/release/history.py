@@ -96,7 +96,7 @@ def show(settings: Settings, form: str = "") -> None:
     Raises SlipwayError when there are none (as a table; JSON is an empty list).
     """
     if form not in {"", "table", "json"}:
-        raise SlipwayError(f"FORMAT is {form!r}: it is table or json", "make releases FORMAT=json", USAGE)
+        raise SlipwayError(f"FORMAT is {form!r}: must be table or json", "make releases FORMAT=json", USAGE)
     name = model_folder.load(settings.model_dir).name
     client = registry.connect(settings)
     with registry.translated_errors():

@@ -79,8 +79,8 @@ def held(client: MlflowClient, name: str, holder: Holder, patience: float = 0.0,
         if silent > (MOVE_LIMIT if what == MOVE else LIMIT) or holder.is_gone(other):
             _remove(client, lock, other)
         elif time.monotonic() > deadline:
-            words = f"{other.by} is releasing {name}, since {max(since, 0):.0f} s; one release runs at a time"
-            raise SlipwayError(words, "the same again, a little later")
+            words = f"{other.by} has been releasing {name} for {max(since, 0):.0f} s; only one release can run at a time"
+            raise SlipwayError(words, "the same command again, a little later")
         else:
             if not said and what != MOVE:
                 print(f"waiting for {other.by}, who is releasing {name}, at most {patience:.0f} s", flush=True)

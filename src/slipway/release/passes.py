@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from slipway import model_folder
 from slipway.registry import models
+from slipway.runtimes import containers
 from slipway.serving import server
-from slipway.settings import ROOT, SCORING_FILES
+from slipway.settings import ROOT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,5 +57,5 @@ def _name(settings: Settings, prepared: server.Prepared) -> str:
     if not (settings.in_docker or settings.in_cluster):
         code += [ROOT / "src" / "scoring", ROOT / "requirements" / "serving.txt"]
         process = [sys.version, sys.prefix]
-    variables = json.dumps({name: value for name, value in sorted(settings.scoring.items()) if name not in SCORING_FILES})
+    variables = json.dumps({name: value for name, value in sorted(settings.scoring.items()) if name not in containers.SCORING_FILES})
     return model_folder.digest(code, image, models.checksum(prepared.files), variables, *process)[:16]

@@ -57,15 +57,15 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
             with lock.giving_way(Interruption(), client, model.name, holder):
                 outcome = Candidacy(settings, client, model, version, champion).examine(print_step, force=force)
         except lock.GiveWayError as error:
-            raise SlipwayError(f"version {version} is not promoted: {error.message}", again) from None
+            raise SlipwayError(f"version {version} was not promoted: {error.message}", again) from None
         except registry.UnreachableError as error:  # no word against the version
             _note_outage(settings, client, model, Release(history.INTERRUPTED, version, champion, holder.by, error.message))
-            raise registry.UnreachableError(f"version {version} is not promoted, and not refused: {error.message}", error.cure) from None
+            raise registry.UnreachableError(f"version {version} was neither promoted nor refused: {error.message}", error.cure) from None
         except TimedOutError as error:
-            raise error.within(f"version {version} is not promoted, and not refused: ") from None
+            raise error.within(f"version {version} was neither promoted nor refused: ") from None
         except SlipwayError as error:
             history.record(client, model.name, Release(history.REFUSED, version, champion, holder.by, error.message))
-            raise SlipwayError(f"version {version} is not promoted: {error.message}", error.cure or models.OTHERS, error.code) from None
+            raise SlipwayError(f"version {version} was not promoted: {error.message}", error.cure or models.OTHERS, error.code) from None
         move(client, model, Release(history.PROMOTED, version, champion, holder.by, outcome.verdict, outcome.forced, why), holder, again)
     print(f"{model.name} version {version} is @{registry.CHAMPION}, after {time.monotonic() - started:.1f} s", flush=True)
     command = "test_api" if _follow_up(settings, client, model, version) else "serve_model"
@@ -138,18 +138,20 @@ def choose_previous(client: MlflowClient, model: ModelFolder, to: str = "") -> i
     Raises SlipwayError when there is no champion before this one, or `to` was none.
     """
     if to and not to.isdigit():
-        raise SlipwayError(f"TO is {to!r}: it is the number of a version", "make releases", USAGE)
+        raise SlipwayError(f"TO is {to!r}: must be a version number", "make releases", USAGE)
     champion = registry.find_champion(client, model.name)
     way = history.walk(history.read(client, model.name), champion)[:-1]
     if champion is None:
-        raise SlipwayError(f"{model.name} has no @{registry.CHAMPION} to go back from", "make promote")
+        raise SlipwayError(f"{model.name} has no @{registry.CHAMPION} to roll back from", "make promote")
     if to and int(to) == champion:
         return champion
     if not way:
-        raise SlipwayError(f"version {champion} is the first champion of {model.name}; there is none to go back to", "make releases")
+        raise SlipwayError(
+            f"version {champion} is the first champion of {model.name}; there is no earlier one to roll back to", "make releases"
+        )
     if to and int(to) not in way:
         raise SlipwayError(
-            f"version {to} is no champion before version {champion}; those are: {', '.join(map(str, way))}",
+            f"version {to} was never champion before version {champion}; earlier champions: {', '.join(map(str, way))}",
             f"make promote MODEL=models:/{model.name}/{to}",
         )
     return int(to) if to else way[-1]
@@ -171,7 +173,7 @@ def move(client: MlflowClient, model: ModelFolder, release: Release, holder: loc
 
 def _note_outage(settings: Settings, client: MlflowClient, model: ModelFolder, event: Release) -> None:
     """Record that the tracking server went away in a release, once it is back; give up soon: the caller is told anyway."""
-    print(f"the tracking server went away; for at most {OUTAGE_S:.0f} s it is looked for, to note that", file=sys.stderr, flush=True)
+    print(f"the tracking server went away; for waiting up to {OUTAGE_S:.0f} s for it, to record that", file=sys.stderr, flush=True)
     deadline = time.monotonic() + OUTAGE_S
     while time.monotonic() < deadline:
         try:

@@ -14,7 +14,7 @@ from slipway import model_folder, shell
 from slipway.bootstrap import ownership
 from slipway.errors import USAGE, SlipwayError
 from slipway.runtimes import images
-from slipway.settings import LOCAL, SCORING_FILES, no_proxy
+from slipway.settings import LOCAL, no_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +25,7 @@ USER_ID = 10001  # of the user in our images
 HARDENING = ["--init", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108 -- the container's
 LOGS = ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"]  # they rotate
 UNLIMITED = re.compile(r"0+(\.0*)?[a-zA-Z]*")  # a limit of 0, in any unit
+SCORING_FILES = {"SCORING_API_KEYS_FILE", "SCORING_TLS_CERT", "SCORING_TLS_KEY"}  # settings of the server that name files of this machine
 
 
 def training_command(  # noqa: PLR0913 -- what a container is given
@@ -87,7 +88,7 @@ def serving_options(settings: Settings, name: str, *, publish: bool = True) -> l
     for setting in settings.scoring.keys() & SCORING_FILES:
         file, inside = Path(settings.scoring[setting]).resolve(), f"/run/secrets/{setting.lower()}"
         if not file.is_file():
-            raise SlipwayError(f"{setting} names no file: {file}", f"unset {setting}, or the path of a file", USAGE)
+            raise SlipwayError(f"{setting} does not name a file: {file}", f"unset {setting}, or the path of a file", USAGE)
         options += ["--volume", f"{file}:{inside}:ro"]
         variables[setting] = inside
         if os.getuid():  # a file that only its owner may read is read by its owner

@@ -122,7 +122,7 @@ def training_tag(model: model_folder.ModelFolder) -> str:
 def check_engine() -> None:
     """Raise SlipwayError when no Docker engine answers."""
     if shutil.which("docker") is None:
-        cure = "RUNTIME=host make train_model, and the like, which need none; or https://docs.docker.com/get-docker/"
+        cure = "RUNTIME=host make train_model, which needs no Docker; or https://docs.docker.com/get-docker/"
         raise SlipwayError("docker is not installed", cure)
     answer = shell.ask(["docker", "version", "--format", "{{.Server.Version}}"])
     if answer.code != 0:
@@ -147,11 +147,11 @@ def check_libraries(settings: Settings, files: Path, served: models.Model) -> No
     wanted = _pins(requirements.read_text(encoding="utf-8"))
     locked, training = (_pins((ROOT / "requirements" / f"{group}.txt").read_text(encoding="utf-8")) for group in ("serving", "host"))
     if beside := [f"{name} {wanted.pop(name)}" for name in list(wanted) if name in training and name not in locked]:
-        print(f"warning: not there where {served.uri} is served, as only training has it: {', '.join(beside)}", file=sys.stderr)
+        print(f"warning: missing where {served.uri} is served, since only training has it: {', '.join(beside)}", file=sys.stderr)
     differing = [f"{name} {version} (here {locked.get(name, 'none')})" for name, version in wanted.items() if locked.get(name) != version]
     if differing:
         raise SlipwayError(
-            f"{served.uri} was trained with other libraries than the locked ones: {', '.join(differing)}",
+            f"{served.uri} was trained with libraries other than the locked ones: {', '.join(differing)}",
             "make train_model, to train it with these; or check out the commit it came from and serve it there",
         )
 
@@ -172,7 +172,7 @@ def _base_id() -> str:
     answer = shell.ask(["docker", "image", "inspect", "--format", "{{.Id}}", BASE])
     if answer.code != 0:
         check_engine()
-        raise SlipwayError(f"there is no image {BASE}", "make build_base_container")
+        raise SlipwayError(f"no image {BASE}", "make build_base_container")
     return answer.out
 
 

@@ -94,7 +94,7 @@ def verify(archive: Path) -> Manifest:
                 pass
         return _parse(words, found)
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise SlipwayError(f"{archive} is damaged, or no backup: {error}", "another archive, or a fresh copy of this one") from None
+        raise SlipwayError(f"{archive} is damaged, or not a backup: {error}", "another archive, or a fresh copy of this one") from None
 
 
 def extract(archive: Path, target: Path) -> None:
@@ -141,7 +141,7 @@ def _open(tar: tarfile.TarFile, member: tarfile.TarInfo, found: dict[str, list[A
     tarfile.data_filter(member, str(BUILD / "restore"))  # raises for what would lie outside that folder
     content = tar.extractfile(member) if member.isreg() else None
     if content is None or not (member.name in {DUMP, MANIFEST} or member.name.startswith(f"{ARTIFACTS}/")):
-        raise tarfile.TarError(f"{member.name} is no file of a backup")
+        raise tarfile.TarError(f"{member.name} does not belong in a backup")
     if member.name in found:
         raise tarfile.TarError(f"{member.name} is there twice")
     return content
@@ -160,7 +160,7 @@ def _parse(words: bytes, found: dict[str, list[Any]]) -> Manifest:
         raise tarfile.TarError(f"it has no readable {MANIFEST}") from None
     wrong = next((name for name in sorted(found.keys() | said.keys() | {DUMP}) if found.get(name, []) != said.get(name)), "")
     if wrong:
-        raise tarfile.TarError(f"{wrong} is not what the manifest says")
+        raise tarfile.TarError(f"{wrong} does not match the manifest")
     return manifest
 
 

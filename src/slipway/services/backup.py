@@ -58,7 +58,7 @@ def _check_artifact_root(settings: Settings) -> None:
     """Compare the folder that the running server writes to with the one that would be archived."""
     if settings.backup_dir.is_relative_to(settings.artifact_root):
         raise SlipwayError(
-            f"BACKUP_DIR lies in the artifact folder {settings.artifact_root}: a backup would hold itself", "BACKUP_DIR=backups"
+            f"BACKUP_DIR lies in the artifact folder {settings.artifact_root}: a backup would contain itself", "BACKUP_DIR=backups"
         )
     container = database.compose(settings, "ps", "--quiet", "mlflow", echo=False)
     mounts = '{{range .Mounts}}{{if eq .Destination "/artifacts"}}{{.Source}}{{end}}{{end}}'

@@ -24,7 +24,7 @@ DIAGNOSES = (  # what a log says; what it means; what to do. diagnose() fills in
     ),
     (
         r"password authentication failed",
-        "Postgres refuses the password in .slipway/postgres_password: its data was made with another",
+        "Postgres rejects the password in .slipway/postgres_password: its data was created with another one",
         "make reset_database_password",
     ),
     (
@@ -34,12 +34,12 @@ DIAGNOSES = (  # what a log says; what it means; what to do. diagnose() fills in
     ),
     (
         r"Detected out-of-date database schema|Can't locate revision",
-        "the database was made by a newer MLflow than this one",
+        "the database was created by a newer MLflow than this one",
         "use the newer Slipway that made it, or make restore BACKUP=…",
     ),
     (
         r"pull access denied|manifest unknown|failed to resolve reference|not found: manifest|no such host",
-        "the image {image} cannot be had",
+        "cannot pull the image {image}",
         "check POSTGRES_IMAGE and the network; make doctor",
     ),
 )

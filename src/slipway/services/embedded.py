@@ -76,7 +76,7 @@ def restore(settings: Settings, path: Path, manifest: archive.Manifest) -> None:
     files = sum(1 for _ in archive.find_files(artifacts))
     if files or database.find_filled(rows):
         held = f"{rows.get('runs', 0)} runs, {rows.get('model_versions', 0)} model versions and {files} files"
-        raise SlipwayError(f"{store.parent} holds {held}; restore goes into an empty store", "make backup, then make wipe, then this again")
+        raise SlipwayError(f"{store.parent} holds {held}; restore needs an empty one", "make backup, then make wipe, then this again")
     with archive.disk_errors(store.parent):
         store.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".restored-", dir=store.parent) as scratch:

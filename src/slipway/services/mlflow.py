@@ -170,7 +170,7 @@ def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
         settings.artifact_root.mkdir(parents=True, exist_ok=True)
         ownership.mark(settings.artifact_root)
     except OSError as error:
-        raise SlipwayError(f"the artifact folder cannot be made: {error}", "MLFLOW_ARTIFACT_ROOT=/a/folder/of/yours") from None
+        raise SlipwayError(f"the artifact folder cannot be created: {error}", "MLFLOW_ARTIFACT_ROOT=/a/folder/of/yours") from None
     ownership.make("network", settings.project, settings.project, "default")
     ownership.make("volume", volume(settings), settings.project, "postgres")
     return (
@@ -189,7 +189,7 @@ def pull(wanted: str, setting: str) -> None:
         try:
             shell.run(["docker", "pull", wanted])
         except SlipwayError:
-            raise SlipwayError(f"the image {wanted} cannot be had", f"check {setting} and the network; make doctor") from None
+            raise SlipwayError(f"cannot pull the image {wanted}", f"check {setting} and the network; make doctor") from None
 
 
 def volume(settings: Settings) -> str:
@@ -216,7 +216,7 @@ def _check_major(settings: Settings) -> None:
     if others:
         old = others[-1]
         raise SlipwayError(
-            f"your data is that of PostgreSQL {old} (volume {settings.project}_postgres{old}); {settings.postgres_image} cannot read it",
+            f"your data is from PostgreSQL {old} (volume {settings.project}_postgres{old}); {settings.postgres_image} cannot read it",
             causes.CHANGE_MAJOR.format(old),
         )
 
@@ -225,7 +225,7 @@ def _check_names(settings: Settings) -> None:
     for name in NAMES:
         if (status := _ask_api(settings, name)) != requests.codes.ok:
             host, cure = f"{name}:{settings.mlflow_port}", "see --allowed-hosts in mlflow_services/compose.yaml"
-            raise SlipwayError(f"the tracking server answers {status} to clients that call it {host}", cure)
+            raise SlipwayError(f"the tracking server answers {status} to clients that use the host name {host}", cure)
 
 
 def _ask_api(settings: Settings, name: str) -> int:

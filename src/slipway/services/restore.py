@@ -46,7 +46,7 @@ def restore(settings: Settings, name: str) -> None:
     try:
         _fill(settings, path)
         if database.count(settings).items() - manifest.counts.items():
-            raise SlipwayError(f"the database does not hold what the archive says: {manifest}")  # noqa: TRY301 -- what was made goes
+            raise SlipwayError(f"the database does not match the archive: {manifest}")  # noqa: TRY301 -- what was made goes
         mlflow.start(settings)
     except BaseException as error:
         _empty(settings)
@@ -68,7 +68,7 @@ def find(settings: Settings, name: str) -> Path:
     if name and path.is_file():
         return path
     there = [archive.show(found) for found in sorted(settings.backup_dir.glob("slipway-*.tar.gz"), reverse=True)]
-    wrong = f"no such archive: {name}" if name else "which archive? BACKUP is empty"
+    wrong = f"no such archive: {name}" if name else "BACKUP is empty: which archive?"
     listed = "".join(f"\n    {found}" for found in there) or " nothing yet; make backup writes one"
     cure = f"make restore BACKUP={shlex.quote(there[0]) if there else '…'}"
     raise SlipwayError(f"{wrong}; in {archive.show(settings.backup_dir)} there is:{listed}", cure, USER_CAN_FIX if name else USAGE)
@@ -105,7 +105,7 @@ def _check_empty(settings: Settings) -> None:
     files = sum(1 for _ in archive.find_files(settings.artifact_root))
     if files or database.find_filled(rows):
         held = f"{rows.get('runs', 0)} runs, {rows.get('model_versions', 0)} model versions and {files} files in {settings.artifact_root}"
-        raise SlipwayError(f"the services hold {held}; restore goes into empty ones", "make backup, then make wipe, then this again")
+        raise SlipwayError(f"the services hold {held}; restore needs empty ones", "make backup, then make wipe, then this again")
 
 
 def _fill(settings: Settings, path: Path) -> None:

@@ -31,11 +31,11 @@ def wait(settings: Settings, service: str, answers: Callable[[], bool], explain:
         now = time.monotonic()
         if now - started > settings.services_timeout:
             raise SlipwayError(
-                f"{service} is still starting after {settings.services_timeout} s: a time-out, and no failure; it goes on",
-                f"the same again, which waits further; or SERVICES_TIMEOUT={2 * settings.services_timeout} with it; make logs",
+                f"{service} is still starting after {settings.services_timeout} s: a time-out, not a failure; it is still starting",
+                f"the same command again, which goes on waiting; or SERVICES_TIMEOUT={2 * settings.services_timeout} with it; make logs",
             )
         if now - said > SAY:
-            print(f"{service} is still starting, since {now - started:.0f} s", flush=True)
+            print(f"{service} is still starting after {now - started:.0f} s", flush=True)
             said = now
         time.sleep(0.3)
 

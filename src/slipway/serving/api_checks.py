@@ -105,7 +105,7 @@ def check_predictions(api: Api) -> str:
 
 def _differ(served: Any, direct: Any) -> str:  # noqa: ANN401 -- any JSON
     if isinstance(direct, float) and not isinstance(served, int | float):
-        return f"a prediction is {served}, and no number"
+        return f"a prediction is {served}, which is not a number"
     if isinstance(direct, float) and not math.isfinite(served):
         return f"a prediction is {served}"
     is_equal = math.isclose(served, direct, rel_tol=1e-9) if isinstance(direct, float) else served == direct

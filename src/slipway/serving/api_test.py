@@ -107,7 +107,7 @@ def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] | None = No
 
 def _untested(what: str, seconds: int, setting: str) -> UntestedError:
     error = time_out(what, seconds, setting)
-    return UntestedError(f"{error.message}, which says nothing about the version", error.cure)
+    return UntestedError(f"{error.message}, which says nothing about the version itself", error.cure)
 
 
 def wait_until_ready(settings: Settings, url: str, is_alive: Callable[[], bool] | None = None) -> None:
@@ -124,7 +124,7 @@ def wait_until_ready(settings: Settings, url: str, is_alive: Callable[[], bool] 
             if answer.ok:
                 return
             if answer.status_code < requests.codes.server_error:  # a server that starts, or a proxy before it, says 5xx
-                raise SlipwayError(f"{url} is no model's API: it answers {answer.status_code} to /ping", "URL=http://127.0.0.1:8001")
+                raise SlipwayError(f"{url} is not a model API: it answers {answer.status_code} to /ping", "URL=http://127.0.0.1:8001")
         except requests.exceptions.SSLError as error:
             raise SlipwayError(
                 f"{url} does not speak TLS as expected: {error}", "http:// instead of https://, or its certificate"
@@ -134,7 +134,7 @@ def wait_until_ready(settings: Settings, url: str, is_alive: Callable[[], bool] 
         except (requests.ConnectionError, requests.Timeout):
             pass
         except requests.RequestException as error:
-            raise SlipwayError(f"{url} is not an address of an API: {error}", "URL=http://127.0.0.1:8001", USAGE) from None
+            raise SlipwayError(f"{url} is not the address of an API: {error}", "URL=http://127.0.0.1:8001", USAGE) from None
         if not said and time.monotonic() > started + 2:
             print(f"waiting for {url}, at most {limit} s (START_TIMEOUT) …", file=sys.stderr, flush=True)
             said = True
@@ -183,7 +183,7 @@ def read_rows(settings: Settings, prepared: server.Prepared) -> tuple[example.Ro
         try:
             rows = {"columns": heading[:-1], "data": [[float(value) for value in line[:-1]] for line in lines]}
         except ValueError as error:
-            words = f"sample.csv of {prepared.model.uri} holds no numbers: {error}"
+            words = f"sample.csv of {prepared.model.uri} contains values that are not numbers: {error}"
             raise SlipwayError(words, "log the model with input_example=…") from None
     return rows, [line[-1] for line in lines][: example.count(rows)]
 

@@ -47,12 +47,12 @@ class Follower:
             smoke_test.run(self.settings, prepared, f"follow-{self.settings.port}")
             slot.change(prepared)
         except (registry.UnreachableError, TimedOutError) as error:  # the next look tries again
-            self._complain(f"{error.message}; version {self.version} goes on answering")
+            self._complain(f"{error.message}; version {self.version} goes on serving")
             return
         except Exception as error:  # noqa: BLE001 -- whatever goes wrong, the version before goes on
             self.refused = found
             words = getattr(error, "message", f"{type(error).__name__}: {error}")
-            _say(f"version {found} is not served: {words}\n   version {self.version} goes on answering")
+            _say(f"version {found} is not served: {words}\n   version {self.version} goes on serving")
             return
         self.version, self.refused = int(found or 0), None
         server.note(self.settings, prepared)
@@ -64,10 +64,10 @@ class Follower:
             with registry.translated_errors():
                 found = registry.find_champion(self.client, self.name, self.alias)
         except SlipwayError as error:
-            self._complain(f"{error.message}; version {self.version} goes on answering")
+            self._complain(f"{error.message}; version {self.version} goes on serving")
             return None
         if found is None:
-            self._complain(f"{self.name} has no @{self.alias} now; version {self.version} goes on answering")
+            self._complain(f"{self.name} has no @{self.alias} now; version {self.version} goes on serving")
         else:
             self.missing.clear()
         return found
@@ -81,12 +81,12 @@ class Follower:
 def serve(settings: Settings, uri: str) -> None:
     """Serve what an alias stands for, in the foreground on 127.0.0.1:PORT until Ctrl-C; follow it as it moves.
 
-    A version that does not load or fails its smoke test is not served: the one before goes on answering. Raises SlipwayError when
+    A version that does not load or fails its smoke test is not served: the one before goes on serving. Raises SlipwayError when
     `uri` names no alias, or the first version does not load.
     """
     found = re.fullmatch(r"models:/+([^/]+)@([^/@]+)", uri.strip())
     if not found:
-        raise SlipwayError(f"FOLLOW=1 follows an alias, and MODEL is {uri!r}", f"MODEL=models:/name@{registry.CHAMPION}", USAGE)
+        raise SlipwayError(f"FOLLOW=1 needs an alias, but MODEL is {uri!r}", f"MODEL=models:/name@{registry.CHAMPION}", USAGE)
     with server.taken(settings):
         prepared = server.prepare(settings, uri)
         registry.hurry()

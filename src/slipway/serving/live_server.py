@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 INSIDE = "/opt/live"  # the folder, as the container sees it
-REASON = re.compile(r" goes on answering: (.*)")  # in the server's log
+REASON = re.compile(r" goes on serving: (.*)")  # in the server's log
 OUTCOMES = re.compile(r"^scoring_(failed_)?reloads_total(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
@@ -41,7 +41,7 @@ class Slot:
 
     def __init__(self, settings: Settings) -> None:
         if settings.scoring.keys() & {"SCORING_TLS_CERT", "SCORING_TLS_KEY"}:
-            raise SlipwayError("a server that follows an alias speaks http", "unset SCORING_TLS_CERT, and put a proxy before it", USAGE)
+            raise SlipwayError("a server that follows an alias speaks http", "unset SCORING_TLS_CERT, or put a proxy before it", USAGE)
         self._container = f"{settings.project}-live-{settings.port}"
         self.settings = replace(settings, url=f"http://{self._container}:8080" if settings.network else f"http://127.0.0.1:{settings.port}")
         self._model = model_folder.load(settings.model_dir)
@@ -79,7 +79,7 @@ class Slot:
     def change(self, prepared: server.Prepared) -> None:
         """Have another model answer, without a failed request; start the server, in the background, when it does not run.
 
-        Raises SlipwayError when the new one does not load: the one before goes on answering.
+        Raises SlipwayError when the new one does not load: the one before goes on serving.
         """
         before = self._link.readlink() if self._link.is_symlink() else None
         self._place(prepared)
@@ -193,8 +193,8 @@ class Slot:
                 return
             time.sleep(0.1)
         if self.is_running():
-            raise time_out("the server did not change its model", self.settings.start_timeout, "START_TIMEOUT")
-        raise SlipwayError("the server ended while it changed its model", code=MODEL_DID_NOT_LOAD)
+            raise time_out("the server did not switch to the new model", self.settings.start_timeout, "START_TIMEOUT")
+        raise SlipwayError("the server ended while switching models", code=MODEL_DID_NOT_LOAD)
 
     def _signal(self) -> None:
         if self.settings.in_docker:

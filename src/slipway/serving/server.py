@@ -77,11 +77,11 @@ def serve(settings: Settings, uri: str) -> None:
 def explain(prepared: Prepared, code: int) -> None:
     """Raise SlipwayError for the exit code of a server that ended by itself; 0 is well."""
     if code == MODEL_DID_NOT_LOAD:
-        raise SlipwayError(f"{prepared.model.uri} did not load; the reason is above", "make list_models, for another version", code)
+        raise SlipwayError(f"{prepared.model.uri} did not load; see the error above", "make list_models, for another version", code)
     if code in {-signal.SIGKILL, 128 + signal.SIGKILL}:
-        raise SlipwayError("the server was killed: from outside, or because memory ran out", "make doctor, to see how much there is")
+        raise SlipwayError("the server was killed, by somebody or for lack of memory", "make doctor, to see how much there is")
     if code != 0:
-        raise SlipwayError(f"the server ended with exit code {code}; its own words are above")
+        raise SlipwayError(f"the server ended with exit code {code}; see its output above")
 
 
 def prepare(settings: Settings, uri: str, *, fresh: bool = False) -> Prepared:
@@ -186,7 +186,7 @@ def taken(settings: Settings) -> Iterator[None]:
                     file.unlink(missing_ok=True)
                 return
         if time.monotonic() > deadline:  # and not one who only looks, or takes its note away
-            served = find_recorded(settings) or "a model, by another make serve_model"
+            served = find_recorded(settings) or "a model of another make serve_model"
             raise SlipwayError(
                 f"port {settings.port} already serves {served}", f"Ctrl-C there, or PORT={settings.port + 1} with the same command"
             )

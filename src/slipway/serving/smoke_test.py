@@ -14,8 +14,9 @@ import requests
 from slipway import model_folder, ports, shell
 from slipway.bootstrap import ownership
 from slipway.errors import SlipwayError, TimedOutError, time_out
+from slipway.runtimes import containers
 from slipway.serving import api_test, example, server
-from slipway.settings import BUILD, SCORING_FILES
+from slipway.settings import BUILD
 
 if TYPE_CHECKING:
     import subprocess
@@ -38,7 +39,7 @@ def run(settings: Settings, prepared: server.Prepared, owner: str = "release", b
     """
     name, log = _places(settings, prepared.model.name, owner)
     port = ports.find_free()
-    plain = {key: value for key, value in settings.scoring.items() if key not in SCORING_FILES} | {"SCORING_WORKERS": "1"}
+    plain = {key: value for key, value in settings.scoring.items() if key not in containers.SCORING_FILES} | {"SCORING_WORKERS": "1"}
     url = f"http://{name}:8080" if settings.network else f"http://127.0.0.1:{port}"
     alone = replace(settings, port=port, url=url, scoring=plain)
     log.parent.mkdir(parents=True, exist_ok=True)

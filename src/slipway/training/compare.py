@@ -135,7 +135,7 @@ def _find_two(client: MlflowClient, name: str, uri: str) -> list[models.Model]:
         champion = registry.find_aliases(client).get(name, {}).get(registry.CHAMPION)
         versions = registry.find_versions(client, name)
     if candidate.version and len(versions) == 1:
-        raise SlipwayError(f"{name} has only version {candidate.version}, which has nothing to be compared with", "make train_model")
+        raise SlipwayError(f"{name} has only version {candidate.version}, so there is nothing to compare it with", "make train_model")
     if champion is None:
         there = " ".join(map(str, sorted(versions)[-5:]))
         raise SlipwayError(f"{name} has no {MARK} to compare with", f'make compare MODELS="{there}"')
@@ -207,6 +207,6 @@ def _warn(model: model_folder.ModelFolder, found: list[models.Model], versions: 
         else:
             print(hints.complete(f"note: {label} has not been validated: make validate_model MODEL={one.uri}"), file=sys.stderr)
         if model.rules.metric not in measured.metrics:
-            print(f"note: {label} has no {model.rules.metric}, which decides", file=sys.stderr)
+            print(f"note: {label} has no {model.rules.metric}, the deciding metric", file=sys.stderr)
     if len(digests) > 1:
-        print("note: they were not all scored on the same data, so their scores cannot be compared", file=sys.stderr)
+        print("note: not all were scored on the same data, so the scores cannot be compared", file=sys.stderr)

@@ -31,7 +31,7 @@ def ensure(settings: Settings, name: str) -> None:
     if stage == DELETED:
         restore = f".venv/bin/mlflow experiments restore --experiment-id {number}"
         raise SlipwayError(
-            f"the experiment {name!r} was deleted; MLflow takes no runs for it",
+            f"the experiment {name!r} was deleted; MLflow accepts no runs for it",
             f"MLFLOW_TRACKING_URI={shlex.quote(settings.tracking_uri)} {restore}",
         )
     if file and not number:

@@ -57,10 +57,10 @@ def judge(rules: Rules, candidate: Evidence, champion: Evidence | None) -> Verdi
     value = candidate.metrics[name]
     for metric, floor in rules.at_least.items():
         if candidate.metrics[metric] < floor:
-            return Verdict("below the floor", f"{metric} is {candidate.metrics[metric]:.5g}, at least {floor:g} is asked")
+            return Verdict("below the floor", f"{metric} is {candidate.metrics[metric]:.5g}, at least {floor:g} is required")
     for metric, ceiling in rules.at_most.items():
         if candidate.metrics[metric] > ceiling:
-            return Verdict("above the ceiling", f"{metric} is {candidate.metrics[metric]:.5g}, at most {ceiling:g} is asked")
+            return Verdict("above the ceiling", f"{metric} is {candidate.metrics[metric]:.5g}, at most {ceiling:g} is allowed")
     if champion is None:
         return Verdict("first model", f"there is no champion yet; {name} is {value:.5g}", passed=True)
     return _compare(rules, candidate, champion)
@@ -69,9 +69,9 @@ def judge(rules: Rules, candidate: Evidence, champion: Evidence | None) -> Verdi
 def judge_latency(rules: Rules, milliseconds: float) -> Verdict:
     """Judge what the smoke test measured (p95 of one-row requests, in ms)."""
     if rules.latency_ms is None:
-        return Verdict("not bounded", f"p95 {milliseconds:.3g} ms; model.toml has no bound", passed=True)
+        return Verdict("not bounded", f"p95 {milliseconds:.3g} ms; model.toml sets no limit", passed=True)
     passed = milliseconds <= rules.latency_ms
-    words = f"p95 {milliseconds:.3g} ms{'' if passed else ' at best'}, at most {rules.latency_ms:g} ms is asked"
+    words = f"p95 {milliseconds:.3g} ms{'' if passed else ' at best'} (limit {rules.latency_ms:g} ms)"
     return Verdict("quick enough" if passed else "too slow", words, passed)
 
 
@@ -91,7 +91,7 @@ def _compare(rules: Rules, candidate: Evidence, champion: Evidence) -> Verdict:
         return Verdict("not comparable", f"of the champion, {refusal.words}")
     if candidate.data != champion.data:
         digests = f"{candidate.data or 'unknown'} and {champion.data or 'unknown'}"
-        return Verdict("not comparable", f"{name} was measured on other data than the champion's (digests {digests})")
+        return Verdict("not comparable", f"{name} was measured on different data from the champion's (digests {digests})")
     value, best = candidate.metrics[name], champion.metrics[name]
     gain = best - value if rules.direction == "minimize" else value - best
     beside = f"{name} {value:.5g}, the champion's (version {champion.version}) {best:.5g}"
@@ -100,5 +100,5 @@ def _compare(rules: Rules, candidate: Evidence, champion: Evidence) -> Verdict:
     if gain == 0:
         return Verdict(EQUAL, beside)
     if gain < rules.margin:
-        return Verdict(WITHIN, f"{beside}: better by {gain:.3g}, {rules.margin:g} is asked")
+        return Verdict(WITHIN, f"{beside}: better by {gain:.3g}; the margin is {rules.margin:g}")
     return Verdict(BETTER, f"{beside}: better by {gain:.3g}", passed=True)

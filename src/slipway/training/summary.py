@@ -41,7 +41,11 @@ def show(model: ModelFolder, client: MlflowClient, run: Run, version: ModelVersi
             table.add_row(name, write(metrics, name), write(champion, name), style=style)
     Console().print(table)
     if model.rules.metric not in metrics and (model.path / "validate.py").exists():
-        print(hints.complete(f"gate     {model.rules.metric} is not measured yet: make compare does, and says what make promote would"))
+        print(
+            hints.complete(
+                f"gate     {model.rules.metric} is not measured yet: make compare measures it and shows what make promote would decide"
+            )
+        )
     else:
         say_verdict(weighed.verdict)
     return weighed.verdict
@@ -49,7 +53,7 @@ def show(model: ModelFolder, client: MlflowClient, run: Run, version: ModelVersi
 
 def say_verdict(verdict: gate.Verdict) -> None:
     """Print the gate's verdict, and what a promotion would do."""
-    then = "make promote goes on to the smoke test" if verdict.passed else "make promote would refuse it"
+    then = "make promote would go on to the smoke test" if verdict.passed else "make promote would refuse it"
     print(f"gate     {verdict.line}; {then}")
 
 

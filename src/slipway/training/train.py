@@ -157,14 +157,14 @@ def split(arguments: str) -> list[str]:
 
 def _explain(settings: Settings, code: int, kept: list[Path]) -> NoReturn:
     if not kept:
-        raise SlipwayError(f"train.py ended with exit code {code}; its own words are above")
+        raise SlipwayError(f"train.py ended with exit code {code}; see its output above")
     again = f"make train_model KEPT={kept[0].relative_to(ROOT)}"
     try:
         registry.check_reachable(settings)
     except SlipwayError as error:
         words = "the tracking server went away and did not come back; the trained model is kept, nothing is lost"
         raise SlipwayError(words, f"{error.cure}, then {again}") from None
-    raise SlipwayError("MLflow did not take the trained model, for the reason above; the model is kept", f"mend train.py, then {again}")
+    raise SlipwayError("MLflow did not accept the trained model (see the error above); the model is kept", f"fix train.py, then {again}")
 
 
 def _kept_file(kept: str) -> Path:

@@ -39,7 +39,7 @@ def ensure(settings: Settings, client: MlflowClient, version: ModelVersion) -> N
     """Validate a version unless the same code has; a folder without `validate.py` has nothing to do it with."""
     model = model_folder.load(settings.model_dir)
     if not (model.path / SCRIPT).exists():
-        print(f"note: {model.path.name}/ has no {SCRIPT}; what train.py logged is all that is known", file=sys.stderr)
+        print(f"note: {model.path.name}/ has no {SCRIPT}; only what train.py logged is known", file=sys.stderr)
         return
     with registry.translated_errors():
         tags = client.get_model_version(version.name, str(version.version)).tags

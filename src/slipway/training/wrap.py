@@ -47,7 +47,7 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
         flags = [part for name, value in words.items() if name for part in (f"--{name}", value)]
         code, session = train.run_logging(settings, model, [SCRIPT, words[""], *flags], mounts=mounts)
     if code != 0:
-        raise SlipwayError(f"{SCRIPT} ended with exit code {code}; its own words are above")
+        raise SlipwayError(f"{SCRIPT} ended with exit code {code}; see its output above")
     client = registry.connect(settings)
     with registry.translated_errors():
         run, version = train.register(client, model, SCRIPT, session)
@@ -59,18 +59,18 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
     try:
         images.check_libraries(settings, models.fetch(served), served)
     except SlipwayError as error:
-        cure = "add them to pyproject.toml's group model, then make lock; and wrap the file again"
-        raise SlipwayError(f"it is registered, and cannot be served: {error.message}", cure) from None
+        cure = "add them to the group model in pyproject.toml, run make lock, and wrap the file again"
+        raise SlipwayError(f"it is registered, but cannot be served: {error.message}", cure) from None
     hints.say_next(f"make serve_model MODEL={uri}")
     return version
 
 
 def _find(file: str, variable: str, cure: str) -> Path:
     if not file.strip():
-        raise SlipwayError(f"which file? {variable} is empty", cure, USAGE)
+        raise SlipwayError(f"{variable} is empty: which file?", cure, USAGE)
     path = (ROOT / Path(file.strip()).expanduser()).resolve()
     if not path.is_file():
-        raise SlipwayError(f"{variable} names no file: {file}", cure)
+        raise SlipwayError(f"{variable} does not name a file: {file}", cure)
     return path
 
 

@@ -121,7 +121,7 @@ def test_another_major_version_is_refused(tracked: Tracked) -> None:
     said, _ = process.communicate(timeout=120)
 
     assert process.returncode == 1
-    assert "the data there is that of PostgreSQL 17, and postgres:16 cannot read it" in said
+    assert "the data there was written by PostgreSQL 17, and postgres:16 cannot read it" in said
 
 
 @pytest.mark.thorough

@@ -77,7 +77,7 @@ def test_a_failing_script_is_heard(tracked: Tracked, arguments: str, code: int, 
 
     assert found == code, said
     assert words in said
-    assert f"error: train.py ended with exit code {code}; its own words are above" in said
+    assert f"error: train.py ended with exit code {code}; see its output above" in said
     assert "Traceback" not in said.split("error: train.py")[1]
     assert [run for run in tracked.list_runs() if run.info.status == "RUNNING"] == []
     assert tracked.list_versions() == before
@@ -155,7 +155,7 @@ def test_what_it_asks_for_is_asked(tracked: Tracked) -> None:
     tracked.wait(lambda: find_phase(tracked) == "Pending", "it waits")
     resources = tracked.find_pod(TRAINING)["spec"]["containers"][0]["resources"]
     said = ""
-    while process.stdout and "no node takes it yet" not in said:
+    while process.stdout and "not scheduled yet" not in said:
         line = process.stdout.readline()
         assert line, said
         said += line

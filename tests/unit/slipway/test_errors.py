@@ -62,7 +62,7 @@ def test_lost_output_is_no_success(target: str, code: int) -> None:
         command = [sys.executable, "-c", SCRIPT.format(body="print('done')")]
         done = subprocess.run(command, check=False, stdout=output, stderr=subprocess.PIPE, text=True, env=BUFFERED)
 
-    assert (done.returncode, done.stderr) == (code, "error: the output is not complete: No space left on device\n" if code else "")
+    assert (done.returncode, done.stderr) == (code, "error: the output is incomplete: No space left on device\n" if code else "")
 
 
 def test_a_reader_that_has_left_is_no_failure() -> None:

@@ -132,7 +132,7 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PORT", "0", "PORT is '0'"),
         ("MLFLOW_PORT", "65536", "MLFLOW_PORT is '65536'"),
         ("MLFLOW_PORT", "-1", "MLFLOW_PORT is '-1'"),
-        ("CA_BUNDLE", "/no/such.pem", "CA_BUNDLE names no file: /no/such.pem"),
+        ("CA_BUNDLE", "/no/such.pem", "CA_BUNDLE does not name a file: /no/such.pem"),
         ("GATEWAY", "infra/public/http", "GATEWAY is 'infra/public/http'"),
         ("IMAGE_LOAD", "kind load 'docker", 'IMAGE_LOAD is "kind load \'docker"'),
     ],

@@ -42,7 +42,7 @@ function drawChampion({ champion, error, releases, metrics, metric }) {
   const names = Object.keys(metrics).filter((name) => !(name.endsWith("_std") && name.slice(0, -4) in metrics));
   const sorted = [...names.filter((name) => name === metric), ...names.filter((name) => name !== metric)];
   find("metrics").replaceChildren(...sorted.map((name) => make("div", { class: name === metric && "deciding" },
-    make("dt", {}, name === metric ? `${name}, which decides` : name),
+    make("dt", {}, name === metric ? `${name}, the deciding metric` : name),
     make("dd", { title: metrics[name] }, score(metrics[name], metrics[`${name}_std`])))));
   find("metrics").hidden = !sorted.length;
 }
@@ -101,7 +101,7 @@ async function act(...request) {
 function cancel({ id, version, action }) {
   confirm({
     title: `Cancel the ${action} of version ${version}?`,
-    words: "The step that runs ends at once; what answers now goes on answering.",
+    words: "The step that runs ends at once; what answers now goes on serving.",
     button: "Cancel the deployment",
     act: (token) => act("DELETE", `/deployments/${encodeURIComponent(id)}`, token),
   });

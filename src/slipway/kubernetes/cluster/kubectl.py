@@ -44,7 +44,7 @@ class Cluster:
 
     def __init__(self, settings: Settings) -> None:
         if not settings.context:
-            raise SlipwayError("which cluster? CONTEXT is empty, and no other is ever guessed", "kubectl config get-contexts", USAGE)
+            raise SlipwayError("CONTEXT is empty: which cluster? Slipway never guesses one", "kubectl config get-contexts", USAGE)
         if not LABEL.fullmatch(settings.namespace):
             words = f"NAMESPACE is {settings.namespace!r}: a namespace has lower-case letters, digits and hyphens, 63 at most"
             raise SlipwayError(words, "NAMESPACE=models", USAGE)
@@ -141,8 +141,8 @@ class Cluster:
             return
         answer = self.read("create", "namespace", self.namespace)
         if answer.code != 0 and "(AlreadyExists)" not in answer.err:
-            cure = f"whoever runs the cluster: kubectl create namespace {self.namespace}"
-            raise SlipwayError(f"there is no namespace {self.namespace}, and it cannot be made: {explain(answer)}", cure)
+            cure = f"ask a cluster administrator for: kubectl create namespace {self.namespace}"
+            raise SlipwayError(f"there is no namespace {self.namespace}, and it cannot be created: {explain(answer)}", cure)
 
     def apply(self, manifest: Path) -> None:
         """Apply a file of rendered manifests."""
@@ -173,7 +173,7 @@ def connect(settings: Settings) -> Cluster:
 def check_runtime(settings: Settings) -> None:
     """Raise SlipwayError where no image is built, nor, in a pod, found: a cluster runs nothing else."""
     if not (settings.in_docker or settings.in_cluster):
-        raise SlipwayError("a cluster runs images, and RUNTIME=host builds none", "RUNTIME=docker", USAGE)
+        raise SlipwayError("Kubernetes needs an image; RUNTIME=host does not build one", "RUNTIME=docker", USAGE)
 
 
 def is_forbidden(answer: shell.Answer) -> bool:

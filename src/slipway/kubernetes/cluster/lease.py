@@ -100,7 +100,7 @@ def _take(cluster: Cluster, lease: Lease, instance: str) -> bool:
         if answer.code == 0:
             return True
         if kubectl.is_forbidden(answer):
-            words = f"you may not make Leases in {cluster.namespace}, so nothing keeps a second deployment of {instance} from it meanwhile"
+            words = f"you may not create Leases in {cluster.namespace}, so nothing stops a second deployment of {instance} at the same time"
             print(f"note: {words}", file=sys.stderr, flush=True)
             return False
         if "(NotFound)" in answer.err:
@@ -111,11 +111,11 @@ def _take(cluster: Cluster, lease: Lease, instance: str) -> bool:
         found = cluster.get("lease", lease.name)
         if found and (not lease.is_free(found) or _is_renewed(cluster, lease, found)):
             where = f"{cluster.context}, namespace {cluster.namespace}"
-            words = f"{read_holder(found).by} is changing {instance} in {where}, since {found['spec'].get('acquireTime', '')[:19]}"
+            words = f"{read_holder(found).by} has been changing {instance} in {where} since {found['spec'].get('acquireTime', '')[:19]}"
             raise SlipwayError(words, f"again, when that has ended; if it has died, {DURATION_S} s after")
         if found and _replace(cluster, lease, found["metadata"]["resourceVersion"]):
             return True
-    raise SlipwayError(f"others take the lock of {instance} in {cluster.namespace} before we do", "again")
+    raise SlipwayError(f"others keep taking the lock of {instance} in {cluster.namespace} first", "again")
 
 
 def _is_renewed(cluster: Cluster, lease: Lease, found: dict[str, Any]) -> bool:

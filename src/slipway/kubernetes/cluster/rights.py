@@ -69,8 +69,8 @@ def check(cluster: Cluster, objects: Iterable[dict[str, Any]]) -> None:
     """Raise SlipwayError when the user may not deploy these objects to the namespace, with what is missing."""
     if missing := sorted(right for right, allowed in ask(cluster, list_needed(objects)).items() if not allowed):
         where = f"{cluster.context}, namespace {cluster.namespace}"
-        cure = f"{cluster.show('auth', 'can-i', '--list')}; whoever runs the cluster gives rights: {DOCS}"
-        raise SlipwayError(f"you may not deploy to {where}: missing is {describe(missing)}", cure)
+        cure = f"{cluster.show('auth', 'can-i', '--list')}; a cluster administrator grants rights: {DOCS}"
+        raise SlipwayError(f"you may not deploy to {where}: missing rights: {describe(missing)}", cure)
 
 
 def describe(rights: Iterable[Right]) -> str:

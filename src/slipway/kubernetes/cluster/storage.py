@@ -32,7 +32,9 @@ def check_claims(cluster: Cluster, claims: list[str]) -> None:
     patch = json.dumps({"metadata": {"annotations": {DEFAULT[0]: "true"}}})
     name = classes[0]["metadata"]["name"] if classes else ""
     mark = f"kubectl patch storageclass {name} --patch '{patch}'; there is: {there}"
-    raise SlipwayError(words, mark if classes else "whoever runs the cluster: a StorageClass that is the default, or a volume for each")
+    raise SlipwayError(
+        words, mark if classes else "ask a cluster administrator for a StorageClass that is the default, or a volume for each"
+    )
 
 
 def waits(claim: dict[str, Any] | None) -> bool:

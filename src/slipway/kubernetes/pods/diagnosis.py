@@ -22,7 +22,7 @@ def find_refusal(deployment: Object | None) -> str:
     """Return why the cluster makes no pods (a quota, a limit range, a policy, an admission webhook), or "" when it makes them."""
     for condition in (deployment or {}).get("status", {}).get("conditions", []):
         if (condition["type"], condition["status"]) == ("ReplicaFailure", "True"):
-            return f"the cluster takes no pod of it: {condition.get('message') or condition.get('reason', '')}"
+            return f"the cluster rejects its pods: {condition.get('message') or condition.get('reason', '')}"
     return ""
 
 
@@ -31,7 +31,7 @@ def find_unplaced(pods: Iterable[Object]) -> str:
     for pod in pods:
         for condition in pod.get("status", {}).get("conditions", []):
             if (condition["type"], condition["status"]) == ("PodScheduled", "False"):
-                return f"no node takes {pod['metadata']['name']}: {condition.get('message', '')}"
+                return f"no node can take {pod['metadata']['name']}: {condition.get('message', '')}"
     return ""
 
 

@@ -58,14 +58,14 @@ def describe_wait(pod: dict[str, Any]) -> str:
     status = pod.get("status", {})
     for condition in status.get("conditions", []):
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"no node takes it yet: {condition.get('message', '')}"
+            return f"not scheduled yet: {condition.get('message', '')}"
     for container in status.get("containerStatuses", []):
         waiting = container.get("state", {}).get("waiting")
         if waiting and waiting.get("reason") in diagnosis.HOPELESS - {"ErrImagePull"}:  # which is tried once more
             raise SlipwayError(f"it cannot start: {waiting['reason']}: {waiting.get('message', '')}", "check REGISTRY or IMAGE_LOAD")
         if waiting:
-            return f"its container is made ({waiting.get('reason', '')})"
-    return "" if status.get("containerStatuses") else "it waits for a node"
+            return f"its container is being created ({waiting.get('reason', '')})"
+    return "" if status.get("containerStatuses") else "waiting for a node"
 
 
 class Followed:

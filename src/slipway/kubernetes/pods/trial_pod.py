@@ -84,7 +84,7 @@ def test(settings: Settings, cluster: Cluster, manifest: Path, prepared: Prepare
     if not has_room(find_deployment(objects, instance)):
         print(f"note: {instance}-model never has one more pod (its strategy), so it is tested after the rollout", flush=True)
         return False
-    print(f"{prepared.model.uri} is tried in a pod of its own, {name(instance)}, that no request reaches", flush=True)
+    print(f"{prepared.model.uri} is tested in a pod of its own, {name(instance)}, which receives no requests", flush=True)
     try:
         with _running(settings, cluster, instance, objects):
             _wait(settings, cluster, prepared, instance)
@@ -110,7 +110,7 @@ def look(settings: Settings, cluster: Cluster, where: str, prepared: Prepared, c
             return str(requests.get(f"{url}/readyz", timeout=settings.request_timeout).json().get("version"))
     except (TimedOutError, requests.RequestException, ValueError) as error:
         why = error.message if isinstance(error, TimedOutError) else type(error).__name__
-        words = f"warning: {prepared.model.uri} is rolled out and ready, and this machine did not get to ask it: {why}"
+        words = f"warning: {prepared.model.uri} is rolled out and ready, but this machine could not reach it: {why}"
         hints.say_cure(words, "make deploy_status")
         return None
 
@@ -135,7 +135,7 @@ def _running(settings: Settings, cluster: Cluster, instance: str, objects: list[
         try:
             cluster.run("apply", "--filename", "-", words=_join(trial), again=True)
         except SlipwayError as error:
-            raise SlipwayError(f"the cluster takes no pod to try the version in: {error.message}", ROOM) from None
+            raise SlipwayError(f"the cluster rejects the pod that would test the version: {error.message}", ROOM) from None
         yield
     finally:
         try:
@@ -145,7 +145,7 @@ def _running(settings: Settings, cluster: Cluster, instance: str, objects: list[
                     delete = ["delete", "--filename", "-", "--ignore-not-found", "--timeout=60s"]
                     cluster.run(*delete, words=_join(missing), seconds=90, again=True)
         except SlipwayError as error:
-            hints.say_cure(f"warning: the trial is still there: {error.message}", cluster.show("delete", "pod", name(instance)))
+            hints.say_cure(f"warning: the trial pod is still there: {error.message}", cluster.show("delete", "pod", name(instance)))
 
 
 def _wait(settings: Settings, cluster: Cluster, prepared: Prepared, instance: str) -> None:

@@ -32,7 +32,7 @@ class Rollout:
     def wait(self, uri: str) -> None:
         """Wait until all pods are new and ready, and say how far that is. Raises SlipwayError when they never will be, or not in time."""
         started, refused, said = time.monotonic(), 0.0, ""
-        print(f"waiting for deployment/{self.deployment}, {self.patience} s at most", flush=True)
+        print(f"waiting for deployment/{self.deployment}, at most {self.patience} s", flush=True)
         while True:
             glance = time.monotonic()
             answer = self.cluster.ask("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{GLANCE}s")
@@ -74,7 +74,7 @@ def wait(cluster: Cluster, what: str, patience: int) -> None:
     kind, _, name = what.partition("/")
     answer = cluster.ask("rollout", "status", what, "--watch=false")
     if answer.code == 0 and "successfully rolled out" not in answer.out and "complete" not in answer.out:
-        print(f"waiting for {what}, {patience} s at most", flush=True)
+        print(f"waiting for {what}, at most {patience} s", flush=True)
     while True:
         glance = time.monotonic()
         answer = cluster.ask("rollout", "status", what, "--timeout", f"{GLANCE}s")
@@ -103,7 +103,7 @@ def _find_refusal(cluster: Cluster, kind: str, name: str) -> str:
     fields = f"involvedObject.name={name},reason=FailedCreate"
     answer = cluster.ask("get", "events", "--field-selector", fields, "--sort-by", "{.lastTimestamp}", "--output", "json")
     events = kubectl.parse(answer) if answer.code == 0 else []
-    return f"the cluster takes no pod of it: {events[-1].get('message', '')}" if events else ""
+    return f"the cluster rejects its pods: {events[-1].get('message', '')}" if events else ""
 
 
 def _find_trouble(cluster: Cluster, name: str) -> str:

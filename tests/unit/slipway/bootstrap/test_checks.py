@@ -179,7 +179,7 @@ def test_certificates_in_another_form_fail(tmp_path: Path) -> None:
     der.write_bytes(ssl.PEM_cert_to_DER_cert("-----BEGIN" + first[: first.index("-----END") + 25]))
 
     assert str(checks.check_certificates("CA_BUNDLE", der)).startswith(f"FAIL  CA          CA_BUNDLE: {der} is not PEM")
-    assert "names no file" in checks.check_certificates("CA_BUNDLE", tmp_path / "none.pem").words
+    assert "does not name a file" in checks.check_certificates("CA_BUNDLE", tmp_path / "none.pem").words
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_wipe_twice_finds_nothing(place: Place, capsys: pytest.CaptureFixture[st
     cleanup.wipe(place, lambda: True)
     cleanup.wipe(place, lambda: pytest.fail("asked"))
 
-    assert capsys.readouterr().out.endswith("there is nothing to delete\n")
+    assert capsys.readouterr().out.endswith("nothing to delete\n")
 
 
 def test_wipe_removes_what_the_engine_holds(place: Place, held: dict[str, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
@@ -247,4 +247,4 @@ def test_yes_agrees(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert _existing(tmp_path, DATA + KEPT) == list(KEPT)
-    assert again.stdout == "there is nothing to delete\n"
+    assert again.stdout == "nothing to delete\n"

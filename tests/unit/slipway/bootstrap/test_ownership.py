@@ -102,7 +102,7 @@ def test_what_we_make_bears_our_label_and_what_is_there_stays(engine: Run, proje
 
     ownership.check_project(project)
     ownership.check_volumes(project, known=True)
-    with pytest.raises(SlipwayError, match=f"the volume {project}_postgres16 is there, and this checkout did not make it"):
+    with pytest.raises(SlipwayError, match=f"the volume {project}_postgres16 exists, but this checkout did not create it"):
         ownership.check_volumes(project, known=False)
     engine("volume", "rm", f"{project}_postgres16")
     ownership.check_volumes(project, known=False)
@@ -114,7 +114,7 @@ def test_a_refused_restore_takes_nothing_over(engine: Run, project: str, tmp_pat
     (tmp_path / "artifacts" / "1").mkdir(parents=True)
     ours = replace(settings.load(), project=project, artifact_root=tmp_path / "artifacts", runtime="docker")
     engine("volume", "create", volume := f"{project}_postgres{ours.postgres_major}")
-    for words in (f"the volume {volume} is there", "holds files, and not of this checkout"):
+    for words in (f"the volume {volume} exists", "holds files that are not of this checkout"):
         with pytest.raises(SlipwayError, match=words):
             restore.restore(ours, "no/such.tar.gz")
         engine("volume", "rm", "--force", volume)
@@ -127,7 +127,7 @@ def test_wipe_leaves_a_database_that_may_be_anothers(engine: Run, project: str, 
     """A checkout that never had services does not delete a volume that says not whose it is."""
     place = cleanup.Place(tmp_path, tmp_path / "artifacts", tmp_path / "backups", project, images=f"{project}/none")
     engine("volume", "create", volume := f"{project}_postgres16")
-    with pytest.raises(SlipwayError, match=f"the volume {volume} is there, and this checkout did not make it"):
+    with pytest.raises(SlipwayError, match=f"the volume {volume} exists, but this checkout did not create it"):
         cleanup.wipe(place, lambda: pytest.fail("asked"))
 
     assert volume in engine("volume", "ls", "--format", "{{.Name}}").split()
@@ -150,7 +150,7 @@ def test_who_does_not_hear_whose_it_is_touches_nothing(
     except SlipwayError as error:
         said = error.message
 
-    assert said == ("" if passes else "Docker does not say whose things are: busy; nothing was changed")
+    assert said == ("" if passes else "Docker does not tell who owns what: busy; nothing was changed")
 
 
 def test_an_artifact_folder_is_one_checkouts(tmp_path: Path, other: str) -> None:
@@ -161,7 +161,7 @@ def test_an_artifact_folder_is_one_checkouts(tmp_path: Path, other: str) -> None
     ownership.check_artifacts(folder, known=False)
     (folder / "1").mkdir()
     ownership.check_artifacts(folder, known=True)
-    with pytest.raises(SlipwayError, match="holds files, and not of this checkout"):
+    with pytest.raises(SlipwayError, match="holds files that are not of this checkout"):
         ownership.check_artifacts(folder, known=False)
     ownership.mark(folder)
     ownership.check_artifacts(folder, known=False)

@@ -59,7 +59,7 @@ def test_only_a_pod_is_in_a_cluster(inside: Settings, monkeypatch: pytest.Monkey
     assert inside.in_cluster
     assert not outside.in_cluster
     assert Cluster(outside).command("get")[:3] == ["kubectl", "--context", IN_CLUSTER]
-    with pytest.raises(SlipwayError, match="RUNTIME=host builds none"):
+    with pytest.raises(SlipwayError, match="RUNTIME=host does not build one"):
         Kubernetes(outside)
 
 
@@ -86,7 +86,7 @@ def test_an_image_comes_from_outside(inside: Settings, monkeypatch: pytest.Monke
     client = Client({})
     monkeypatch.setattr("slipway.registry.client.connect", lambda _: client)
     prepared: Any = SimpleNamespace(model=MODEL)
-    with pytest.raises(SlipwayError, match="no image of version 3 was pushed") as refused:
+    with pytest.raises(SlipwayError, match="no image of version 3 has been pushed") as refused:
         server.build(inside, prepared)
     models.record_image(client, MODEL, TAG)  # type: ignore[arg-type] # as far as it goes
 

@@ -161,7 +161,11 @@ def test_an_end_that_fails_hides_nothing(
         ({}, "", "no version of diabetes answers in team, namespace models"),
         ({"deployment": deployment(3, 0)}, "", "no version of diabetes answers in team, namespace models"),
         ({"deployment": deployment(3)}, "gateway", "the champion has no HTTPRoute diabetes-model yet"),
-        ({"deployment": deployment(3), "httproutes": route(CHAMPION)}, "gateway shadow", "the component canary does not go with shadow"),
+        (
+            {"deployment": deployment(3), "httproutes": route(CHAMPION)},
+            "gateway shadow",
+            "the component canary cannot be combined with shadow",
+        ),
     ],
     ids=["no champion", "no pod of it", "a champion without its route", "a shadow"],
 )

@@ -66,13 +66,13 @@ def test_a_component_of_ones_own_comes_last(monkeypatch: pytest.MonkeyPatch, tmp
     ("chosen", "words"),
     [
         (["autoscale"], "COMPONENTS names autoscale; there is: autoscaling, "),
-        (["canary", "shadow"], "the component canary does not go with shadow"),
-        (["kserve", "ingress"], "the component kserve does not go with ingress"),
+        (["canary", "shadow"], "the component canary cannot be combined with shadow"),
+        (["kserve", "ingress"], "the component kserve cannot be combined with ingress"),
     ],
     ids=["unknown", "two that exclude each other", "KServe and what is not its own"],
 )
 def test_wrong_components_are_named(chosen: list[str], words: str) -> None:
-    """A component that is not there, or does not go with another, is an error of usage that says so."""
+    """A component that is not there, or cannot be combined with another, is an error of usage that says so."""
     with pytest.raises(SlipwayError, match=words) as raised:
         manifests.check_components(chosen)
 

@@ -23,7 +23,7 @@ def test_a_weight_is_a_whole_number(weight: str, percent: int) -> None:
 @pytest.mark.parametrize("weight", ["", "100", "-1", "2.5", "10%", "ten", "³", " 5"])
 def test_any_other_weight_is_refused(weight: str) -> None:
     """What is no whole number from 0 to 99 is an error of usage that names it."""
-    with pytest.raises(SlipwayError, match="it is a whole number from 0 to 99") as raised:
+    with pytest.raises(SlipwayError, match="must be a whole number from 0 to 99") as raised:
         traffic.parse(weight)
 
     assert raised.value.code == USAGE
@@ -54,7 +54,7 @@ def test_a_share_that_replicas_reach_is_just_said() -> None:
     """Two pods beside two are half, and it is said how that comes about."""
     words = traffic.explain(Share(BY_PODS, 50), 2, 2)
 
-    assert words == "50 % of the connections, by replicas, as no Gateway is chosen and the Service asks any pod: 2 of 4 pods"
+    assert words == "50 % of the connections, by replicas: no Gateway is set, so the Service picks any pod: 2 of 4 pods"
 
 
 def test_a_share_that_replicas_do_not_reach_is_admitted() -> None:
@@ -62,7 +62,7 @@ def test_a_share_that_replicas_do_not_reach_is_admitted() -> None:
     words = traffic.explain(Share(BY_PODS, 10), 2, 1)
 
     assert words.startswith("not quite 10 %")
-    assert "1 of 3 pods: about 33 %, as near as replicas come; a Gateway gives exact weights: COMPONENTS=gateway" in words
+    assert "1 of 3 pods: about 33 %, the closest that replicas allow; a Gateway has exact weights: COMPONENTS=gateway" in words
 
 
 def test_a_weight_is_exact() -> None:

@@ -109,7 +109,7 @@ def test_a_truncated_archive_is_refused(packed: Path, left: float) -> None:
     whole = packed.read_bytes()
     packed.write_bytes(whole[: int(left * len(whole)) if isinstance(left, float) else left])
 
-    with pytest.raises(SlipwayError, match="is damaged, or no backup"):
+    with pytest.raises(SlipwayError, match="is damaged, or not a backup"):
         archive.verify(packed)
 
 
@@ -141,7 +141,7 @@ def test_an_archive_that_someone_changed_is_refused(packed: Path, change: Change
     """What leads outside, is no plain file, or differs from the manifest is refused, though gzip and tar are in order."""
     changed = repack(packed, change)
 
-    with pytest.raises(SlipwayError, match="is damaged, or no backup"):
+    with pytest.raises(SlipwayError, match="is damaged, or not a backup"):
         archive.verify(changed)
 
 
@@ -150,7 +150,7 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "other.tar.gz"
     other.write_bytes(gzip.compress(b"words"))
 
-    with pytest.raises(SlipwayError, match="is damaged, or no backup"):
+    with pytest.raises(SlipwayError, match="is damaged, or not a backup"):
         archive.verify(other)
 
 

@@ -29,7 +29,7 @@ KNOWN = {
     ),
     "wrong password": (
         'postgres-1  | FATAL:  password authentication failed for user "mlflow"',
-        "Postgres refuses the password",
+        "Postgres rejects the password",
         "make reset_database_password",
     ),
     "other major version": (
@@ -49,12 +49,12 @@ KNOWN = {
     ),
     "no such image": (
         "Error response from daemon: pull access denied for postgres, repository does not exist or may require 'docker login'",
-        "the image postgres:17 cannot be had",
+        "cannot pull the image postgres:17",
         "POSTGRES_IMAGE",
     ),
     "no network": (
         'Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io: no such host',
-        "the image postgres:17 cannot be had",
+        "cannot pull the image postgres:17",
         "make doctor",
     ),
 }

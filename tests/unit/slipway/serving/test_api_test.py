@@ -117,7 +117,7 @@ def test_an_answer_that_drips_is_a_time_out(setting: str) -> None:
         ([2.0 + 1e-12], 422, ""),
         ([2.1], 400, "it predicts 2.1, the model loaded directly 2.0"),
         ([2.0, 2.0], 400, "2 predictions for 1 rows"),
-        (["2.0"], 400, "a prediction is 2.0, and no number"),
+        (["2.0"], 400, "a prediction is 2.0, which is not a number"),
         (None, 400, "no predictions in {"),
         ([2.0], 200, "without a it answers 200; to "),
         ([2.0], 500, "without a it answers 500; to "),

@@ -20,7 +20,7 @@ MAXIMIZE = Rules("accuracy", "maximize")
         (Evidence(2, {"rmse": 58.0, "r2": 0.5}, "data"), None, True, "first model", "58"),
         (Evidence(2, {"rmse": 58.0, "r2": 0.5}, "data"), CHAMPION, True, "better", "better by 2"),
         (Evidence(2, {"rmse": 59.0, "r2": 0.5}, "data"), CHAMPION, True, "better", "better by 1"),
-        (Evidence(2, {"rmse": 59.5, "r2": 0.5}, "data"), CHAMPION, False, "within the margin", "1 is asked"),
+        (Evidence(2, {"rmse": 59.5, "r2": 0.5}, "data"), CHAMPION, False, "within the margin", "the margin is 1"),
         (Evidence(2, {"rmse": 60.0, "r2": 0.5}, "data"), CHAMPION, False, "equal", "the champion's (version 1) 60"),
         (Evidence(2, {"rmse": 61.0, "r2": 0.5}, "data"), CHAMPION, False, "worse", "rmse 61"),
         (Evidence(2, {"r2": 0.5}, "data"), CHAMPION, False, "missing metric", "version 2 has no rmse; its metrics: r2"),

@@ -35,7 +35,7 @@ def test_a_database_that_does_not_stay_is_refused(monkeypatch: pytest.MonkeyPatc
     """A sqlite database without a file would be another one for each command."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
 
-    with pytest.raises(SlipwayError, match="names no file"):
+    with pytest.raises(SlipwayError, match="must name a file"):
         settings.load()
 
 

@@ -62,7 +62,7 @@ def test_where_volumes_come_from_nothing_is_said(cluster: Cluster) -> None:
 @pytest.mark.parametrize(
     ("cluster", "cure"),
     [
-        (Cluster([]), "whoever runs the cluster"),
+        (Cluster([]), "ask a cluster administrator"),
         (Cluster([make()], [volume("data"), volume("other")]), "kubectl patch storageclass fast --patch"),
         (Cluster([make()], [volume("data"), volume(phase="Bound"), volume(storageClassName="slow")]), "there is: fast"),
     ],

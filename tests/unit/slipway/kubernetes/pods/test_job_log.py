@@ -52,10 +52,13 @@ def test_a_pods_ending_is_its_scripts_or_not(found: Status, ending: Ending | Non
     [
         (
             pod(conditions=[{"type": "PodScheduled", "status": "False", "message": "0/3 nodes: Insufficient nvidia.com/gpu"}]),
-            "no node takes it yet: 0/3 nodes: Insufficient nvidia.com/gpu",
+            "not scheduled yet: 0/3 nodes: Insufficient nvidia.com/gpu",
         ),
-        (pod(), "it waits for a node"),
-        (pod(containerStatuses=[{"state": {"waiting": {"reason": "ContainerCreating"}}}]), "its container is made (ContainerCreating)"),
+        (pod(), "waiting for a node"),
+        (
+            pod(containerStatuses=[{"state": {"waiting": {"reason": "ContainerCreating"}}}]),
+            "its container is being created (ContainerCreating)",
+        ),
         (pod(containerStatuses=[{"state": {"running": {}}}]), ""),
     ],
     ids=["no node", "no status", "starts", "runs"],

@@ -116,9 +116,13 @@ def test_a_version_that_passes_leaves_nothing(loaded: Settings, tmp_path: Path) 
     [
         (Cluster(CRASHED), r"models:/diabetes/4 does not roll out: the last line \(it ended with exit code 9\)", ""),
         (Cluster(EVICTED), r"the last line \(its pod failed: The node was low on resource: memory\.\)", ""),
-        (Cluster(UNPLACED), r"no node takes diabetes-trial: 1 Insufficient cpu\.", "room for one more pod"),
+        (Cluster(UNPLACED), r"no node can take diabetes-trial: 1 Insufficient cpu\.", "room for one more pod"),
         (Cluster({"phase": "Running"}), r"it is not ready after 0 s \(ROLLOUT_TIMEOUT\)", ""),
-        (Cluster(refusal="exceeded quota"), "the cluster takes no pod to try the version in: exceeded quota", "room for one more pod"),
+        (
+            Cluster(refusal="exceeded quota"),
+            "the cluster rejects the pod that would test the version: exceeded quota",
+            "room for one more pod",
+        ),
     ],
     ids=["crashes", "is evicted", "no node", "hangs", "quota"],
 )
@@ -189,5 +193,5 @@ def test_what_keeps_this_machine_from_looking_is_a_warning(
 
     said = capsys.readouterr().err
     assert (slow, cut_off) == (None, None)
-    assert said.count("warning: models:/diabetes/4 is rolled out and ready, and this machine did not get to ask it: ") == 2
+    assert said.count("warning: models:/diabetes/4 is rolled out and ready, but this machine could not reach it: ") == 2
     assert "i/o timeout" in said
