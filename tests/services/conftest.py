@@ -129,7 +129,9 @@ def script(tracking: Tracking) -> Callable[..., subprocess.Popen[str]]:
     """Return a function that starts one of scripts/ against the tracking server, as make does."""
 
     def start(name: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-        mine = {name: value for name, value in os.environ.items() if name != "MLFLOW_HTTP_REQUEST_MAX_RETRIES"}  # see registry.client.hurry
+        mine = {
+            name: value for name, value in os.environ.items() if name != "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+        }  # see registry.client.limit_retries
         environment = {**mine, "TRAIN_ARGS": "", "URL": "", "RUNTIME": "host", "MLFLOW_TRACKING_URI": tracking.url, **variables}
         command = [sys.executable, f"scripts/{name}.py", *arguments]
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -147,7 +147,7 @@ async def receive(request: Request, deployer: Ours) -> dict[str, Any]:
     """Take one of MLflow's signed registry events."""
     try:
         event = webhooks.read(deployer.webhook_secret, request.headers, await request.body())
-    except webhooks.Untrue as error:
+    except webhooks.InvalidEventError as error:
         raise Refusal(401, str(error)) from None
     if event is None:
         return {"ignored": "an event of another kind"}
@@ -209,7 +209,7 @@ def serve(settings: Settings, host: str, url: str) -> None:
     """Serve in the foreground until Ctrl-C; `url` is where MLflow reaches us. The server on PORT goes on when this ends."""
     if host == ports.LOCAL:
         ports.check(settings.deployer_port, "DEPLOYER_PORT")
-    registry.hurry()
+    registry.limit_retries()
     home = find_home(settings)
     home.mkdir(parents=True, exist_ok=True)
     lock = (home / "lock").open("w")  # held as long as we live, however we end

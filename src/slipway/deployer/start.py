@@ -79,7 +79,7 @@ def _free_locks(settings: Settings) -> None:
     if not identity.exists() or (store and not store.exists()):
         return
     with suppress(SlipwayError), registry.translated_errors():  # without a tracking server nobody releases, and the next start goes on
-        registry.hurry()
+        registry.limit_retries()
         ours = f"deployer-{identity.read_text(encoding='utf-8').strip()}-"
         lock.free(registry.connect(settings), model_folder.load(settings.model_dir).name, ours)
 

@@ -23,7 +23,7 @@ WINDOW = 300  # s that an event may be old, or ahead of our clock
 MEMORY = 2 * WINDOW + 60  # s that a delivery is remembered: longer than it can be sent again
 
 
-class Untrue(Exception):  # noqa: N818 -- the event is
+class InvalidEventError(Exception):
     """Not an event of our MLflow."""
 
 
@@ -71,15 +71,15 @@ def sign(secret: str, delivery: str, timestamp: str, body: bytes) -> str:
 def read(secret: str, headers: Mapping[str, str], body: bytes) -> AliasMoved | None:
     """Verify an event and return it; None for one of another kind.
 
-    Raises Untrue for one without a true signature, or out of its time. Whether it came before is for the caller to know.
+    Raises InvalidEventError for one without a true signature, or out of its time. Whether it came before is for the caller to know.
     """
     delivery, timestamp, given = (headers.get(f"x-mlflow-{name}", "") for name in ("delivery-id", "timestamp", "signature"))
     if not (delivery and timestamp and given):
-        raise Untrue("the event is not signed")
+        raise InvalidEventError("the event is not signed")
     if not hmac.compare_digest(sign(secret, delivery, timestamp, body).encode(), given.encode()):
-        raise Untrue("the signature is not from this MLflow")
+        raise InvalidEventError("the signature is not from this MLflow")
     if not timestamp.isdigit() or abs(time.time() - int(timestamp)) > WINDOW:
-        raise Untrue(f"the event's time differs by more than {WINDOW} s")
+        raise InvalidEventError(f"the event's time differs by more than {WINDOW} s")
     try:
         event = json.loads(body)
         if f"{event['entity']}.{event['action']}" != EVENT:
@@ -87,4 +87,4 @@ def read(secret: str, headers: Mapping[str, str], body: bytes) -> AliasMoved | N
         data = event["data"]
         return AliasMoved(delivery, str(data["name"]), str(data["alias"]), int(data["version"]))
     except (ValueError, KeyError, TypeError):
-        raise Untrue("the event is not in MLflow's format") from None
+        raise InvalidEventError("the event is not in MLflow's format") from None

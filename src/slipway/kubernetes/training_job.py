@@ -58,7 +58,7 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
             cluster.run("delete", "pods", "--selector", f"job-name={job}", "--grace-period=1", "--wait", "--timeout=60s", seconds=70)
             _end_runs(settings, cluster, inside, session)
         raise
-    except job_log.LostSightError:
+    except job_log.ClusterUnreachableError:
         raise
     except SlipwayError:
         # No further pods. Those that ended stay, with their logs, until their time to live is over.

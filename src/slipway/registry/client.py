@@ -68,7 +68,7 @@ def connect(settings: Settings) -> MlflowClient:
     return mlflow.MlflowClient()
 
 
-def hurry() -> None:
+def limit_retries() -> None:
     """Have MLflow's client give a call up within seconds, and not minutes: for programs that look again themselves."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 

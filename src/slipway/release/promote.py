@@ -42,7 +42,7 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
     """
     started = time.monotonic()
     model = model_folder.load(settings.model_dir)
-    registry.hurry()
+    registry.limit_retries()
     client = registry.connect(settings)
     version = find_version(client, model, uri or f"models:/{model.name}/latest")
     holder = lock.identify_caller()
@@ -83,7 +83,7 @@ def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], No
     """
     started = time.monotonic()
     model = model_folder.load(settings.model_dir)
-    registry.hurry()
+    registry.limit_retries()
     client = registry.connect(settings)
     holder = lock.identify_caller()
     with registry.translated_errors():

@@ -89,7 +89,7 @@ def serve(settings: Settings, uri: str) -> None:
         raise SlipwayError(f"FOLLOW=1 needs an alias, but MODEL is {uri!r}", f"MODEL=models:/name@{registry.CHAMPION}", USAGE)
     with server.taken(settings):
         prepared = server.prepare(settings, uri)
-        registry.hurry()
+        registry.limit_retries()
         client = registry.connect(settings)
         slot = Slot(settings)
         follower = Follower(settings, client, found[1], found[2], int(prepared.model.version or 0))

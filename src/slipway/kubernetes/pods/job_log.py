@@ -16,7 +16,7 @@ from slipway.kubernetes.pods import diagnosis
 if TYPE_CHECKING:
     from slipway.kubernetes.cluster.kubectl import Cluster
 
-GLANCE = 2.0  # s between two looks
+POLL_S = 2.0  # s between two looks
 HEARTBEAT = 30.0  # s after which it is said that it still runs
 SILENCE = 300  # s that the cluster may not answer: a laptop that sleeps, a control plane that is updated
 UNSCHEDULED = 900  # s that a pod may wait for a node, which the cluster may have to make first
@@ -33,7 +33,7 @@ class Ending:
     lost: bool
 
 
-class LostSightError(SlipwayError):
+class ClusterUnreachableError(SlipwayError):
     """The cluster does not answer; the Job may well go on."""
 
 
@@ -81,7 +81,7 @@ class Followed:
     def follow(self) -> Ending:
         """Return how the attempt that decides ended: the first that was not lost, or the last that there may be.
 
-        Raises SlipwayError when no attempt can start, or the Job is gone, and LostSightError when the cluster does not answer any more.
+        Raises SlipwayError when no attempt can start, or the Job is gone, and ClusterUnreachableError when the cluster no longer answers.
         """
         while True:
             job, pods = self._look()
@@ -93,7 +93,7 @@ class Followed:
                 return list(self._ended.values())[-1] if self._ended else Ending(1, "no pod of it is left", lost=True)
             else:
                 self._say("a pod is made")
-                time.sleep(GLANCE)
+                time.sleep(POLL_S)
             last = list(self._ended.values())[-1:]
             if last and not last[0].lost:
                 self.began_again = self.began_again or len(self._ended) > 1
@@ -111,11 +111,11 @@ class Followed:
                 self._say(wait)
                 if time.monotonic() > deadline:
                     raise SlipwayError(f"{name} has waited for {UNSCHEDULED} s: {wait}", "TRAIN_CPU=…, TRAIN_MEMORY=…, TRAIN_GPU=…")
-                time.sleep(GLANCE)
+                time.sleep(POLL_S)
             elif not ending or not since:
                 self._stream(name, since)
                 since = [f"--since-time={time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"]
-                time.sleep(0 if ending else GLANCE / 4)  # the log ends a little before the pod's status says so
+                time.sleep(0 if ending else POLL_S / 4)  # the log ends a little before the pod's status says so
             if ending:
                 break
             _, pods = self._look()
@@ -153,9 +153,11 @@ class Followed:
             except SlipwayError as error:
                 if time.monotonic() > deadline:
                     words = f"the cluster has not answered for {SILENCE} s, and the Job {self.job} may go on: {error.message}"
-                    raise LostSightError(words, f"make train_on_kubernetes JOB={self.job} CONTEXT={self.cluster.context}") from None
+                    raise ClusterUnreachableError(
+                        words, f"make train_on_kubernetes JOB={self.job} CONTEXT={self.cluster.context}"
+                    ) from None
                 self._say("the cluster does not answer")
-                time.sleep(GLANCE)
+                time.sleep(POLL_S)
         if job is None:
             raise SlipwayError(f"the Job {self.job} is gone: somebody deleted it")
         return job, sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))

@@ -13,7 +13,7 @@ from slipway.kubernetes.pods import diagnosis, job_log
 if TYPE_CHECKING:
     from slipway.kubernetes.cluster.kubectl import Cluster
 
-GLANCE = 3  # s between two looks at what keeps it
+POLL_S = 3  # s between two looks at what keeps it
 REFUSED = 3  # s for which a cluster takes no pod, until that is final: a pod that ends may make room
 RESTARTS = 3  # of a container that will not do better
 
@@ -35,7 +35,7 @@ class Rollout:
         print(f"waiting for deployment/{self.deployment}, at most {self.patience} s", flush=True)
         while True:
             glance = time.monotonic()
-            answer = self.cluster.ask("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{GLANCE}s")
+            answer = self.cluster.ask("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{POLL_S}s")
             if answer.code == 0:
                 return
             found = next(iter(self.cluster.list("deployments.apps", self.labels)), None)
@@ -77,7 +77,7 @@ def wait(cluster: Cluster, what: str, patience: int) -> None:
         print(f"waiting for {what}, at most {patience} s", flush=True)
     while True:
         glance = time.monotonic()
-        answer = cluster.ask("rollout", "status", what, "--timeout", f"{GLANCE}s")
+        answer = cluster.ask("rollout", "status", what, "--timeout", f"{POLL_S}s")
         if answer.code == 0:
             return
         refusal, now = _find_refusal(cluster, kind, name), time.monotonic()

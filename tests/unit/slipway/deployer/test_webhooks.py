@@ -8,7 +8,7 @@ import pytest
 from mlflow.webhooks.delivery import _generate_hmac_signature
 
 from slipway.deployer import webhooks
-from slipway.deployer.webhooks import AliasMoved, Untrue
+from slipway.deployer.webhooks import AliasMoved, InvalidEventError
 
 SECRET = "a secret of the test's own"  # noqa: S105
 MOVED = {"entity": "model_version_alias", "action": "created", "data": {"name": "m", "alias": "champion", "version": "4"}}
@@ -56,5 +56,5 @@ def test_another_event_is_none() -> None:
 )  # fmt: skip
 def test_anything_else_is_refused(sent: tuple[dict[str, str], bytes], why: str) -> None:
     """What MLflow did not sign, did not send just now, or what is no event is refused with its reason."""
-    with pytest.raises(Untrue, match=why):
+    with pytest.raises(InvalidEventError, match=why):
         webhooks.read(SECRET, *sent)

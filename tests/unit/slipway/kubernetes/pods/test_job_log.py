@@ -8,7 +8,7 @@ import pytest
 
 from slipway.errors import SlipwayError
 from slipway.kubernetes.pods import job_log
-from slipway.kubernetes.pods.job_log import Ending, LostSightError
+from slipway.kubernetes.pods.job_log import ClusterUnreachableError, Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +96,7 @@ FAILED = {"status": {"conditions": [{"type": "Failed", "status": "True"}]}}
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait between two looks."""
-    monkeypatch.setattr(job_log, "GLANCE", 0.0)
+    monkeypatch.setattr(job_log, "POLL_S", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_cluster_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -
             raise SlipwayError("no route to host")
 
     monkeypatch.setattr(job_log, "SILENCE", 0)
-    with pytest.raises(LostSightError) as raised:
+    with pytest.raises(ClusterUnreachableError) as raised:
         job_log.Followed(Silent(), "job-1").follow()  # type: ignore[arg-type]
 
     assert raised.value.cure == "make train_on_kubernetes JOB=job-1 CONTEXT=prod"
