@@ -37,7 +37,7 @@ def rehearse(model: Model, batching: str) -> None:
     example = _read(model)
     if isinstance(model, EstimatorModel):
         model.choose_way(example)
-    model.joins = batching == "on" and decoder is not None
+    model.batchable = batching == "on" and decoder is not None
     if example is None:
         if model.example and not model.signature.columns:
             _answer_parsed(model)
@@ -51,7 +51,7 @@ def rehearse(model: Model, batching: str) -> None:
     _time(model, example)
     if batching == "auto" and model.predict_seconds < (VERY_SLOW_S if model.is_steady else SLOW_S):
         proof = independence.prove(model, example)
-        model.joins = proof.holds
+        model.batchable = proof.holds
         if not model.is_steady and not math.isnan(proof.row_seconds):
             model.row_seconds = proof.row_seconds
 

@@ -1,8 +1,6 @@
-"""The model server as data: who imports whom, where MLflow is, and that docs/api.md lists every setting."""
+"""The model server as data: where MLflow is, and that docs/api.md lists every setting."""
 
 from dataclasses import fields
-from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
 
@@ -11,18 +9,6 @@ from tests.repo import tree
 
 MODULES = tree.modules("scoring")
 BY_HAND = {"model", "host", "port", "identity"}  # what slipway sets itself
-
-
-def imports(path: Path) -> set[str]:
-    """Return the modules of scoring that a file imports."""
-    return {name.removeprefix("scoring.") for name in tree.imports(path, types=False)} & MODULES.keys()
-
-
-def test_it_has_no_circles() -> None:
-    """No module of the server needs, by way of others, itself."""
-    order = list(TopologicalSorter({name: imports(path) for name, path in MODULES.items()}).static_order())
-
-    assert set(order) == MODULES.keys()
 
 
 def test_mlflow_is_for_other_flavours() -> None:

@@ -24,7 +24,7 @@ def _together(server: Server, rows: list[tuple[float, ...]]) -> list[Answer]:
 
 
 @pytest.mark.parametrize(
-    ("model", "flags", "joins"),
+    ("model", "flags", "batchable"),
     [
         ("slow", [], True),
         ("slow", ["--batching", "on"], True),
@@ -35,7 +35,7 @@ def _together(server: Server, rows: list[tuple[float, ...]]) -> list[Answer]:
     ],
     ids=["slow", "slow on", "slow off", "batch of 1", "mean", "mean on"],
 )
-def test_joined(model: str, flags: list[str], joins: bool, serve: Serve, folders: dict[str, Path]) -> None:  # noqa: FBT001 -- a parameter
+def test_joined(model: str, flags: list[str], batchable: bool, serve: Serve, folders: dict[str, Path]) -> None:  # noqa: FBT001 -- a parameter
     """Each of 64 clients gets its own prediction; predicts are shared where rows are independent, or where it is asked for."""
     with serve(folders[model], *flags) as server:
         before = server.metrics()["scoring_batch_rows_bucket[1.0]"]
@@ -44,10 +44,10 @@ def test_joined(model: str, flags: list[str], joins: bool, serve: Serve, folders
     alone = after["scoring_batch_rows_bucket[1.0]"] - before
 
     assert {answer.status for answer in answers} == {200}
-    assert (alone < CLIENTS) is joins
+    assert (alone < CLIENTS) is batchable
     if model == "slow":
         assert [answer.json()["predictions"] for answer in answers] == [[pytest.approx(0.02 + at)] for at in range(CLIENTS)]
-    elif not joins:
+    elif not batchable:
         assert [answer.json()["predictions"] for answer in answers] == [[0.0]] * CLIENTS
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
+import warnings
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from scoring.codecs import dates
 from scoring.errors import DATES, bad
 from scoring.models.signature import SCALARS
 
@@ -24,6 +26,9 @@ TEXTS: dict[str, Callable[[Any], Any]] = {  # what numpy makes of a value: a zer
 NUMPYS = {"string": np.str_, "binary": np.bytes_}
 SMALL = 65536  # bytes of an array of texts, each of which takes as much memory as the longest
 BITS = {"integer": 32, "long": 64}
+DATETIME = "datetime64[ns]"  # UTC, without a zone
+DATE = re.compile(r"(?<![.\d])\d{4}|\d{1,2}[-/. ]+\w+[-/. ,]+\d{1,2}")  # a year, or a day, month and year
+NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 
 def cast(values: pd.Series[Any], column: Column) -> pd.Series[Any]:
@@ -33,10 +38,37 @@ def cast(values: pd.Series[Any], column: Column) -> pd.Series[Any]:
     if column.type == "string":
         return values if isinstance(values.dtype, pd.StringDtype) else values.astype(object)
     if column.type == "datetime":
-        return dates.parse(values)
+        return parse_dates(values)
     if column.type in BITS:
         _check_whole(values, column)
     return values.astype(SCALARS[column.type])
+
+
+def parse_dates(values: Any) -> pd.Series[Any]:  # noqa: ANN401 -- a list, an array or a Series
+    """Return values as a Series of DATETIME: an offset is taken into account, text without one is UTC; raise ValueError or TypeError.
+
+    A number is refused, as text, too: nobody can know whether it counts seconds or nanoseconds, or is a year. So is a time of day.
+    """
+    given = values if isinstance(values, pd.Series) else pd.Series(values, dtype=object)
+    kind = getattr(given.dtype, "kind", "O")
+    if kind not in "OMUT" and not isinstance(given.dtype, pd.StringDtype) and not given.isna().all():
+        raise TypeError(kind)
+    if kind != "M":
+        for value in given:
+            if isinstance(value, str) and NUMBER.fullmatch(value):
+                raise ValueError(value)
+            if isinstance(value, Number | np.bool_) and value == value:  # noqa: PLR0124 -- NaN is no date, and none is wanted
+                raise TypeError(value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            parsed = pd.to_datetime(given, utc=True)
+        except ValueError:  # they are not all written as the first is; as ISO 8601 has them, they need not be
+            parsed = pd.to_datetime(given, utc=True, format="ISO8601")
+    for value, moment in zip(given, parsed, strict=True) if kind != "M" else ():
+        if isinstance(value, str) and not DATE.search(value) and moment is not pd.NaT:  # pandas takes "12:30" for today, and "now" for now
+            raise ValueError(value)
+    return parsed.dt.tz_localize(None).astype(DATETIME)
 
 
 def _check_whole(values: Any, column: Column) -> None:  # noqa: ANN401 -- a Series, or a list of Python values
@@ -55,7 +87,7 @@ def to_array(value: Any, column: Column | None) -> Any:  # noqa: ANN401 -- any J
         if column is None or column.type in TEXTS:
             return _to_objects(value, None if column is None else TEXTS[column.type])
         if column.type == "datetime":
-            parsed = dates.parse(value if isinstance(value, list) else [value]).to_numpy()
+            parsed = parse_dates(value if isinstance(value, list) else [value]).to_numpy()
             return parsed if isinstance(value, list) else parsed[0]
         if column.type in BITS:
             _check_whole(value if isinstance(value, list) else [value], column)
@@ -115,7 +147,7 @@ def enforce(values: pd.Series[Any], column: Column) -> Any:  # noqa: ANN401 -- a
         return values
     try:
         if column.type == "datetime" and (text or kind == "M"):
-            return dates.parse(values)
+            return parse_dates(values)
         if column.type == "double" and values.dtype == object:
             return pd.to_numeric(values)
         if column.type not in {"string", "binary", "datetime"} and _widens(values, kind, wanted):

@@ -17,13 +17,13 @@ import numpy as np
 
 from scoring.bounds import DEFAULT, count_opened
 from scoring.codecs import predictions
+from scoring.codecs.media import BINARY, JSON
 from scoring.codecs.v2_data import DEEPEST, FAILURES, TYPES, Tensor, from_binary, from_json
 from scoring.errors import bad
-from scoring.http.exchange import JSON
 
 if TYPE_CHECKING:
-    from scoring.batching import Encoded
     from scoring.bounds import Bounds
+    from scoring.codecs.media import Encoded
     from scoring.models.base import Identity
 
 FEW = 64  # inputs that are read in the event loop
@@ -31,7 +31,6 @@ FEW_OBJECTS = 16 * 1024  # and values of them that become objects of Python's: t
 ROWS = 2  # dimensions
 MANY = 10_000  # inputs
 AROUND = 3  # levels of a request, in which data are
-BINARY = b"application/octet-stream"
 NAMES = {np.dtype(kind): name for name, kind in TYPES.items()}
 
 

@@ -127,6 +127,6 @@ def _from_bytes(values: list[Any], kind: str) -> Any:  # noqa: ANN401 -- an arra
     text = [value.decode() if isinstance(value, bytes) else value for value in values]
     if kind == "string":
         return text
-    from scoring.codecs import dates  # noqa: PLC0415 -- numbers do without pandas
+    from scoring.codecs.casting import parse_dates  # noqa: PLC0415 -- numbers do without pandas
 
-    return dates.parse(text)
+    return parse_dates(text)

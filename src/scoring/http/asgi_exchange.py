@@ -6,15 +6,16 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from scoring.codecs.media import JSON
 from scoring.errors import Refusal, full
 from scoring.http.bodies import Pace
-from scoring.http.exchange import JSON, Exchange, request_id
+from scoring.http.exchange import Exchange, request_id
 from scoring.http.fast_exchange import TOO_LARGE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from scoring.http.app import Application
+    from scoring.http.state import ServerState
 
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 class AsgiExchange(Exchange):
     """An exchange that ASGI carries."""
 
-    def __init__(self, app: Application, path: bytes, scope: Scope) -> None:
-        super().__init__(app, path, scope["headers"])
+    def __init__(self, state: ServerState, path: bytes, scope: Scope) -> None:
+        super().__init__(state, path, scope["headers"])
         self._client = scope.get("client") or ("", 0)
         self.answered: asyncio.Future[tuple[int, bytes, list[tuple[bytes, bytes]]]] = asyncio.get_running_loop().create_future()
         self.is_cut = False  # the rest of the body is not read
@@ -44,22 +45,22 @@ class AsgiExchange(Exchange):
 
     def hurry(self) -> None:
         """End the time for a body that arrives too slowly; called at each look."""
-        if self.limit and self._pace.is_too_slow(self._arrived, self.app.settings):
-            self.app.arriving.discard(self)
+        if self.limit and self._pace.is_too_slow(self._arrived, self.state.settings):
+            self.state.arriving.discard(self)
             with contextlib.suppress(RuntimeError):  # its time ends just now
                 self.limit.reschedule(asyncio.get_running_loop().time())
 
     async def read(self, receive: Receive) -> bool:
         """Read the body; one that is too large is refused, and False returned."""
-        self.app.arriving.add(self)
+        self.state.arriving.add(self)
         try:
             return await self._read(receive)
         finally:
-            self.app.arriving.discard(self)
+            self.state.arriving.discard(self)
 
     async def _read(self, receive: Receive) -> bool:
         parts: list[bytes] = []
-        limit = self.app.settings.max_body
+        limit = self.state.settings.max_body
         more = True
         while more:
             message = await receive()
@@ -71,7 +72,7 @@ class AsgiExchange(Exchange):
             if self._arrived > limit:
                 parts.clear()
                 self.drop()
-            elif not self.app.room.take(self, len(message["body"])):
+            elif not self.state.room.take(self, len(message["body"])):
                 self.is_cut = more
                 self.refuse(full())
                 return False
@@ -86,7 +87,7 @@ class AsgiExchange(Exchange):
 
     def drop(self) -> None:
         """Let go of the body's share of the memory that requests may hold."""
-        self.app.room.give_back(self)
+        self.state.room.give_back(self)
 
     def answer(self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         """Keep the answer for who waits for it."""
@@ -94,7 +95,7 @@ class AsgiExchange(Exchange):
             return
         given_id = request_id(self.headers)
         ours = [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), (b"x-request-id", given_id), *headers]
-        if self.app.draining or self.is_cut or status == 408:  # noqa: PLR2004 -- whose body is still to come
+        if self.state.draining or self.is_cut or status == 408:  # noqa: PLR2004 -- whose body is still to come
             ours.append((b"connection", b"close"))
         self.answered.set_result((status, body, [*ours, *self.scorer.header_list]))
-        self.app.observe(self, status, given_id)
+        self.observe(status, given_id)

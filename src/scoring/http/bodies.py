@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from scoring.http.exchange import Exchange
     from scoring.settings import Settings
 
 LARGEST = 4  # bodies of the largest size that there is room for
@@ -14,6 +13,16 @@ LARGEST_OF_ONE = 3  # of them, for one caller
 SMALL = 64 * 1024  # bytes; such bodies have room of their own, as much as one of the largest size
 WATCH_S = 0.25  # between two looks at requests that take too long
 LOOKS = 20  # after which a body is judged; looks, not seconds: a loop that is held up has not read what arrived meanwhile
+
+
+class Body(Protocol):
+    """What a room sees of a request."""
+
+    held: int  # bytes of it that are counted
+    large_caller: bytes  # who they are counted for, once it is large
+
+    def caller(self) -> bytes:
+        """Return who sent it."""
 
 
 class Room:
@@ -26,32 +35,32 @@ class Room:
         self._most_of_one = largest * LARGEST_OF_ONE
         self._by_caller: defaultdict[bytes, int] = defaultdict(int)  # bytes of the large ones
 
-    def take(self, exchange: Exchange, size: int) -> bool:
+    def take(self, body: Body, size: int) -> bool:
         """Count bytes that arrived; return False, and count none, when there is no room for them."""
-        whole = exchange.held + size
+        whole = body.held + size
         if whole <= SMALL:
             if self.held > self._most_with_small:
                 return False
         else:
-            caller = exchange.large_caller or exchange.caller()
-            known = 0 if exchange.large_caller else exchange.held
+            caller = body.large_caller or body.caller()
+            known = 0 if body.large_caller else body.held
             if self.held > self._most or self._by_caller.get(caller, 0) + known + size > self._most_of_one:
                 return False
-            exchange.large_caller = caller
+            body.large_caller = caller
             self._by_caller[caller] += known + size
         self.held += size
-        exchange.held = whole
+        body.held = whole
         return True
 
-    def give_back(self, exchange: Exchange) -> None:
+    def give_back(self, body: Body) -> None:
         """Count a body no longer."""
-        self.held -= exchange.held
-        if exchange.large_caller:
-            self._by_caller[exchange.large_caller] -= exchange.held
-            if not self._by_caller[exchange.large_caller]:
-                del self._by_caller[exchange.large_caller]
-            exchange.large_caller = b""
-        exchange.held = 0
+        self.held -= body.held
+        if body.large_caller:
+            self._by_caller[body.large_caller] -= body.held
+            if not self._by_caller[body.large_caller]:
+                del self._by_caller[body.large_caller]
+            body.large_caller = b""
+        body.held = 0
 
 
 class Pace:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import re
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from scoring.errors import CODES, Refusal
+from scoring.codecs.media import JSON
+from scoring.errors import CODES, Refusal, full
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
 
-    from scoring.http.app import Application
+    from scoring.http.state import ServerState
 
-JSON = b"application/json"
 GIVEN_ID = re.compile(rb"[\w.:/+=@-]{1,128}")  # what needs no quoting, in a header or in JSON
 _ids = itertools.count(1)
 _prefix = os.urandom(6).hex().encode()
+logger = logging.getLogger("scoring")
 
 
 def request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -34,17 +38,17 @@ def request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 class Exchange:
     """A request whose body is there, and the means to answer it, once."""
 
-    def __init__(self, app: Application, path: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-        self.app = app
+    def __init__(self, state: ServerState, path: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self.state = state
         self.path = path
         self.headers = headers
         self.body = b""
         self.started = time.perf_counter()
-        app.metrics.began(1)  # until it is answered, or its client has gone
+        state.metrics.began(1)  # until it is answered, or its client has gone
         self.rows = 0
         self.is_v2 = path.endswith(b"/infer")
-        self.scorer = app.scorer  # it answers, also when another takes its place meanwhile
-        self.held = 0  # bytes of the body that are counted in app.room
+        self.scorer = state.scorer  # it answers, also when another takes its place meanwhile
+        self.held = 0  # bytes of the body that are counted in state.room
         self.large_caller = b""  # who it is counted for, once the body is large
 
     @property
@@ -58,7 +62,7 @@ class Exchange:
 
     def caller(self) -> bytes:
         """Return who sent this: its key, or else its address."""
-        return self.app.keys.find(self.headers) if self.app.keys.needed else self.peer().encode()
+        return self.state.keys.find(self.headers) if self.state.keys.needed else self.peer().encode()
 
     def header(self, name: bytes) -> bytes | None:
         """Return the value of a header (its name in lower case), or None."""
@@ -66,6 +70,38 @@ class Exchange:
             if given == name:
                 return value
         return None
+
+    def handle(self, handler: Callable[[Exchange], None]) -> None:
+        """Hand the whole request to its handler; whatever goes wrong becomes an answer."""
+        try:
+            if (encoding := self.header(b"content-encoding")) and encoding.lower() != b"identity":
+                self._inflate(handler, encoding.lower())
+            else:
+                handler(self)
+        except Refusal as refusal:
+            self.refuse(refusal)
+        except Exception:
+            logger.exception("a request could not be handled")
+            self.refuse(Refusal(500, "the server could not handle this request"))
+
+    def _inflate(self, handler: Callable[[Exchange], None], encoding: bytes) -> None:
+        """Inflate the body and then hand the request on; raise Refusal for other encodings, and when too much waits."""
+        if encoding not in {b"gzip", b"x-gzip"}:
+            raise Refusal(415, "the server takes no Content-Encoding but gzip")
+        self.state.inflater.submit(self, partial(self._handle_inflated, handler))
+
+    def _handle_inflated(self, handler: Callable[[Exchange], None], done: Future[bytes]) -> None:
+        room = self.state.room
+        room.give_back(self)
+
+        def handle(exchange: Exchange) -> None:
+            exchange.body = done.result()
+            if not room.take(exchange, len(exchange.body)):
+                raise full()
+            handler(exchange)
+
+        self.headers = [header for header in self.headers if header[0] != b"content-encoding"]
+        self.handle(handle)
 
     def answer(self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         """Send the answer; without effect when `is_over`."""
@@ -76,3 +112,11 @@ class Exchange:
         headers = tuple((name.lower().encode(), value.encode()) for name, value in refusal.headers)
         body = msgspec.json.encode({"error": refusal.message}) if self.is_v2 else refusal.body()
         self.answer(refusal.status if refusal.status in CODES else 500, body, JSON, headers)
+
+    def observe(self, status: int, given_id: bytes) -> None:
+        """Count and log the answer."""
+        seconds, state = time.perf_counter() - self.started, self.state
+        state.metrics.began(-1)
+        state.metrics.answered(status, seconds)
+        if state.access.on:
+            state.access.add(self, status, given_id, seconds)

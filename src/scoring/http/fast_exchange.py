@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from scoring.codecs.media import JSON
 from scoring.errors import Refusal, full
 from scoring.http.bodies import Pace
-from scoring.http.exchange import JSON, Exchange, request_id
+from scoring.http.exchange import Exchange, request_id
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
-    from scoring.http.fast_protocol import DirectProtocol
+    import httptools
+
+    from scoring.http.state import ServerState
 
 HOPELESS = 4  # times the largest body: whoever sends more is answered before it has sent all
 TOO_LARGE = "the body is larger than {} bytes"
+
+
+class Connection(Protocol):
+    """What an exchange needs of its connection: uvicorn's protocol, and what ours adds."""
+
+    state: ServerState
+    url: bytes
+    client: tuple[str, int] | None
+    parser: httptools.HttpRequestParser
+    transport: asyncio.Transport
+
+    def date(self) -> bytes:
+        """Return the headers that all answers have."""
+
+    def on_response_complete(self) -> None:
+        """Go on with what is queued."""
+
+    def close(self) -> None:
+        """Close the connection."""
 
 
 class _NoEvent:
@@ -31,13 +54,13 @@ class DirectExchange(Exchange):
 
     message_event = _NoEvent()
 
-    def __init__(self, protocol: DirectProtocol, handler: Callable[[Exchange], None], headers: list[tuple[bytes, bytes]]) -> None:
-        super().__init__(protocol.application, protocol.url, headers)
+    def __init__(self, protocol: Connection, handler: Callable[[Exchange], None], headers: list[tuple[bytes, bytes]]) -> None:
+        super().__init__(protocol.state, protocol.url, headers)
         self._protocol = protocol
         self.handler = handler
         self.response_complete = False
         self.disconnected = False
-        self.keep_alive = protocol.parser.should_keep_alive() and not self.app.draining
+        self.keep_alive = protocol.parser.should_keep_alive() and not self.state.draining
         self.is_whole = False  # all of the body has arrived
         self._parts: list[bytes] = []
         self._size = 0
@@ -57,13 +80,13 @@ class DirectExchange(Exchange):
         if self.is_whole:
             return False
         self._pace = self._pace or Pace()
-        return self._pace.is_too_slow(self._size, self.app.settings)
+        return self._pace.is_too_slow(self._size, self.state.settings)
 
     def feed(self, part: bytes) -> None:
         """Take a part of the body; keep none of one that is too large."""
         self._size += len(part)
-        limit = self.app.settings.max_body
-        if self._size <= limit and self.app.room.take(self, len(part)):
+        limit = self.state.settings.max_body
+        if self._size <= limit and self.state.room.take(self, len(part)):
             self._parts.append(part)
             return
         self.drop()
@@ -76,17 +99,17 @@ class DirectExchange(Exchange):
 
     def complete(self) -> None:
         """Hand the whole request on."""
-        if self._size > self.app.settings.max_body:
-            self.refuse(Refusal(413, TOO_LARGE.format(self.app.settings.max_body)))
+        if self._size > self.state.settings.max_body:
+            self.refuse(Refusal(413, TOO_LARGE.format(self.state.settings.max_body)))
             return
         self.is_whole = True
         self.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
-        self.app.handle(self, self.handler)
+        self.handle(self.handler)
 
     def drop(self) -> None:
         """Let go of the body, and of its share of the memory that requests may hold."""
-        self.app.room.give_back(self)
+        self.state.room.give_back(self)
         self._parts.clear()
         self.body = b""
 
@@ -108,4 +131,4 @@ class DirectExchange(Exchange):
         if not self.keep_alive:
             protocol.close()
         protocol.on_response_complete()
-        self.app.observe(self, status, given_id)
+        self.observe(status, given_id)

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from scoring.codecs.media import JSON
 from scoring.errors import Refusal, bad
-from scoring.http.exchange import JSON
 from scoring.http.fast_exchange import DirectExchange
 
 if TYPE_CHECKING:
     import asyncio
 
-    from scoring.http.app import Application
+    from scoring.http.state import ServerState
     from scoring.settings import Settings
 
 IDLE = 0.5  # s without a request, after which a connection is closed when the server ends
@@ -50,9 +50,9 @@ class DirectProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin a connection."""
         super().connection_made(transport)
-        self.application: Application = self.app  # it is not wrapped: see processes/server.py
-        self.application.connections = self.connections
-        self.by_asgi = bool(self.application.settings.cors_origins)  # CORS is a matter of the ASGI way
+        self.state: ServerState = self.app.state  # it is not wrapped: see processes/server.py
+        self.state.connections = self.connections
+        self.by_asgi = bool(self.state.settings.cors_origins)  # CORS is a matter of the ASGI way
         self.since = time.perf_counter()
 
     def data_received(self, data: bytes) -> None:
@@ -86,7 +86,7 @@ class DirectProtocol(HttpToolsProtocol):
         """End an idle connection once it has been idle for a while: a request may be on its way to it."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
-        elif self.application.draining and time.perf_counter() - self.since < IDLE:
+        elif self.state.draining and time.perf_counter() - self.since < IDLE:
             self.loop.call_later(IDLE, self.shutdown)
         else:
             self.transport.close()
@@ -159,7 +159,7 @@ class DirectProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         self.in_head = False
-        handler = None if self.by_asgi else self.application.direct.get(self.url)
+        handler = None if self.by_asgi else self.state.direct.get(self.url)
         parser = self.parser
         if (
             handler is not None
@@ -169,7 +169,7 @@ class DirectProtocol(HttpToolsProtocol):
             and parser.get_http_version() == "1.1"
         ):
             self.exchange = self.cycle = exchange = DirectExchange(self, handler, self.headers)
-            if refusal := self.application.refusal(self.headers):  # before the body, which is not read
+            if refusal := self.state.refusal(self.headers):  # before the body, which is not read
                 exchange.keep_alive = False
                 exchange.refuse(refusal)
             return
@@ -206,7 +206,7 @@ class DirectProtocol(HttpToolsProtocol):
         if self.exchange and not self.exchange.response_complete:
             self.exchange.disconnected = True
             self.exchange.drop()
-            self.application.metrics.began(-1)
+            self.state.metrics.began(-1)
         self.exchange = self.cycle = None  # and with it the model, which may be one that was replaced
 
 

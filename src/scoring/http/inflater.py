@@ -7,7 +7,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from scoring.compression import inflate
 from scoring.errors import Refusal
@@ -16,12 +16,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from scoring.http.exchange import Exchange
     from scoring.settings import Settings
 
-    Job = tuple[Exchange, Callable[[Exchange, Future[bytes]], None]]
+    Then = Callable[[Future[bytes]], None]
 
 LEARN = 0.2  # weight of the newest body in the running mean of their durations
+
+
+class Compressed(Protocol):
+    """What is seen of a request."""
+
+    @property
+    def body(self) -> bytes:
+        """Return the body as it came."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for an answer any more."""
+
+    def caller(self) -> bytes:
+        """Return who sent it."""
 
 
 class Inflater:
@@ -29,39 +43,39 @@ class Inflater:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._waiting: dict[bytes, deque[Job]] = {}  # by caller; the first is next
+        self._waiting: dict[bytes, deque[tuple[Compressed, Then]]] = {}  # by caller; the first is next
         self._count = 0  # of those that wait
         self._seconds = 0.0  # a body takes, as a running mean
         self._is_running = False
         self._pool = ThreadPoolExecutor(1, "inflate")
 
-    def submit(self, exchange: Exchange, then: Callable[[Exchange, Future[bytes]], None]) -> None:
+    def submit(self, request: Compressed, then: Then) -> None:
         """Queue a body, and call `then` with what it held, unless its client has gone; raise Refusal (503) when it would wait too long."""
-        caller = exchange.caller()
+        caller = request.caller()
         ahead = self._ahead(caller) * self._seconds
         if self._count >= self._settings.max_waiting or ahead > self._settings.max_wait:
             raise Refusal(503, "the server is busy", (("Retry-After", str(max(1, round(ahead)))),))
-        self._waiting.setdefault(caller, deque()).append((exchange, then))
+        self._waiting.setdefault(caller, deque()).append((request, then))
         self._count += 1
         self._start()
 
     def _ahead(self, caller: bytes) -> int:
         """Return how many bodies come before one that a caller sends now: of each other caller as many as of this one."""
         own = len(self._waiting.get(caller, ()))
-        return own + sum(min(own + 1, len(jobs)) for other, jobs in self._waiting.items() if other != caller)
+        return own + sum(min(own + 1, len(queue)) for other, queue in self._waiting.items() if other != caller)
 
     def _start(self) -> None:
         while self._waiting and not self._is_running:
             caller = next(iter(self._waiting))
-            jobs = self._waiting.pop(caller)
-            exchange, then = jobs.popleft()
+            queue = self._waiting.pop(caller)
+            request, then = queue.popleft()
             self._count -= 1
-            if jobs:
-                self._waiting[caller] = jobs  # behind all others
-            if not exchange.is_over:
+            if queue:
+                self._waiting[caller] = queue  # behind all others
+            if not request.is_over:
                 self._is_running = True
-                in_loop, then_here = asyncio.get_running_loop().call_soon_threadsafe, partial(self._done, exchange, then)
-                self._pool.submit(self._work, exchange.body).add_done_callback(partial(in_loop, then_here))
+                in_loop, then_here = asyncio.get_running_loop().call_soon_threadsafe, partial(self._done, request, then)
+                self._pool.submit(self._work, request.body).add_done_callback(partial(in_loop, then_here))
 
     def _work(self, body: bytes) -> bytes:
         started = time.perf_counter()
@@ -73,8 +87,8 @@ class Inflater:
         finally:
             self._seconds += LEARN * (time.perf_counter() - started - self._seconds)
 
-    def _done(self, exchange: Exchange, then: Callable[[Exchange, Future[bytes]], None], done: Future[bytes]) -> None:
+    def _done(self, request: Compressed, then: Then, done: Future[bytes]) -> None:
         self._is_running = False
         self._start()
-        if not exchange.is_over:
-            then(exchange, done)
+        if not request.is_over:
+            then(done)

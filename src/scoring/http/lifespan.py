@@ -16,7 +16,7 @@ from scoring.http.bodies import WATCH_S
 from scoring.http.descriptors import Descriptors
 
 if TYPE_CHECKING:
-    from scoring.http.app import Application
+    from scoring.http.state import ServerState
 
 logger = logging.getLogger("scoring")
 
@@ -24,8 +24,8 @@ logger = logging.getLogger("scoring")
 class Lifespan:
     """Begins with the event loop of a process and ends with it."""
 
-    def __init__(self, app: Application) -> None:
-        self._app = app
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
         self._descriptors = Descriptors()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_loading = self._is_asked = False
@@ -44,8 +44,8 @@ class Lifespan:
         """Stop watching, and write what is still to be written."""
         for task in self._tasks:
             task.cancel()
-        self._app.access.flush()
-        self._app.scorer.close()
+        self._state.access.flush()
+        self._state.scorer.close()
 
     def _start(self, work: Any) -> None:  # noqa: ANN401 -- a coroutine
         task = asyncio.get_running_loop().create_task(work)
@@ -54,8 +54,8 @@ class Lifespan:
 
     def _drain(self, then: Any, number: int) -> None:  # noqa: ANN401 -- uvicorn's handler
         """Fail readiness and close connections after their next answer; after the grace, stop accepting. A second signal does not wait."""
-        first, self._app.draining = not self._app.draining, True
-        grace = self._app.settings.grace if first and number == signal.SIGTERM else 0
+        first, self._state.draining = not self._state.draining, True
+        grace = self._state.settings.grace if first and number == signal.SIGTERM else 0
         asyncio.get_running_loop().call_later(grace, then, number, None)
 
     async def _watch(self) -> None:
@@ -67,8 +67,8 @@ class Lifespan:
                 logger.exception("a look at what takes too long failed")  # the next one may not
 
     def _look(self) -> None:
-        fast_protocol.expire(self._app.connections, self._app.settings, time.perf_counter())
-        for exchange in list(self._app.arriving):
+        fast_protocol.expire(self._state.connections, self._state.settings, time.perf_counter())
+        for exchange in list(self._state.arriving):
             exchange.hurry()
         self._descriptors.look()
 
@@ -85,20 +85,20 @@ class Lifespan:
                 self._is_asked = False
                 began = time.monotonic()
                 await self._load_again()
-                self._app.newest_load = began
+                self._state.newest_load = began
         finally:
             self._is_loading = False
 
     async def _load_again(self) -> None:
         """Load the folder again and answer with what is there now; keep the present model when that fails."""
-        app, present = self._app, self._app.scorer.model.identity
+        state, present = self._state, self._state.scorer.model.identity
         try:
-            model = await asyncio.to_thread(loading.load, app.settings)
+            model = await asyncio.to_thread(loading.load, state.settings)
         except ModelError as error:
-            app.reload_failed = True
-            logger.error("%s %s goes on serving: %s", present.name, present.version, error)  # noqa: TRY400 -- its words say all
+            state.reload_failed = True
+            logger.error("%s %s goes on answering: %s", present.name, present.version, error)  # noqa: TRY400 -- its words say all
         else:
-            app.reload_failed = False
-            app.use(model)
+            state.reload_failed = False
+            state.use(model)
             logger.info("%s %s answers now, in place of %s %s", model.identity.name, model.identity.version, present.name, present.version)
-        app.metrics.reloaded(well=not app.reload_failed)
+        state.metrics.reloaded(well=not state.reload_failed)

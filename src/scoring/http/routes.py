@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from scoring.http.app import Application
+    from scoring.http.state import ServerState
 
 MLFLOW = version("mlflow-skinny")
 RELOAD_FAILED = "the model that was to take over did not load; the server's log says why"  # and this, which needs no key, does not
@@ -38,9 +38,9 @@ OPEN = (
 )  # need no key: they tell nothing of the model
 
 
-def build(app: Application) -> Starlette:
+def build(state: ServerState) -> Starlette:
     """Return the application for all requests but predictions."""
-    handlers = _Routes(app)
+    handlers = _Routes(state)
     routes: list[BaseRoute] = [
         Route("/invocations", handlers.only_post, methods=["POST"]),
         Route("/ping", handlers.ping, methods=["GET"]),
@@ -59,13 +59,13 @@ def build(app: Application) -> Starlette:
             Route(f"{base}/ready", handlers.model_ready, methods=["GET"]),
             Route(f"{base}/infer", handlers.no_such_model, methods=["POST"]),
         ]
-    if app.settings.docs == "on":
+    if state.settings.docs == "on":
         from scoring.pages import routes as pages  # noqa: PLC0415 -- may be off
 
-        routes += pages.routes(handlers.describe, api_keys=app.keys.needed)
-    cors = [Middleware(allow_origins, app.settings.cors_origins)] if app.settings.cors_origins else []
+        routes += pages.routes(handlers.describe, api_keys=state.keys.needed)
+    cors = [Middleware(allow_origins, state.settings.cors_origins)] if state.settings.cors_origins else []
     errors: dict[Any, Any] = {HTTPException: _refuse_http, Refusal: _refuse, Exception: _refuse_any}
-    starlette = Starlette(routes=routes, middleware=[*cors, Middleware(_Admission, app=app)], exception_handlers=errors)
+    starlette = Starlette(routes=routes, middleware=[*cors, Middleware(_Admission, state=state)], exception_handlers=errors)
     starlette.router.redirect_slashes = False
     return starlette
 
@@ -78,10 +78,10 @@ def allow_origins(app: Any, origins: str) -> CORSMiddleware:  # noqa: ANN401 -- 
 
 
 class _Routes:
-    """The handlers, around the application's present model."""
+    """The handlers, around the present model."""
 
-    def __init__(self, app: Application) -> None:
-        self._app = app
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
 
     async def only_post(self, request: Request) -> Response:
         """Stand for the direct way, so that other methods are answered with 405."""
@@ -101,14 +101,14 @@ class _Routes:
 
     async def ready(self, _: Request) -> Response:
         """Answer whether requests should be sent here."""
-        app, identity = self._app, self._app.scorer.model.identity
-        error = RELOAD_FAILED if app.reload_failed else None
-        state = {"ready": not app.draining, "model": identity.name, "version": identity.version, "reload_error": error}
-        return JSONResponse(state, 503 if app.draining else 200)
+        state, identity = self._state, self._state.scorer.model.identity
+        error = RELOAD_FAILED if state.reload_failed else None
+        found = {"ready": not state.draining, "model": identity.name, "version": identity.version, "reload_error": error}
+        return JSONResponse(found, 503 if state.draining else 200)
 
     async def metrics(self, _: Request) -> Response:
         """Answer Prometheus."""
-        return Response(self._app.metrics.text(self._app.scorer.model), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(self._state.metrics.text(self._state.scorer.model), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def server(self, _: Request) -> Response:
         """Say what server this is."""
@@ -117,14 +117,14 @@ class _Routes:
     async def model(self, request: Request) -> Response:
         """Say what the model takes and gives."""
         self._check(request)
-        model = self._app.scorer.model
+        model = self._state.scorer.model
         return JSONResponse(metadata.build(model))
 
     async def model_ready(self, request: Request) -> Response:
         """Answer whether the model can be called."""
         self._check(request)
-        identity = self._app.scorer.model.identity
-        return JSONResponse({"name": identity.name, "ready": not self._app.draining}, 503 if self._app.draining else 200)
+        identity = self._state.scorer.model.identity
+        return JSONResponse({"name": identity.name, "ready": not self._state.draining}, 503 if self._state.draining else 200)
 
     async def no_such_model(self, request: Request) -> Response:
         """Stand for the direct way of a model that is not served here."""
@@ -133,7 +133,7 @@ class _Routes:
 
     def describe(self) -> dict[str, Any]:
         """Return what a page or a client needs to know of the model."""
-        model = self._app.scorer.model
+        model = self._state.scorer.model
         identity, columns = model.identity, model.signature.columns
         given = model.gives.get("predict")
         kind = given.dtype.kind if given is not None and given.ndim == 1 else ""
@@ -144,11 +144,11 @@ class _Routes:
             "methods": list(model.methods), "classes": model.classes, "params": list(model.signature.params),
             "columns": None if columns is None else [{"name": each.name, "type": each.type, "required": each.required} for each in columns],
             "way": {method: {"name": way.name, "why": way.why} for method, way in model.ways.items()},
-            "example": model.example_json(), "output": output, "mlflow_version": MLFLOW, "api_keys": self._app.keys.needed,
+            "example": model.example_json(), "output": output, "mlflow_version": MLFLOW, "api_keys": self._state.keys.needed,
         }  # fmt: skip
 
     def _check(self, request: Request) -> None:
-        identity, asked = self._app.scorer.model.identity, request.path_params
+        identity, asked = self._state.scorer.model.identity, request.path_params
         if asked["name"] != identity.name or asked.get("version", identity.version) != identity.version:
             raise Refusal(404, "there is no such model here")
 
@@ -156,17 +156,17 @@ class _Routes:
 class _Admission:
     """Lets nobody past who calls us by another's name, nor without a key where keys are needed."""
 
-    def __init__(self, inner: Callable[..., Awaitable[None]], app: Application) -> None:
+    def __init__(self, inner: Callable[..., Awaitable[None]], state: ServerState) -> None:
         self._inner = inner
-        self._app = app
+        self._state = state
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 -- ASGI
         path = scope.get("path", "")
         if scope["type"] == "http":
             try:
-                self._app.hosts.check(scope["headers"])
+                self._state.hosts.check(scope["headers"])
                 if path not in {"/", "/docs"} and not path.startswith(OPEN):
-                    self._app.keys.check(scope["headers"])
+                    self._state.keys.check(scope["headers"])
             except Refusal as refusal:
                 await _response(path, refusal)(scope, receive, send)
                 return

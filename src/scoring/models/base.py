@@ -58,7 +58,7 @@ class Model:
         self.ways: dict[str, Way] = {}  # by method
         self.gives: dict[str, np.ndarray] = {}  # predictions of each method for no rows, where they are an array: type and shape
         self.outputs: list[dict[str, Any]] = []  # what the default method gives, as v2 tensors
-        self.joins = False  # whether requests may share a predict
+        self.batchable = False  # whether requests may share a predict
         self.load_seconds = 0.0
         self.is_steady = True  # whether a predict takes as long as the one before
         self.predict_seconds = 1.0  # what predicting its example took, or a guess

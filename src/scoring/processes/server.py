@@ -20,6 +20,7 @@ from scoring import loading
 from scoring.errors import ModelError
 from scoring.http.app import Application
 from scoring.http.fast_protocol import DirectProtocol
+from scoring.http.state import ServerState
 from scoring.metrics import Metrics
 from scoring.processes.supervisor import MODEL_DID_NOT_LOAD, SECONDS_TO_ANSWER, Supervisor, bind
 from scoring.processes.worker import Server
@@ -81,14 +82,15 @@ def _make(settings: Settings, shared: Path | None) -> Application:
     warnings.simplefilter("ignore")  # libraries' advice is for those who train models
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
-        application = Application(settings, loading.load(settings), Metrics(shared))
+        application = Application(ServerState.of(settings, loading.load(settings), Metrics(shared)))
     except ModelError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(MODEL_DID_NOT_LOAD)
     _keep_memory()
     gc.freeze()  # what is there now stays, and need not be looked at again
     gc.enable()
-    identity, seconds = application.scorer.model.identity, application.scorer.model.load_seconds
+    model = application.state.scorer.model
+    identity, seconds = model.identity, model.load_seconds
     logging.getLogger("scoring").info("loaded %s %s in %.1f s, process %d", identity.name, identity.version, seconds, os.getpid())
     return application
 

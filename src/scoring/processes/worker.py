@@ -116,7 +116,7 @@ class Worker(multiprocess.Process):
         """Answer the supervisor once: whether the server serves, and when the newest load began that has ended."""
         self.child_conn.recv()
         is_started = self.server.started
-        self.child_conn.send((is_started, self.config.loaded_app.newest_load if is_started else -math.inf))
+        self.child_conn.send((is_started, self.config.loaded_app.state.newest_load if is_started else -math.inf))
 
     def always_pong(self) -> None:
         """Answer the supervisor; when it is there no longer, end as if it had said so."""

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scoring.batching import Job, Lane
-from scoring.http.exchange import JSON, Exchange
-from scoring.inference import CSV, PARQUET, Scorer
+from scoring.batching import BatchQueue, QueuedPredict
+from scoring.codecs.media import CSV, JSON, PARQUET
+from scoring.inference import Scorer
 from scoring.metrics import Metrics
 from scoring.models.base import Identity, Model
 from scoring.models.signature import Column, Signature
@@ -28,47 +28,54 @@ WIDE = Signature((*(Column(f"c{at}", "double") for at in range(20_000)), Column(
 SPLIT = {"columns": NAMES, "data": [[0.5] * 10]}
 
 
-class _Request(Exchange):
+class _Request:
     """A request as the scorer sees it."""
 
     def __init__(self, body: bytes, content_type: bytes) -> None:
-        self.body, self.headers, self.rows = body, [(b"content-type", content_type)], 0
+        self.body, self.rows = body, 0
+        self._content_type = content_type
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the content type, its only header."""
+        return self._content_type if name == b"content-type" else None
 
 
 @pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+def queue(monkeypatch: pytest.MonkeyPatch) -> list[QueuedPredict]:
     """Return what is queued before the models."""
-    found: list[Job] = []
-    monkeypatch.setattr(Lane, "submit", lambda _, job: found.append(job))
+    found: list[QueuedPredict] = []
+    monkeypatch.setattr(BatchQueue, "submit", lambda _, each: found.append(each))
     return found
 
 
-def _is_read_here(jobs: list[Job], signature: Signature, body: bytes | dict[str, Any], kind: bytes = JSON, *, v2: bool = False) -> bool:
+def _is_read_here(
+    queue: list[QueuedPredict], signature: Signature, body: bytes | dict[str, Any], kind: bytes = JSON, *, v2: bool = False
+) -> bool:
     """Whether a body has been read when its request is queued."""
     scorer = Scorer(Model(Identity(), signature, None), Settings(Path()), Metrics())
     data = body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":")).encode()
     (scorer.infer if v2 else scorer.invocations)(_Request(data, kind))
-    return jobs.pop().run is None
+    return queue.pop().run is None
 
 
 def _infer(datatype: str, data: Any, *shape: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
     return {"inputs": [{"name": "x", "shape": list(shape), "datatype": datatype, "data": data}], **more}
 
 
-def test_what_is_soon_read(jobs: list[Job]) -> None:
+def test_what_is_soon_read(queue: list[QueuedPredict]) -> None:
     """One row, and as many as are read in some milliseconds, are read at once."""
     rows = [[0.1234567890123] * 10] * 1000
     matrix = Signature(tensor=("int64", 4))
 
-    assert _is_read_here(jobs, NUMBERS, {"dataframe_split": SPLIT})
-    assert _is_read_here(jobs, NUMBERS, {"dataframe_split": {**SPLIT, "data": rows}})
-    assert _is_read_here(jobs, NUMBERS, {"dataframe_records": [dict.fromkeys(NAMES, 0.5)]})
-    assert _is_read_here(jobs, NUMBERS, {"instances": [dict.fromkeys(NAMES, 0.5)]})
-    assert _is_read_here(jobs, NUMBERS, b"a,b,c,d,e,f,g,h,i,j\n1,1,1,1,1,1,1,1,1,1\n", CSV)
-    assert _is_read_here(jobs, NUMBERS, _infer("FP64", rows, 1000, 10), v2=True)
-    assert _is_read_here(jobs, NUMBERS, _infer("INT64", [1] * 10, 1, 10), v2=True)
-    assert _is_read_here(jobs, matrix, {"inputs": [[1, 2, 3, 4]] * 1000})
-    assert _is_read_here(jobs, DATES, {"instances": [{"w": "2024-01-31T12:00:00"}]})
+    assert _is_read_here(queue, NUMBERS, {"dataframe_split": SPLIT})
+    assert _is_read_here(queue, NUMBERS, {"dataframe_split": {**SPLIT, "data": rows}})
+    assert _is_read_here(queue, NUMBERS, {"dataframe_records": [dict.fromkeys(NAMES, 0.5)]})
+    assert _is_read_here(queue, NUMBERS, {"instances": [dict.fromkeys(NAMES, 0.5)]})
+    assert _is_read_here(queue, NUMBERS, b"a,b,c,d,e,f,g,h,i,j\n1,1,1,1,1,1,1,1,1,1\n", CSV)
+    assert _is_read_here(queue, NUMBERS, _infer("FP64", rows, 1000, 10), v2=True)
+    assert _is_read_here(queue, NUMBERS, _infer("INT64", [1] * 10, 1, 10), v2=True)
+    assert _is_read_here(queue, matrix, {"inputs": [[1, 2, 3, 4]] * 1000})
+    assert _is_read_here(queue, DATES, {"instances": [{"w": "2024-01-31T12:00:00"}]})
 
 
 @pytest.mark.parametrize(
@@ -84,9 +91,9 @@ def test_what_is_soon_read(jobs: list[Job]) -> None:
     ],
     ids=["keys", "columns", "texts for rows", "short rows", "whole numbers of a matrix", "many columns, and one text", "dates"],
 )
-def test_json_that_takes_long(jobs: list[Job], signature: Signature, body: dict[str, Any]) -> None:
+def test_json_that_takes_long(queue: list[QueuedPredict], signature: Signature, body: dict[str, Any]) -> None:
     """What takes long in JSON is counted, whatever it is."""
-    assert not _is_read_here(jobs, signature, body)
+    assert not _is_read_here(queue, signature, body)
 
 
 @pytest.mark.parametrize(
@@ -100,18 +107,25 @@ def test_json_that_takes_long(jobs: list[Job], signature: Signature, body: dict[
     ],
     ids=["parameters", "whole numbers", "very many", "nested deeper than rows", "texts"],
 )
-def test_tensors_that_take_long(jobs: list[Job], body: dict[str, Any]) -> None:
+def test_tensors_that_take_long(queue: list[QueuedPredict], body: dict[str, Any]) -> None:
     """So it is with tensors: those that become objects of Python's are few."""
-    assert not _is_read_here(jobs, NUMBERS, body, v2=True)
+    assert not _is_read_here(queue, NUMBERS, body, v2=True)
 
 
-def test_tables_that_are_larger_than_their_bodies(jobs: list[Job]) -> None:
+def test_tables_that_are_larger_than_their_bodies(queue: list[QueuedPredict]) -> None:
     """Small Parquet and CSV that make large tables, or wide ones, are read elsewhere."""
     buffer = io.BytesIO()
     pq.write_table(pa.table(dict.fromkeys(NAMES, np.zeros(100_000))), buffer)
     header = ",".join(NAMES)
 
     assert len(buffer.getvalue()) < 8192
-    assert not _is_read_here(jobs, NUMBERS, buffer.getvalue(), PARQUET)
-    assert not _is_read_here(jobs, NUMBERS, f"{header}{',' * 3900}\n1{',' * 3910}\n".encode(), CSV)
-    assert not _is_read_here(jobs, SPARSE, {"dataframe_records": [{f"c{at % 60}": 1} for at in range(350)]})
+    assert not _is_read_here(queue, NUMBERS, buffer.getvalue(), PARQUET)
+    assert not _is_read_here(queue, NUMBERS, f"{header}{',' * 3900}\n1{',' * 3910}\n".encode(), CSV)
+    assert not _is_read_here(queue, SPARSE, {"dataframe_records": [{f"c{at % 60}": 1} for at in range(350)]})
+
+
+def test_the_log_names_the_model() -> None:
+    """A line of the access log has the model's name and version as JSON, whatever signs they have."""
+    scorer = Scorer(Model(Identity('a "b" é', "1"), Signature(), None), Settings(Path()), Metrics())
+
+    assert scorer.log_fields == '"model":"a \\"b\\" é","version":"1"'.encode()

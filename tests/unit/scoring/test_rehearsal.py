@@ -96,7 +96,7 @@ def test_own_code_is_asked_for_few_rows(tmp_path: Path, seconds: float, calls: i
     assert 1 <= len(ASKED) <= calls
     assert max(ASKED) <= 2
     assert found.ways["predict"].name == "frame"
-    assert found.joins is (not seconds)
+    assert found.batchable is (not seconds)
 
 
 def test_a_slow_model_of_scikit_learns_is_asked_for_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def test_a_slow_model_of_scikit_learns_is_asked_for_little(tmp_path: Path, monke
     model = _estimator(tmp_path, SVR().fit(ROWS[:50], TARGET[:50]), input_example=ROWS[:2])
     asked_at_load = asked[1:]  # MLflow asks once, to save it
 
-    assert (model.ways["predict"].name, model.joins, max(asked_at_load)) == ("frame", True, 2)
+    assert (model.ways["predict"].name, model.batchable, max(asked_at_load)) == ("frame", True, 2)
     assert len(asked_at_load) <= 9
     assert model.ways["predict"].why == "no shortcut is known for SVR, which is slow by itself"
 

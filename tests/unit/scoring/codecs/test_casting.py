@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from scoring.bounds import DEFAULT, Bounds, measure_texts
-from scoring.codecs import dates, mlflow_forms
-from scoring.codecs.casting import to_array
+from scoring.codecs import casting, mlflow_forms
+from scoring.codecs.casting import parse_dates, to_array
 from scoring.errors import Refusal
 from scoring.models.signature import Column
 
@@ -77,8 +77,7 @@ def test_texts_of_models_without_columns() -> None:
 def test_dates_are_parsed_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """The dates of a column are parsed in one call, however the rows came: one by one takes a thousand times as long."""
     calls: list[int] = []
-    parse = dates.parse
-    monkeypatch.setattr(dates, "parse", lambda values: calls.append(len(values)) or parse(values))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(casting, "parse_dates", lambda values: calls.append(len(values)) or parse_dates(values))  # type: ignore[func-returns-value]
     for form in ("inputs", "instances"):
         assert len(_read({form: [{"a": MOMENT}] * 500}, WHEN)) == 500
 
@@ -103,6 +102,6 @@ def test_dates_of_mixed_precision(form: str) -> None:
 def test_what_is_no_date(value: Any) -> None:  # noqa: ANN401 -- text, or a number
     """A number is no date, and neither is a time of which nobody says the day."""
     with pytest.raises((ValueError, TypeError)):
-        dates.parse([MOMENT, value])
+        parse_dates([MOMENT, value])
     with pytest.raises((ValueError, TypeError)):
-        dates.parse([value])
+        parse_dates([value])

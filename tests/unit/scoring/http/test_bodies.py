@@ -31,8 +31,8 @@ class Body:
 def _take(room: Room, sender: bytes, size: int, part: int = 1 << 16) -> Body | None:
     found = Body(sender)
     for at in range(0, size, part):
-        if not room.take(found, min(part, size - at)):  # type: ignore[arg-type] # it is all that a room sees
-            room.give_back(found)  # type: ignore[arg-type]
+        if not room.take(found, min(part, size - at)):
+            room.give_back(found)
             return None
     return found
 
@@ -54,7 +54,7 @@ def test_room_is_given_back() -> None:
         bodies = [_take(room, sender, size) for sender in (b"a", b"b") for size in (10, SMALL, SMALL + 1, LARGEST)]
         for each in bodies:
             if each:
-                room.give_back(each)  # type: ignore[arg-type]
+                room.give_back(each)
 
     assert room.held == 0
     assert not room._by_caller  # noqa: SLF001 -- it must not grow

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
-from uvicorn import Config
-from uvicorn.server import ServerState
+from uvicorn import Config, server
 
 from scoring.http.app import Application
 from scoring.http.fast_protocol import LARGEST_HEAD, DirectProtocol
+from scoring.http.state import ServerState
 from scoring.metrics import Metrics
 from scoring.models.base import EstimatorModel, Identity
 from scoring.models.signature import Column, Signature
@@ -28,12 +28,12 @@ async def _statuses(pieces: list[bytes], count: int) -> list[int]:
     """Return the statuses of so many answers to what arrives in these pieces."""
     estimator = LinearRegression().fit(np.array([[0.0], [1.0]]), np.array([0.0, 1.0]))
     model = EstimatorModel(Identity(), Signature((Column("a", "double"),)), None, estimator, "predict", lambda: model)
-    app = Application(Settings(Path(), access_log="off"), model, Metrics(None))
-    config = Config(app, http=DirectProtocol, interface="asgi3", lifespan="off", proxy_headers=False, log_config=None)
+    state = ServerState.of(Settings(Path(), access_log="off"), model, Metrics(None))
+    config = Config(Application(state), http=DirectProtocol, interface="asgi3", lifespan="off", proxy_headers=False, log_config=None)
     config.load()
     ours, theirs = socket.socketpair()
     ours.settimeout(0)
-    _, protocol = await asyncio.get_running_loop().connect_accepted_socket(lambda: DirectProtocol(config, ServerState(), {}), theirs)
+    _, protocol = await asyncio.get_running_loop().connect_accepted_socket(lambda: DirectProtocol(config, server.ServerState(), {}), theirs)
     for piece in pieces:
         protocol.data_received(piece)
         await asyncio.sleep(0)
@@ -42,7 +42,7 @@ async def _statuses(pieces: list[bytes], count: int) -> list[int]:
         while answers.count(b"HTTP/1.1 ") < count:
             answers += await asyncio.get_running_loop().sock_recv(ours, 65536)
     protocol.transport.close()
-    app.scorer.close()
+    state.scorer.close()
     ours.close()
     return [int(answer[:3]) for answer in answers.split(b"HTTP/1.1 ")[1:]]
 

@@ -7,13 +7,15 @@ import gzip
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scoring.errors import Refusal
 from scoring.http import inflater
 from scoring.settings import Settings
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import pytest
 
 SETTINGS = Settings(Path(), max_waiting=20, max_wait=2.0)
@@ -52,14 +54,14 @@ def _send(monkeypatch: pytest.MonkeyPatch, bodies: list[Body], count: int) -> tu
     async def run() -> None:
         queue, is_answered = inflater.Inflater(SETTINGS), asyncio.Event()
 
-        def then(_: Any, done: Any) -> None:  # noqa: ANN401 -- an exchange and a future
+        def then(done: Future[bytes]) -> None:
             found.append(done.result().decode())
             if len(found) == count:
                 is_answered.set()
 
         for body in bodies:
             try:
-                queue.submit(body, then)  # type: ignore[arg-type] # it is all that is seen of a request
+                queue.submit(body, then)
                 statuses.append(200)
             except Refusal as refusal:
                 statuses.append(refusal.status)
@@ -103,7 +105,7 @@ def test_a_long_wait_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     statuses = []
     for words in [*(f"a{at}" for at in range(9)), "b1", "b2"]:
         try:
-            queue.submit(Body(words), lambda *_: None)  # type: ignore[arg-type] # as above
+            queue.submit(Body(words), lambda *_: None)
             statuses.append(200)
         except Refusal as refusal:
             statuses.append(refusal.status)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _app(*arriving: Any) -> Any:  # noqa: ANN401 -- what a lifespan and an exchange see of an application
+def _state(*arriving: Any) -> Any:  # noqa: ANN401 -- what a lifespan and an exchange see of the state
     return SimpleNamespace(
         arriving=set(arriving), connections=set(), settings=Settings(Path()), metrics=Metrics(None), scorer=None, draining=False
     )
@@ -38,7 +38,7 @@ def test_a_look_that_fails_is_not_the_last() -> None:
     async def watch() -> None:
         with contextlib.suppress(asyncio.CancelledError):
             async with asyncio.timeout(100 * WATCH_S):
-                await Lifespan(_app(Odd()))._watch()  # noqa: SLF001 -- it alone, without signals
+                await Lifespan(_state(Odd()))._watch()  # noqa: SLF001 -- it alone, without signals
 
     asyncio.run(watch())
 
@@ -50,7 +50,7 @@ def test_a_body_whose_time_is_just_over() -> None:
     states = []
 
     async def expire(hurry: Callable[[AsgiExchange], None]) -> None:
-        exchange = AsgiExchange(_app(), b"/invocations", {"headers": []})
+        exchange = AsgiExchange(_state(), b"/invocations", {"headers": []})
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0) as exchange.limit:
                 try:

@@ -1,0 +1,26 @@
+"""What bodies and answers are: their media types, and an answer that is ready to be sent."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from scoring.errors import Refusal
+
+JSON, CSV, PARQUET = b"application/json", b"text/csv", b"application/vnd.apache.parquet"
+BINARY = b"application/octet-stream"  # of an answer with binary tensors
+Encoded = tuple[bytes, bytes, tuple[tuple[bytes, bytes], ...]]  # body, content type, further headers
+
+
+@lru_cache(64)
+def media_type(content_type: bytes) -> bytes:
+    """Return the media type of a request: JSON, CSV or PARQUET; raise Refusal (415) for others, as MLflow does."""
+    kind, *parameters = [part.strip() for part in content_type.split(b";")]
+    given = {name: value for name, _, value in (each.partition(b"=") for each in parameters)}
+    if given.pop(b"charset", b"utf-8").lower() != b"utf-8":
+        raise Refusal(415, "the server takes UTF-8 only")
+    if given:
+        raise Refusal(415, "the content type has a parameter that is not known; charset is the only one")
+    for known in (JSON, CSV, PARQUET):
+        if kind == known:
+            return known
+    raise Refusal(415, "the content type is application/json, text/csv or application/vnd.apache.parquet")

@@ -1,0 +1,86 @@
+"""What the requests of one process share: everything that outlives one of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from scoring.errors import Refusal
+from scoring.http.access_log import AccessLog
+from scoring.http.api_keys import Keys
+from scoring.http.bodies import Room
+from scoring.http.hosts import Hosts
+from scoring.http.inflater import Inflater
+from scoring.inference import Scorer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scoring.batching import Request
+    from scoring.metrics import Metrics
+    from scoring.models.base import Model
+    from scoring.settings import Settings
+
+
+class Arriving(Protocol):
+    """A request whose body is being read."""
+
+    def hurry(self) -> None:
+        """End the time for a body that arrives too slowly; called at each look."""
+
+
+@dataclass(slots=True, eq=False)
+class ServerState:
+    """The state of one process, around the model that answers at present."""
+
+    settings: Settings
+    metrics: Metrics
+    hosts: Hosts
+    keys: Keys
+    access: AccessLog
+    room: Room  # for the bodies of requests
+    inflater: Inflater
+    prefixes: list[str]  # of paths, less their last /
+    scorer: Scorer
+    direct: dict[bytes, Callable[[Request], None]]  # which request for a prediction is whose, by its path
+    arriving: set[Arriving] = field(default_factory=set)
+    connections: set[Any] = field(default_factory=set)  # uvicorn's, of the direct way
+    draining: bool = False
+    reload_failed: bool = False  # the newest change of model
+    newest_load: float = -math.inf  # when it began, once it has ended: time.monotonic(), which all processes share
+
+    @classmethod
+    def of(cls, settings: Settings, model: Model, metrics: Metrics) -> Self:
+        """Return the state of a process that begins to answer with a model."""
+        prefixes = [prefix.strip().rstrip("/") for prefix in settings.root_path.split(",") if prefix.strip()]
+        scorer = Scorer(model, settings, metrics)
+        return cls(
+            settings, metrics, Hosts(settings.allowed_hosts), Keys(settings.api_keys_file), AccessLog(on=settings.access_log == "on"),
+            Room(settings.max_body), Inflater(settings), prefixes, scorer, _handlers(scorer, prefixes),
+        )  # fmt: skip
+
+    def use(self, model: Model) -> None:
+        """Answer with a model from now on; requests that wait for the one before are still answered by that."""
+        before, self.scorer = self.scorer, Scorer(model, self.settings, self.metrics)
+        self.direct = _handlers(self.scorer, self.prefixes)
+        before.close()
+
+    def refusal(self, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+        """Return why the head of a request is refused, if it is; its body need not be read then."""
+        try:
+            self.hosts.check(headers)
+            self.keys.check(headers)
+        except Refusal as refusal:
+            return refusal
+        return None
+
+
+def _handlers(scorer: Scorer, prefixes: list[str]) -> dict[bytes, Callable[[Request], None]]:
+    """Return what takes a request for a prediction, by its path, with each prefix and without."""
+    identity = scorer.model.identity
+    base = f"/v2/models/{identity.name}"
+    found: dict[bytes, Callable[[Request], None]] = {b"/invocations": scorer.invocations}
+    for path in (f"{base}/infer", f"{base}/versions/{identity.version}/infer"):
+        found[path.encode()] = scorer.infer
+    return found | {prefix.encode() + path: handler for prefix in prefixes for path, handler in found.items()}
