@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from scoring.models.rows import Table
     from scoring.settings import Settings
 
-SWIFT = 2560 * 1024  # bytes of numbers that are read in INLINE; reading more would hold up the event loop
-HEAVY = 256 * 1024  # the same for other bodies
-ODD = 8 * 1024  # the same for a body that pandas must read
+FAST_JSON_MAX = 2560 * 1024  # bytes of numbers that are read in INLINE; reading more would hold up the event loop
+INLINE_MAX = 256 * 1024  # the same for other bodies
+PANDAS_MAX = 8 * 1024  # the same for a body that pandas must read
 DATED = 1024  # the same where it must find out how dates are written
 SMALL = 8 * 1024  # the same for JSON of whatever form
 WIDE = 64  # columns; pandas takes longer to read more of them
@@ -47,8 +47,8 @@ class Scorer:
         self._bounds = Bounds.of(settings)
         self._inline_bounds = self._bounds.with_few_empty()
         self._decoder = decoder_for(model.signature, self._bounds)
-        self._quick, self._value_s = (SWIFT, NUMBER_S) if _is_matrix(model) else (HEAVY, OBJECT_S)
-        self._odd = DATED if any(column.type == "datetime" for column in self._columns or ()) else ODD
+        self._quick, self._value_s = (FAST_JSON_MAX, NUMBER_S) if _is_matrix(model) else (INLINE_MAX, OBJECT_S)
+        self._odd = DATED if any(column.type == "datetime" for column in self._columns or ()) else PANDAS_MAX
         self._light = BatchQueue(
             model, metrics, settings,
             threads=1 if model.batchable else settings.threads or THREADS, max_rows=settings.max_batch if model.batchable else 0,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 IDLE = 0.5  # s without a request, after which a connection is closed when the server ends
 LARGEST_HEAD = 64 * 1024  # bytes of a request's line and headers
-LINGER = 2  # s in which is read and thrown away what a refused client still sends: a line that is cut would lose it the answer
+CLOSE_DELAY_S = 2  # s in which is read and thrown away what a refused client still sends: a line that is cut would lose it the answer
 NO_HTTP = "this is no HTTP request, or one with too large a head"
 LATE = "the request did not arrive in time"
 
@@ -143,7 +143,7 @@ class DirectProtocol(HttpToolsProtocol):
         self.is_broken = self.is_over = True
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.loop.call_later(LINGER, self.transport.close)
+        self.loop.call_later(CLOSE_DELAY_S, self.transport.close)
 
     def on_message_begin(self) -> None:
         """Begin a message; its ASGI scope is made only when it is needed."""

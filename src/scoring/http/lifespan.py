@@ -96,7 +96,7 @@ class Lifespan:
             model = await asyncio.to_thread(loading.load, state.settings)
         except ModelError as error:
             state.reload_failed = True
-            logger.error("%s %s goes on answering: %s", present.name, present.version, error)  # noqa: TRY400 -- its words say all
+            logger.error("%s %s goes on serving: %s", present.name, present.version, error)  # noqa: TRY400 -- its words say all
         else:
             state.reload_failed = False
             state.use(model)
