@@ -47,7 +47,7 @@ def change_code(copy: Path) -> float:
     """Build layer 2 of a copy of the project after a change to the server's code."""
     with (copy / "src" / "scoring" / "http" / "app.py").open("a") as file:
         file.write(f"# {time.time_ns()}\n")
-    return run([sys.executable, "scripts/build_model_container.py"], copy, PYTHONPATH=str(copy / "src"))
+    return run([sys.executable, "scripts/services.py", "build-model"], copy, PYTHONPATH=str(copy / "src"))
 
 
 def add_version(scratch: Path) -> float:

@@ -1,9 +1,11 @@
 """What all tests share: the rule for missing tools, settings of their own, and running make in a clean environment."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,14 @@ def need(tool: str, present: bool, cure: str) -> None:  # noqa: FBT001 -- the fa
     if tool in REQUIRED:
         pytest.fail(f"REQUIRE names {tool}, and it is not here: {cure}", pytrace=False)
     pytest.skip(f"needs {tool}: {cure}")
+
+
+def find_command(target: str) -> list[str]:
+    """Return what make runs for a target, as the Makefile has it, to be run without make, which hides its exit code."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    found = re.search(rf"^{target}:.*\n\t@\$\(ENV\) (?:\$\(PYTHON\)|python3 -\w+) (.+)", makefile, re.MULTILINE)
+    assert found, f"the Makefile has no command for {target}"
+    return [sys.executable, *found[1].replace("$(MAKECMDGOALS)", target).split()]
 
 
 @pytest.fixture(scope="session")

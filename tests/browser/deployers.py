@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from slipway.registry import client as registry
 from slipway.release import history
 from slipway.services import deployer_client
 from slipway.settings import ROOT, STATE, Settings
+from tests.conftest import find_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,14 +132,14 @@ def run(folder: Path) -> Iterator[Running]:
     }  # fmt: skip
     environment = {**os.environ, **chosen}
     for arguments in ARGUMENTS.values():
-        _script("train_model", {**environment, "TRAIN_ARGS": arguments})
+        _run("train_model", {**environment, "TRAIN_ARGS": arguments})
     settings = replace(
         slipway_settings.load(), runtime="host", port=port, deployer_port=deployer_port, url="", model_dir=ROOT / "model",
         external_tracking_uri=chosen["MLFLOW_TRACKING_URI"],
     )  # fmt: skip
     log = folder / "deployer.log"
     with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "scripts/start_deployer.py"], cwd=ROOT, env=environment, stdout=out, stderr=out)
+        process = subprocess.Popen(find_command("start_deployer"), cwd=ROOT, env=environment, stdout=out, stderr=out)
     try:
         running = Running(settings, log, process)
         running._await(lambda: running.get("/livez"), lambda found: found["live"])  # noqa: SLF001 -- our own
@@ -151,7 +151,7 @@ def run(folder: Path) -> Iterator[Running]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        _script("stop_deployer", environment)
+        _run("stop_deployer", environment)
         for home in (deployer_client.find_home(settings), STATE / "live" / str(port)):
             shutil.rmtree(home, ignore_errors=True)
 
@@ -192,8 +192,6 @@ def change_status(page: Page, **changes: Any) -> None:  # noqa: ANN401 -- any JS
     page.reload()
 
 
-def _script(name: str, environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, f"scripts/{name}.py"], cwd=ROOT, env=environment, check=False, capture_output=True, text=True, timeout=300
-    )
+def _run(target: str, environment: dict[str, str]) -> None:
+    done = subprocess.run(find_command(target), cwd=ROOT, env=environment, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr

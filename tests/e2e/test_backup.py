@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from slipway import ports
 from slipway.runtimes import containers
 from slipway.services import archive
 from slipway.settings import ROOT
+from tests.conftest import find_command
 
 PROJECT = "slipway-backup-test"
 NAME = "kept"
@@ -195,7 +195,7 @@ def test_an_interrupted_backup_leaves_nothing_and_the_server_running(stack: Stac
     """Ctrl-C while the tracking server is stopped: no file is left, the server is back; the next backup, and its restore, are whole."""
     stack.make("start_mlflow_services")
     environment = {**os.environ, **stack.variables}
-    process = subprocess.Popen([sys.executable, "scripts/backup.py"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(find_command("backup"), cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert " stop mlflow" in process.stderr.readline()
     time.sleep(0.1)  # the engine is stopping it

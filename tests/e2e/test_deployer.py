@@ -25,7 +25,7 @@ CHANGES = 20
 KILL = """
 import os, pathlib
 for line in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-    if b"start_deployer" in line.read_bytes() and line.parent.name != str(os.getpid()):
+    if b"start-deployer" in line.read_bytes() and line.parent.name != str(os.getpid()):
         os.kill(int(line.parent.name), 9)
 """
 

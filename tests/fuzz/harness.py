@@ -1,4 +1,4 @@
-"""The fuzzer: libFuzzer's loop around the targets, guided by the branches of scoring that an input reaches. scripts/fuzz.py starts it."""
+"""The fuzzer: libFuzzer's loop around the targets, guided by the branches of scoring that an input reaches. make fuzz starts it."""
 
 from __future__ import annotations
 

@@ -65,7 +65,9 @@ def test_the_lock_names_no_index() -> None:
 def test_poetry_agrees() -> None:
     """Poetry itself exports, markers and all, what requirements/ holds."""
     need("poetry", lockfile.POETRY.exists(), "make lock")
-    completed = subprocess.run([sys.executable, "scripts/lock.py", "--check"], cwd=ROOT, check=False, capture_output=True, text=True)
+    completed = subprocess.run(
+        [sys.executable, "scripts/setup.py", "lock", "--check"], cwd=ROOT, check=False, capture_output=True, text=True
+    )
 
     assert completed.returncode == 0, completed.stderr
 

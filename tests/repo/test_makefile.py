@@ -16,7 +16,7 @@ RULES = {at: line for at, line in enumerate(LINES) if re.match(r"[^\s#:=]+( [^\s
 TARGETS = {line.split(":")[0]: at for at, line in RULES.items() if re.match(r"[a-z_0-9]+:", line)}
 RECIPES = {at: list(itertools.takewhile(lambda line: line.startswith("\t"), LINES[at + 1 :])) for at in RULES}
 WORDS = r"[^;&|<>`]*"
-SCRIPT = r"((scripts|benchmarks)/(\w+/)?\w+\.py|-m (pytest|benchmarks\.\w+))\b"
+SCRIPT = r"(scripts/\w+\.py [a-z-]+|benchmarks/(\w+/)?\w+\.py|-m (pytest|benchmarks\.\w+))\b"
 COMMAND = re.compile(rf"\t@(awk -f scripts/help\.awk{WORDS}|\$\(ENV\) (\$\(PYTHON\)|python3)( -[EB]+)? {SCRIPT}{WORDS})")
 ADVICE = re.compile(r"\bmake((?: [A-Z_]+=\S*)*(?: [a-z][a-z0-9_]*\b(?!=))+)")
 # After these, `make` is the verb or the program.
@@ -46,7 +46,7 @@ def test_a_target_has_one_line_of_help(target: str) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=[line.split(":")[0] for line in RULES.values()])
 def test_a_target_has_one_command(rule: int) -> None:
-    """A recipe is one command: a script of ours (or pytest), with the settings read first."""
+    """A recipe is one command: a verb of a script of ours (or pytest), with the settings read first."""
     recipe = RECIPES[rule]
 
     assert len(recipe) == 1, recipe
@@ -54,11 +54,9 @@ def test_a_target_has_one_command(rule: int) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=[line.split(":")[0] for line in RULES.values()])
-def test_a_value_is_no_option(rule: int) -> None:
-    """What the caller types reaches a script as a value, even with a dash before it: after `--option=`, or after `--`."""
-    given = re.findall(r'(\S*)"\$\$\w+"', RECIPES[rule][0].replace(' -- "', ' --"'))
-
-    assert [before for before in given if not re.fullmatch(r"--([a-z]+=)?", before)] == []
+def test_a_value_is_no_argument(rule: int) -> None:
+    """What the caller types reaches a script by the environment alone, so that a dash before it makes it no option."""
+    assert "$$" not in RECIPES[rule][0]
 
 
 def test_a_dash_before_a_value_is_part_of_it(
@@ -80,11 +78,19 @@ def test_it_holds_no_logic() -> None:
     assert [line for line in rest if not allowed.fullmatch(line)] == []
 
 
-def test_scripts_and_targets_belong_together() -> None:
-    """Each script that a recipe runs exists, and each script is run by a recipe."""
-    run = set(re.findall(r"scripts/\w+\.py", "\n".join(LINES)))
+def test_verbs_and_targets_belong_together() -> None:
+    """Each verb that a recipe runs exists, and each verb is run by a recipe."""
+    run = set(re.findall(r"scripts/(\w+)\.py ([a-z-]+)", "\n".join(LINES)))
 
-    assert run == {str(path) for path in tree.find("scripts/*.py")}
+    assert run == {(path.stem, verb) for path in tree.find("scripts/*.py") for verb in tree.verbs(path)}
+
+
+def test_a_group_has_one_script() -> None:
+    """The verbs of a group of the Makefile stand in one script, but for those that run before set-up, which are in setup.py."""
+    groups = "\n".join(LINES).split("\n##@ ")[1:]
+    scripts = {group.splitlines()[0]: set(re.findall(r"scripts/(\w+)\.py", group)) - {"setup"} for group in groups}
+
+    assert [group for group, run in scripts.items() if len(run) != 1] == []
 
 
 def test_help_lists_every_target(make: Callable[..., subprocess.CompletedProcess[str]]) -> None:

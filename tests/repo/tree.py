@@ -38,6 +38,13 @@ def imports(path: Path, *, types: bool = True) -> set[str]:
     return found
 
 
+def verbs(script: Path) -> dict[str, ast.FunctionDef]:
+    """Return the verbs of one of scripts/, and their functions: all but `main`, by the name that click is given or their own."""
+    functions = [node for node in ast.parse(read(script)).body if isinstance(node, ast.FunctionDef) and node.name != "main"]
+    given = {node.name: [each.args for each in node.decorator_list if isinstance(each, ast.Call)] for node in functions}
+    return {(ast.literal_eval(given[node.name][0][0]) if any(given[node.name][:1]) else node.name): node for node in functions}
+
+
 def modules(package: str) -> dict[str, Path]:
     """Return the modules of slipway or scoring, such as registry.models, and their files; a package is its __init__.py."""
     found = {path.relative_to("src", package).with_suffix("").parts: path for path in find(f"src/{package}/*.py")}

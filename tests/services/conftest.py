@@ -19,7 +19,7 @@ import requests
 from slipway import ports
 from slipway import settings as slipway_settings
 from slipway.settings import ROOT, Settings
-from tests.conftest import need
+from tests.conftest import find_command, need
 
 DEADLINE = 270  # s for a server to answer on a busy machine
 
@@ -126,14 +126,21 @@ def served_settings(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> Sett
 
 @pytest.fixture
 def script(tracking: Tracking) -> Callable[..., subprocess.Popen[str]]:
-    """Return a function that starts one of scripts/ against the tracking server, as make does."""
+    """Return a function that starts a target's command against the tracking server, as make does."""
 
-    def start(name: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-        mine = {
-            name: value for name, value in os.environ.items() if name != "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-        }  # see registry.client.limit_retries
-        environment = {**mine, "TRAIN_ARGS": "", "URL": "", "RUNTIME": "host", "MLFLOW_TRACKING_URI": tracking.url, **variables}
-        command = [sys.executable, f"scripts/{name}.py", *arguments]
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    def start(target: str, **variables: str) -> subprocess.Popen[str]:
+        mine = {name: value for name, value in os.environ.items() if name != "MLFLOW_HTTP_REQUEST_MAX_RETRIES"}  # see registry.client.limit_retries
+        environment = {
+            **mine,
+            "TRAIN_ARGS": "",
+            "URL": "",
+            "MODEL": "",
+            "RUNTIME": "host",
+            "MLFLOW_TRACKING_URI": tracking.url,
+            **variables,
+        }
+        return subprocess.Popen(
+            find_command(target), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     return start

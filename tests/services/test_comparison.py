@@ -70,7 +70,7 @@ def test_any_versions_can_be_compared(client: MlflowClient, folder: str, add: Ca
     for rmse in (3.0, 1.0, 2.0):
         add(rmse, "1")
     client.set_registered_model_alias(NAME, "champion", "2")
-    printed, _ = (process := script("compare", "--models", f"1, 3 models:/{NAME}@champion", MODEL_DIR=folder)).communicate()
+    printed, _ = (process := script("compare", MODELS=f"1, 3 models:/{NAME}@champion", MODEL_DIR=folder)).communicate()
 
     assert process.returncode == 0, printed
     assert re.search(r"rmse +│ 3 ± 0.25 │ 2 ± 0.25 │ 1 ± 0.25, best │", printed)
@@ -78,23 +78,23 @@ def test_any_versions_can_be_compared(client: MlflowClient, folder: str, add: Ca
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words", "cure"),
+    ("variables", "words", "cure"),
     [
-        ([], "compared has no @champion to compare with", 'make compare MODELS="1 2"'),
-        (["models:/compared/9"], "compared has no version 9; there is: 1, 2", "make list_models"),
-        (["--models", "1"], "MODELS='1' names one version; a comparison needs two", 'make compare MODELS="1 2"'),
-        (["--models", "1 models:/compared/1"], "names one version", 'make compare MODELS="1 2"'),
-        (["--models", "1 2x"], "no such folder: 2x", "make list_models"),
+        ({}, "compared has no @champion to compare with", 'make compare MODELS="1 2"'),
+        ({"MODEL": "models:/compared/9"}, "compared has no version 9; there is: 1, 2", "make list_models"),
+        ({"MODELS": "1"}, "MODELS='1' names one version; a comparison needs two", 'make compare MODELS="1 2"'),
+        ({"MODELS": "1 models:/compared/1"}, "names one version", 'make compare MODELS="1 2"'),
+        ({"MODELS": "1 2x"}, "no such folder: 2x", "make list_models"),
     ],
     ids=["no champion", "unknown version", "one", "the same twice", "no version"],
 )
 def test_what_cannot_be_compared_is_said(  # noqa: PLR0913, PLR0917 -- three fixtures, three parameters
-    folder: str, add: Callable[[float, str], int], script: Script, arguments: list[str], words: str, cure: str
+    folder: str, add: Callable[[float, str], int], script: Script, variables: dict[str, str], words: str, cure: str
 ) -> None:
     """A version, or a champion, that is not there ends in an error in words."""
     add(1.0, "1")
     add(2.0, "1")
-    printed, _ = (process := script("compare", *arguments, MODEL_DIR=folder)).communicate()
+    printed, _ = (process := script("compare", MODEL_DIR=folder, **variables)).communicate()
 
     assert process.returncode in {1, 2}
     assert re.search(rf"^error: .*{re.escape(words)}", printed, re.MULTILINE)
@@ -110,7 +110,7 @@ def test_one_version_has_nothing_to_be_compared_with(
     client.set_registered_model_alias(NAME, "champion", "1")
     alone, _ = script("compare", MODEL_DIR=folder).communicate()
     add(2.0, "1")
-    itself, _ = script("compare", "models:/compared@champion", MODEL_DIR=folder).communicate()
+    itself, _ = script("compare", MODEL="models:/compared@champion", MODEL_DIR=folder).communicate()
 
     assert "error: compared has only version 1, so there is nothing to compare it with" in alone
     assert "error: compared version 1 is @champion itself" in itself

@@ -6,7 +6,6 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from slipway import ports
 from slipway.registry import client as registry
 from slipway.registry import models
 from slipway.settings import ROOT, Settings
+from tests.conftest import find_command
 
 MOMENT_WITHIN = 270  # s, on a busy machine
 ENDS_WITHIN = 40  # s, likewise; five are promised on a quiet one
@@ -37,9 +37,7 @@ class Demo:
         environment = {name: value for name, value in os.environ.items() if name not in dropped} | variables
         self.log = self.folder.parent / "demo.log"
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "scripts/demo.py"], cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
+            self.process = subprocess.Popen(find_command("demo"), cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
 
     @property
     def words(self) -> str:

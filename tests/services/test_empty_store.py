@@ -2,29 +2,23 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from slipway import ports
 from slipway.settings import ROOT
+from tests.conftest import find_command
 
 pytestmark = pytest.mark.fast
 
 NO_SERVER = f"http://127.0.0.1:{ports.find_free()}"
 
 
-def run(name: str, *arguments: str, **variables: str) -> tuple[int, str]:
-    """Run one of scripts/ and return its exit code and what it printed."""
-    completed = subprocess.run(
-        [sys.executable, f"scripts/{name}.py", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **variables},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+def run(target: str, **variables: str) -> tuple[int, str]:
+    """Run a target's command, without make, and return its exit code and what it printed."""
+    environment = {**os.environ, **variables}
+    completed = subprocess.run(find_command(target), cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
     return completed.returncode, completed.stdout + completed.stderr
 
 
@@ -35,7 +29,7 @@ def test_an_empty_registry_says_what_to_do(tmp_path: Path) -> None:
     words = f"error: the registry is empty\n  try: RUNTIME=host MLFLOW_TRACKING_URI={store} make train_model\n"
 
     assert run("list_models", RUNTIME="host", MLFLOW_TRACKING_URI=store) == (1, words)
-    assert run("list_models", "--format", "json", RUNTIME="host", MLFLOW_TRACKING_URI=store) == (0, "[]\n")
+    assert run("list_models", FORMAT="json", RUNTIME="host", MLFLOW_TRACKING_URI=store) == (0, "[]\n")
 
 
 def test_without_docker_no_cure_needs_it(tmp_path: Path) -> None:
@@ -49,14 +43,14 @@ def test_without_docker_no_cure_needs_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"),
-    [("list_models", []), ("train_model", []), ("serve_model", ["models:/diabetes/1"])],
+    ("target", "model"),
+    [("list_models", ""), ("train_model", ""), ("serve_model", "models:/diabetes/1")],
     ids=["list", "train", "serve"],
 )
-def test_without_a_server_the_error_names_the_cure(name: str, arguments: list[str]) -> None:
+def test_without_a_server_the_error_names_the_cure(target: str, model: str) -> None:
     """A command that needs the tracking server says so at once, and how to start it."""
     port = NO_SERVER.rsplit(":", 1)[1]
-    code, words = run(name, *arguments, RUNTIME="docker", MLFLOW_TRACKING_URI="", MLFLOW_PORT=port)
+    code, words = run(target, MODEL=model, RUNTIME="docker", MLFLOW_TRACKING_URI="", MLFLOW_PORT=port)
 
     assert (code, words) == (1, f"error: no tracking server answers at {NO_SERVER}\n  try: MLFLOW_PORT={port} make start_mlflow_services\n")
 
@@ -81,7 +75,7 @@ def test_a_setting_that_cannot_be_used_is_named(variables: dict[str, str], words
 
 def test_serving_nothing_is_a_usage_error() -> None:
     """Without MODEL there is nothing to serve: exit code 2, and what to type."""
-    code, words = run("serve_model", "", RUNTIME="host")
+    code, words = run("serve_model", MODEL="", RUNTIME="host")
 
     assert code == 2
     assert "MODEL is empty" in words
@@ -91,7 +85,7 @@ def test_a_foreign_model_is_not_served_with_other_libraries(tmp_path: Path) -> N
     """A model whose libraries are not the locked ones is refused, each difference named."""
     (tmp_path / "MLmodel").write_text("flavors: {python_function: {loader_module: mlflow.sklearn}}\n")
     (tmp_path / "requirements.txt").write_text("mlflow==3.17.2\nscikit-learn==1.2.0\nxgboost==3.0.0\n")
-    code, words = run("serve_model", str(tmp_path), RUNTIME="host", PORT=str(ports.find_free()))
+    code, words = run("serve_model", MODEL=str(tmp_path), RUNTIME="host", PORT=str(ports.find_free()))
 
     assert code == 1
     assert "scikit-learn 1.2.0 (here 1.9.1), xgboost 3.0.0 (here none)" in words

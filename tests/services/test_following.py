@@ -100,7 +100,7 @@ def followed(served_settings: Settings, tmp_path: Path, script: Callable[..., su
     port = ports.find_free()
     mlflow.MlflowClient(served_settings.tracking_uri).set_registered_model_alias(candidates.name, "champion", "1")
     variables = {"PORT": str(port), "MODEL_DIR": str(candidates.settings.model_dir), "PYTHONUNBUFFERED": "1"}
-    process = script("serve_model", f"models:/{candidates.name}@champion", "--follow", "1", **variables)
+    process = script("serve_model", MODEL=f"models:/{candidates.name}@champion", FOLLOW="1", **variables)
     found = Followed(candidates, port, process)
     listener = threading.Thread(target=found.listen)
     listener.start()
@@ -170,7 +170,7 @@ def test_ctrl_c_leaves_nothing(followed: Followed) -> None:
 
 def test_only_an_alias_is_followed(script: Callable[..., subprocess.Popen[str]]) -> None:
     """A version that cannot move is not followed: the error says what to type."""
-    process = script("serve_model", "models:/diabetes/1", "--follow", "1")
+    process = script("serve_model", MODEL="models:/diabetes/1", FOLLOW="1")
     printed, _ = process.communicate(timeout=60)
 
     assert process.returncode == USAGE

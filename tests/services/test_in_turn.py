@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from slipway import settings as slipway_settings
 from slipway.errors import SlipwayError
 from slipway.release import promote
 from slipway.settings import ROOT, STATE
+from tests.conftest import find_command
 from tests.services.candidates import Candidates
 
 if TYPE_CHECKING:
@@ -51,16 +51,10 @@ class Served:
         """The deployer's address."""
         return f"http://127.0.0.1:{self.environment['DEPLOYER_PORT']}"
 
-    def run(self, script: str, *arguments: str) -> tuple[int, str]:
-        """Run a command to its end; return its exit code, and what it printed."""
-        done = subprocess.run(
-            [sys.executable, f"scripts/{script}.py", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+    def run(self, target: str, **variables: str) -> tuple[int, str]:
+        """Run a target's command to its end; return its exit code, and what it printed."""
+        environment = {**self.environment, **variables}
+        done = subprocess.run(find_command(target), cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr
 
     def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:  # noqa: ANN401 -- any JSON
@@ -111,9 +105,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         candidates.add(score)
     candidates.add(0.9, bad="takes long to load")
     found = Served(candidates, scratch / "deployer.log", {**os.environ, **chosen})
-    assert found.run("promote", "models:/in-turn/1")[0] == 0
+    assert found.run("promote", MODEL="models:/in-turn/1")[0] == 0
     with found.log.open("wb") as log:
-        process = subprocess.Popen([sys.executable, "scripts/start_deployer.py"], cwd=ROOT, env=found.environment, stdout=log, stderr=log)
+        process = subprocess.Popen(find_command("start_deployer"), cwd=ROOT, env=found.environment, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + WITHIN
         while time.monotonic() < deadline and process.poll() is None:
@@ -160,7 +154,7 @@ def test_promotions_and_rollbacks_in_turn(served: Served) -> None:
 
 def test_a_rollback_that_is_repeated_goes_no_further(served: Served) -> None:
     """TO= names where it was meant to go: once there, it says so and changes nothing; the API answers alike."""
-    code, printed = served.run("rollback", "--to", "1")
+    code, printed = served.run("rollback", TO="1")
     answer = served.call("POST", "/rollbacks", to=1)
 
     assert code == 0

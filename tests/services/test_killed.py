@@ -18,6 +18,7 @@ import requests
 
 from slipway import ports
 from slipway.settings import ROOT, STATE
+from tests.conftest import find_command
 from tests.services.candidates import Candidates
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def mortal(tracking: Tracking, tmp_path_factory: pytest.TempPathFactory) -> Iter
         if found.process:
             found.process.kill()
             found.process.wait()
-        subprocess.run([sys.executable, "scripts/stop_deployer.py"], cwd=ROOT, env=found.environment(), check=True, capture_output=True)
+        subprocess.run(find_command("stop_deployer"), cwd=ROOT, env=found.environment(), check=True, capture_output=True)
         for place in (STATE / "deployer" / str(found.deployer_port), STATE / "live" / str(found.port)):
             shutil.rmtree(place)
 

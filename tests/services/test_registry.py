@@ -150,7 +150,7 @@ def test_500_versions_are_all_listed(client: MlflowClient, logged: dict[str, str
     for _ in range(500):
         client.create_model_version("many", f"models:/{logged['id']}", logged["run"], model_id=logged["id"])
     client.set_registered_model_alias("many", "champion", "137")
-    printed, _ = script("list_models", "--format", "json").communicate()
+    printed, _ = script("list_models", FORMAT="json").communicate()
     client.delete_registered_model("many")
     rows = [row for row in json.loads(printed) if row["name"] == "many"]
 

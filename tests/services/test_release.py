@@ -181,7 +181,7 @@ def test_two_at_once(candidates: Candidates, script: Callable[..., subprocess.Po
     candidates.add(0.5)
     candidates.add(0.6)
     variables = {"MODEL_DIR": str(candidates.settings.model_dir)}
-    both = [script("promote", f"models:/{candidates.name}/{version}", **variables) for version in (1, 2)]
+    both = [script("promote", MODEL=f"models:/{candidates.name}/{version}", **variables) for version in (1, 2)]
     printed = [process.communicate(timeout=120)[0] for process in both]
     loser = printed[0] if both[0].returncode else printed[1]
 

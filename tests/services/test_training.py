@@ -110,7 +110,7 @@ def test_a_server_that_stays_away_leaves_the_model_in_a_file(tracking: Tracking,
     assert "Traceback" not in printed
     assert kept, printed
 
-    later, _ = (process := script("train_model", "--kept", kept[1])).communicate(timeout=120)
+    later, _ = (process := script("train_model", KEPT=kept[1])).communicate(timeout=120)
     assert process.returncode == 0, later
     assert client.get_run(run.info.run_id).info.status == "FINISHED"
     assert len(registry.find_versions_of_run(client, run.info.run_id)) == 1

@@ -25,6 +25,7 @@ from slipway.errors import SlipwayError
 from slipway.registry import client as registry
 from slipway.settings import ROOT, Settings
 from slipway.training import measurements, validate
+from tests.conftest import find_command
 from tests.services.conftest import Tracking
 
 Script = Callable[..., "subprocess.Popen[str]"]
@@ -53,7 +54,7 @@ def trained(tracking: Tracking, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """Return a model folder that was trained once."""
     path = write_folder(tmp_path_factory.mktemp("trained") / "scored", "scored")
     variables = {"RUNTIME": "host", "MLFLOW_TRACKING_URI": tracking.url, "MODEL_DIR": str(path), "TRAIN_ARGS": "--repeats 1"}
-    subprocess.run([sys.executable, "scripts/train_model.py"], cwd=ROOT, env={**os.environ, **variables}, check=True, capture_output=True)
+    subprocess.run(find_command("train_model"), cwd=ROOT, env={**os.environ, **variables}, check=True, capture_output=True)
     return path
 
 
@@ -148,7 +149,7 @@ def test_a_classifier_is_scored_with_its_probabilities(
         mlflow.sklearn.log_model(
             model, name="model", signature=infer_signature(features), pip_requirements=["mlflow==3.17.2"], registered_model_name=name
         )
-    printed, _ = (process := script("validate_model", f"models:/{name}/1", MODEL_DIR=str(folder))).communicate()
+    printed, _ = (process := script("validate_model", MODEL=f"models:/{name}/1", MODEL_DIR=str(folder))).communicate()
     true, rows = held_out["target"], held_out.drop(columns="target")
     found = client.get_run(run.info.run_id).data.metrics
 
@@ -183,7 +184,7 @@ def test_a_model_that_cannot_be_scored_is_refused(client: MlflowClient, trained:
     )
     with mlflow.start_run() as run:
         info = mlflow.pyfunc.log_model(name="model", python_model=source, pip_requirements=["mlflow==3.17.2"])
-    printed, _ = (process := script("validate_model", info.model_uri, MODEL_DIR=str(trained))).communicate()
+    printed, _ = (process := script("validate_model", MODEL=info.model_uri, MODEL_DIR=str(trained))).communicate()
 
     assert process.returncode == 1
     assert re.search(f"^error: .*{words}", printed, re.MULTILINE), printed
@@ -197,8 +198,8 @@ def test_a_model_without_predict_and_one_that_is_not_there_are_refused(tracking:
     mlflow.set_tracking_uri(tracking.url)
     with mlflow.start_run():
         info = mlflow.sklearn.log_model(StandardScaler().fit([[1.0]]), name="model", pip_requirements=["mlflow==3.17.2"])
-    scaler, _ = script("validate_model", info.model_uri, MODEL_DIR=str(trained)).communicate()
-    missing, _ = (process := script("validate_model", "models:/scored/99", MODEL_DIR=str(trained))).communicate()
+    scaler, _ = script("validate_model", MODEL=info.model_uri, MODEL_DIR=str(trained)).communicate()
+    missing, _ = (process := script("validate_model", MODEL="models:/scored/99", MODEL_DIR=str(trained))).communicate()
 
     assert "error: no model to validate" in scaler
     assert "Traceback" not in scaler + missing

@@ -89,20 +89,20 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("file", "options", "flavor", "words"),
     [
-        ("line.joblib", [], "sklearn", "loading one runs whatever code it holds"),
-        ("near.pkl", [], "sklearn", "logged with cloudpickle"),
-        ("near.skops", ["--trust", TREE], "sklearn", "wrapped near.skops"),
-        ("one_class.py", ["--example", "rows.csv"], "python_function", "wrapped one_class.py"),
-        ("classes.py", ["--class", "Own"], "python_function", "wrapped classes.py"),
+        ("line.joblib", {}, "sklearn", "loading one runs whatever code it holds"),
+        ("near.pkl", {}, "sklearn", "logged with cloudpickle"),
+        ("near.skops", {"TRUST": TREE}, "sklearn", "wrapped near.skops"),
+        ("one_class.py", {"EXAMPLE": "rows.csv"}, "python_function", "wrapped one_class.py"),
+        ("classes.py", {"CLASS": "Own"}, "python_function", "wrapped classes.py"),
     ],
     ids=["joblib", "pickle that skops refuses", "skops with trusted types", "class", "MLflow's own class"],
 )
 def test_an_artefact_becomes_a_version(  # noqa: PLR0913, PLR0917 -- three fixtures, four parameters
-    served_settings: Settings, script: Script, files: Path, folder: Path, file: str, options: list[str], flavor: str, words: str
+    served_settings: Settings, script: Script, files: Path, folder: Path, file: str, options: dict[str, str], flavor: str, words: str
 ) -> None:
     """It has a run of its own, a signature, an example, pins; it predicts as the file does; its version says where it came from."""
-    given = [str(files / option) if option.endswith(".csv") else option for option in options]
-    printed, _ = (process := script("wrap_model", str(files / file), *given, MODEL_DIR=str(folder))).communicate()
+    given = {name: str(files / value) if name == "EXAMPLE" else value for name, value in options.items()}
+    printed, _ = (process := script("wrap_model", FILE=str(files / file), MODEL_DIR=str(folder), **given)).communicate()
     client = registry.connect(served_settings)
     version = max(registry.find_versions(client, "wrapped").values(), key=lambda version: int(version.version))
     run = client.get_run(version.run_id)
@@ -139,10 +139,10 @@ def test_a_wrapped_model_is_served(  # noqa: PLR0913, PLR0917 -- five fixtures a
 ) -> None:
     """`make serve_model` serves it, an estimator and a class alike, and `make test_api` finds what it should."""
     variables = {"MODEL_DIR": str(folder), "PORT": str(ports.find_free())}
-    printed, _ = (process := script("wrap_model", str(files / file), **variables)).communicate()
+    printed, _ = (process := script("wrap_model", FILE=str(files / file), **variables)).communicate()
     assert process.returncode == 0, printed
     version = max(map(int, registry.find_versions(MlflowClient(tracking.url), "wrapped")))
-    server = script("serve_model", f"models:/wrapped/{version}", **variables)
+    server = script("serve_model", MODEL=f"models:/wrapped/{version}", **variables)
     try:
         api_test.wait_until_ready(served_settings, f"http://127.0.0.1:{variables['PORT']}", lambda: server.poll() is None)
         tested, _ = (test := script("test_api", **variables)).communicate(timeout=120)
@@ -198,7 +198,7 @@ def test_a_module_of_the_folder_goes_with_the_model(served_settings: Settings, s
     (files / "needs_it.py").write_text(
         "import slopes\nclass Line:\n    def predict(self, rows):\n        return rows['bmi'] * slopes.SLOPE\n"
     )
-    printed, _ = (process := script("wrap_model", str(files / "needs_it.py"), MODEL_DIR=str(folder))).communicate()
+    printed, _ = (process := script("wrap_model", FILE=str(files / "needs_it.py"), MODEL_DIR=str(folder))).communicate()
     client = registry.connect(served_settings)
     newest = max(registry.find_versions(client, "wrapped"))
     code = Path(mlflow.artifacts.download_artifacts(f"models:/wrapped/{newest}")) / "code"
@@ -219,10 +219,10 @@ def test_mlflow_run_wraps_without_slipway(files: Path, folder: Path, tmp_path: P
 
 def test_a_file_that_is_not_named_or_not_there_is_said(script: Script, folder: Path) -> None:
     """An empty FILE, a missing one, and a folder without wrap.py end in an error with what to type."""
-    empty, _ = script("wrap_model", "", MODEL_DIR=str(folder)).communicate()
-    missing, _ = script("wrap_model", "nowhere.pkl", MODEL_DIR=str(folder)).communicate()
+    empty, _ = script("wrap_model", FILE="", MODEL_DIR=str(folder)).communicate()
+    missing, _ = script("wrap_model", FILE="nowhere.pkl", MODEL_DIR=str(folder)).communicate()
     (folder / "wrap.py").unlink()
-    bare, _ = script("wrap_model", "nowhere.pkl", MODEL_DIR=str(folder)).communicate()
+    bare, _ = script("wrap_model", FILE="nowhere.pkl", MODEL_DIR=str(folder)).communicate()
 
     assert "error: FILE is empty: which file?" in empty
     assert "error: FILE does not name a file: nowhere.pkl" in missing

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from slipway.kubernetes.cluster.kubectl import Cluster
 from slipway.registry import client as registry
 from slipway.settings import ROOT
 from slipway.training import sessions
+from tests.conftest import find_command
 from tests.e2e.conftest import Stack
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 @dataclass
 class Tracked:
-    """The namespace: make and scripts to work on it, kubectl to look, and its registry."""
+    """The namespace: make and its commands to work on it, kubectl to look, and its registry."""
 
     stack: Stack
     settings: Settings
@@ -47,11 +47,12 @@ class Tracked:
         """Run a make target, which must succeed."""
         return self.stack.make(target, **variables)
 
-    def start(self, script: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-        """Start one of scripts/ as make does, less make, which hides its exit code."""
+    def start(self, target: str, **variables: str) -> subprocess.Popen[str]:
+        """Start a target's command as make does, less make, which hides its exit code."""
         environment = {**os.environ, **self.stack.variables, **variables}
-        command = [sys.executable, f"scripts/{script}.py", *arguments]
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(
+            find_command(target), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     def train(self, arguments: str, **variables: str) -> tuple[int, str]:
         """Train; return the exit code and what was printed."""

@@ -140,7 +140,7 @@ def test_one_that_goes_on_is_followed(tracked: Tracked) -> None:
     process.kill()
     process.communicate(timeout=60)
     job = find_jobs(tracked)[0]["metadata"]["name"]
-    follower = tracked.start("train_on_kubernetes", "--job", job)
+    follower = tracked.start("train_on_kubernetes", JOB=job)
     said, _ = follower.communicate(timeout=280)
 
     assert follower.returncode == 0, said

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.mark.thorough
 def test_a_wrong_word_deletes_nothing(tracked: Tracked) -> None:
     """DATA takes one word; another is a usage error, and nothing is touched."""
-    process = tracked.start("undeploy_tracking", "--data", "yes")
+    process = tracked.start("undeploy_tracking", DATA="yes")
     said, _ = process.communicate(timeout=60)
 
     assert process.returncode == 2

@@ -77,7 +77,7 @@ def _existing(tmp_path: Path, names: tuple[str, ...]) -> list[str]:
 
 def _copy_script(tmp_path: Path) -> dict[str, str]:
     """Copy the script and what it imports into the small checkout, and return an environment in which it can reach nothing else."""
-    for name in (*(f"src/slipway/{source}.py" for source in SOURCES), "scripts/wipe.py"):
+    for name in (*(f"src/slipway/{source}.py" for source in SOURCES), "scripts/setup.py"):
         (tmp_path / "checkout" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / "checkout" / name)
     (tmp_path / "home").mkdir()
@@ -85,7 +85,7 @@ def _copy_script(tmp_path: Path) -> dict[str, str]:
 
 
 def _script(tmp_path: Path, variables: dict[str, str], stdin: int = subprocess.DEVNULL) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-S", "-B", str(tmp_path / "checkout" / "scripts" / "wipe.py")]
+    command = [sys.executable, "-S", "-B", str(tmp_path / "checkout" / "scripts" / "setup.py"), "wipe"]
     return subprocess.run(command, env=variables, check=False, capture_output=True, text=True, stdin=stdin)
 
 

@@ -16,13 +16,13 @@ from slipway.bootstrap import checks, doctor
 from slipway.settings import ROOT
 
 GB = 10**9
-SCRIPT = ROOT / "scripts" / "doctor.py"
+SCRIPT = ROOT / "scripts" / "setup.py"
 
 
 def _run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the script on a Python without any package (-S), in an environment of nothing but `variables`."""
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "PORT": str(ports.find_free()), **variables}
-    command = [sys.executable, "-S", str(SCRIPT), *arguments]
+    command = [sys.executable, "-S", str(SCRIPT), "doctor", *arguments]
     return subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=30)
 
 

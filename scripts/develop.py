@@ -1,0 +1,37 @@
+"""Slipway itself: the demo, the linters, the fuzzer."""
+
+import click
+
+from slipway import verbs
+
+cli = click.Group(help=__doc__, no_args_is_help=False)
+
+
+@cli.command()
+def demo() -> None:
+    """Train, register, serve and test the model in MODEL_DIR on this machine, without Docker."""
+    from slipway import settings
+    from slipway.develop import demo
+
+    demo.run(settings.load())
+
+
+@cli.command()
+def check() -> None:
+    """Lint and type-check everything: a line for each tool, and the words of those that found something."""
+    from slipway.develop import check
+
+    check.run()
+
+
+@cli.command()
+@click.option("--seconds", envvar="SECONDS", type=int, default=600, show_envvar=True, help="how long")
+def fuzz(seconds: int) -> None:
+    """Fuzz the model server's decoders for SECONDS (600): any body is read or refused, and by two ways as the same. Linux only."""
+    from slipway.develop import fuzz
+
+    fuzz.run(seconds)
+
+
+if __name__ == "__main__":
+    verbs.run(cli)

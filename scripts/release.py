@@ -1,0 +1,66 @@
+"""Releases: which version is the champion, and the service that deploys it."""
+
+import click
+
+from slipway import settings, verbs
+
+cli = click.Group(help=__doc__, no_args_is_help=False)
+
+
+@cli.command()
+@click.option("--model", envvar="MODEL", default="", help="the version, such as models:/name/3; default: the newest")
+@click.option("--force", envvar="FORCE", default="", help="1: promote it against the gate's verdict, which is recorded")
+@click.option("--why", envvar="WHY", default="", help="the reason for that")
+def promote(model: str, force: str, why: str) -> None:
+    """Promote a version: gate, smoke test of the real image, then the alias @champion moves to it."""
+    from slipway.release.promote import promote
+
+    promote(settings.load(), model, force=force not in {"", "0"}, why=why)
+
+
+@cli.command()
+@click.option("--to", envvar="TO", default="", help="the number of the version to go back to; default: the champion before this one")
+@click.option(
+    "--target",
+    envvar="TARGET",
+    type=click.Choice(["local", "kubernetes"]),
+    default="local",
+    show_envvar=True,
+    help="kubernetes: roll the cluster of CONTEXT back, too",
+)
+def rollback(to: str, target: str) -> None:
+    """Move @champion back to the champion before, through the smoke test."""
+    if target == "kubernetes":
+        from slipway.kubernetes.commands import roll_back
+    else:
+        from slipway.release.promote import roll_back
+    roll_back(settings.load(), to)
+
+
+@cli.command()
+@click.option("--format", "form", envvar="FORMAT", default="", help="table (default) or json")
+def history(form: str) -> None:
+    """List a model's promotions and rollbacks, newest first."""
+    from slipway.release import history
+
+    history.show(settings.load(), form)
+
+
+@cli.command("start-deployer")
+def start_deployer() -> None:
+    """Start the deployer, which deploys versions by request and whenever @champion moves."""
+    from slipway.deployer import start
+
+    start.start(settings.load())
+
+
+@cli.command("stop-deployer")
+def stop_deployer() -> None:
+    """Stop the deployer and the server that it started."""
+    from slipway.deployer import start
+
+    start.stop(settings.load())
+
+
+if __name__ == "__main__":
+    verbs.run(cli)

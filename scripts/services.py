@@ -1,0 +1,93 @@
+"""Images, MLflow and Postgres on this machine."""
+
+import click
+
+from slipway import hints, settings, verbs
+
+cli = click.Group(help=__doc__, no_args_is_help=False)
+
+
+@cli.command("build-base")
+@click.argument("goals", nargs=-1)
+def build_base(goals: tuple[str, ...]) -> None:
+    """Build layer 1 unless it is there: OS, Python, compilers.
+
+    GOALS are the targets that were asked for; this may be a step to them.
+    """
+    from slipway.runtimes import images
+
+    images.build_base(settings.load())
+    if goals == ("build_base_container",):
+        hints.say_next("make build_model_container")
+
+
+@cli.command("build-model")
+def build_model() -> None:
+    """Build layer 2 unless it is there: the image that serves the model in MODEL_DIR, and the one that trains it."""
+    from slipway import model_folder
+    from slipway.runtimes import images
+
+    loaded = settings.load()
+    images.build_model(loaded, model_folder.load(loaded.model_dir))
+    hints.say_next("make start_mlflow_services")
+
+
+@cli.command()
+def start() -> None:
+    """Start MLflow and Postgres, and wait until the API answers under every name that clients use."""
+    from slipway.services import mlflow
+
+    mlflow.start(settings.load())
+
+
+@cli.command()
+def stop() -> None:
+    """Stop MLflow and Postgres; their data stays."""
+    from slipway.services import mlflow
+
+    mlflow.stop(settings.load())
+
+
+@cli.command()
+def logs() -> None:
+    """Follow the logs of MLflow and Postgres until Ctrl-C."""
+    from slipway.services import mlflow
+
+    mlflow.follow_logs(settings.load())
+
+
+@cli.command()
+def ui() -> None:
+    """Print where MLflow's UI is; with RUNTIME=host, serve it from the embedded store until Ctrl-C."""
+    from slipway.services import mlflow
+
+    mlflow.show_ui(settings.load())
+
+
+@cli.command()
+def backup() -> None:
+    """Write one dated archive of database and artifacts to BACKUP_DIR; a tracking server stops for that moment."""
+    from slipway.services.backup import backup
+
+    backup(settings.load())
+
+
+@cli.command()
+@click.option("--backup", "archive", envvar="BACKUP", default="", help="such as backups/slipway-20260131-235959.tar.gz")
+def restore(archive: str) -> None:
+    """Verify an archive that make backup wrote, restore it into empty services, and start them (RUNTIME=host: into an empty store)."""
+    from slipway.services.restore import restore
+
+    restore(settings.load(), archive)
+
+
+@cli.command("reset-password")
+def reset_password() -> None:
+    """Give Postgres the password in .slipway/postgres_password again."""
+    from slipway.services import mlflow
+
+    mlflow.reset_password(settings.load())
+
+
+if __name__ == "__main__":
+    verbs.run(cli)
