@@ -1,8 +1,8 @@
 """Slipway itself: the demo, the linters, the fuzzer."""
 
-import click
-
 from slipway import verbs
+
+import click
 
 cli = click.Group(help=__doc__, no_args_is_help=False)
 

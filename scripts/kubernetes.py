@@ -1,8 +1,8 @@
 """The cluster of CONTEXT, or minikube: models, MLflow and the deployer there, training jobs, and a registry of images."""
 
-import click
-
 from slipway import hints, settings, verbs
+
+import click
 
 cli = click.Group(help=__doc__, no_args_is_help=False)
 deployed = click.option("--model", envvar="MODEL", default="", help="the version, such as models:/name/3; default: the champion")

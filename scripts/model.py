@@ -1,8 +1,8 @@
 """Models: train, validate, compare, wrap, list, serve and test them."""
 
-import click
-
 from slipway import settings, verbs
+
+import click
 
 ADDRESS = "models:/name/3, models:/name@alias, models:/m-…, runs:/…/model, or a path"
 cli = click.Group(help=__doc__, no_args_is_help=False)

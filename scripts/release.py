@@ -1,8 +1,8 @@
 """Releases: which version is the champion, and the service that deploys it."""
 
-import click
-
 from slipway import settings, verbs
+
+import click
 
 cli = click.Group(help=__doc__, no_args_is_help=False)
 

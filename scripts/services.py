@@ -1,8 +1,8 @@
 """Images, MLflow and Postgres on this machine."""
 
-import click
-
 from slipway import hints, settings, verbs
+
+import click
 
 cli = click.Group(help=__doc__, no_args_is_help=False)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import click
-
 from slipway import errors
+
+import click
 
 
 def run(verbs: click.Group) -> None:
