@@ -129,7 +129,9 @@ def script(tracking: Tracking) -> Callable[..., subprocess.Popen[str]]:
     """Return a function that starts a target's command against the tracking server, as make does."""
 
     def start(target: str, **variables: str) -> subprocess.Popen[str]:
-        mine = {name: value for name, value in os.environ.items() if name != "MLFLOW_HTTP_REQUEST_MAX_RETRIES"}  # see registry.client.limit_retries
+        mine = {
+            name: value for name, value in os.environ.items() if name != "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+        }  # see registry.client.limit_retries
         environment = {
             **mine,
             "TRAIN_ARGS": "",
