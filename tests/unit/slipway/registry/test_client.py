@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 TOGETHER = """
 import threading, time
 from pathlib import Path
-from slipway import registry
+from slipway.registry import client as registry
 
 def bring():
     import mlflow
