@@ -198,7 +198,7 @@ def running(process: subprocess.Popen[bytes], log: Path) -> Iterator[subprocess.
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a program: SIGTERM, then SIGKILL when it cannot be combined within `GRACE_SECONDS`; an impatient Ctrl-C changes nothing."""
+    """End a program: SIGTERM, then SIGKILL when it does not go within `GRACE_SECONDS`; an impatient Ctrl-C changes nothing."""
     if process.poll() is not None:
         return
     with undisturbed(signal.SIGINT):

@@ -134,5 +134,5 @@ def test_what_cannot_be_is_said_at_once(served: Served) -> None:
 
     assert "WEIGHT is '100': must be a whole number from 0 to 99" in errors[0]
     assert "MODEL is empty and there is no challenger yet" in errors[1]
-    assert ("the champion has no HTTPRoute" if known else f"the cluster {served.cluster.context} knows no HTTPRoute") in errors[2]
+    assert ("the champion has no HTTPRoute" if known else f"the cluster {served.cluster.context} does not have HTTPRoute") in errors[2]
     assert find_left(served) == []

@@ -63,7 +63,7 @@ def test_a_lost_password_has_its_cure(stack: Stack) -> None:
         PASSWORD.unlink()
         code, words = stack.try_make("start_mlflow_services")
         assert code != 0
-        assert "error: Postgres refuses the password" in words
+        assert "error: Postgres rejects the password" in words
         assert re.search("try: .*make reset_database_password", words)
 
         stack.make("reset_database_password")

@@ -37,7 +37,7 @@ def test_a_lock_is_renewed(client: mlflow.MlflowClient, monkeypatch: pytest.Monk
         made = client.get_registered_model(f"m{registry.LOCK}")
         while (now := client.get_registered_model(made.name)).last_updated_timestamp < made.creation_timestamp + 1000:
             assert time.monotonic() < deadline
-        with pytest.raises(SlipwayError, match="the deployer is releasing m"), lock.held(client, "m", HERE):
+        with pytest.raises(SlipwayError, match="the deployer has been releasing m"), lock.held(client, "m", HERE):
             pass
 
     assert now.creation_timestamp == made.creation_timestamp

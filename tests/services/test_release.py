@@ -186,7 +186,7 @@ def test_two_at_once(candidates: Candidates, script: Callable[..., subprocess.Po
     loser = printed[0] if both[0].returncode else printed[1]
 
     assert sorted(process.returncode for process in both) == [0, 1], printed
-    assert f"is releasing {candidates.name}" in loser
+    assert f"has been releasing {candidates.name}" in loser
     assert candidates.find_champion() == 1 + (both[1].returncode == 0)
 
 

@@ -39,7 +39,7 @@ def start(settings: Settings) -> None:
 
     Raises SlipwayError when the tracking server does not answer, or the port is taken.
     """
-    if settings.in_cluster:  # we are in a pod, of deployer_in_cluster
+    if settings.in_cluster:  # we are in a pod, of in_cluster
         name = f"deployer.{settings.namespace}"
         followed = urlsplit(settings.tracking_uri).hostname in tracking.list_names(settings)  # no other MLflow is sure to reach us
         api.serve(settings, "0.0.0.0", f"http://{name}:{settings.deployer_port}{HOOK}" if followed else "")  # noqa: S104 -- a pod's

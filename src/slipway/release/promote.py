@@ -173,7 +173,7 @@ def move(client: MlflowClient, model: ModelFolder, release: Release, holder: loc
 
 def _note_outage(settings: Settings, client: MlflowClient, model: ModelFolder, event: Release) -> None:
     """Record that the tracking server went away in a release, once it is back; give up soon: the caller is told anyway."""
-    print(f"the tracking server went away; for waiting up to {OUTAGE_S:.0f} s for it, to record that", file=sys.stderr, flush=True)
+    print(f"the tracking server went away; waiting up to {OUTAGE_S:.0f} s for it, to record that", file=sys.stderr, flush=True)
     deadline = time.monotonic() + OUTAGE_S
     while time.monotonic() < deadline:
         try:

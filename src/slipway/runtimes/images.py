@@ -145,7 +145,7 @@ def check_libraries(settings: Settings, files: Path, served: models.Model) -> No
     if settings.scoring.get("SCORING_CHECK_LIBRARIES") == "off" or not requirements.exists():
         return
     wanted = _pins(requirements.read_text(encoding="utf-8"))
-    locked, training = (_pins((ROOT / "requirements" / f"{group}.txt").read_text(encoding="utf-8")) for group in ("serving", "host"))
+    locked, training = (_pins((ROOT / "requirements" / f"{group}.txt").read_text(encoding="utf-8")) for group in ("serving", "dev"))
     if beside := [f"{name} {wanted.pop(name)}" for name in list(wanted) if name in training and name not in locked]:
         print(f"warning: missing where {served.uri} is served, since only training has it: {', '.join(beside)}", file=sys.stderr)
     differing = [f"{name} {version} (here {locked.get(name, 'none')})" for name, version in wanted.items() if locked.get(name) != version]

@@ -89,9 +89,9 @@ def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] | None = No
     """
     wait_until_ready(settings, case.url, is_alive)
     started = time.monotonic()
-    api = Api(case.url, case.rows, case.expected, server.read_key(settings), case.seconds, started + settings.test_timeout)
+    api = Api(case.url, case.rows, case.expected, server.read_key(settings), case.seconds)
     try:
-        found = api_checks.run(api)
+        found = api_checks.run(api, settings.test_timeout)
     except NoAnswerError as how:
         raise _untested(f"{case.url} did not answer{how}", case.seconds, "REQUEST_TIMEOUT") from None
     except OutOfTimeError:

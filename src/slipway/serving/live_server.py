@@ -41,7 +41,7 @@ class Slot:
 
     def __init__(self, settings: Settings) -> None:
         if settings.scoring.keys() & {"SCORING_TLS_CERT", "SCORING_TLS_KEY"}:
-            raise SlipwayError("a server that follows an alias speaks http", "unset SCORING_TLS_CERT, or put a proxy before it", USAGE)
+            raise SlipwayError("a server that follows an alias speaks http", "unset SCORING_TLS_CERT and put a proxy before it", USAGE)
         self._container = f"{settings.project}-live-{settings.port}"
         self.settings = replace(settings, url=f"http://{self._container}:8080" if settings.network else f"http://127.0.0.1:{settings.port}")
         self._model = model_folder.load(settings.model_dir)

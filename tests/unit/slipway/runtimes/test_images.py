@@ -67,10 +67,10 @@ def test_other_libraries_are_named(tmp_path: Path, line: str, words: str) -> Non
 
 
 def test_what_only_training_has_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What MLflow noted of the training environment, matplotlib for one, is named, and refuses no model, whatever its version."""
-    _check(tmp_path, f"mlflow=={LOCKED['mlflow']}\nmatplotlib==1.0\nrich==2.0\n")
+    """What MLflow noted of the training environment, pytest for one, is named, and refuses no model, whatever its version."""
+    _check(tmp_path, f"mlflow=={LOCKED['mlflow']}\npytest==1.0\nrich==2.0\n")
 
-    assert "only training has it: matplotlib 1.0, rich 2.0" in capsys.readouterr().err
+    assert "only training has it: pytest 1.0, rich 2.0" in capsys.readouterr().err
 
 
 def test_who_takes_the_risk_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

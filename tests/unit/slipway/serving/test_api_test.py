@@ -25,14 +25,6 @@ if TYPE_CHECKING:
 CASE = api_test.Case("http://127.0.0.1:8001", "models:/diabetes/3", {"columns": ["a"], "data": [[1.0]]}, [2.0], [])
 
 
-def test_a_test_that_does_not_end_says_nothing_about_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the time for the test runs out, the error says that it is this machine's, and is of a kind of its own."""
-    monkeypatch.setattr(api_test, "wait_until_ready", lambda *_: None)
-
-    with pytest.raises(api_test.UntestedError, match="time-out: this machine did not end the test of models:/diabetes/3 within 0 s"):
-        api_test.ask(replace(settings.load(), test_timeout=0), CASE)
-
-
 @contextmanager
 def serve(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
     """Serve HTTP on a port of this machine; `answer` is told each request, and hears no end before its own."""
@@ -87,6 +79,20 @@ def test_an_answer_that_is_late_is_a_time_out() -> None:
         api_test.ask(settings.load(), replace(CASE, url=url))
 
 
+def test_a_test_that_does_not_end_says_nothing_about_the_version() -> None:
+    """When the time for the test runs out, the error says that it is this machine's, and is of a kind of its own."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(0 if handler.path == "/ping" else 0.5)
+        send(handler, 200)
+
+    with (
+        serve(answer) as url,
+        pytest.raises(api_test.UntestedError, match="this machine did not end the test of models:/diabetes/3 within 0 s"),
+    ):
+        api_test.ask(replace(settings.load(), test_timeout=0), replace(CASE, url=url))
+
+
 @pytest.mark.parametrize("setting", ["request_timeout", "test_timeout"])
 def test_an_answer_that_drips_is_a_time_out(setting: str) -> None:
     """An answer that never ends, byte by byte, ends with the test's time; one that stops does with the request's."""
@@ -97,16 +103,20 @@ def test_an_answer_that_drips_is_a_time_out(setting: str) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", "1000")
         handler.end_headers()
-        for _ in range(15):
+        for _ in range(40):
             if setting == "test_timeout":
                 handler.wfile.write(b" ")
             time.sleep(0.1)
         return None
 
     limited = replace(settings.load(), **{setting: 1})
-    with serve(answer) as url, pytest.raises(api_test.UntestedError, match=f"within 1 s .{setting.upper()}.") as raised:
-        api_test.ask(limited, replace(CASE, url=url, seconds=limited.request_timeout))
+    with serve(answer) as url:
+        started = time.monotonic()
+        with pytest.raises(api_test.UntestedError, match=f"within 1 s .{setting.upper()}.") as raised:
+            api_test.ask(limited, replace(CASE, url=url, seconds=limited.request_timeout))
+        took = time.monotonic() - started
 
+    assert took < 3, "it waited for the whole answer, which takes 4 s"
     assert raised.value.cure.startswith(f"{setting.upper()}=2 ")
 
 
@@ -119,10 +129,21 @@ def test_an_answer_that_drips_is_a_time_out(setting: str) -> None:
         ([2.0, 2.0], 400, "2 predictions for 1 rows"),
         (["2.0"], 400, "a prediction is 2.0, which is not a number"),
         (None, 400, "no predictions in {"),
+        ([10**400], 400, "OverflowError: "),
         ([2.0], 200, "without a it answers 200; to "),
         ([2.0], 500, "without a it answers 500; to "),
     ],
-    ids=["right", "right to 1e-9", "another value", "more rows", "words", "none", "takes what is wrong", "fails at what is wrong"],
+    ids=[
+        "right",
+        "right to 1e-9",
+        "another value",
+        "more rows",
+        "words",
+        "none",
+        "a number of 400 digits",
+        "takes what is wrong",
+        "fails at what is wrong",
+    ],
 )
 def test_what_an_api_must_do(predictions: list[object] | None, status: int, why: str, capsys: pytest.CaptureFixture[str]) -> None:
     """An API passes that answers the example as the model does, and refuses three wrong bodies; whatever else it does is said."""
