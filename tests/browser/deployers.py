@@ -19,7 +19,7 @@ from slipway import settings as slipway_settings
 from slipway.deployer import service as slipway_deployer
 from slipway.deployer import store as deployments
 from slipway.registry import client as registry
-from slipway.release import history
+from slipway.release import history, lock
 from slipway.services import deployer_client
 from slipway.settings import ROOT, STATE, Settings
 from tests.conftest import find_command
@@ -86,6 +86,12 @@ class Running:
         """Begin a deployment that takes its time: to the better version, or back from it."""
         champion = self.get("/status")["champion"]
         return self.post("/rollbacks") if champion == BETTER else self.deploy(BETTER)
+
+    @contextlib.contextmanager
+    def holding_the_alias(self) -> Iterator[None]:
+        """Have whatever moves the alias wait at that step, as for somebody else who moves it."""
+        with lock.held(registry.connect(self.settings), "diabetes", lock.Holder("somebody else", "elsewhere/1"), what=lock.MOVE):
+            yield
 
     def find_answering(self) -> int:
         """Return the version that answers on PORT."""
