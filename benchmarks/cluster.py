@@ -84,8 +84,14 @@ def measure(served: Served) -> list[tuple[str, str]]:
         ("the same, image in the cluster", seconds(again)),
         ("make canary WEIGHT=50", f"{canary:.1f} s"),
         (f"{CHANGES} make deploy: requests failed", f"{len(updates.failed)} of {updates.sent}; each {updated:.1f} s"),
-        (f"{CHANGES} kubectl rollout undo: requests failed", f"{len(undone.failed)} of {undone.sent}; each {took:.1f} s"),
-        (f"peer, {CHANGES} kubectl set image: requests failed", f"{len(peer.failed)} of {peer.sent}; each {changed:.1f} s"),
+        (
+            f"{CHANGES} kubectl rollout undo: requests failed",
+            f"{len(undone.failed)} of {undone.sent}; each {took:.1f} s",
+        ),
+        (
+            f"peer, {CHANGES} kubectl set image: requests failed",
+            f"{len(peer.failed)} of {peer.sent}; each {changed:.1f} s",
+        ),
     ]
 
 
@@ -96,7 +102,9 @@ def main() -> None:
         rows = measure(served)
     table = Table(box=None, header_style="bold")
     table.add_column("what")
-    table.add_column(f"measured, with {CLIENTS} clients and {PER_SECOND} requests/s where there is load", justify="right")
+    table.add_column(
+        f"measured, with {CLIENTS} clients and {PER_SECOND} requests/s where there is load", justify="right"
+    )
     for row in rows:
         table.add_row(*row)
     Console(width=140).print(table)

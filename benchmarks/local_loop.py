@@ -27,7 +27,9 @@ BARE_FIT = "import train; train.fit({'alpha': 0.05, 'l1_ratio': 0.5}, 4, '')"
 def run(command: list[str], cwd: Path = ROOT, **variables: str) -> float:
     """Run a command silently and return the seconds it took."""
     started = time.monotonic()
-    completed = subprocess.run(command, cwd=cwd, env={**os.environ, **variables}, check=False, capture_output=True, text=True)
+    completed = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **variables}, check=False, capture_output=True, text=True
+    )
     if completed.returncode != 0:
         sys.exit(f"{' '.join(command)} failed:\n{completed.stdout}{completed.stderr}")
     return time.monotonic() - started
@@ -65,7 +67,8 @@ def measure_memory() -> float:
     """Return the MB that the services' containers hold at rest."""
     names = [f"{PROJECT}-mlflow-1", f"{PROJECT}-postgres-1"]
     groups = [
-        subprocess.run(["docker", "inspect", "--format", "{{.Id}}", name], check=True, capture_output=True, text=True) for name in names
+        subprocess.run(["docker", "inspect", "--format", "{{.Id}}", name], check=True, capture_output=True, text=True)
+        for name in names
     ]
     stats = subprocess.run(
         ["docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", *(group.stdout.strip() for group in groups)],
@@ -77,8 +80,16 @@ def measure_memory() -> float:
 def main() -> None:
     """Measure everything and print the table."""
     with tempfile.TemporaryDirectory() as scratch:
-        variables = {"COMPOSE_PROJECT_NAME": PROJECT, "MLFLOW_PORT": str(ports.find_free()), "MLFLOW_ARTIFACT_ROOT": f"{scratch}/artifacts"}
-        host = {"RUNTIME": "host", "MLFLOW_TRACKING_URI": f"sqlite:///{scratch}/mlflow.db", "PORT": str(ports.find_free())}
+        variables = {
+            "COMPOSE_PROJECT_NAME": PROJECT,
+            "MLFLOW_PORT": str(ports.find_free()),
+            "MLFLOW_ARTIFACT_ROOT": f"{scratch}/artifacts",
+        }
+        host = {
+            "RUNTIME": "host",
+            "MLFLOW_TRACKING_URI": f"sqlite:///{scratch}/mlflow.db",
+            "PORT": str(ports.find_free()),
+        }
         copy = Path(scratch, "copy")
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", ".slipway", "build", "backups"))
         rows: list[tuple[str, float, str]] = []
@@ -95,14 +106,20 @@ def main() -> None:
             make("demo", **host)
             bare = best(lambda: run([sys.executable, "-c", BARE_FIT], ROOT / "model"))
             rows += [("bare fit in .venv", bare, "s")]
-            rows += [("train_model beyond that fit, RUNTIME=host", best(lambda: make("train_model", **host)) - bare, "s")]
+            rows += [
+                ("train_model beyond that fit, RUNTIME=host", best(lambda: make("train_model", **host)) - bare, "s")
+            ]
             rows += [("demo, second run", best(lambda: make("demo", **host)), "s")]
             rows += [("rebuild of layer 2 after a change of code", best(lambda: change_code(copy)), "s")]
             rows += [("layer 3 of a new model version", best(lambda: add_version(Path(scratch))), "s")]
             time.sleep(10)
             rows += [("MLflow and Postgres at rest", measure_memory(), "MB")]
         finally:
-            subprocess.run(["docker", "rm", "--force", f"{PROJECT}-mlflow-1", f"{PROJECT}-postgres-1"], check=False, capture_output=True)
+            subprocess.run(
+                ["docker", "rm", "--force", f"{PROJECT}-mlflow-1", f"{PROJECT}-postgres-1"],
+                check=False,
+                capture_output=True,
+            )
             subprocess.run(["docker", "volume", "rm", f"{PROJECT}_postgres17"], check=False, capture_output=True)
             subprocess.run(["docker", "network", "rm", PROJECT], check=False, capture_output=True)
     table = Table(box=None, header_style="bold")

@@ -1,4 +1,6 @@
-"""What a release costs on this machine, and what callers notice of one, beside the usual way: the old container removed, a new one run.
+"""What a release costs on this machine, and what callers notice of one, beside the usual way.
+
+The old container removed, a new one run.
 
 Uses services, ports and folders of its own; run it with nothing else going on: make bench_release
 """
@@ -69,24 +71,37 @@ def under_load(place: Place, change: Callable[[int], Any], times: int) -> tuple[
 
 def deploy(place: Place, at: int) -> None:
     """Roll back, or deploy the newest version again, through the deployer."""
-    answer = place.post("/deployments", {"model": f"models:/diabetes/{len(ALPHAS)}"}) if at % 2 else place.post("/rollbacks", {})
+    answer = (
+        place.post("/deployments", {"model": f"models:/diabetes/{len(ALPHAS)}"})
+        if at % 2
+        else place.post("/rollbacks", {})
+    )
     ended = place.finish(answer.json()["id"])
     if ended["state"] != "done":
         sys.exit(f"a change failed: {ended['reason']}")
 
 
 def take_turns(place: Place) -> list[tuple[str, str]]:
-    """Roll back and promote in turn by make, while the deployer has a candidate that never ends to load; return the table's rows."""
+    """Roll back and promote in turn by make, while the deployer has a candidate that never ends to load.
+
+    Return the table's rows.
+    """
     place.stack.make("wrap_model", FILE="tests/e2e/bad_models.py", CLASS="Hang")
     slow = place.post("/deployments", {"model": "models:/diabetes/latest"}).json()["id"]
     taken: dict[str, list[float]] = {"rollback": [], "promote": []}
 
     def change(at: int) -> None:
         target = "promote" if at % 2 else "rollback"
-        taken[target].append(timed(lambda: place.stack.make(target, MODEL=f"models:/diabetes/{len(ALPHAS)}" if at % 2 else "")))
+        taken[target].append(
+            timed(lambda: place.stack.make(target, MODEL=f"models:/diabetes/{len(ALPHAS)}" if at % 2 else ""))
+        )
 
     load, _ = under_load(place, change, CHANGES)
-    requests.delete(f"{place.deployer}/deployments/{slow}", headers={"Authorization": f"Bearer {place.secrets['token']}"}, timeout=30)
+    requests.delete(
+        f"{place.deployer}/deployments/{slow}",
+        headers={"Authorization": f"Bearer {place.secrets['token']}"},
+        timeout=30,
+    )
     place.finish(slow)
     rows = [
         (
@@ -104,9 +119,19 @@ def take_turns(place: Place) -> list[tuple[str, str]]:
 def restart(place: Place, at: int) -> None:
     """Remove the container and run the other version's image in its place, as one does without a deployer."""
     version, port = len(ALPHAS) - at % 2, place.stack.variables["PORT"]
-    tag = place.stack.docker("images", "--filter", f"reference=slipway/diabetes:v{version}-*", "--format", "{{.Repository}}:{{.Tag}}")
+    tag = place.stack.docker(
+        "images", "--filter", f"reference=slipway/diabetes:v{version}-*", "--format", "{{.Repository}}:{{.Tag}}"
+    )
     subprocess.run(["docker", "rm", "--force", f"{place.stack.project}-serve"], check=False, capture_output=True)
-    place.stack.docker("run", "--detach", "--name", f"{place.stack.project}-serve", "--publish", f"127.0.0.1:{port}:8080", tag.split()[0])
+    place.stack.docker(
+        "run",
+        "--detach",
+        "--name",
+        f"{place.stack.project}-serve",
+        "--publish",
+        f"127.0.0.1:{port}:8080",
+        tag.split()[0],
+    )
     place.wait(lambda: place.find_answering() == version, f"version {version} answers")
 
 
@@ -117,7 +142,9 @@ def follow(place: Place) -> list[float]:
         taken = []
         for version in (2, 1, 2, 1):
             place.set_alias(version)
-            taken.append(place.wait(lambda version=version: place.find_answering() == version, f"version {version} answers"))
+            taken.append(
+                place.wait(lambda version=version: place.find_answering() == version, f"version {version} answers")
+            )
     return taken
 
 
@@ -129,7 +156,12 @@ def measure(stack: Stack) -> list[tuple[str, str]]:
     stack.make("promote", MODEL="models:/diabetes/1")
     stack.make("promote", MODEL="models:/diabetes/2")
     stack.make("rollback")
-    rows = [("promote of a built candidate, whole", f"{timed(lambda: stack.make('promote', MODEL='models:/diabetes/2')):.1f} s")]
+    rows = [
+        (
+            "promote of a built candidate, whole",
+            f"{timed(lambda: stack.make('promote', MODEL='models:/diabetes/2')):.1f} s",
+        )
+    ]
     rows += [("rollback, whole", f"{timed(lambda: stack.make('rollback')):.1f} s")]
     place = Place(stack)
     rows += [("FOLLOW=1: alias set by hand to answer", seconds(follow(place)))]
@@ -143,7 +175,10 @@ def measure(stack: Stack) -> list[tuple[str, str]]:
     lost = [move_alias(place, version) for version in (6, 7, 8)]
     rows += [("the same, MLflow's event lost", seconds(lost))]
     ours, took = under_load(place, lambda at: deploy(place, at), CHANGES)
-    rows += [(f"{CHANGES} rollbacks and promotions: requests failed", f"{len(ours.failed)} of {ours.sent}"), ("each", f"{took:.1f} s")]
+    rows += [
+        (f"{CHANGES} rollbacks and promotions: requests failed", f"{len(ours.failed)} of {ours.sent}"),
+        ("each", f"{took:.1f} s"),
+    ]
     rows += take_turns(place)
     stack.make("stop_deployer")
     restart(place, 1)
@@ -165,7 +200,9 @@ def main() -> None:
             stack.remove()
     table = Table(box=None, header_style="bold")
     table.add_column("what")
-    table.add_column(f"measured, with {CLIENTS} clients and {PER_SECOND} requests/s where there is load", justify="right")
+    table.add_column(
+        f"measured, with {CLIENTS} clients and {PER_SECOND} requests/s where there is load", justify="right"
+    )
     for row in rows:
         table.add_row(*row)
     Console().print(table)

@@ -77,7 +77,10 @@ def log(trained: Trained) -> None:
     metrics = []
     for name, scores in trained.folds.items():
         metrics += [Metric(f"fold_{name}", score, trained.at, step) for step, score in enumerate(scores)]
-        metrics += [Metric(name, pd.Series(scores).mean(), trained.at, 0), Metric(f"{name}_std", pd.Series(scores).std(), trained.at, 0)]
+        metrics += [
+            Metric(name, pd.Series(scores).mean(), trained.at, 0),
+            Metric(f"{name}_std", pd.Series(scores).std(), trained.at, 0),
+        ]
     for start in range(0, len(metrics), 1000):  # MLflow takes at most 1,000 in one call
         mlflow.MlflowClient().log_batch(trained.run_id, metrics=metrics[start : start + 1000])
     mlflow.log_input(mlflow.data.from_pandas(train, source=SOURCE, targets="target", name=NAME), "training")
@@ -94,7 +97,9 @@ def log(trained: Trained) -> None:
     )
     import validate  # noqa: PLC0415 -- which imports this module
 
-    with contextlib.suppress(validate.InvalidError, MlflowException):  # the model is logged, and validate.py says what is wrong with it
+    with contextlib.suppress(
+        validate.InvalidError, MlflowException
+    ):  # the model is logged, and validate.py says what is wrong with it
         validate.score(logged.model_uri)  # what decides between versions is known from the start
 
 
@@ -129,7 +134,9 @@ def main() -> None:
             try:
                 log(trained)
             except MlflowException:
-                os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"  # ending the run need not wait for a dead server again
+                os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = (
+                    "0"  # ending the run need not wait for a dead server again
+                )
                 raise
     except MlflowException as error:
         if trained:

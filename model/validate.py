@@ -1,6 +1,9 @@
-"""Score a logged model on the rows that train.py keeps apart, and log the scores to the model's own run. No Slipway in it.
+"""Score a logged model on the rows that train.py keeps apart, and log the scores to the model's own run.
 
-MLFLOW_TRACKING_URI says where the model is logged. A regressor or a classifier, of any flavour that mlflow.pyfunc loads.
+No Slipway in it.
+
+MLFLOW_TRACKING_URI says where the model is logged. A regressor or a classifier, of any flavour that mlflow.pyfunc
+loads.
 """
 
 import argparse
@@ -37,7 +40,10 @@ class InvalidError(Exception):
 
 @dataclass
 class Scored:
-    """What the model said to the n held-out rows; `classes` is empty for a regressor, `probabilities` (n, classes) may be None."""
+    """What the model said to the n held-out rows.
+
+    `classes` is empty for a regressor, `probabilities` (n, classes) may be None.
+    """
 
     true: np.ndarray
     predicted: np.ndarray
@@ -71,7 +77,9 @@ def predict(model: mlflow.pyfunc.PyFuncModel, rows: pd.DataFrame) -> Scored:
     if predicted.shape == (len(true), 1):
         predicted = predicted[:, 0]
     if predicted.shape != true.shape:
-        raise InvalidError(f"the model predicts an array of shape {predicted.shape} for {len(true)} rows, one value a row is asked")
+        raise InvalidError(
+            f"the model predicts an array of shape {predicted.shape} for {len(true)} rows, one value a row is asked"
+        )
     if pd.isna(predicted).any() or (predicted.dtype.kind == "f" and not np.isfinite(predicted).all()):
         raise InvalidError("the model predicts values that are no finite numbers")
     return sort(estimator, true, predicted, probabilities)
@@ -85,10 +93,17 @@ def sort(estimator: Any, true: np.ndarray, predicted: np.ndarray, probabilities:
         except (TypeError, ValueError) as error:
             raise InvalidError(f"the model is no classifier, and not all are numbers: {_words(error)}") from None
     if probabilities is None:
-        return Scored(true, predicted, sorted({*true.tolist(), *predicted.tolist()}, key=lambda value: (str(type(value)), value)), None)
+        return Scored(
+            true,
+            predicted,
+            sorted({*true.tolist(), *predicted.tolist()}, key=lambda value: (str(type(value)), value)),
+            None,
+        )
     known = estimator.classes_.tolist()
     if unknown := set(true.tolist()) - set(known):
-        raise InvalidError(f"the held-out rows are of classes that the model does not know: {', '.join(sorted(map(str, unknown)))}")
+        raise InvalidError(
+            f"the held-out rows are of classes that the model does not know: {', '.join(sorted(map(str, unknown)))}"
+        )
     return Scored(true, predicted, known, probabilities)
 
 
@@ -96,12 +111,21 @@ def list_scores(scored: Scored) -> Scores:
     """Return the functions that score a choice of rows."""
     true, predicted, probabilities = scored.true, scored.predicted, scored.probabilities
 
-    def by(function: Callable[..., float], given: np.ndarray = predicted, **options: Any) -> Callable[[np.ndarray], float]:  # noqa: ANN401
+    def by(
+        function: Callable[..., float], given: np.ndarray = predicted, **options: Any
+    ) -> Callable[[np.ndarray], float]:  # noqa: ANN401
         return lambda rows: float(function(true[rows], given[rows], **options))
 
     if not scored.classes:
-        return {"rmse": by(metrics.root_mean_squared_error), "mae": by(metrics.mean_absolute_error), "r2": by(metrics.r2_score)}
-    scores = {"accuracy": by(metrics.accuracy_score), "f1_macro": by(metrics.f1_score, average="macro", zero_division=0)}
+        return {
+            "rmse": by(metrics.root_mean_squared_error),
+            "mae": by(metrics.mean_absolute_error),
+            "r2": by(metrics.r2_score),
+        }
+    scores = {
+        "accuracy": by(metrics.accuracy_score),
+        "f1_macro": by(metrics.f1_score, average="macro", zero_division=0),
+    }
     if probabilities is None:
         return scores
     ranks = probabilities[:, 1] if len(scored.classes) == 2 else probabilities  # noqa: PLR2004 -- of the second class
@@ -123,7 +147,11 @@ def measure(scored: Scored) -> dict[str, float]:
                 value, spread = score(everything), float(np.std([score(sample) for sample in samples], ddof=1))
             except (TypeError, ValueError) as error:
                 raise InvalidError(f"what the model predicts has no {name}: {_words(error)}") from None
-            measured |= {f"validation_{name}{end}": found for end, found in (("", value), ("_std", spread)) if math.isfinite(found)}
+            measured |= {
+                f"validation_{name}{end}": found
+                for end, found in (("", value), ("_std", spread))
+                if math.isfinite(found)
+            }
     return measured
 
 
@@ -145,7 +173,13 @@ def draw(scored: Scored) -> dict[str, Figure]:
         return figures
     few = len(scored.classes) <= NAMED_CLASSES
     metrics.ConfusionMatrixDisplay.from_predictions(
-        true, predicted, labels=scored.classes, ax=axes["confusion"], include_values=few, xticks_rotation="vertical", colorbar=not few
+        true,
+        predicted,
+        labels=scored.classes,
+        ax=axes["confusion"],
+        include_values=few,
+        xticks_rotation="vertical",
+        colorbar=not few,
     )
     axes["confusion"].set(title="Predictions for the held-out rows")
     if scored.probabilities is None:
@@ -155,13 +189,21 @@ def draw(scored: Scored) -> dict[str, Figure]:
             wrong, right, _ = metrics.roc_curve(positive, scored.probabilities[:, index])
             axes["roc"].plot(wrong, right, label=f"{name}: AUC {metrics.auc(wrong, right):.3f}")
     axes["roc"].plot([0, 1], [0, 1], color="black", linewidth=1)
-    axes["roc"].set(xlabel="false positive rate", ylabel="true positive rate", title="Held-out rows, each class against the rest")
+    axes["roc"].set(
+        xlabel="false positive rate", ylabel="true positive rate", title="Held-out rows, each class against the rest"
+    )
     if few:
         axes["roc"].legend(loc="lower right")
     return figures
 
 
-def log(model: mlflow.pyfunc.PyFuncModel, uri: str, rows: pd.DataFrame, measured: dict[str, float], pictures: dict[str, Figure]) -> str:
+def log(
+    model: mlflow.pyfunc.PyFuncModel,
+    uri: str,
+    rows: pd.DataFrame,
+    measured: dict[str, float],
+    pictures: dict[str, Figure],
+) -> str:
     """Log scores, data and pictures to the model's run, whose state stays as it is; return the run's id."""
     client = mlflow.MlflowClient()
     run_id, model_id = model.metadata.run_id, model.metadata.model_id
@@ -172,12 +214,18 @@ def log(model: mlflow.pyfunc.PyFuncModel, uri: str, rows: pd.DataFrame, measured
             run_id = run.info.run_id
         if model_id:
             client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
-    digest = hashlib.sha256(pd.util.hash_pandas_object(rows).to_numpy().tobytes() + str(list(rows.columns)).encode()).hexdigest()[:8]
-    known = {given.dataset.digest for given in client.get_run(run_id).inputs.dataset_inputs if _context(given) == CONTEXT}
+    digest = hashlib.sha256(
+        pd.util.hash_pandas_object(rows).to_numpy().tobytes() + str(list(rows.columns)).encode()
+    ).hexdigest()[:8]
+    known = {
+        given.dataset.digest for given in client.get_run(run_id).inputs.dataset_inputs if _context(given) == CONTEXT
+    }
     if digest not in known:
         warnings.filterwarnings("ignore", "Hint: Inferred schema", UserWarning)  # of integers, which lack nothing here
         data = mlflow.data.from_pandas(rows, targets="target", name=f"{NAME}-held-out", digest=digest)
-        client.log_inputs(run_id, datasets=[DatasetInput(data._to_mlflow_entity(), [InputTag("mlflow.data.context", CONTEXT)])])  # noqa: SLF001 -- as mlflow.log_input does
+        client.log_inputs(
+            run_id, datasets=[DatasetInput(data._to_mlflow_entity(), [InputTag("mlflow.data.context", CONTEXT)])]
+        )  # noqa: SLF001 -- as mlflow.log_input does
     for name, picture in pictures.items():
         client.log_figure(run_id, picture, f"validation/{name}.png")
     now = int(time.time() * 1000)
@@ -196,7 +244,10 @@ def show(measured: dict[str, float], title: str) -> None:
 
 
 def score(uri: str) -> tuple[dict[str, float], str]:
-    """Score a logged model on the held-out rows, and log that to its run; return the scores, and a line that says where they are."""
+    """Score a logged model on the held-out rows, and log that to its run.
+
+    Return the scores, and a line that says where they are.
+    """
     rows = load_data()[1]
     model = load(uri)
     scored = predict(model, rows)
@@ -208,7 +259,10 @@ def score(uri: str) -> tuple[dict[str, float], str]:
 def main() -> None:
     """Validate one model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", help="the model's URI: models:/name/3, models:/name@alias, models:/m-<id>, runs:/<run>/model, or a path")
+    parser.add_argument(
+        "model",
+        help="the model's URI: models:/name/3, models:/name@alias, models:/m-<id>, runs:/<run>/model, or a path",
+    )
     uri = parser.parse_args().model
     try:
         show(*score(uri))

@@ -1,7 +1,10 @@
-"""Make an existing artefact a registered MLflow model, in a run of its own, without training it again. No Slipway in it.
+"""Make an existing artefact a registered MLflow model, in a run of its own, without training it again.
 
-FILE is an estimator (.joblib .pkl .pickle .skops), or a .py file with a class that is made without arguments and has `predict`:
-rows as a DataFrame in, a value a row out. MLFLOW_TRACKING_URI says where to log, MLFLOW_EXPERIMENT_NAME under which experiment.
+No Slipway in it.
+
+FILE is an estimator (.joblib .pkl .pickle .skops), or a .py file with a class that is made without arguments and has
+`predict`: rows as a DataFrame in, a value a row out. MLFLOW_TRACKING_URI says where to log, MLFLOW_EXPERIMENT_NAME
+under which experiment.
 """
 
 import argparse
@@ -80,7 +83,9 @@ def read(file: Path, name: str, trust: list[str]) -> Artefact:
         raise
     except InconsistentVersionWarning as warning:
         there, here = warning.original_sklearn_version, warning.current_sklearn_version
-        raise RefusedError(f"{file.name} was fitted with scikit-learn {there}, and here is {here}: fit it again with this one") from None
+        raise RefusedError(
+            f"{file.name} was fitted with scikit-learn {there}, and here is {here}: fit it again with this one"
+        ) from None
     except (Exception, SystemExit) as error:  # noqa: BLE001 -- reading runs anyone's code
         raise RefusedError(f"{file.name} cannot be read: {_words(error)}") from None
     if not callable(getattr(artefact.model, "predict", None)):
@@ -93,23 +98,35 @@ def read_pickle(file: Path) -> Artefact:
     """Read what joblib or pickle wrote."""
     if file.suffix not in {".joblib", ".pkl", ".pickle"}:
         raise RefusedError(f"{file.name} is none of .joblib, .pkl, .pickle, .skops, .py")
-    print(f"note: {file.name} is a pickle, and loading one runs whatever code it holds: wrap only what you trust", file=sys.stderr)
-    return Artefact(joblib.load(file), WRAPPED.format(made='importlib.import_module("joblib").load(context.artifacts["file"])'))
+    print(
+        f"note: {file.name} is a pickle, and loading one runs whatever code it holds: wrap only what you trust",
+        file=sys.stderr,
+    )
+    return Artefact(
+        joblib.load(file), WRAPPED.format(made='importlib.import_module("joblib").load(context.artifacts["file"])')
+    )
 
 
 def read_skops(file: Path, trust: list[str]) -> Artefact:
     """Read a skops file whose types are all known or named in `trust`."""
     needed = sorted(skops.io.get_untrusted_types(file=file))
     if unknown := sorted(set(needed) - set(trust)):
-        raise RefusedError(f'{file.name} holds types that skops does not know; to accept them: --trust "{" ".join(unknown)}" (make: TRUST)')
+        raise RefusedError(
+            f'{file.name} holds types that skops does not know; to accept them: --trust "{" ".join(unknown)}" (make: TRUST)'
+        )
     load = f'importlib.import_module("skops.io").load(context.artifacts["file"], trusted={needed!r})'
     return Artefact(skops.io.load(file, trusted=needed), WRAPPED.format(made=load))
 
 
 def read_class(file: Path, name: str) -> Artefact:
-    """Import a file's one class that predicts, or the one called `name`, and make one; the class itself is never pickled."""
+    """Import a file's one class that predicts, or the one called `name`, and make one.
+
+    The class itself is never pickled.
+    """
     paths = list(sys.path)
-    sys.path[:] = [path for path in paths if Path(path).resolve() != HERE]  # this folder's modules are not where the model is served
+    sys.path[:] = [
+        path for path in paths if Path(path).resolve() != HERE
+    ]  # this folder's modules are not where the model is served
     taken = file.stem == "scoring" or importlib.util.find_spec(file.stem) is not None
     sys.path[:] = [str(file.parent), *paths]
     if taken or not file.stem.isidentifier():
@@ -121,7 +138,9 @@ def read_class(file: Path, name: str) -> Artefact:
     if name and name not in classes:
         raise RefusedError(f"{file.name} has no class {name} with predict; there is: {there}")
     if not name and len(classes) != 1:
-        raise RefusedError(f"one class with predict is asked, {file.name} has: {there}; to choose one: --class NAME (make: CLASS)")
+        raise RefusedError(
+            f"one class with predict is asked, {file.name} has: {there}; to choose one: --class NAME (make: CLASS)"
+        )
     name = name or next(iter(classes))
     model = classes[name]()
     script = ITSELF if isinstance(model, mlflow.pyfunc.PythonModel) else WRAPPED
@@ -136,9 +155,15 @@ def read_example(file: Path) -> pd.DataFrame:
         else:
             request = json.loads(file.read_text(encoding="utf-8"))
             split = request.get("dataframe_split")
-            rows = pd.DataFrame(split["data"], columns=split["columns"]) if split else pd.DataFrame(request["dataframe_records"])
+            rows = (
+                pd.DataFrame(split["data"], columns=split["columns"])
+                if split
+                else pd.DataFrame(request["dataframe_records"])
+            )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RefusedError(f"no example rows in {file.name}, a CSV with a header or a JSON request: {_words(error)}") from None
+        raise RefusedError(
+            f"no example rows in {file.name}, a CSV with a header or a JSON request: {_words(error)}"
+        ) from None
     if rows.empty:
         raise RefusedError(f"no example rows in {file.name}")
     return rows.head(ROWS)
@@ -158,7 +183,10 @@ def save(artefact: Artefact, file: Path, trust: list[str], scratch: Path) -> tup
         mlflow.sklearn.save_model(path=scratch / "model", **options)
     except MlflowException:
         here = ".".join(map(str, sys.version_info[:2]))
-        print(f"note: skops does not take all of it, so it is logged with cloudpickle, for Python {here} only", file=sys.stderr)
+        print(
+            f"note: skops does not take all of it, so it is logged with cloudpickle, for Python {here} only",
+            file=sys.stderr,
+        )
         options |= {"serialization_format": "cloudpickle", "skops_trusted_types": None}
         shutil.rmtree(scratch / "model", ignore_errors=True)
         mlflow.sklearn.save_model(path=scratch / "model", **options)
@@ -172,7 +200,9 @@ def predict(path: Path, example: pd.DataFrame) -> np.ndarray:
     except Exception as error:  # noqa: BLE001 -- predicting runs anyone's code
         raise RefusedError(f"the model does not predict its own example: {_words(error)}") from None
     if not predictions.ndim or len(predictions) != len(example):
-        raise RefusedError(f"the model predicts an array of shape {predictions.shape} for the {len(example)} rows of its own example")
+        raise RefusedError(
+            f"the model predicts an array of shape {predictions.shape} for the {len(example)} rows of its own example"
+        )
     if pd.isna(predictions).any() or (predictions.dtype.kind == "f" and not np.isfinite(predictions).all()):
         raise RefusedError("the model predicts values for its own example that are no finite numbers")
     return predictions
@@ -202,14 +232,20 @@ def main() -> None:
     """Wrap one file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, help="the artefact")
-    parser.add_argument("--example", type=Path, default=HERE / "request.json", help="rows to try: CSV with a header, or a JSON request")
+    parser.add_argument(
+        "--example", type=Path, default=HERE / "request.json", help="rows to try: CSV with a header, or a JSON request"
+    )
     parser.add_argument("--class", dest="name", default="", help="the class of a .py file with several")
-    parser.add_argument("--trust", default="", help="names of types in a skops file that you know, with spaces between them")
+    parser.add_argument(
+        "--trust", default="", help="names of types in a skops file that you know, with spaces between them"
+    )
     args = parser.parse_args()
     warnings.filterwarnings("ignore", category=UserWarning)  # advice for those who train
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     try:
-        print(f"wrapped {args.file.name} as {wrap(args.file.resolve(), read_example(args.example), args.name, args.trust.split())}")
+        print(
+            f"wrapped {args.file.name} as {wrap(args.file.resolve(), read_example(args.example), args.name, args.trust.split())}"
+        )
     except RefusedError as error:
         sys.exit(f"error: {error}")
     except MlflowException as error:
@@ -220,7 +256,9 @@ def main() -> None:
 
 def _find_own_code(before: set[str]) -> list[str]:
     """Return the modules (files, or folders of packages) of this folder that reading the artefact imported."""
-    found = [getattr(sys.modules[name], "__file__", None) for name in sorted(set(sys.modules) - before) if "." not in name]
+    found = [
+        getattr(sys.modules[name], "__file__", None) for name in sorted(set(sys.modules) - before) if "." not in name
+    ]
     paths = [Path(file).resolve() for file in found if file and Path(file).resolve().is_relative_to(HERE)]
     return [str(path.parent if path.name == "__init__.py" else path) for path in paths]
 

@@ -27,7 +27,10 @@ def check() -> None:
 @cli.command()
 @click.option("--seconds", envvar="SECONDS", type=int, default=600, show_envvar=True, help="how long")
 def fuzz(seconds: int) -> None:
-    """Fuzz the model server's decoders for SECONDS (600): any body is read or refused, and by two ways as the same. Linux only."""
+    """Fuzz the model server's decoders for SECONDS (600): any body is read or refused, and by two ways as the same.
+
+    Linux only.
+    """
     from slipway.develop import fuzz
 
     fuzz.run(seconds)

@@ -5,7 +5,9 @@ from slipway import hints, settings, verbs
 import click
 
 cli = click.Group(help=__doc__, no_args_is_help=False)
-deployed = click.option("--model", envvar="MODEL", default="", help="the version, such as models:/name/3; default: the champion")
+deployed = click.option(
+    "--model", envvar="MODEL", default="", help="the version, such as models:/name/3; default: the champion"
+)
 
 
 @cli.command("deploy-minikube")
@@ -28,7 +30,10 @@ def undeploy_minikube() -> None:
 @cli.command()
 @deployed
 def deploy(model: str) -> None:
-    """Deploy a model version to the cluster of CONTEXT, wait until it answers, and test its API there; back by itself when it fails."""
+    """Deploy a model version to the cluster of CONTEXT, wait until it answers, and test its API there.
+
+    Back by itself when it fails.
+    """
     from slipway.kubernetes import commands
 
     loaded = settings.load()
@@ -37,10 +42,15 @@ def deploy(model: str) -> None:
 
 
 @cli.command()
-@click.option("--model", envvar="MODEL", default="", help="the version, such as models:/name/4; default: the challenger that runs")
+@click.option(
+    "--model", envvar="MODEL", default="", help="the version, such as models:/name/4; default: the challenger that runs"
+)
 @click.option("--weight", envvar="WEIGHT", default="", help="how many of 100 requests it gets; 0 ends it")
 def canary(model: str, weight: str) -> None:
-    """Give a challenger a share of the requests in the cluster of CONTEXT: it rolls out beside the champion and is tested first."""
+    """Give a challenger a share of the requests in the cluster of CONTEXT.
+
+    It rolls out beside the champion and is tested first.
+    """
     from slipway.kubernetes import canary
 
     loaded = settings.load()
@@ -109,7 +119,10 @@ def undeploy_tracking(data: str) -> None:
 
 @cli.command("backup-tracking")
 def backup_tracking() -> None:
-    """Write all that the tracking server in the cluster of CONTEXT keeps to one dated archive in BACKUP_DIR; it goes on meanwhile."""
+    """Write all that the tracking server in the cluster of CONTEXT keeps to one dated archive in BACKUP_DIR.
+
+    It goes on meanwhile.
+    """
     from slipway.kubernetes import mlflow_backup
 
     mlflow_backup.backup(settings.load())
@@ -127,7 +140,10 @@ def restore_tracking(backup: str) -> None:
 @cli.command()
 @click.option("--job", envvar="JOB", default="", help="follow this Job, which goes on, instead of making one")
 def train(job: str) -> None:
-    """Train as a Job of the cluster of CONTEXT, show its log, and register the model; its exit code is that of train.py."""
+    """Train as a Job of the cluster of CONTEXT, show its log, and register the model.
+
+    Its exit code is that of train.py.
+    """
     from slipway.kubernetes import training_job
 
     training_job.train(settings.load(), job)
@@ -136,7 +152,10 @@ def train(job: str) -> None:
 @cli.command()
 @click.option("--model", envvar="MODEL", default="", help="the version, such as models:/name/3; default: the newest")
 def push(model: str) -> None:
-    """Build a version's image and bring it to where a cluster finds it (REGISTRY or IMAGE_LOAD); the registry notes its name there."""
+    """Build a version's image and bring it to where a cluster finds it (REGISTRY or IMAGE_LOAD).
+
+    The registry notes its name there.
+    """
     from slipway.kubernetes import image_delivery
 
     image_delivery.push(settings.load(), model)
@@ -144,7 +163,10 @@ def push(model: str) -> None:
 
 @cli.command("deploy-deployer")
 def deploy_deployer() -> None:
-    """Deploy the deployer to the cluster of CONTEXT, or bring it up to date there: from then on the cluster follows @champion by itself."""
+    """Deploy the deployer to the cluster of CONTEXT, or bring it up to date there.
+
+    From then on the cluster follows @champion by itself.
+    """
     from slipway.deployer import in_cluster
 
     in_cluster.deploy(settings.load())
@@ -152,7 +174,10 @@ def deploy_deployer() -> None:
 
 @cli.command("undeploy-deployer")
 def undeploy_deployer() -> None:
-    """Take the deployer out of the cluster of CONTEXT, with its records and its token; the model that it deployed goes on answering."""
+    """Take the deployer out of the cluster of CONTEXT, with its records and its token.
+
+    The model that it deployed goes on answering.
+    """
     from slipway.deployer import in_cluster
 
     in_cluster.undeploy(settings.load())

@@ -9,7 +9,9 @@ cli = click.Group(help=__doc__, no_args_is_help=False)
 
 
 @cli.command()
-@click.option("--kept", envvar="KEPT", default="", help="log this file, kept by an earlier training, instead of training")
+@click.option(
+    "--kept", envvar="KEPT", default="", help="log this file, kept by an earlier training, instead of training"
+)
 def train(kept: str) -> None:
     """Train the model in MODEL_DIR with TRAIN_ARGS, log it to MLflow and register it."""
     from slipway.training.train import train
@@ -28,7 +30,12 @@ def validate(model: str) -> None:
 
 @cli.command()
 @click.option("--model", envvar="MODEL", default="", help="the version beside the champion; default: the newest")
-@click.option("--models", envvar="MODELS", default="", help="versions to compare instead: numbers, or addresses such as models:/name@alias")
+@click.option(
+    "--models",
+    envvar="MODELS",
+    default="",
+    help="versions to compare instead: numbers, or addresses such as models:/name@alias",
+)
 def compare(model: str, models: str) -> None:
     """Compare a model version with the champion, or any set of versions, as tables and a picture."""
     from slipway.training.compare import compare
@@ -37,10 +44,19 @@ def compare(model: str, models: str) -> None:
 
 
 @cli.command()
-@click.option("--file", envvar="FILE", default="", help="a .joblib, .pkl, .pickle or .skops file, or a .py file with a class")
-@click.option("--example", envvar="EXAMPLE", default="", help="rows to try: a CSV with a header, or a request; default: request.json")
+@click.option(
+    "--file", envvar="FILE", default="", help="a .joblib, .pkl, .pickle or .skops file, or a .py file with a class"
+)
+@click.option(
+    "--example",
+    envvar="EXAMPLE",
+    default="",
+    help="rows to try: a CSV with a header, or a request; default: request.json",
+)
 @click.option("--class", "name", envvar="CLASS", default="", help="the class, in a file with several")
-@click.option("--trust", envvar="TRUST", default="", help="names of types in a skops file that you know, with spaces between them")
+@click.option(
+    "--trust", envvar="TRUST", default="", help="names of types in a skops file that you know, with spaces between them"
+)
 def wrap(file: str, example: str, name: str, trust: str) -> None:
     """Make FILE, an estimator or a class that predicts, a registered version of MODEL_DIR's model, without training it again."""
     from slipway.training.wrap import wrap
@@ -62,7 +78,10 @@ def list_versions(form: str) -> None:
 @click.option("--model", envvar="MODEL", default="", help=ADDRESS)
 @click.option("--follow", envvar="FOLLOW", default="", help="1: follow the alias of models:/name@alias")
 def serve(model: str, follow: str) -> None:
-    """Serve a model on 127.0.0.1:PORT until Ctrl-C; following an alias, change to each new version that passes its smoke test."""
+    """Serve a model on 127.0.0.1:PORT until Ctrl-C.
+
+    Following an alias, change to each new version that passes its smoke test.
+    """
     if follow in {"", "0"}:
         from slipway.serving.server import serve
     else:
@@ -71,7 +90,12 @@ def serve(model: str, follow: str) -> None:
 
 
 @cli.command()
-@click.option("--model", envvar="MODEL", default="", help="the model it should serve; default: what make serve_model serves on PORT")
+@click.option(
+    "--model",
+    envvar="MODEL",
+    default="",
+    help="the model it should serve; default: what make serve_model serves on PORT",
+)
 def test(model: str) -> None:
     """Test the API of a served model: its predictions, and its answers to bad input."""
     from slipway.serving import api_test

@@ -19,7 +19,12 @@ def promote(model: str, force: str, why: str) -> None:
 
 
 @cli.command()
-@click.option("--to", envvar="TO", default="", help="the number of the version to go back to; default: the champion before this one")
+@click.option(
+    "--to",
+    envvar="TO",
+    default="",
+    help="the number of the version to go back to; default: the champion before this one",
+)
 @click.option(
     "--target",
     envvar="TARGET",

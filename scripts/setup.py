@@ -26,7 +26,10 @@ def venv(name: str) -> None:
 
 
 def lock(check: bool) -> None:  # noqa: FBT001 -- as above
-    """Lock the dependencies of pyproject.toml and export each group to requirements/; UPGRADE=1 takes the newest versions."""
+    """Lock the dependencies of pyproject.toml and export each group to requirements/.
+
+    UPGRADE=1 takes the newest versions.
+    """
     from slipway.bootstrap import lockfile
 
     if check:
@@ -57,7 +60,9 @@ def main() -> None:
     for verb in (doctor, venv, lock, clean, wipe):
         parsers[verb] = verbs.add_parser(verb.__name__, help=verb.__doc__, description=verb.__doc__)
         parsers[verb].set_defaults(run=verb)
-    parsers[doctor].add_argument("--next", dest="say_next", action="store_true", help="print the next useful command too")
+    parsers[doctor].add_argument(
+        "--next", dest="say_next", action="store_true", help="print the next useful command too"
+    )
     parsers[venv].add_argument("name", choices=["dev", "host"])
     parsers[lock].add_argument("--check", action="store_true", help="say whether everything agrees, and change nothing")
     arguments = vars(parser.parse_args())

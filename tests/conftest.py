@@ -16,8 +16,16 @@ from slipway import settings as slipway_settings
 from slipway.settings import ROOT, Settings
 
 REQUIRED = {tool for tool in os.environ.get("REQUIRE", "").split(",") if tool}  # CI sets it; a missing tool then fails
-LONG = {"services", "contract", "protocols", "scoring", "browser"}  # folders of which make test runs what is marked as fast
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore Ctrl-C, and all it starts with it
+LONG = {
+    "services",
+    "contract",
+    "protocols",
+    "scoring",
+    "browser",
+}  # folders of which make test runs what is marked as fast
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a background job may ignore Ctrl-C, and all it starts with it
 
 
 def need(tool: str, present: bool, cure: str) -> None:  # noqa: FBT001 -- the fact it is about
@@ -40,7 +48,10 @@ def find_command(target: str) -> list[str]:
 @pytest.fixture(scope="session")
 def docker() -> None:
     """Need a Docker engine that answers."""
-    answers = shutil.which("docker") is not None and subprocess.run(["docker", "version"], check=False, capture_output=True).returncode == 0
+    answers = (
+        shutil.which("docker") is not None
+        and subprocess.run(["docker", "version"], check=False, capture_output=True).returncode == 0
+    )
     need("docker", answers, "start Docker, then make test_e2e")
 
 
@@ -78,4 +89,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if any(item.get_closest_marker("slow") for item in left):
         terminalreporter.write_line(f"left out: {len(left)} tests that take longer: make test_all")
     if any("services" in argument for argument in config.args):
-        terminalreporter.write_line("left out: what needs Docker: make test_e2e; what needs Kubernetes: make test_cluster")
+        terminalreporter.write_line(
+            "left out: what needs Docker: make test_e2e; what needs Kubernetes: make test_cluster"
+        )

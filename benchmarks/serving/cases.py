@@ -43,13 +43,19 @@ class Case:
 
     @property
     def batch(self) -> int:
-        """How many requests a server that must be told may gather: all there can be; of 10,000 rows, which are a batch already, none."""
+        """How many requests a server that must be told may gather: all there can be.
+
+        Of 10,000 rows, which are a batch already, none.
+        """
         return self.clients if self.rows < 10_000 else 1  # noqa: PLR2004
 
 
 @dataclass(frozen=True)
 class Bar:
-    """How many times better than another server ours shall be in one figure of one case: of rps more is better, of the others less."""
+    """How many times better than another server ours shall be in one figure of one case.
+
+    Of rps more is better, of the others less.
+    """
 
     title: str
     case: str  # a case's key, or of the figures outside the cases: cold, memory, workers
@@ -62,8 +68,16 @@ CASES = [
     *(Case("elasticnet", 100, clients) for clients in (1, 16, 64)),
     *(Case("elasticnet", 10_000, clients) for clients in (1, 16)),
     *(Case("elasticnet", rows, clients, "csv") for rows, clients in ((1, 64), (100, 16), (10_000, 1))),
-    *(Case("elasticnet", rows, clients, body) for body in ("v2", "v2bin") for rows, clients in ((1, 64), (100, 16), (10_000, 1))),
-    *(Case(model, rows, clients) for model in ("forest", "digits", "strings") for rows, clients in ((1, 1), (1, 64), (100, 16))),
+    *(
+        Case("elasticnet", rows, clients, body)
+        for body in ("v2", "v2bin")
+        for rows, clients in ((1, 64), (100, 16), (10_000, 1))
+    ),
+    *(
+        Case(model, rows, clients)
+        for model in ("forest", "digits", "strings")
+        for rows, clients in ((1, 1), (1, 64), (100, 16))
+    ),
     Case("pyfunc", 1, 64),
 ]
 QUICK = (
@@ -71,18 +85,33 @@ QUICK = (
     "forest-1x64", "digits-1x64", "strings-1x64", "pyfunc-1x64",
 )  # fmt: skip
 BARS = [
-    Bar("ElasticNet, 1 row, 64 clients: requests/s", "elasticnet-1x64-json", "rps", {"mlflow": 60, "peer": 12, "constant": 0.8}),
+    Bar(
+        "ElasticNet, 1 row, 64 clients: requests/s",
+        "elasticnet-1x64-json",
+        "rps",
+        {"mlflow": 60, "peer": 12, "constant": 0.8},
+    ),
     Bar("the same: p99", "elasticnet-1x64-json", "p99", {"mlflow": 50, "peer": 8}),
     Bar("ElasticNet, 1 row, 1 client: p50", "elasticnet-1x1-json", "p50", {"mlflow": 8, "peer": 2, "floor": 1}),
     Bar("ElasticNet, 100 rows, 16 clients: requests/s", "elasticnet-100x16-json", "rps", {"mlflow": 30, "peer": 6}),
-    Bar("ElasticNet, 10,000 rows, 1 client, JSON: requests/s", "elasticnet-10000x1-json", "rps", {"mlflow": 15, "peer": 1.5}),
+    Bar(
+        "ElasticNet, 10,000 rows, 1 client, JSON: requests/s",
+        "elasticnet-10000x1-json",
+        "rps",
+        {"mlflow": 15, "peer": 1.5},
+    ),
     Bar("the same by v2 binary tensors", "elasticnet-10000x1-v2bin", "rps", {"mlflow": 40, "peer": 4}),
     Bar("forest of 100, 1 row, 64 clients: requests/s", "forest-1x64-json", "rps", {"mlflow": 30, "peer": 18}),
     Bar("forest of 100, 100 rows, 16 clients: requests/s", "forest-100x16-json", "rps", {"mlflow": 7, "peer": 4}),
     Bar("digits, 64 columns, 1 row, 64 clients: requests/s", "digits-1x64-json", "rps", {"mlflow": 200, "peer": 10}),
     Bar("model with strings, 1 row, 64 clients: requests/s", "strings-1x64-json", "rps", {"mlflow": 10, "peer": 4}),
     Bar("custom Python model, 1 row, 64 clients: requests/s", "pyfunc-1x64-json", "rps", {"mlflow": 3}),
-    Bar("2 workers against 1, on two cores shared with the load (forest, 100 rows, 16 clients)", "workers", "rps", {"one": 1.3}),
+    Bar(
+        "2 workers against 1, on two cores shared with the load (forest, 100 rows, 16 clients)",
+        "workers",
+        "rps",
+        {"one": 1.3},
+    ),
     Bar("cold start to the first right answer", "cold", "s", {"mlflow": 3, "kserve": 1}),
     Bar("memory after load and 1,000 requests, one worker", "memory", "MB", {"mlflow": 2, "kserve": 1}),
 ]

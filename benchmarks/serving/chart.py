@@ -35,12 +35,17 @@ def draw(results: dict[str, Any], file: Path) -> None:
         return
     rows = -(-len(panels) // COLUMNS)
     most = max(len(values) for _, values in panels)
-    figure, grid = plt.subplots(rows, COLUMNS, figsize=(11, rows * (0.8 + 0.27 * most)), squeeze=False, layout="constrained")
+    figure, grid = plt.subplots(
+        rows, COLUMNS, figsize=(11, rows * (0.8 + 0.27 * most)), squeeze=False, layout="constrained"
+    )
     for axes, (panel, values) in zip(grid.flat, panels, strict=False):
         _draw_panel(axes, panel, values)
     for axes in grid.flat[len(panels) :]:
         axes.axis("off")
-    figure.suptitle("One process on one core, JSON, the load from another core (pale: yardsticks, which are no model servers)", fontsize=11)
+    figure.suptitle(
+        "One process on one core, JSON, the load from another core (pale: yardsticks, which are no model servers)",
+        fontsize=11,
+    )
     figure.savefig(file, dpi=150)
     plt.close(figure)
 
@@ -56,7 +61,12 @@ def _draw_panel(axes: Any, panel: tuple[str, str, str, str], values: list[tuple[
     colours = {"us": OURS, "constant": REFERENCE, "floor": REFERENCE}
     bars = axes.barh([SERVERS[name].title for name, _ in values], [value for _, value in values],
                      color=[colours.get(name, OTHER) for name, _ in values], height=0.72)  # fmt: skip
-    axes.bar_label(bars, [f"{value:,.0f}{unit}" if value >= 10 else f"{value:.2g}{unit}" for _, value in values], padding=4, fontsize=9)  # noqa: PLR2004
+    axes.bar_label(
+        bars,
+        [f"{value:,.0f}{unit}" if value >= 10 else f"{value:.2g}{unit}" for _, value in values],
+        padding=4,
+        fontsize=9,
+    )  # noqa: PLR2004
     for label, (name, _) in zip(axes.get_yticklabels(), values, strict=True):
         label.set_fontweight("bold" if name == "us" else "normal")
     better = "requests/s, more is better" if figure == "rps" else "less is better"

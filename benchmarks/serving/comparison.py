@@ -16,7 +16,10 @@ MORE_IS_BETTER = ("rps",)
 
 
 def find_best(results: Results, key: str, figure: str, names: Iterable[str]) -> tuple[str, float] | None:
-    """Return the best of some servers in a figure, and its value; where it takes several bodies of that kind, in the one it likes best."""
+    """Return the best of some servers in a figure, and its value.
+
+    Where it takes several bodies of that kind, in the one it likes best.
+    """
     if key in BY_KEY:
         case = BY_KEY[key]
         bodies = dict.fromkeys((case.body, *SAME_KIND[case.body]))

@@ -31,9 +31,20 @@ def make(name: str, folder: Path) -> None:
         variables.setdefault("UV_SYSTEM_CERTS", "1")
     steps = (
         ["venv", "--python", sys.executable, str(folder)],
-        ["pip", "install", "--python", str(folder / "bin" / "python"), "--no-deps", "--compile-bytecode", "--requirements", str(pins)],
+        [
+            "pip",
+            "install",
+            "--python",
+            str(folder / "bin" / "python"),
+            "--no-deps",
+            "--compile-bytecode",
+            "--requirements",
+            str(pins),
+        ],
     )
     for step in steps:
         if subprocess.run([str(UV), *step, "--quiet"], env=variables, check=False).returncode != 0:
-            raise SlipwayError(f"the environment of {name} could not be made", "the words above; SERVERS=… leaves a server out")
+            raise SlipwayError(
+                f"the environment of {name} could not be made", "the words above; SERVERS=… leaves a server out"
+            )
     shutil.copy(pins, done)

@@ -27,7 +27,11 @@ def gather(plan: Plan) -> dict[str, Any]:
         "date": time.strftime("%Y-%m-%d"),
         "command": f"make bench_serving {given}".strip(),
         "versions": {"us": f"{VERSION} ({_name_commit()})"}
-        | {server.name: _find_version(server.environment) for server in plan.servers if server.environment and server.name != "constant"},
+        | {
+            server.name: _find_version(server.environment)
+            for server in plan.servers
+            if server.environment and server.name != "constant"
+        },
         "rounds": plan.rounds,
         "seconds": plan.seconds,
         "starts": plan.starts,
@@ -42,7 +46,9 @@ def _name_processor() -> str:
 
 
 def _name_commit() -> str:
-    completed = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, check=False, capture_output=True, text=True)
+    completed = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, check=False, capture_output=True, text=True
+    )
     return completed.stdout.strip() or "no git"
 
 

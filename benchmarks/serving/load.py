@@ -46,7 +46,9 @@ class Bodies:
             return {"Content-Type": "text/csv"}
         if form != "v2bin":
             return {"Content-Type": "application/json"}
-        end = json.JSONDecoder().raw_decode(self.files[0].read_bytes().decode("latin-1"))[1]  # of the JSON before the tensor
+        end = json.JSONDecoder().raw_decode(self.files[0].read_bytes().decode("latin-1"))[
+            1
+        ]  # of the JSON before the tensor
         return {"Content-Type": "application/octet-stream", LENGTH: str(end)}
 
     def check(self, port: int) -> str:
@@ -86,11 +88,16 @@ def _read(content: bytes, header_length: str | None) -> list[Any]:
 
 def _are_equal(given: list[Any], right: list[float]) -> bool:
     flat = [row[0] if isinstance(row, list) else row for row in given]
-    return len(flat) == len(right) and all(math.isclose(a, b, rel_tol=TOLERANCE) for a, b in zip(flat, right, strict=True))
+    return len(flat) == len(right) and all(
+        math.isclose(a, b, rel_tol=TOLERANCE) for a, b in zip(flat, right, strict=True)
+    )
 
 
 def measure(bodies: Bodies, port: int, clients: int, seconds: float, core: int | None) -> dict[str, Any]:
-    """Have wrk send bodies in turns for some seconds; return requests/s, p50 and p99 in ms, or under "void" why there are none."""
+    """Have wrk send bodies in turns for some seconds.
+
+    Return requests/s, p50 and p99 in ms, or under "void" why there are none.
+    """
     pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
     headers = [f"{name}: {value}" for name, value in bodies.headers.items()]
     completed = subprocess.run(

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 CONVERSATION = 1000  # requests before the memory is read
 ONE_ROW = Case("elasticnet", 1, 64)
-SPREAD = Case("forest", 100, 16)  # work enough that the load's own share of two cores, and half the rows in a batch, do not decide
+SPREAD = Case(
+    "forest", 100, 16
+)  # work enough that the load's own share of two cores, and half the rows in a batch, do not decide
 LARGE = 10_000  # rows: few such requests fit in a round, which then takes twice as long
 Results = dict[str, Any]
 
@@ -129,7 +131,9 @@ def measure_workers(plan: Plan, results: Results) -> None:
     with ExitStack() as stack:
         ready = {}
         for name, workers in (("us", 2), ("one", 1)):
-            running = Running(SERVERS["us"], SPREAD.model, batch=SPREAD.clients, core=None, options=("--workers", str(workers)))
+            running = Running(
+                SERVERS["us"], SPREAD.model, batch=SPREAD.clients, core=None, options=("--workers", str(workers))
+            )
             stack.callback(running.stop)
             with running.awake():
                 running.wait(find_bodies(SERVERS["us"], SPREAD))

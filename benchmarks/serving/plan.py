@@ -40,7 +40,9 @@ def choose() -> Plan:
         raise SlipwayError("SERVERS or CASES names what is not there", known)
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) == 1:
-        raise SlipwayError("this process may use one core only", "a machine with two: one for the server, one for the load")
+        raise SlipwayError(
+            "this process may use one core only", "a machine with two: one for the server, one for the load"
+        )
     rounds, seconds, starts = (1, 1, 1) if quick else (3, 2, 3)
     return Plan(
         [SERVERS[name] for name in names], cases, rounds, seconds, starts, (cores[1], cores[0])
@@ -48,7 +50,10 @@ def choose() -> Plan:
 
 
 def takes_part(server: Server, case: Case) -> bool:
-    """Whether a server is measured in a case: it speaks the body and serves the model. The constant is measured where its bar stands."""
+    """Whether a server is measured in a case: it speaks the body and serves the model.
+
+    The constant is measured where its bar stands.
+    """
     if server.name == "constant":
         return (case.model, case.rows, case.body) == ("elasticnet", 1, "json")
     return case.body in server.bodies and (server.pyfunc or case.model != "pyfunc")

@@ -41,7 +41,9 @@ def say_number(value: float) -> str:
 def write(build: Path) -> None:
     """Write serving.md and serving.png beside serving.json."""
     results = json.loads((build / "serving.json").read_text())
-    (build / "serving.md").write_text("\n".join([*_head(results), *_bars(results), *_starts(results), *_cases(results)]) + "\n")
+    (build / "serving.md").write_text(
+        "\n".join([*_head(results), *_bars(results), *_starts(results), *_cases(results)]) + "\n"
+    )
     chart.draw(results, build / "serving.png")
     print(f"wrote {build / 'serving.md'}, serving.json and serving.png", flush=True)
 
@@ -74,7 +76,11 @@ Reached beside the bar; × where it was missed.
     for bar in BARS:
         section = results["cases"].get(bar.case, {}) if bar.case in BY_KEY else results[bar.case]
         ours = section.get("us", {})
-        value = f"{say_number(ours[bar.figure])}{UNITS[bar.figure]}" if bar.figure in ours else ours.get("void", "not measured")
+        value = (
+            f"{say_number(ours[bar.figure])}{UNITS[bar.figure]}"
+            if bar.figure in ours
+            else ours.get("void", "not measured")
+        )
         others = [name for name in bar.bars if name not in ("mlflow", "peer")]
         cells = [_hold(results, bar, name) if name in bar.bars else "" for name in ("mlflow", "peer", *others[:1])]
         lines.append(f"| {bar.title} | {value} | {' | '.join([*cells, ''][:3])} |")
@@ -127,7 +133,9 @@ Requests/s, then p50 / p99. A dash: the server does not speak that body, or does
         for other in ("mlflow", "peer"):
             reached = compare(results, key, "rps", other)
             ratios.append(
-                f"{say(reached[1], more=True)}{f' ({SERVERS[reached[0]].title})' if reached[0] in PEERS else ''}" if reached else "–"
+                f"{say(reached[1], more=True)}{f' ({SERVERS[reached[0]].title})' if reached[0] in PEERS else ''}"
+                if reached
+                else "–"
             )
         lines.append(f"| {BY_KEY[key].title} | {' | '.join(cells)} | {' | '.join(ratios)} |")
     return [*lines, ""]

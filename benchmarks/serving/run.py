@@ -1,7 +1,9 @@
-"""Measure the scoring server beside MLflow and four other servers, one core each: make bench_serving, with nothing else going on.
+"""Measure the scoring server beside MLflow and four other servers, one core each.
 
-QUICK=1 takes two minutes, with MLflow and the floor alone. SERVERS="us kserve" (or all) and CASES="forest digits-1x64" choose.
-Writes serving.md, serving.json and serving.png to build/bench.
+Make bench_serving, with nothing else going on.
+
+QUICK=1 takes two minutes, with MLflow and the floor alone. SERVERS="us kserve" (or all) and CASES="forest digits-1x64"
+choose. Writes serving.md, serving.json and serving.png to build/bench.
 """
 
 import json

@@ -85,7 +85,9 @@ SERVERS = {
 class Running:
     """A server of one model, started when made; it must be stopped."""
 
-    def __init__(self, server: Server, model: str, *, batch: int, core: int | None, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, server: Server, model: str, *, batch: int, core: int | None, options: tuple[str, ...] = ()
+    ) -> None:
         self.server, self.port = server, ports.find_free()
         folder = MODELS / model
         given = {
@@ -121,7 +123,9 @@ class Running:
                 return time.perf_counter() - self.started
             if self.process.poll() is not None:
                 words = self.log.read_text(errors="replace").strip().splitlines()
-                raise SlipwayError(f"ended with code {self.process.returncode}: {words[-1][:200] if words else 'without a word'}")
+                raise SlipwayError(
+                    f"ended with code {self.process.returncode}: {words[-1][:200] if words else 'without a word'}"
+                )
             time.sleep(0.005)
         raise SlipwayError(f"no right answer in {DEADLINE} s: {fault}")
 
@@ -136,12 +140,17 @@ class Running:
 
     def _signal(self, number: signal.Signals) -> None:
         family = find_family(self.process.pid)
-        for pid in reversed(family) if number == signal.SIGCONT else family:  # no parent shall watch a child that sleeps
+        for pid in (
+            reversed(family) if number == signal.SIGCONT else family
+        ):  # no parent shall watch a child that sleeps
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     def measure_memory(self) -> float:
-        """Return the MB of the server's processes; what they share with each other or with others is counted in parts (PSS)."""
+        """Return the MB of the server's processes.
+
+        What they share with each other or with others is counted in parts (PSS).
+        """
         kilobytes = 0
         for pid in find_family(self.process.pid):
             with suppress(OSError):
@@ -176,11 +185,16 @@ def find_family(ancestor: int) -> list[int]:
 
 
 def stop_all() -> None:
-    """Stop whatever this process has started and not stopped: an interruption may come before a server has its name here."""
+    """Stop whatever this process has started and not stopped.
+
+    An interruption may come before a server has its name here.
+    """
     for pid in find_family(os.getpid())[1:]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 if sys.platform != "linux":
-    raise SlipwayError("the serving benchmark needs Linux: it binds processes to cores and reads their memory from /proc")
+    raise SlipwayError(
+        "the serving benchmark needs Linux: it binds processes to cores and reads their memory from /proc"
+    )

@@ -32,7 +32,9 @@ BODIES = {1: 100, 100: 10, 10_000: 2}  # rows: different bodies of that size
 class Score(mlflow.pyfunc.PythonModel):
     """A model of one's own: a score of each row, written as people write them."""
 
-    def predict(self, context: object, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> NDArray[np.float64]:
+    def predict(
+        self, context: object, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> NDArray[np.float64]:
         """Return the rows' scores."""
         del context, params
         frame = model_input.assign(risk=model_input["bmi"] * 300 + model_input["bp"] * 200)
@@ -62,7 +64,9 @@ def write_bodies(folder: Path, name: str, frame: pd.DataFrame) -> None:
     ]
     bodies: dict[str, Any] = {
         "split": {"dataframe_split": frame.to_dict("split", index=False)},
-        "instances": {"instances": frame.to_numpy().tolist() if numeric else [{k: [v] for k, v in row.items()} for row in records]},
+        "instances": {
+            "instances": frame.to_numpy().tolist() if numeric else [{k: [v] for k, v in row.items()} for row in records]
+        },
         "rows": {"rows": frame.to_numpy().tolist() if numeric else records},
         "v2": {"inputs": [{**tensor, "data": frame.to_numpy().ravel().tolist()}]}
         if numeric
@@ -71,7 +75,10 @@ def write_bodies(folder: Path, name: str, frame: pd.DataFrame) -> None:
     written = {form: json.dumps(body).encode() for form, body in bodies.items()}
     written["csv"] = frame.to_csv(index=False).encode()
     if numeric:
-        binary = {"inputs": [{**tensor, "parameters": {"binary_data_size": len(raw)}}], "parameters": {"binary_data_output": True}}
+        binary = {
+            "inputs": [{**tensor, "parameters": {"binary_data_size": len(raw)}}],
+            "parameters": {"binary_data_output": True},
+        }
         written["v2bin"] = json.dumps(binary).encode() + raw
     for form, content in written.items():
         file = folder / f"{form}-{len(frame)}" / name
@@ -112,11 +119,15 @@ def main(folder: Path) -> None:
     digits, digit = load_digits(return_X_y=True, as_frame=True)
     words = with_words(diabetes)
     texts = ["sex", "weight"]
-    encoder = make_column_transformer((OneHotEncoder(), texts), (StandardScaler(), [name for name in words if name not in texts]))
+    encoder = make_column_transformer(
+        (OneHotEncoder(), texts), (StandardScaler(), [name for name in words if name not in texts])
+    )
     linear = ElasticNet(alpha=0.05, l1_ratio=0.5)
     write(folder / "elasticnet", diabetes, make_pipeline(StandardScaler(), linear).fit(diabetes, progression))
     write(folder / "forest", diabetes, RandomForestRegressor(100, random_state=0).fit(diabetes, progression))
-    write(folder / "digits", digits, make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(digits, digit))
+    write(
+        folder / "digits", digits, make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(digits, digit)
+    )
     write(folder / "strings", words, make_pipeline(encoder, ElasticNet(alpha=0.05)).fit(words, progression))
     write(folder / "pyfunc", diabetes, Score())
 

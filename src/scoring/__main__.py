@@ -9,7 +9,10 @@ gc.disable()  # until the model is loaded: looking for garbage among what is onl
 
 
 def leave(*_: object) -> None:
-    """End at once, well: uvicorn has drained before it raises a signal again, and a predict that hangs must not hold the process."""
+    """End at once, well.
+
+    Uvicorn has drained before it raises a signal again, and a predict that hangs must not hold the process.
+    """
     sys.stdout.flush()
     os._exit(0)
 

@@ -1,7 +1,9 @@
-"""Waiting requests and their predicts: what waits together is predicted together, and what is slow runs beside the event loop.
+"""Waiting requests and their predicts.
 
-Nothing is held back in the hope of more: a request that comes alone is predicted at once. Requests that arrive in one turn
-of the loop, or while a predict is under way, share the next one.
+What waits together is predicted together, and what is slow runs beside the event loop.
+
+Nothing is held back in the hope of more: a request that comes alone is predicted at once. Requests that arrive in one
+turn of the loop, or while a predict is under way, share the next one.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from scoring.models.rows import Table
     from scoring.settings import Settings
 
-INLINE = 0.004  # s; Python lets go of its lock every 5 ms, so a shorter predict beside the loop would not free it sooner
+INLINE = (
+    0.004  # s; Python lets go of its lock every 5 ms, so a shorter predict beside the loop would not free it sooner
+)
 LARGE = 64 * 1024  # bytes; what is made of such a body is much memory
 LEARN = 0.2  # weight of the newest predict in the running mean of their durations
 NOT_ENCODED = "the model's prediction cannot be encoded"
@@ -67,7 +71,10 @@ class QueuedPredict:
     run: Callable[[], Any] | None = None
 
     def write(self, predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives
-        """Return the answer, compressed where that is asked for; what cannot be written is the model's fault, not the caller's."""
+        """Return the answer, compressed where that is asked for.
+
+        What cannot be written is the model's fault, not the caller's.
+        """
         body, content_type, headers = encoded = write(self.encode, predictions)
         if len(body) < WORTH or not accepts(self.request.header(b"accept-encoding") or b""):
             return encoded
@@ -85,7 +92,9 @@ def write(encode: Callable[[Any], Encoded], predictions: Any) -> Encoded:  # noq
     except Refusal:
         raise
     except Exception as error:
-        logger.warning("the model's prediction, a %s, cannot be encoded: %s", type(predictions).__name__, type(error).__name__)
+        logger.warning(
+            "the model's prediction, a %s, cannot be encoded: %s", type(predictions).__name__, type(error).__name__
+        )
         raise Refusal(500, NOT_ENCODED) from error
 
 
@@ -155,7 +164,9 @@ class BatchQueue:
                 self._pool = ThreadPoolExecutor(self._threads, "predict")
             loop = asyncio.get_running_loop()
             work = self._work if sum(len(queued.request.body) for queued in batch) < LARGE else self._work_and_tidy
-            self._pool.submit(work, batch).add_done_callback(lambda done: loop.call_soon_threadsafe(self._done, done.result()))
+            self._pool.submit(work, batch).add_done_callback(
+                lambda done: loop.call_soon_threadsafe(self._done, done.result())
+            )
         self._schedule()
 
     def _done(self, worked: tuple[list[tuple[QueuedPredict, Any]], float, int]) -> None:
@@ -214,9 +225,13 @@ class BatchQueue:
                 at = end
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything
             if len(batch) > 1:  # one of them spoils it for all: each alone, then
-                return [answer for queued in batch for answer in self._answers([queued])[0]], sum(queued.request.rows for queued in batch)
+                return [answer for queued in batch for answer in self._answers([queued])[0]], sum(
+                    queued.request.rows for queued in batch
+                )
             if isinstance(error, Refusal):
-                error.__context__ = None  # both hold the frames, and so what was read of the body, until garbage is collected
+                error.__context__ = (
+                    None  # both hold the frames, and so what was read of the body, until garbage is collected
+                )
                 return [(first, error.with_traceback(None))], 0
             last = traceback.extract_tb(error.__traceback__)[-1]
             logger.warning("the model raised %s at %s:%s", type(error).__name__, last.filename, last.lineno)

@@ -31,7 +31,10 @@ BRACKETS[list(b"]}")] = -1
 
 @dataclass(frozen=True)
 class Bounds:
-    """The limits of one body; `empty` are the cells that a table may have where its body has no value, `extra` its further columns."""
+    """The limits of one body.
+
+    `empty` are the cells that a table may have where its body has no value, `extra` its further columns.
+    """
 
     max_rows: int = 1_000_000
     max_cells: int = 20_000_000
@@ -47,7 +50,13 @@ class Bounds:
 
     def with_few_empty(self) -> Bounds:
         """Return the bounds of what is read in the event loop; what is larger is read elsewhere."""
-        return replace(self, empty=4096, extra=64, max_cells=min(self.max_cells, 16 * 1024), max_bytes=min(self.max_bytes, 1024 * 1024))
+        return replace(
+            self,
+            empty=4096,
+            extra=64,
+            max_cells=min(self.max_cells, 16 * 1024),
+            max_bytes=min(self.max_bytes, 1024 * 1024),
+        )
 
     def check_rows(self, rows: int) -> None:
         """Raise Refusal for too many rows."""
@@ -70,7 +79,9 @@ class Bounds:
     def check_texts(self, data: Any) -> None:  # noqa: ANN401 -- any JSON
         """Raise Refusal for texts that are too much as numpy's arrays, which MLflow's parser makes of columns."""
         if measure_texts(data) > self.max_bytes:
-            raise Refusal(413, f"the texts take more than {self.max_bytes} bytes: in a column each takes as much as the longest")
+            raise Refusal(
+                413, f"the texts take more than {self.max_bytes} bytes: in a column each takes as much as the longest"
+            )
 
     def check_json(self, body: bytes) -> None:
         """Raise Refusal for JSON that is too deep, or that has too many values, lists or objects."""
@@ -84,13 +95,20 @@ class Bounds:
             if values > self.max_cells + LISTS * self.max_rows:
                 raise Refusal(413, f"the body has more than {self.max_cells} cells, rows times columns")
             if opened > max(LISTS * self.max_rows, self.max_cells // 2) + 16:
-                raise Refusal(413, f"the body has more than {max(LISTS * self.max_rows, self.max_cells // 2)} lists and objects")
+                raise Refusal(
+                    413, f"the body has more than {max(LISTS * self.max_rows, self.max_cells // 2)} lists and objects"
+                )
             if rows > self.max_rows + 16:
                 raise Refusal(413, f"the body has more than {self.max_rows} rows")
 
     def is_shallow(self, body: bytes, known: int = 0) -> bool:
-        """Whether JSON is not too deep; `known` of its lists and objects hold no others. It is quick where the others are few."""
-        return count_opened(body) - known <= self.max_depth or all(depths.max(initial=0) <= self.max_depth for _, depths in _pieces(body))
+        """Whether JSON is not too deep; `known` of its lists and objects hold no others.
+
+        It is quick where the others are few.
+        """
+        return count_opened(body) - known <= self.max_depth or all(
+            depths.max(initial=0) <= self.max_depth for _, depths in _pieces(body)
+        )
 
     def seems_plain(self, body: bytes, columns: int) -> bool:
         """Whether JSON surely has no more values than `check_json` lets pass, and not too few to be so many rows of these columns.
@@ -167,7 +185,10 @@ def measure(data: Any) -> tuple[int, int, int]:  # noqa: ANN401 -- any JSON
 
 
 def measure_texts(data: Any) -> int:  # noqa: ANN401 -- any JSON
-    """Return the bytes of numpy's arrays of texts that parsed JSON becomes, by row or by column: a value takes as much as the longest."""
+    """Return the bytes of numpy's arrays of texts that parsed JSON becomes, by row or by column.
+
+    A value takes as much as the longest.
+    """
     if isinstance(data, list) and data and all(isinstance(row, dict) for row in data):
         columns: dict[str, list[Any]] = {}
         for row in data:
@@ -189,5 +210,7 @@ def measure_texts(data: Any) -> int:  # noqa: ANN401 -- any JSON
 def measure_split(data: dict[str, Any]) -> tuple[int, int, int]:
     """Return the same for the value of dataframe_split, whose columns and index may name more than its data have."""
     rows, columns, values = measure(data.get("data"))
-    names, index = (len(each) if isinstance(each := data.get(key), list | dict | str) else 0 for key in ("columns", "index"))
+    names, index = (
+        len(each) if isinstance(each := data.get(key), list | dict | str) else 0 for key in ("columns", "index")
+    )
     return max(rows, index), max(columns, names), values

@@ -57,7 +57,9 @@ class Scorer:
         name, version = _header(model.identity.name), _header(model.identity.version)
         self.headers = b"x-model-name: %s\r\nx-model-version: %s\r\n" % (name, version)
         self.header_list = [(b"x-model-name", name), (b"x-model-version", version)]
-        self.log_fields = msgspec.json.encode({"model": name.decode("latin-1"), "version": version.decode("latin-1")})[1:-1]  # of a line
+        self.log_fields = msgspec.json.encode({"model": name.decode("latin-1"), "version": version.decode("latin-1")})[
+            1:-1
+        ]  # of a line
 
     @property
     def is_idle(self) -> bool:
@@ -78,7 +80,9 @@ class Scorer:
             self._submit(request, table, _encode, *self.model.default)
         elif self._columns is None:
             self._queue_by_itself(request, mime)
-        elif len(body) > self._odd or len(self._columns) > WIDE or mime == PARQUET or not self._read_here(request, mime):
+        elif (
+            len(body) > self._odd or len(self._columns) > WIDE or mime == PARQUET or not self._read_here(request, mime)
+        ):
             self._heavy.submit(QueuedPredict(request, _as_it_is, run=lambda: self._read_and_answer(request, mime)))
 
     def _is_quick(self, body: bytes) -> bool:
@@ -128,12 +132,25 @@ class Scorer:
             tensors.check_names([tensor.name for tensor in parsed.infer.inputs], self._columns)
         arrays = parsed.arrays()
         tensor = self.model.signature.tensor
-        table = tensors.to_table(arrays, self._columns) if self._columns else tensors.to_matrix(arrays, *tensor) if tensor else None
+        table = (
+            tensors.to_table(arrays, self._columns)
+            if self._columns
+            else tensors.to_matrix(arrays, *tensor)
+            if tensor
+            else None
+        )
         if table:
             self._check_rows(request, table)
         return table, arrays
 
-    def _submit(self, request: Request, table: Table, encode: Callable[[Any], Encoded], method: str, params: dict[str, Any] | None) -> None:
+    def _submit(
+        self,
+        request: Request,
+        table: Table,
+        encode: Callable[[Any], Encoded],
+        method: str,
+        params: dict[str, Any] | None,
+    ) -> None:
         """Queue rows: many that take long go where they hold up no others."""
         self._check_rows(request, table)
         queue = self._heavy if (table.n - 1) * self.model.row_seconds > INLINE else self._light
@@ -152,7 +169,9 @@ class Scorer:
             return self.model.predict_data(data, *self.model.params_of(given)), bare
 
         queue = self._heavy if self._decoder else self._light
-        queue.submit(QueuedPredict(request, lambda done: _encode_bare(done[0]) if done[1] else _encode(done[0]), run=run))
+        queue.submit(
+            QueuedPredict(request, lambda done: _encode_bare(done[0]) if done[1] else _encode(done[0]), run=run)
+        )
 
     def _read_and_answer(self, request: Request, mime: bytes) -> Encoded:
         encode: Callable[[Any], Encoded] = _encode
@@ -168,7 +187,11 @@ class Scorer:
 
     def _decode(self, body: bytes) -> Table | None:
         """Read a large body in the short way, unless it may have more than the bounds allow."""
-        return self._decoder.decode(body) if self._decoder and self._bounds.seems_plain(body, self._decoder.width) else None
+        return (
+            self._decoder.decode(body)
+            if self._decoder and self._bounds.seems_plain(body, self._decoder.width)
+            else None
+        )
 
     def _read(self, body: bytes, mime: bytes, bounds: Bounds) -> tuple[Table, Any, Callable[[Any], Encoded]]:
         """Read any form of input; return the rows, the params, and what makes the answer."""
@@ -183,7 +206,9 @@ class Scorer:
             return parquet_body.read(body, columns, bounds), None, _encode
         value = mlflow_forms.parse(body, bounds)
         if mlflow_forms.is_message(value):
-            params = {each["name"]: value.pop(each["name"]) for each in self.model.signature.params if each["name"] in value}
+            params = {
+                each["name"]: value.pop(each["name"]) for each in self.model.signature.params if each["name"] in value
+            }
             return mlflow_forms.from_message(value, columns, bounds), params or None, _encode_bare
         return mlflow_forms.to_table(value, columns, bounds), value.get("params"), _encode
 

@@ -34,7 +34,8 @@ logger = logging.getLogger("scoring")
 def load(settings: Settings) -> Model:
     """Verify a model folder, load it, and have it answer its own input example.
 
-    Raises ModelError, in one line, for a folder that is none, a wrong checksum, other libraries, and whatever loading raises.
+    Raises ModelError, in one line, for a folder that is none, a wrong checksum, other libraries, and whatever loading
+    raises.
     """
     started, missing = time.perf_counter(), list[str]()
     try:
@@ -52,9 +53,13 @@ def load(settings: Settings) -> Model:
     except (Exception, SystemExit) as error:
         words = " ".join(str(error).split())  # a library's are several lines
         lacking = f"; it was trained with {', '.join(missing)}, here is none" if missing else ""
-        raise ModelError(f"the model at {settings.model} did not load: {type(error).__name__}: {words}{lacking}") from error
+        raise ModelError(
+            f"the model at {settings.model} did not load: {type(error).__name__}: {words}{lacking}"
+        ) from error
     if missing:
-        logger.warning("%s %s: not here, and not needed to load: %s", identity.name, identity.version, ", ".join(missing))
+        logger.warning(
+            "%s %s: not here, and not needed to load: %s", identity.name, identity.version, ", ".join(missing)
+        )
     model.load_seconds = time.perf_counter() - started
     ways = "; ".join(f"{method} by {way.name}{way.why and f' ({way.why})'}" for method, way in model.ways.items())
     logger.info("%s %s: %s", identity.name, identity.version, ways)
@@ -76,12 +81,18 @@ def read_identity(given: str) -> Identity:
 def read_mlmodel(folder: Path) -> dict[str, Any]:
     """Return the parsed MLmodel file."""
     try:
-        value = yaml.load((folder / "MLmodel").read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 -- both are safe
+        value = yaml.load(
+            (folder / "MLmodel").read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )  # noqa: S506 -- both are safe
     except FileNotFoundError:
         raise ModelError(f"no MLflow model at {folder}: it has no MLmodel file") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError):
         raise ModelError(f"the MLmodel file in {folder} cannot be read") from None
-    if not isinstance(value, dict) or not isinstance(value.get("flavors"), dict) or "python_function" not in value["flavors"]:
+    if (
+        not isinstance(value, dict)
+        or not isinstance(value.get("flavors"), dict)
+        or "python_function" not in value["flavors"]
+    ):
         raise ModelError(f"the MLmodel file in {folder} names no python_function flavor, so it cannot predict")
     return value
 
@@ -92,7 +103,9 @@ def checksum(folder: Path) -> str:
     In words of the shell: `find . -type f ! -name registered_model_meta | LC_ALL=C sort | xargs sha256sum | sha256sum`.
     """
     total = hashlib.sha256()
-    for name in sorted(f"./{path.relative_to(folder)}" for path in folder.rglob("*") if path.is_file() and path.name != META):
+    for name in sorted(
+        f"./{path.relative_to(folder)}" for path in folder.rglob("*") if path.is_file() and path.name != META
+    ):
         with (folder / name).open("rb") as file:
             total.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
     return f"sha256:{total.hexdigest()}"
@@ -101,18 +114,23 @@ def checksum(folder: Path) -> str:
 def check_libraries(folder: Path) -> list[str]:
     """Raise ModelError when a library that the model pins is here in another version; return those that are not here.
 
-    MLflow may have noted what merely stood beside the model, such as pytest: whether it is needed, loading and the example show.
+    MLflow may have noted what merely stood beside the model, such as pytest: whether it is needed, loading and the
+    example show.
     """
     missing = []
     file = folder / "requirements.txt"
     for name, wanted in re.findall(
-        r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)", file.read_text(encoding="utf-8") if file.exists() else "", re.MULTILINE
+        r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)",
+        file.read_text(encoding="utf-8") if file.exists() else "",
+        re.MULTILINE,
     ):
         here = next(filter(None, map(_installed, {"mlflow": ("mlflow", "mlflow-skinny")}.get(name, (name,)))), None)
         if here is None:
             missing.append(f"{name} {wanted}")
         elif here != wanted.split("+")[0]:
-            raise ModelError(f"the model was trained with {name} {wanted}, here is {here}: train it again, or --check-libraries off")
+            raise ModelError(
+                f"the model was trained with {name} {wanted}, here is {here}: train it again, or --check-libraries off"
+            )
     return missing
 
 

@@ -1,6 +1,7 @@
 """What Prometheus reads: numbers in memory that all workers share, each its own row, summed when they are asked for.
 
-A row is claimed with a file lock, which ends with its process: the next worker goes on counting where a dead one stopped.
+A row is claimed with a file lock, which ends with its process: the next worker goes on counting where a dead one
+stopped.
 """
 
 from __future__ import annotations
@@ -126,15 +127,25 @@ class Metrics:
             yield histogram
         yield CounterMetricFamily("scoring_rows", "Rows that were predicted", value=total[ROWS_TOTAL])
         yield CounterMetricFamily("scoring_reloads", "Changes to another model", value=total[RELOADS])
-        yield CounterMetricFamily("scoring_failed_reloads", "Changes to another model that failed", value=total[FAILED_RELOADS])
+        yield CounterMetricFamily(
+            "scoring_failed_reloads", "Changes to another model that failed", value=total[FAILED_RELOADS]
+        )
         yield GaugeMetricFamily("scoring_in_flight", "Requests under way", value=sum(row[IN_FLIGHT] for row in alive))
-        yield GaugeMetricFamily("scoring_waiting", "Requests that wait for a predict", value=sum(row[WAITING] for row in alive))
-        yield GaugeMetricFamily("scoring_model_load_seconds", "What loading the present model took", value=model.load_seconds)
+        yield GaugeMetricFamily(
+            "scoring_waiting", "Requests that wait for a predict", value=sum(row[WAITING] for row in alive)
+        )
+        yield GaugeMetricFamily(
+            "scoring_model_load_seconds", "What loading the present model took", value=model.load_seconds
+        )
         info = GaugeMetricFamily("scoring_model_info", "The model that answers", labels=["name", "version", "run"])
         info.add_metric([model.identity.name, model.identity.version, model.identity.run], 1)
         yield info
-        by_worker = CounterMetricFamily("scoring_worker_requests", "Requests for predictions, by worker", labels=["worker"])
-        memory = GaugeMetricFamily("scoring_worker_resident_memory_bytes", "Memory of a worker's process", labels=["worker"])
+        by_worker = CounterMetricFamily(
+            "scoring_worker_requests", "Requests for predictions, by worker", labels=["worker"]
+        )
+        memory = GaugeMetricFamily(
+            "scoring_worker_resident_memory_bytes", "Memory of a worker's process", labels=["worker"]
+        )
         for at, row in enumerate(rows):
             by_worker.add_metric([str(at)], sum(row[BY_STATUS:LATENCY]))
             if size := _resident(int(row[PID])):

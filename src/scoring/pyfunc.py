@@ -33,7 +33,9 @@ NOT_TAKEN = "the body does not have the form that the model's signature says"
 class GenericModel(Model):
     """A model behind mlflow.pyfunc."""
 
-    def __init__(self, identity: Identity, signature: Signature, example: bytes | None, folder: Path, why: str = "") -> None:
+    def __init__(
+        self, identity: Identity, signature: Signature, example: bytes | None, folder: Path, why: str = ""
+    ) -> None:
         super().__init__(identity, signature, example)
         self.ways = {"predict": Way("mlflow", why)}
         logging.getLogger("mlflow").setLevel(logging.ERROR)  # its advice at every request is for those who log models
@@ -81,7 +83,10 @@ class GenericModel(Model):
 
 
 def _measured(body: bytes, mime: str, bounds: Bounds) -> dict[str, Any]:
-    """Return a body's parsed JSON, in whatever form the body is; raise Refusal for a body that is none, or too large a table."""
+    """Return a body's parsed JSON, in whatever form the body is.
+
+    Raise Refusal for a body that is none, or too large a table.
+    """
     if mime == scoring_server.CONTENT_TYPE_CSV:
         csv_body.check(body, 0, bounds)
         return {}

@@ -1,6 +1,7 @@
 """Predict as MLflow's own loader does, without the server: python -m scoring.reference FOLDER < rows.json.
 
-What `make test_api` compares the server's answers with; a process of its own, since a model is code and may end or hang it.
+What `make test_api` compares the server's answers with; a process of its own, since a model is code and may end or hang
+it.
 """
 
 import json
@@ -17,7 +18,9 @@ def main() -> None:
     import mlflow.pyfunc  # noqa: PLC0415 -- the messages of a wrong call need it not
     import numpy as np  # noqa: PLC0415
 
-    logging.getLogger("mlflow").setLevel(logging.ERROR)  # a container's Python may be another: its answers are compared, that says more
+    logging.getLogger("mlflow").setLevel(
+        logging.ERROR
+    )  # a container's Python may be another: its answers are compared, that says more
     warnings.simplefilter("ignore")
     model = mlflow.pyfunc.load_model(sys.argv[1])
     rows = json.load(sys.stdin)
@@ -36,7 +39,9 @@ def _read(rows: dict[str, Any], schema: Any) -> Any:  # noqa: ANN401 -- mlflow i
         return pd.DataFrame(rows["data"], columns=rows["columns"])
     inputs = rows["inputs"] if "inputs" in rows else rows["instances"]
     if schema is None or not schema.is_tensor_spec():
-        return {name: np.array(value) for name, value in inputs.items()} if isinstance(inputs, dict) else np.array(inputs)
+        return (
+            {name: np.array(value) for name, value in inputs.items()} if isinstance(inputs, dict) else np.array(inputs)
+        )
     types = {spec.name: spec.type for spec in schema.inputs}
     if isinstance(inputs, dict):
         return {name: np.array(value, dtype=types.get(name)) for name, value in inputs.items()}

@@ -1,7 +1,10 @@
-"""A model's first predict, of its own input example, and what is learnt from it: its outputs, how long it takes, whether rows join.
+"""A model's first predict, of its own input example, and what is learnt from it.
 
-Only the example may refuse a model. What is asked beyond it is for speed: scikit-learn's own estimators are asked for many rows;
-anyone else's code for few, as it may take no more than so many rows, be slow, or cost money. It is asked again only if it was quick.
+Its outputs, how long it takes, whether rows join.
+
+Only the example may refuse a model. What is asked beyond it is for speed: scikit-learn's own estimators are asked for
+many rows; anyone else's code for few, as it may take no more than so many rows, be slow, or cost money. It is asked
+again only if it was quick.
 """
 
 from __future__ import annotations
@@ -32,7 +35,10 @@ logger = logging.getLogger("scoring")
 
 
 def rehearse(model: Model, batching: str) -> None:
-    """Have a model answer its own example; raise what it raises, and ModelError for an answer that cannot be written as JSON."""
+    """Have a model answer its own example.
+
+    Raise what it raises, and ModelError for an answer that cannot be written as JSON.
+    """
     decoder = decoder_for(model.signature)
     example = _read(model)
     if isinstance(model, EstimatorModel):
@@ -69,7 +75,9 @@ def _read(model: Model) -> Table | None:
     try:
         return mlflow_forms.to_table(mlflow_forms.parse(model.example), model.signature.columns)
     except Refusal as refusal:
-        logger.warning("%s %s: its input example cannot be read: %s", model.identity.name, model.identity.version, refusal.message)
+        logger.warning(
+            "%s %s: its input example cannot be read: %s", model.identity.name, model.identity.version, refusal.message
+        )
         return None
 
 
@@ -81,7 +89,9 @@ def _answer_parsed(model: Model) -> None:
         method, params = model.params_of(given)
         predictions = model.predict_data(data, method, params)
     except Refusal as refusal:
-        logger.warning("%s %s: its input example is refused: %s", model.identity.name, model.identity.version, refusal.message)
+        logger.warning(
+            "%s %s: its input example is refused: %s", model.identity.name, model.identity.version, refusal.message
+        )
         return
     model.predict_seconds = time.perf_counter() - started
     _keep(model, method, predictions)
@@ -115,7 +125,10 @@ def _try_methods(model: Model, example: Table) -> None:
 
 
 def _time(model: Model, example: Table) -> None:
-    """Learn what a predict takes, now that it is warm, and what a row does; anyone's code gets the example once more at most."""
+    """Learn what a predict takes, now that it is warm, and what a row does.
+
+    anyone's code gets the example once more at most.
+    """
     try:
         quick = model.predict_seconds < SLOW_S
         if times := model.is_steady + quick:

@@ -27,8 +27,12 @@ class Settings:
     port: int = _setting(8001, "the port to listen on")
     workers: int = _setting(1, "processes that share the port, each with the model in its memory")
     start_timeout: float = _setting(600.0, "seconds that one of several workers may take to load the model")
-    identity: str = _setting("", "which model it is, as JSON or the path of a JSON file: name, version, run, metrics, checksum")
-    check_libraries: str = _setting("on", "refuse a model that was trained with other versions of its libraries", SWITCH)
+    identity: str = _setting(
+        "", "which model it is, as JSON or the path of a JSON file: name, version, run, metrics, checksum"
+    )
+    check_libraries: str = _setting(
+        "on", "refuse a model that was trained with other versions of its libraries", SWITCH
+    )
     batching: str = _setting("auto", "have requests that wait together share a predict; auto: when the model's rows prove independent",
                              ("auto", *SWITCH))  # fmt: skip
     max_batch: int = _setting(1024, "rows in one shared predict")
@@ -40,13 +44,21 @@ class Settings:
     max_waiting: int = _setting(1024, "requests that may wait; one more is answered with 503")
     max_wait: float = _setting(2.0, "seconds; a request that would have to wait longer is answered with 503 at once")
     request_timeout: float = _setting(60.0, "seconds for one request, body and all; more is answered with 504")
-    keep_alive: float = _setting(75.0, "seconds that a connection waits for its next request: longer than the proxy before this server")
-    min_body_rate: int = _setting(1024, "bytes a second in which a body must arrive, over 5 seconds; a slower one is answered with 408")
+    keep_alive: float = _setting(
+        75.0, "seconds that a connection waits for its next request: longer than the proxy before this server"
+    )
+    min_body_rate: int = _setting(
+        1024, "bytes a second in which a body must arrive, over 5 seconds; a slower one is answered with 408"
+    )
     grace: float = _setting(0.0, "seconds between SIGTERM, when readiness fails, and the end of accepting requests")
     drain: float = _setting(30.0, "seconds that requests under way get to finish after that")
     api_keys_file: str = _setting("", "a file with one API key a line; without it anybody may call")
-    allowed_hosts: str = _setting("", "further names, parted by commas, that callers may use: api.example.com, *.example.com; *: any")
-    root_path: str = _setting("", "prefixes, parted by commas, under which a proxy passes requests on, such as /diabetes")
+    allowed_hosts: str = _setting(
+        "", "further names, parted by commas, that callers may use: api.example.com, *.example.com; *: any"
+    )
+    root_path: str = _setting(
+        "", "prefixes, parted by commas, under which a proxy passes requests on, such as /diabetes"
+    )
     cors_origins: str = _setting("", "origins, parted by commas, whose pages may call this API; empty: none")
     tls_cert: str = _setting("", "PEM file of the certificate chain; with it the server speaks https")
     tls_key: str = _setting("", "PEM file of the certificate's key")
@@ -55,7 +67,10 @@ class Settings:
 
 
 def load(arguments: list[str] | None = None) -> Settings:
-    """Read the settings from the command line and the environment; a value that cannot be used ends the program with code 2."""
+    """Read the settings from the command line and the environment.
+
+    A value that cannot be used ends the program with code 2.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m scoring",
         description="Serve a model folder. Exit code 3 when the model does not load.",
@@ -68,9 +83,13 @@ def load(arguments: list[str] | None = None) -> Settings:
         flag = f"--{setting.name.replace('_', '-')}"
         text = f"{setting.metadata['help']} (default: {str(setting.default).replace('%', '%%') or 'none'})"
         # A default that is text goes through `type` like a flag, so that a wrong variable is refused in the same words.
-        parser.add_argument(flag, type=kind, default=given or setting.default, choices=setting.metadata["choices"], help=text)
+        parser.add_argument(
+            flag, type=kind, default=given or setting.default, choices=setting.metadata["choices"], help=text
+        )
     settings = Settings(**vars(parser.parse_args(arguments)))
-    if not settings.allowed_hosts and "KUBERNETES_SERVICE_HOST" in os.environ:  # the cluster alone knows by which names a pod is reached
+    if (
+        not settings.allowed_hosts and "KUBERNETES_SERVICE_HOST" in os.environ
+    ):  # the cluster alone knows by which names a pod is reached
         settings = replace(settings, allowed_hosts="*")
     _check_values(settings, parser)
     _check_files(settings, parser)

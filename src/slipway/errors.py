@@ -47,23 +47,31 @@ class SlipwayError(Exception):
 
 
 class TimedOutError(SlipwayError):
-    """Something did not end in the seconds that a setting gives it: a word about this machine now, and no verdict on a model."""
+    """Something did not end in the seconds that a setting gives it.
+
+    A word about this machine now, and no verdict on a model.
+    """
 
 
 def time_out(what: str, seconds: int, setting: str) -> TimedOutError:
     """Return the error for what did not happen within `seconds`, the value of `setting`."""
     words = f"time-out: {what} within {seconds} s ({setting})"
-    return TimedOutError(words, f"{setting}={2 * seconds} with the same command, or try again when this machine is less busy")
+    return TimedOutError(
+        words, f"{setting}={2 * seconds} with the same command, or try again when this machine is less busy"
+    )
 
 
 def exit_cleanly(main: Callable[[], None]) -> None:
     """Run a script's `main` and leave with its exit code: an error in words, Ctrl-C (or SIGTERM) without a traceback.
 
-    It leaves when `main` returns: to free what MLflow and scikit-learn imported would take the interpreter up to a second more.
+    It leaves when `main` returns: to free what MLflow and scikit-learn imported would take the interpreter up to a
+    second more.
     """
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores Ctrl-C, which is not meant for it
+    if (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ):  # a shell's background job ignores Ctrl-C, which is not meant for it
         signal.signal(signal.SIGINT, _interrupt)
     try:
         main()
@@ -94,7 +102,10 @@ def _leave(code: int) -> NoReturn:
 
 
 def _interrupt(_: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt; in a transaction of MLflow's, after it: cut off, it would lock SQLite's file against our own clean-up."""
+    """Raise KeyboardInterrupt.
+
+    In a transaction of MLflow's, after it: cut off, it would lock SQLite's file against our own clean-up.
+    """
     _raise_outside(frame)
     sys.setprofile(_raise_outside)
 
@@ -108,7 +119,9 @@ def _raise_outside(frame: FrameType | None, *_: object) -> None:
 def _in_transaction(frame: FrameType | None) -> bool:
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
-        if name.startswith("sqlalchemy.") or name.endswith(".sqlalchemy_store") or name == "weakref":  # which drops what is raised in it
+        if (
+            name.startswith("sqlalchemy.") or name.endswith(".sqlalchemy_store") or name == "weakref"
+        ):  # which drops what is raised in it
             return True
         if name.startswith("alembic."):  # which makes the tables for seconds, in many statements
             return False

@@ -1,4 +1,6 @@
-"""What to type next, with the settings that the caller gave: so that it does what the command before it did, in any shell.
+"""What to type next, with the settings that the caller gave.
+
+So that it does what the command before it did, in any shell.
 
 Standard library only, and Python 3.8 will do: set-up prints cures, too.
 """
@@ -22,7 +24,9 @@ GIVEN = r"""(?:[A-Z][A-Z0-9_]*=(?:'[^']*'|"[^"]*"|[^\s'"])* )*"""
 COMMAND = re.compile(  # the settings before it, and all that stands after it
     rf"(?<![\w=/-]){GIVEN}make (?:[A-Z][A-Z0-9_]*=\S* )*(?P<target>[a-z][a-z0-9_]*)(?![\w=])(?:(?! make )[^;,()])*"
 )
-KUBECTL = re.compile(r"(?<![\w/.-])kubectl (?=[a-z])(?!config |kustomize |version)")  # of a cluster, which it does not name yet
+KUBECTL = re.compile(
+    r"(?<![\w/.-])kubectl (?=[a-z])(?!config |kustomize |version)"
+)  # of a cluster, which it does not name yet
 TYPED_AGAIN = {  # what says which model, server, services or cluster is meant; images and limits say how, and are a machine's
     "RUNTIME", "MODEL_DIR", "PORT", "WORKERS", "MLFLOW_PORT", "DEPLOYER_PORT", "REGISTRY_PORT", "MLFLOW_TRACKING_URI",
     "MLFLOW_ARTIFACT_ROOT", "COMPOSE_PROJECT_NAME", "BACKUP_DIR", "CONTEXT", "NAMESPACE", "REGISTRY", "IMAGE_LOAD", "TRACKING_IN_CLUSTER",
@@ -32,7 +36,10 @@ _caller: dict[str, str] = {}  # the environment as the caller gave it, once the 
 
 
 def remember(**variables: str) -> None:
-    """Take the environment for the caller's, since libraries set variables of their own later; or change some `variables` of it."""
+    """Take the environment for the caller's, since libraries set variables of their own later.
+
+    Or change some `variables` of it.
+    """
     if not variables:
         _caller.clear()
     _caller.update(variables or os.environ)
@@ -51,7 +58,8 @@ def say_cure(words: str, cure: str) -> None:
 def complete(words: str) -> str:
     """Return a text with each command in it as it has to be typed after the caller's.
 
-    Before `make <target>` come the settings that the caller gave, and that stand not there already; kubectl is told cluster and namespace.
+    Before `make <target>` come the settings that the caller gave, and that stand not there already; kubectl is told
+    cluster and namespace.
     """
     words = KUBECTL.sub(lambda _: f"{name_kubectl(os.environ)} ", words)
     if "make " not in words:
@@ -62,7 +70,9 @@ def complete(words: str) -> str:
         if found["target"] not in targets:
             return found[0]
         text = re.sub(r"\b([A-Z][A-Z0-9_]*)=…", lambda gap: f"{gap[1]}={given.get(gap[1], '…')}", found[0])
-        missing = [f"{name}={value} " for name, value in given.items() if not re.search(rf"(?<![A-Z0-9_]){name}=", text)]
+        missing = [
+            f"{name}={value} " for name, value in given.items() if not re.search(rf"(?<![A-Z0-9_]){name}=", text)
+        ]
         return "".join(missing) + text
 
     return COMMAND.sub(put_before, words)
@@ -77,7 +87,10 @@ def name_kubectl(variables: Mapping[str, str]) -> str:
 
 
 def find_given(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings to type again, where not the defaults: quoted for a shell, one with a password by its name alone."""
+    """Return the settings to type again, where not the defaults.
+
+    Quoted for a shell, one with a password by its name alone.
+    """
     defaults = read_defaults()
     given = {}
     named = [name for name in defaults if name in TYPED_AGAIN]

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLAIN = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")  # what a Docker image may be called
-NO_CODE = {"__pycache__", "mlruns", "mlflow.db", "request.json", "README.md"}  # left out of digests and, by .dockerignore, of images
+NO_CODE = {
+    "__pycache__",
+    "mlruns",
+    "mlflow.db",
+    "request.json",
+    "README.md",
+}  # left out of digests and, by .dockerignore, of images
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,9 @@ def load(path: Path) -> ModelFolder:
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SlipwayError(f"no model folder at {path}: it has no model.toml", "MODEL_DIR=model, or copy model/ to start one") from None
+        raise SlipwayError(
+            f"no model folder at {path}: it has no model.toml", "MODEL_DIR=model, or copy model/ to start one"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SlipwayError(f"{file} is not TOML: {error}", "see model/README.md") from None
     name, metric, direction = (values.get(key) for key in ("name", "metric", "direction"))
@@ -65,7 +73,10 @@ def load(path: Path) -> ModelFolder:
 
 
 def plain(name: str) -> str:
-    """Return a registered name as images, containers and files may bear it; one that they may not has a digest, which tells it apart."""
+    """Return a registered name as images, containers and files may bear it.
+
+    One that they may not has a digest, which tells it apart.
+    """
     if PLAIN.fullmatch(name):
         return name
     words = "-".join(re.findall(r"[a-z0-9]+", name.lower())) or "model"
@@ -73,19 +84,25 @@ def plain(name: str) -> str:
 
 
 def _read_rules(file: Path, given: Any, metric: str, direction: str) -> Rules:  # noqa: ANN401 -- any TOML
-    if not isinstance(given, dict) or (unknown := given.keys() - {"metric", "margin", "at_least", "at_most", "latency_ms"}):
+    if not isinstance(given, dict) or (
+        unknown := given.keys() - {"metric", "margin", "at_least", "at_most", "latency_ms"}
+    ):
         what = f"has {', '.join(sorted(unknown))}" if isinstance(given, dict) else "is no table"
         raise SlipwayError(f"{file}: gate {what}; it takes metric, margin, at_least, at_most and latency_ms")
     bounds = {name: given.get(name, {}) for name in ("at_least", "at_most")}
     for name, value in bounds.items():
         if not isinstance(value, dict) or not all(map(_is_number, value.values())):
-            raise SlipwayError(f"{file}: gate.{name} is {value!r}; must be a table of metrics and numbers, such as {{ r2 = 0.3 }}")
+            raise SlipwayError(
+                f"{file}: gate.{name} is {value!r}; must be a table of metrics and numbers, such as {{ r2 = 0.3 }}"
+            )
     for name in ("margin", "latency_ms"):
         if name in given and (not _is_number(given[name]) or given[name] < 0):
             raise SlipwayError(f"{file}: gate.{name} is {given[name]!r}; must be a number not below 0")
     if not isinstance(given.get("metric", metric), str):
         raise SlipwayError(f"{file}: gate.metric is {given['metric']!r}; must be the name of the deciding metric")
-    return Rules(given.get("metric", metric), direction, given.get("margin", 0.0), **bounds, latency_ms=given.get("latency_ms"))
+    return Rules(
+        given.get("metric", metric), direction, given.get("margin", 0.0), **bounds, latency_ms=given.get("latency_ms")
+    )
 
 
 def _is_number(value: object) -> bool:

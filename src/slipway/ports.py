@@ -11,7 +11,10 @@ LOCAL = "127.0.0.1"
 
 
 def is_free(port: int) -> bool:
-    """Whether nothing listens on a port; macOS lets one bind a port whose wildcard address is taken, so it is asked first."""
+    """Whether nothing listens on a port.
+
+    macOS lets one bind a port whose wildcard address is taken, so it is asked first.
+    """
     with socket.socket() as probe:
         if probe.connect_ex((LOCAL, port)) == 0:
             return False
@@ -34,5 +37,11 @@ def find_free() -> int:
 def check(port: int, setting: str) -> None:
     """Raise SlipwayError, which names the setting to change, when a port is taken."""
     if not is_free(port):
-        airplay = " (on macOS by AirPlay Receiver: System Settings, General)" if sys.platform == "darwin" and port == 5000 else ""  # noqa: PLR2004
-        raise SlipwayError(f"port {port} is taken by another program{airplay}", f"{setting}={port + 1} with the same command")
+        airplay = (
+            " (on macOS by AirPlay Receiver: System Settings, General)"
+            if sys.platform == "darwin" and port == 5000
+            else ""
+        )  # noqa: PLR2004
+        raise SlipwayError(
+            f"port {port} is taken by another program{airplay}", f"{setting}={port + 1} with the same command"
+        )

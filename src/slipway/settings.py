@@ -23,7 +23,14 @@ LOCAL = ("localhost", "127.0.0.1")
 IN_CLUSTER = "in-cluster"  # as CONTEXT, in a pod: the cluster that it is in, through its service account
 PAST_THE_PROXY = ("localhost", "127.0.0.1", "mlflow")  # names of our own, which a proxy does not know
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-PACKAGE_INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS")
+PACKAGE_INDEXES = (
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+    "UV_FIND_LINKS",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_FIND_LINKS",
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,11 @@ class Settings:
     @property
     def owns_tracking(self) -> bool:
         """Whether the tracking server is the one Slipway starts."""
-        return self.external_tracking_uri in {"", MLFLOW_INSIDE, *(f"http://{host}:{self.mlflow_port}" for host in LOCAL)}
+        return self.external_tracking_uri in {
+            "",
+            MLFLOW_INSIDE,
+            *(f"http://{host}:{self.mlflow_port}" for host in LOCAL),
+        }
 
     @property
     def api_url(self) -> str:
@@ -131,7 +142,9 @@ def load() -> Settings:
         deployer_port=_port(env, "DEPLOYER_PORT", 8002),
         registry_port=_port(env, "REGISTRY_PORT", 5001),
         external_tracking_uri=_tracking_uri(env.get("MLFLOW_TRACKING_URI", "").rstrip("/")),
-        artifact_root=Path(env.get("MLFLOW_ARTIFACT_ROOT") or "~/.local/share/slipway/artifacts").expanduser().resolve(),
+        artifact_root=Path(env.get("MLFLOW_ARTIFACT_ROOT") or "~/.local/share/slipway/artifacts")
+        .expanduser()
+        .resolve(),
         project=env.get("COMPOSE_PROJECT_NAME", "slipway"),
         backup_dir=(ROOT / env.get("BACKUP_DIR", "backups")).resolve(),
         python_image=env.get("PYTHON_IMAGE", "python:3.13-slim-trixie"),
@@ -161,7 +174,8 @@ def load() -> Settings:
         train_retries=env.get("TRAIN_RETRIES") or "2",
         in_cluster=env.get("CONTEXT") == IN_CLUSTER and bool(env.get("KUBERNETES_SERVICE_HOST")),
         network=env.get("CONTAINER_NETWORK", ""),
-        scoring={f"{SCORING}WORKERS": workers} | {name: value for name, value in env.items() if name.startswith(SCORING) and value},
+        scoring={f"{SCORING}WORKERS": workers}
+        | {name: value for name, value in env.items() if name.startswith(SCORING) and value},
     )
 
 
@@ -211,14 +225,18 @@ def _tracking_uri(value: str) -> str:
 def _limit(env: dict[str, str], name: str, default: str, form: str) -> str:
     value = env.get(name) or default
     if not re.fullmatch(form, value):
-        raise SlipwayError(f"{name} is {value!r}: must be a container limit such as {name}=2", f"{name}=0 for none", USAGE)
+        raise SlipwayError(
+            f"{name} is {value!r}: must be a container limit such as {name}=2", f"{name}=0 for none", USAGE
+        )
     return value
 
 
 def _gateway(value: str) -> str:
     name = "[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
     if value and not re.fullmatch(f"({name}/)?{name}", value):
-        raise SlipwayError(f"GATEWAY is {value!r}: must be the name of a Gateway, or namespace/name", "GATEWAY=infra/public", USAGE)
+        raise SlipwayError(
+            f"GATEWAY is {value!r}: must be the name of a Gateway, or namespace/name", "GATEWAY=infra/public", USAGE
+        )
     return value
 
 

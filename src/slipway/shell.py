@@ -44,7 +44,9 @@ class Answer(NamedTuple):
         return ((self.err or self.out).splitlines() or [f"no output, exit code {self.code}"])[-1]
 
 
-def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, quiet: bool = False) -> None:
+def run(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, quiet: bool = False
+) -> None:
     """Echo a command (unless `quiet`) and run it; `env` is added to ours.
 
     Raises SlipwayError when it fails.
@@ -69,7 +71,9 @@ def show(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: P
     """
     echo(command)
     with _missing():
-        process = subprocess.Popen(command, env=_environment(env), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            command, env=_environment(env), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
     interruption.register(process)
     last: deque[str] = deque(maxlen=LAST_LINES)
     pumps = [
@@ -84,7 +88,9 @@ def show(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: P
     return code, "\n".join(last)
 
 
-def finish(command: Sequence[str], heard: list[str] | None, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
+def finish(
+    command: Sequence[str], heard: list[str] | None, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> int:
     """Run a program in the foreground to its end; with `heard`, keep there what it printed last."""
     if heard is None:
         return wait(start(command, env=env, cwd=cwd))
@@ -94,7 +100,10 @@ def finish(command: Sequence[str], heard: list[str] | None, env: Mapping[str, st
 
 
 def quote(words: str) -> str:
-    """Return of what a program printed last the line that names its error, or else the last lines; for an error of ours."""
+    """Return of what a program printed last the line that names its error, or else the last lines.
+
+    For an error of ours.
+    """
     lines = [line.strip() for line in words.splitlines() if line.strip()][-LAST_LINES:]
     named = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return named[-1] if named else "\n    ".join(lines) or "it printed nothing"
@@ -164,7 +173,9 @@ def start(
             process = subprocess.Popen(command, env=_environment(env), cwd=cwd)
     else:
         with log.open("wb") as output, _missing():
-            process = subprocess.Popen(command, env=_environment(env), cwd=cwd, stdout=output, stderr=output, start_new_session=True)
+            process = subprocess.Popen(
+                command, env=_environment(env), cwd=cwd, stdout=output, stderr=output, start_new_session=True
+            )
     interruption.register(process)
     return process
 
@@ -198,7 +209,10 @@ def running(process: subprocess.Popen[bytes], log: Path) -> Iterator[subprocess.
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a program: SIGTERM, then SIGKILL when it does not go within `GRACE_SECONDS`; an impatient Ctrl-C changes nothing."""
+    """End a program: SIGTERM, then SIGKILL when it does not go within `GRACE_SECONDS`.
+
+    An impatient Ctrl-C changes nothing.
+    """
     if process.poll() is not None:
         return
     with undisturbed(signal.SIGINT):
@@ -212,7 +226,10 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def undisturbed(*signals: signal.Signals) -> Iterator[None]:
-    """Do something to its end whatever signals come, such as an impatient Ctrl-C; programs that it runs do not hear them either."""
+    """Do something to its end whatever signals come, such as an impatient Ctrl-C.
+
+    Programs that it runs do not hear them either.
+    """
     is_main = threading.current_thread() is threading.main_thread()  # signals are no other's business
     handlers = {each: signal.signal(each, signal.SIG_IGN) for each in signals} if is_main else {}
     try:

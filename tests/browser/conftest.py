@@ -62,7 +62,10 @@ class Visit:
     def watch(self) -> None:
         """Begin to collect requests, console errors and exceptions."""
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.errors.append(message.text) if message.type in {"error", "warning"} else None)
+        self.page.on(
+            "console",
+            lambda message: self.errors.append(message.text) if message.type in {"error", "warning"} else None,
+        )
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
 
 
@@ -85,7 +88,9 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     visits: list[tuple[Visit, bool]] = []
 
     def open_page(url: str, width: int = 1280, *, refused: bool = False, **options: Any) -> Page:  # noqa: ANN401 -- playwright's
-        context = browser.new_context(viewport={"width": width, "height": 900}, service_workers="block", accept_downloads=True, **options)
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, service_workers="block", accept_downloads=True, **options
+        )
         context.set_default_timeout(20_000)
         new = Visit(context.new_page(), "/".join(url.split("/")[:3]))
         new.watch()
@@ -96,8 +101,18 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     yield open_page
     for each, _ in visits:
         each.page.context.close()
-    abroad = [url for each, _ in visits for url in each.requests if not url.startswith((f"{each.origin}/", f"blob:{each.origin}/"))]
-    complaints = [words for each, refused in visits for words in each.errors if not (refused and "Failed to load resource" in words)]
+    abroad = [
+        url
+        for each, _ in visits
+        for url in each.requests
+        if not url.startswith((f"{each.origin}/", f"blob:{each.origin}/"))
+    ]
+    complaints = [
+        words
+        for each, refused in visits
+        for words in each.errors
+        if not (refused and "Failed to load resource" in words)
+    ]
 
     assert abroad == []
     assert complaints == []
@@ -111,7 +126,10 @@ def serve(
     known: Path | None = None,
     **identity: Any,  # noqa: ANN401 -- any JSON
 ) -> Iterator[Served]:
-    """Serve a model folder; fail at once with the log when the server ends, and always stop it. `known` is a file with its identity."""
+    """Serve a model folder; fail at once with the log when the server ends, and always stop it.
+
+    `known` is a file with its identity.
+    """
     port = ports.find_free()
     options = ["--identity", str(known) if known else json.dumps({"name": folder.name, "version": "1", **identity})]
     if keys:
@@ -192,7 +210,9 @@ def classifier(folder: Path, classifier_folder: Path) -> Iterator[Served]:
 def shares(folder: Path) -> Iterator[Served]:
     """Serve a classifier that was logged to give probabilities, of classes that are numbers."""
     iris = load_iris(as_frame=True)
-    saved = save(folder / "shares", LogisticRegression(max_iter=500), iris.data, iris.target, pyfunc_predict_fn="predict_proba")
+    saved = save(
+        folder / "shares", LogisticRegression(max_iter=500), iris.data, iris.target, pyfunc_predict_fn="predict_proba"
+    )
     with serve(saved, folder / "shares.log") as served:
         yield served
 
@@ -209,12 +229,27 @@ def closed(folder: Path, classifier_folder: Path) -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def every_type(folder: Path) -> Iterator[Served]:
     """Serve a model that has a column of every type, and optional ones, and says what it got."""
-    row = {"double": 1.5, "float": 2.5, "long": 3, "integer": 4, "boolean": True, "string": "it's", "datetime": "2024-01-31 12:30:00"}
-    columns = [*(ColSpec(kind, kind) for kind in TYPES), *(ColSpec(kind, f"maybe {kind}", required=False) for kind in TYPES)]
+    row = {
+        "double": 1.5,
+        "float": 2.5,
+        "long": 3,
+        "integer": 4,
+        "boolean": True,
+        "string": "it's",
+        "datetime": "2024-01-31 12:30:00",
+    }
+    columns = [
+        *(ColSpec(kind, kind) for kind in TYPES),
+        *(ColSpec(kind, f"maybe {kind}", required=False) for kind in TYPES),
+    ]
     example = pd.DataFrame([row]).astype({"float": "float32", "integer": "int32", "datetime": "datetime64[ns]"})
     model, saved = Path(__file__).parent / "every_type.py", folder / "every type"
     mlflow.pyfunc.save_model(
-        str(saved), python_model=str(model), signature=ModelSignature(Schema(columns)), input_example=example, pip_requirements=[]
+        str(saved),
+        python_model=str(model),
+        signature=ModelSignature(Schema(columns)),
+        input_example=example,
+        pip_requirements=[],
     )
     with serve(saved, folder / "every.log", name="every type") as served:
         yield served

@@ -64,7 +64,9 @@ class Running:
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:  # noqa: ANN401 -- any JSON
         """Ask for a deployment, and return it."""
-        answer = requests.post(f"{self.url}{path}", json=body, headers={"Authorization": f"Bearer {self.token}"}, timeout=30)
+        answer = requests.post(
+            f"{self.url}{path}", json=body, headers={"Authorization": f"Bearer {self.token}"}, timeout=30
+        )
         assert answer.ok, answer.text
         return dict(answer.json())
 
@@ -74,12 +76,15 @@ class Running:
 
     def wait(self, deployment: dict[str, Any]) -> dict[str, Any]:
         """Wait until a deployment has ended; fail at once with the log when the deployer has."""
-        return self._await(lambda: self.get(f"/deployments/{deployment['id']}"), lambda found: found["state"] in deployments.ENDED)
+        return self._await(
+            lambda: self.get(f"/deployments/{deployment['id']}"), lambda found: found["state"] in deployments.ENDED
+        )
 
     def wait_for_all(self) -> None:
         """Wait until no deployment is under way."""
         self._await(
-            lambda: self.get("/deployments")["deployments"], lambda found: all(each["state"] in deployments.ENDED for each in found)
+            lambda: self.get("/deployments")["deployments"],
+            lambda found: all(each["state"] in deployments.ENDED for each in found),
         )
 
     def begin_another(self) -> dict[str, Any]:
@@ -90,7 +95,9 @@ class Running:
     @contextlib.contextmanager
     def holding_the_alias(self) -> Iterator[None]:
         """Have whatever moves the alias wait at that step, as for somebody else who moves it."""
-        with lock.held(registry.connect(self.settings), "diabetes", lock.Holder("somebody else", "elsewhere/1"), what=lock.MOVE):
+        with lock.held(
+            registry.connect(self.settings), "diabetes", lock.Holder("somebody else", "elsewhere/1"), what=lock.MOVE
+        ):
             yield
 
     def find_answering(self) -> int:
@@ -105,7 +112,9 @@ class Running:
 
     def record_failure(self, name: str, words: str) -> str:
         """Record a deployment that failed, by `name` in a step `name`; return its id."""
-        found, _ = self.store.add("diabetes", 9, "elsewhere", deployments.DEPLOY, name)  # no target of this deployer: never begun
+        found, _ = self.store.add(
+            "diabetes", 9, "elsewhere", deployments.DEPLOY, name
+        )  # no target of this deployer: never begun
         self.store.end_step(self.store.begin_step(found.id, name), "failed", words)
         self.store.end(found.id, deployments.FAILED, words)
         return found.id
@@ -164,7 +173,11 @@ def run(folder: Path) -> Iterator[Running]:
 
 def card(page: Page, version: int) -> Locator:
     """Return the newest deployment of a version."""
-    return page.locator("#timeline > li").filter(has=page.get_by_role("heading", name=f"Version {version}", exact=True)).first
+    return (
+        page.locator("#timeline > li")
+        .filter(has=page.get_by_role("heading", name=f"Version {version}", exact=True))
+        .first
+    )
 
 
 def states(page: Page, shown: str) -> list[Callable[[], Any]]:
@@ -178,7 +191,12 @@ def states(page: Page, shown: str) -> list[Callable[[], Any]]:
         page.locator("#do-it").click()
         expect(page.locator("#asking-problem")).not_to_be_empty()
 
-    return [lambda: expect(page.get_by_text(shown).first).to_be_visible(), open_picture, page.locator("#roll-back").click, refuse]
+    return [
+        lambda: expect(page.get_by_text(shown).first).to_be_visible(),
+        open_picture,
+        page.locator("#roll-back").click,
+        refuse,
+    ]
 
 
 def answer(page: Page, token: str) -> None:
@@ -199,5 +217,7 @@ def change_status(page: Page, **changes: Any) -> None:  # noqa: ANN401 -- any JS
 
 
 def _run(target: str, environment: dict[str, str]) -> None:
-    done = subprocess.run(find_command(target), cwd=ROOT, env=environment, check=False, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        find_command(target), cwd=ROOT, env=environment, check=False, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stdout + done.stderr

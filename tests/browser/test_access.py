@@ -160,7 +160,14 @@ def test_the_answer_is_told_to_screen_readers(numbers: Served, visit: Callable[.
     expect(page.locator("#status[role=status]")).to_contain_text("Prediction: ")
     table = page.get_by_role("table", name="Predictions beside the rows")
 
-    assert table.get_by_role("columnheader").all_text_contents() == ["Row", "prediction", "age", "bmi", "blood pressure", "s1"]
+    assert table.get_by_role("columnheader").all_text_contents() == [
+        "Row",
+        "prediction",
+        "age",
+        "bmi",
+        "blood pressure",
+        "s1",
+    ]
     assert table.get_by_role("rowheader").all_text_contents() == ["1"]
 
 
@@ -177,7 +184,8 @@ def test_it_fits_a_phone(classifier: Served, visit: Callable[..., Page], width: 
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/docs", "/page/page.js", "/page/page.css", "/docs/swagger-ui-bundle.js", "/model.json", "/openapi.json"]
+    "path",
+    ["/", "/docs", "/page/page.js", "/page/page.css", "/docs/swagger-ui-bundle.js", "/model.json", "/openapi.json"],
 )
 def test_answers_tell_browsers_what_to_forbid(numbers: Served, path: str) -> None:
     """No page may be framed, guessed at or told of elsewhere, and pages run only this server's scripts."""

@@ -46,7 +46,10 @@ def test_the_champion_is_shown(deployer: Running, visit: Callable[..., Page]) ->
     """Version, since when, by whom, the verdict, the metrics with the deciding one first, and where it answers."""
     page = visit(f"{deployer.url}/")
     champion, status = page.locator("#champion"), deployer.get("/status")
-    metrics, promoted = status["metrics"], next(each for each in status["releases"] if each["action"] == history.PROMOTED)
+    metrics, promoted = (
+        status["metrics"],
+        next(each for each in status["releases"] if each["action"] == history.PROMOTED),
+    )
     first = champion.locator("dl > div").first
 
     expect(champion.get_by_role("heading")).to_have_text(f"Version {BETTER}")
@@ -55,7 +58,9 @@ def test_the_champion_is_shown(deployer: Running, visit: Callable[..., Page]) ->
     expect(champion.locator("#verdict")).to_have_text(promoted["verdict"])
     expect(first.locator("dt")).to_have_text("validation_rmse, the deciding metric")
     expect(first.locator("dd")).to_have_text(f"{metrics['validation_rmse']:.3f} ± {metrics['validation_rmse_std']:.3f}")
-    expect(champion.locator("#targets")).to_contain_text(f"local: version {BETTER} answers at {deployer.settings.api_url}")
+    expect(champion.locator("#targets")).to_contain_text(
+        f"local: version {BETTER} answers at {deployer.settings.api_url}"
+    )
     assert champion.get_by_role("link").get_attribute("href") == deployer.settings.api_url
     assert champion.locator("dt").count() == len([name for name in metrics if not name.endswith("_std")])
 
@@ -82,13 +87,22 @@ def test_a_refused_deployment_says_why(deployer: Running, visit: Callable[..., P
 
 
 def test_markup_stays_text(deployer: Running, odd: str, visit: Callable[..., Page]) -> None:
-    """Names, reasons, words of steps and of releases are shown as they are; none becomes an element. A forced release says why."""
+    """Names, reasons, words of steps and of releases are shown as they are; none becomes an element.
+
+    A forced release says why.
+    """
     page = visit(f"{deployer.url}/")
     shown = card(page, 9)
     shown.locator("summary").click()
     release = page.locator("#history tr").filter(has_text="forced").first
 
-    for place in (shown.locator(".reason"), shown.locator(".hint"), shown.locator(".steps"), shown.locator(".words"), release):
+    for place in (
+        shown.locator(".reason"),
+        shown.locator(".hint"),
+        shown.locator(".steps"),
+        shown.locator(".words"),
+        release,
+    ):
         expect(place).to_contain_text(MARKUP)
     expect(release.locator(".badge").last).to_contain_text(f"forced: {MARKUP}")
     assert deployer.get(f"/deployments/{odd}")["reason"] == f"{MARKUP} {UNBROKEN}"
@@ -103,11 +117,16 @@ def test_markup_stays_text(deployer: Running, odd: str, visit: Callable[..., Pag
         ({"local": {"version": None}}, "local: nothing answers at"),
         ({"champion": None, "previous": None, "releases": [], "metrics": {}}, "No champion yet"),
         ({"previous": None}, "No version to roll back to"),
-        ({"champion": None, "previous": None, "releases": [], "error": "refused"}, "The tracking server does not answer: refused."),
+        (
+            {"champion": None, "previous": None, "releases": [], "error": "refused"},
+            "The tracking server does not answer: refused.",
+        ),
     ],
     ids=["another version answers", "nothing answers", "no champion", "no way back", "no tracking server"],
 )
-def test_what_is_wrong_is_said(deployer: Running, visit: Callable[..., Page], changes: dict[str, Any], words: str) -> None:
+def test_what_is_wrong_is_said(
+    deployer: Running, visit: Callable[..., Page], changes: dict[str, Any], words: str
+) -> None:
     """The page says in words when something else answers than the champion, or nothing, or the tracking server is silent."""
     page = visit(f"{deployer.url}/")
     change_status(page, **changes)
@@ -154,12 +173,17 @@ def test_it_fits_a_phone(deployer: Running, visit: Callable[..., Page], width: i
 
 
 def test_a_rollback_needs_the_token(deployer: Running, visit: Callable[..., Page]) -> None:
-    """Without the token or with a wrong one the server's words are shown and nothing changes; with it the version before answers."""
+    """Without the token or with a wrong one the server's words are shown and nothing changes.
+
+    With it the version before answers.
+    """
     deployer.restore()
     page = visit(f"{deployer.url}/", refused=True)
     before = len(deployer.get("/deployments?limit=500")["deployments"])
     page.get_by_role("button", name=f"Roll back to version {GOOD}").click()
-    page.evaluate("['close', 'roll-back'].forEach((id) => document.getElementById(id).click())")  # a closing is reported later
+    page.evaluate(
+        "['close', 'roll-back'].forEach((id) => document.getElementById(id).click())"
+    )  # a closing is reported later
     answer(page, "")
     expect(page.locator("#asking-problem")).to_contain_text("a token is needed")
     answer(page, "wrong é")
@@ -203,7 +227,10 @@ def test_a_running_one_grows_and_a_pending_one_is_cancelled(deployer: Running, v
 
 
 def test_it_works_by_keyboard_alone(deployer: Running, visit: Callable[..., Page]) -> None:
-    """Tab goes through the page with the focus in sight; the dialog keeps it, Escape closes it and gives it back; Enter sends."""
+    """Tab goes through the page with the focus in sight; the dialog keeps it, Escape closes it and gives it back.
+
+    Enter sends.
+    """
     deployer.restore()
     page = visit(f"{deployer.url}/", refused=True)
     press = page.keyboard.press

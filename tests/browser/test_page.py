@@ -87,7 +87,9 @@ def test_it_takes_pasted_csv(numbers: Served, visit: Callable[..., Page]) -> Non
     """Pasted CSV is sent as text/csv; its rows stand beside the predictions, quoted values too."""
     page = visit(f"{numbers.url}/")
     page.get_by_text("CSV", exact=True).click()
-    page.get_by_label("Rows as CSV").fill('age,bmi,"note, quoted",blood pressure,s1\n1,2,"a ""word"", here",3,4\n5,6,x,7,8\n')
+    page.get_by_label("Rows as CSV").fill(
+        'age,bmi,"note, quoted",blood pressure,s1\n1,2,"a ""word"", here",3,4\n5,6,x,7,8\n'
+    )
     with page.expect_request("**/invocations") as sent:
         predict(page, "2 predictions")
     rows = [dict(zip(FIRST, row, strict=True)) for row in ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0])]
@@ -120,7 +122,9 @@ def test_it_draws_the_probabilities_of_classes(classifier: Served, visit: Callab
     row = requests.get(f"{classifier.url}/model.json", timeout=10).json()["example"]["dataframe_split"]
     expected = classifier.predict([dict(zip(row["columns"], row["data"][0], strict=True))], "predict_proba")[0]
     bars = page.locator(".chart li")
-    widths = [float(bar.evaluate("bar => bar.querySelector('.bar span').style.width.slice(0, -1)")) for bar in bars.all()]
+    widths = [
+        float(bar.evaluate("bar => bar.querySelector('.bar span').style.width.slice(0, -1)")) for bar in bars.all()
+    ]
 
     assert bars.locator(".label").all_text_contents() == ["setosa", "versicolor", "virginica"]
     assert bars.locator(".share").all_text_contents() == [f"{100 * share:.1f} %" for share in expected]
@@ -128,8 +132,13 @@ def test_it_draws_the_probabilities_of_classes(classifier: Served, visit: Callab
     assert page.locator(".chart .chosen .label").all_text_contents() == ["setosa"]
 
 
-def test_it_draws_what_a_model_gives_as_probabilities(shares: Served, visit: Callable[..., Page], tmp_path: Path) -> None:
-    """Where the model's own answer is probabilities, they stand in columns named as the classes; the snippets ask for what is chosen."""
+def test_it_draws_what_a_model_gives_as_probabilities(
+    shares: Served, visit: Callable[..., Page], tmp_path: Path
+) -> None:
+    """Where the model's own answer is probabilities, they stand in columns named as the classes.
+
+    The snippets ask for what is chosen.
+    """
     page = visit(f"{shares.url}/")
     predict(page, "1 prediction")
     row = requests.get(f"{shares.url}/model.json", timeout=10).json()["example"]["dataframe_split"]
@@ -193,7 +202,9 @@ def test_a_model_without_columns_takes_json(tensor: Served, visit: Callable[...,
 
 def run_snippets(page: Page, folder: Path, **variables: str) -> list[Any]:
     """Run the curl command and the Python program that the page shows; return the predictions of both."""
-    curl = subprocess.run(["sh", "-c", page.locator("#curl").inner_text()], env=variables, cwd=folder, check=True, capture_output=True)
+    curl = subprocess.run(
+        ["sh", "-c", page.locator("#curl").inner_text()], env=variables, cwd=folder, check=True, capture_output=True
+    )
     program = page.locator("#python").inner_text().replace("print(", "import json; print(json.dumps(") + ")"
     python = subprocess.run([sys.executable, "-c", program], env=variables, cwd=folder, check=True, capture_output=True)
     return [json.loads(curl.stdout)["predictions"], json.loads(python.stdout)]
@@ -223,7 +234,9 @@ def test_the_snippets_work_for_csv(numbers: Served, visit: Callable[..., Page], 
         page.get_by_label("Rows as CSV").fill(text)
     by_curl, by_python = run_snippets(page, tmp_path, PATH="/usr/local/bin:/usr/bin:/bin")
 
-    assert by_curl == pytest.approx(numbers.predict([dict(zip(FIRST, row, strict=True)) for row in ([1.0, 2, 3, 4], [5.0, 6, 7, 8])]))
+    assert by_curl == pytest.approx(
+        numbers.predict([dict(zip(FIRST, row, strict=True)) for row in ([1.0, 2, 3, 4], [5.0, 6, 7, 8])])
+    )
     assert by_curl == by_python
 
 

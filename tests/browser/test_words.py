@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 def test_a_missing_number_is_told_by_its_field(numbers: Served, visit: Callable[..., Page]) -> None:
-    """An empty field of a number is said to be so, and focused, without asking the server; the words go once it is filled."""
+    """An empty field of a number is said to be so, and focused, without asking the server.
+
+    The words go once it is filled.
+    """
     page = visit(f"{numbers.url}/")
     field = page.get_by_label("bmi")
     field.fill("")
@@ -129,7 +132,10 @@ def test_the_document_can_be_had_with_a_key(closed: Served, visit: Callable[...,
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Serve a model that adds; the function that is given changes it in the running server to one with other columns, or an offset."""
+    """Serve a model that adds.
+
+    The function that is given changes it in the running server to one with other columns, or an offset.
+    """
     model, known, log = tmp_path / "model", tmp_path / "identity.json", tmp_path / "log"
 
     def point(version: str, columns: list[str], offset: float) -> None:
@@ -179,7 +185,9 @@ def test_a_swapped_model_with_other_columns_is_told(place: Callable[..., Served]
     expect(page.locator("#version")).to_have_text("version 2")
 
 
-def test_the_snippets_take_the_key_from_the_environment(closed: Served, visit: Callable[..., Page], tmp_path: Path) -> None:
+def test_the_snippets_take_the_key_from_the_environment(
+    closed: Served, visit: Callable[..., Page], tmp_path: Path
+) -> None:
     """The snippets never show the key, and work with API_KEY set."""
     page = visit(f"{closed.url}/", refused=True)
     page.get_by_label("API key").fill(KEY)
@@ -218,7 +226,10 @@ def test_the_docs_render_every_operation(numbers: Served, visit: Callable[..., P
     paths = requests.get(f"{numbers.url}/openapi.json", timeout=10).json()["paths"]
     wanted = {(method, path) for path, item in paths.items() for method in ("get", "post") if method in item}
     shown = {
-        (each.locator(".opblock-summary-method").inner_text().lower(), each.locator(".opblock-summary-path").get_attribute("data-path"))
+        (
+            each.locator(".opblock-summary-method").inner_text().lower(),
+            each.locator(".opblock-summary-path").get_attribute("data-path"),
+        )
         for each in page.locator(".opblock").all()
     }
     try_out(page)

@@ -31,7 +31,11 @@ ALPHAS = ("0.05", "0.2")  # of versions 1 and 2
 BAD = ("Crash", "Hang", "Garbage")  # of tests/e2e/bad_models.py: versions 3, 4 and 5
 SERVICE = "diabetes-model"
 WITHIN = 120  # s, on a busy machine
-VARIABLES = {"NAMESPACE": "slipway-test", "ROLLOUT_TIMEOUT": f"{WITHIN}", "SCORING_GRACE": "4"}  # one node hears soon that a pod ends
+VARIABLES = {
+    "NAMESPACE": "slipway-test",
+    "ROLLOUT_TIMEOUT": f"{WITHIN}",
+    "SCORING_GRACE": "4",
+}  # one node hears soon that a pod ends
 
 
 @dataclass
@@ -112,7 +116,9 @@ def kubernetes() -> Settings:
     if answers:
         command = ["kubectl", "--context", loaded.context, "get", "--raw", "/readyz"]
         answers = subprocess.run(command, check=False, capture_output=True).returncode == 0
-    need("kubernetes", answers, "CONTEXT=… and IMAGE_LOAD=… of a cluster that may be played with, then make test_cluster")
+    need(
+        "kubernetes", answers, "CONTEXT=… and IMAGE_LOAD=… of a cluster that may be played with, then make test_cluster"
+    )
     return loaded
 
 
@@ -144,5 +150,13 @@ def run(project: str, folder: Path, variables: dict[str, str]) -> Iterator[Serve
 
 
 def _remove(served: Served, *, wait: bool = True) -> None:
-    arguments = ["delete", "namespace", served.cluster.namespace, "--ignore-not-found", f"--wait={str(wait).lower()}", "--timeout", "120s"]
+    arguments = [
+        "delete",
+        "namespace",
+        served.cluster.namespace,
+        "--ignore-not-found",
+        f"--wait={str(wait).lower()}",
+        "--timeout",
+        "120s",
+    ]
     served.cluster.ask(*arguments, seconds=150)

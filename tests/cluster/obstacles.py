@@ -1,4 +1,7 @@
-"""What stands in a deployment's way on a real cluster: a user with few rights, a webhook that refuses, a kubectl that fails."""
+"""What stands in a deployment's way on a real cluster.
+
+A user with few rights, a webhook that refuses, a kubectl that fails.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,9 @@ RIGHTS = (  # as docs/kubernetes.md lists them
 WORDS = "Unable to connect to the server: net/http: TLS handshake timeout"
 
 
-def make_user(cluster: Cluster, name: str, folder: Path, rights: tuple[tuple[str, str, list[str]], ...]) -> dict[str, str]:
+def make_user(
+    cluster: Cluster, name: str, folder: Path, rights: tuple[tuple[str, str, list[str]], ...]
+) -> dict[str, str]:
     """Make an account with rights in the cluster's namespace alone; return the variables by which make works as that."""
     rules = [{"apiGroups": [group], "resources": [resource], "verbs": verbs} for group, resource, verbs in rights]
     rbac = "rbac.authorization.k8s.io"
@@ -64,7 +69,10 @@ def make_user(cluster: Cluster, name: str, folder: Path, rights: tuple[tuple[str
 
 
 def fail(folder: Path, **variables: str) -> dict[str, str]:
-    """Return the variables by which make runs a kubectl that fails: at call FAIL_AT, or whenever it is asked what FAIL_LIKE is part of."""
+    """Return the variables by which make runs a kubectl that fails.
+
+    At call FAIL_AT, or whenever it is asked what FAIL_LIKE is part of.
+    """
     real, calls = shutil.which("kubectl"), folder / "calls"
     calls.write_text("")
     path = f"{ROOT / 'tests' / 'cluster' / 'failing_kubectl'}:{os.environ['PATH']}"
@@ -83,7 +91,9 @@ def refusing(cluster: Cluster, folder: Path, resource: str, words: str) -> Itera
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             response = {"uid": asked["request"]["uid"], "allowed": False, "status": {"message": words}}
-            body = json.dumps({"apiVersion": asked["apiVersion"], "kind": "AdmissionReview", "response": response}).encode()
+            body = json.dumps(
+                {"apiVersion": asked["apiVersion"], "kind": "AdmissionReview", "response": response}
+            ).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -108,7 +118,11 @@ def refusing(cluster: Cluster, folder: Path, resource: str, words: str) -> Itera
         "rules": [{"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE"], "resources": [plural]}],
         "namespaceSelector": {"matchLabels": {"refused": cluster.namespace}},
     }  # fmt: skip
-    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": {"name": name}}
+    kind = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": name},
+    }
     cluster.run("label", "namespace", cluster.namespace, f"refused={cluster.namespace}", "--overwrite")
     cluster.run("apply", "--filename", "-", words=json.dumps(kind | {"webhooks": [webhook]}))
     try:

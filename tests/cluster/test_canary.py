@@ -1,4 +1,7 @@
-"""A challenger beside the champion, on a real cluster: it gets its share when it passed its test, and goes without a failed request."""
+"""A challenger beside the champion, on a real cluster.
+
+It gets its share when it passed its test, and goes without a failed request.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ def is_shared(served: Served) -> bool:
 
 
 def test_a_challenger_gets_its_share_and_loses_it(served: Served) -> None:
-    """Under a constant load no request fails while a challenger comes, shares and goes; its share is about what was asked for."""
+    """Under a constant load no request fails while a challenger comes, shares and goes.
+
+    Its share is about what was asked for.
+    """
     begin(served, 1)
     with served.under_load() as load:
         said = served.make("canary", MODEL="models:/diabetes/2", WEIGHT="50")
@@ -68,7 +74,10 @@ def test_a_challenger_gets_its_share_and_loses_it(served: Served) -> None:
     ids=["crashes on load", "fails its smoke test"],
 )
 def test_a_bad_challenger_gets_nothing(served: Served, version: int, why: str) -> None:
-    """A challenger that crashes, or answers wrongly, answers no request; nothing of it is left, and the champion is as before."""
+    """A challenger that crashes, or answers wrongly, answers no request.
+
+    Nothing of it is left, and the champion is as before.
+    """
     begin(served, 1)
     before = served.get("deployment", "diabetes-model")["metadata"]["generation"]
     with served.under_load() as load:
@@ -86,7 +95,10 @@ def test_a_bad_challenger_gets_nothing(served: Served, version: int, why: str) -
 
 @pytest.mark.thorough
 def test_a_deployment_leaves_the_share(served: Served) -> None:
-    """Champions are deployed, or fail to, beside a challenger, which keeps its share; no request fails. A weight alone changes that."""
+    """Champions are deployed, or fail to, beside a challenger, which keeps its share; no request fails.
+
+    A weight alone changes that.
+    """
     begin(served, 1)
     served.make("canary", MODEL="models:/diabetes/2", WEIGHT="50")
     unchanged = served.make("diff", MODEL="models:/diabetes/1")
@@ -127,12 +139,16 @@ def test_undeploy_takes_the_challenger_too(served: Served) -> None:
 def test_what_cannot_be_is_said_at_once(served: Served) -> None:
     """A weight that is none, no version at all, or a Gateway on a cluster that knows none, is an error before anything is deployed."""
     begin(served, 1)
-    known = "httproutes.gateway.networking.k8s.io" in served.cluster.ask("api-resources", "--output", "name").out.split()
+    known = (
+        "httproutes.gateway.networking.k8s.io" in served.cluster.ask("api-resources", "--output", "name").out.split()
+    )
     cases = [{"WEIGHT": "100", "MODEL": "models:/diabetes/2"}, {"WEIGHT": "10", "MODEL": ""}]
     cases += [{"WEIGHT": "10", "MODEL": "models:/diabetes/2", "COMPONENTS": "gateway"}]
     errors = [served.stack.try_make("canary", **variables)[1] for variables in cases]
 
     assert "WEIGHT is '100': must be a whole number from 0 to 99" in errors[0]
     assert "MODEL is empty and there is no challenger yet" in errors[1]
-    assert ("the champion has no HTTPRoute" if known else f"the cluster {served.cluster.context} does not have HTTPRoute") in errors[2]
+    assert (
+        "the champion has no HTTPRoute" if known else f"the cluster {served.cluster.context} does not have HTTPRoute"
+    ) in errors[2]
     assert find_left(served) == []

@@ -38,7 +38,10 @@ PER_SECOND = 40  # at least, of the 50 that the clients send
 
 
 def test_a_version_is_deployed_and_tested(served: Served) -> None:
-    """`make deploy` ends with a version that answers through the service, tested there; it says which, and so does the cluster."""
+    """`make deploy` ends with a version that answers through the service, tested there.
+
+    It says which, and so does the cluster.
+    """
     said = served.deploy(1)
     deployment = served.get("deployment", "diabetes-model")
     annotations = deployment["spec"]["template"]["metadata"]["annotations"]
@@ -60,8 +63,13 @@ def test_it_predicts_as_in_compose(served: Served) -> None:
     request = json.loads((ROOT / "model" / "request.json").read_text())
     here = requests.post(f"{served.url}/invocations", json=request, timeout=30).json()
     with served.stack.serve("models:/diabetes/1"):
-        served.wait(lambda: requests.get(f"http://127.0.0.1:{served.stack.variables['PORT']}/ping", timeout=5).ok, "compose's answers")
-        there = requests.post(f"http://127.0.0.1:{served.stack.variables['PORT']}/invocations", json=request, timeout=30).json()
+        served.wait(
+            lambda: requests.get(f"http://127.0.0.1:{served.stack.variables['PORT']}/ping", timeout=5).ok,
+            "compose's answers",
+        )
+        there = requests.post(
+            f"http://127.0.0.1:{served.stack.variables['PORT']}/invocations", json=request, timeout=30
+        ).json()
     image = served.get("deployment", "diabetes-model")["spec"]["template"]["spec"]["containers"][0]["image"]
     pods = served.cluster.list("pods", "app.kubernetes.io/instance=diabetes")
     ran = {pod["status"]["containerStatuses"][0]["imageID"].rpartition("sha256:")[2] for pod in pods}
@@ -89,7 +97,10 @@ def test_what_would_change_is_shown(served: Served) -> None:
     ],
 )
 def test_a_bad_one_is_undone(served: Served, version: int, why: str, patience: int) -> None:
-    """A version that crashes on load, never gets ready or fails its smoke test gets no request; the old one answers throughout."""
+    """A version that crashes on load, never gets ready or fails its smoke test gets no request.
+
+    The old one answers throughout.
+    """
     served.settle(1)
     with served.under_load() as load:
         code, said = served.stack.try_make("deploy", MODEL=f"models:/diabetes/{version}", ROLLOUT_TIMEOUT=str(patience))
@@ -159,7 +170,9 @@ def test_undeploy_leaves_nothing(served: Served) -> None:
     served.settle(1)
     served.make("undeploy")
     served.wait(lambda: "pod" not in served.cluster.ask("get", "pods", "--output", "name").out, "the pods are gone")
-    left = served.cluster.ask("get", "all,pdb,ingress,hpa,networkpolicy,configmap,secret", "--output", "name").out.split()
+    left = served.cluster.ask(
+        "get", "all,pdb,ingress,hpa,networkpolicy,configmap,secret", "--output", "name"
+    ).out.split()
 
     assert [each for each in left if "diabetes" in each] == []
 
@@ -188,7 +201,10 @@ def test_no_cluster_is_guessed(served: Served) -> None:
 
 @pytest.mark.thorough
 def test_minikube_is_the_same_with_its_own_commands(served: Served, tmp_path: Path) -> None:
-    """`make deploy_minikube` starts minikube, loads the image, deploys and prints the address: minikube itself by a recorded stand-in."""
+    """`make deploy_minikube` starts minikube, loads the image, deploys and prints the address.
+
+    Minikube itself by a recorded stand-in.
+    """
     record = tmp_path / "commands"
     standin = {
         "PATH": f"{ROOT / 'tests' / 'cluster' / 'minikube_standin'}:{os.environ['PATH']}",

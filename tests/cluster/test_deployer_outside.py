@@ -41,7 +41,10 @@ def find_versions(place: Place) -> dict[str, int | None]:
 
 @pytest.mark.thorough
 def test_it_deploys_and_rolls_back_there(served: Served, place: Place) -> None:
-    """The champion is brought to the cluster by a look; another version by a request; then a rollback. Each is tested there."""
+    """The champion is brought to the cluster by a look; another version by a request; then a rollback.
+
+    Each is tested there.
+    """
     served.wait(lambda: find_versions(place) == {"local": 1, "kubernetes": 1}, "the champion answers on both targets")
     asked = place.post("/deployments", {"model": "models:/diabetes/2", "target": "kubernetes"})
     deployed = place.finish(asked.json()["id"])

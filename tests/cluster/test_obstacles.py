@@ -32,10 +32,15 @@ def check_whole(served: Served, version: int) -> None:
 
 
 def test_rights_in_one_namespace_are_enough(served: Served, tmp_path: Path) -> None:
-    """Whoever has the rights that the docs list, in the namespace alone, deploys; it is nothing of the cluster's that is asked for."""
+    """Whoever has the rights that the docs list, in the namespace alone, deploys.
+
+    It is nothing of the cluster's that is asked for.
+    """
     served.settle(1)
     variables = obstacles.make_user(served.cluster, "ann", tmp_path, obstacles.RIGHTS)
-    said = served.deploy(1, IMAGE_LOAD="true", **variables)  # it is there, which a user without rights to nodes cannot see
+    said = served.deploy(
+        1, IMAGE_LOAD="true", **variables
+    )  # it is there, which a user without rights to nodes cannot see
 
     assert "answers in ann" in said
     assert "orbidden)" not in said
@@ -54,7 +59,10 @@ def test_a_missing_right_is_said_before_a_build(served: Served, tmp_path: Path) 
 
 
 def test_a_quota_that_is_too_small_is_said(served: Served) -> None:
-    """Where no pod may be made, the reason is the cluster's own, at once; the version before answers on, and nothing has changed."""
+    """Where no pod may be made, the reason is the cluster's own, at once.
+
+    The version before answers on, and nothing has changed.
+    """
     served.settle(1)
     before = served.get("deployment", SERVICE)["metadata"]["generation"]
     served.cluster.run("create", "quota", "small", "--hard", "pods=2")
@@ -95,7 +103,10 @@ def test_two_at_once_are_one(served: Served) -> None:
 
 @pytest.mark.thorough
 def test_a_webhook_that_refuses_is_said(served: Served, tmp_path: Path) -> None:
-    """What an admission webhook refuses, a pod or a Service, is said in its words; nothing is left where nothing was before."""
+    """What an admission webhook refuses, a pod or a Service, is said in its words.
+
+    Nothing is left where nothing was before.
+    """
     served.settle(1)  # its namespace is there, whatever ran before
     served.make("undeploy")
     for resource in ("/services", "/pods"):
@@ -125,13 +136,17 @@ def test_an_end_in_the_middle_is_no_version(served: Served, tmp_path: Path, numb
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("words", [obstacles.WORDS, "Error from server (Forbidden): no more"], ids=["a hiccup", "for good"])
+@pytest.mark.parametrize(
+    "words", [obstacles.WORDS, "Error from server (Forbidden): no more"], ids=["a hiccup", "for good"]
+)
 def test_each_call_may_fail(served: Served, tmp_path: Path, words: str) -> None:
     """Whichever call of kubectl fails: the exit code says whether the version answers, and never less runs than before."""
     served.settle(1)
     served.deploy(2, **obstacles.fail(tmp_path))
     answering, shapes = 2, [shape(call) for call in (tmp_path / "calls").read_text().splitlines()]
-    for number in [at + 1 for at, each in enumerate(shapes) if each not in shapes[:at]]:  # not those that look once more
+    for number in [
+        at + 1 for at, each in enumerate(shapes) if each not in shapes[:at]
+    ]:  # not those that look once more
         wanted = 3 - answering
         variables = obstacles.fail(tmp_path, FAIL_AT=str(number), FAIL_WORDS=words)
         code, said = served.stack.try_make("deploy", MODEL=f"models:/diabetes/{wanted}", **variables)

@@ -32,14 +32,19 @@ def registry(served: Served) -> Iterator[str]:
 
 @pytest.mark.thorough
 def test_a_cluster_pulls_what_was_pushed(served: Served, registry: str) -> None:
-    """REGISTRY=… pushes the image, and pins it by its digest: the pods run just that; the registry keeps it over a stop."""
+    """REGISTRY=… pushes the image, and pins it by its digest: the pods run just that.
+
+    The registry keeps it over a stop.
+    """
     said = served.deploy(2, REGISTRY=registry, IMAGE_LOAD="")
     image = served.get("deployment", "diabetes-model")["spec"]["template"]["spec"]["containers"][0]["image"]
     repository, digest = image.split("@")
     pods = [pod for pod in served.cluster.list("pods", PODS) if pod["spec"]["containers"][0]["image"] == image]
     ran = {each["imageID"].rpartition("@")[2] for pod in pods for each in pod["status"]["containerStatuses"]}
     pushed = said.split("docker tag ")[1].split()[0]
-    digests, identity = served.stack.docker("image", "inspect", "--format", "{{json .RepoDigests}} {{.Id}}", pushed).split()
+    digests, identity = served.stack.docker(
+        "image", "inspect", "--format", "{{json .RepoDigests}} {{.Id}}", pushed
+    ).split()
     answering = served.find_answering()
     served.make("stop_registry")
     served.make("start_registry")

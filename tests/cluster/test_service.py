@@ -33,7 +33,11 @@ def list_pods(served: Served) -> list[str]:
     """Return the names of the pods that are ready, and not on their way out."""
     pods = [pod for pod in served.cluster.list("pods", PODS) if "deletionTimestamp" not in pod["metadata"]]
     conditions = {pod["metadata"]["name"]: pod["status"].get("conditions", []) for pod in pods}
-    return sorted(name for name, found in conditions.items() if {"Ready": "True"} in [{each["type"]: each["status"]} for each in found])
+    return sorted(
+        name
+        for name, found in conditions.items()
+        if {"Ready": "True"} in [{each["type"]: each["status"]} for each in found]
+    )
 
 
 def evict(served: Served, pod: str) -> str:
@@ -66,12 +70,16 @@ class Kubelet:
         if find_kubelets():
             return
         with self.log.open("ab") as log:
-            subprocess.Popen(self.command, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+            subprocess.Popen(
+                self.command, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            )
 
 
 def find_kubelets() -> list[int]:
     """Return the process ids of this machine's kubelets."""
-    found = subprocess.run(["pgrep", "--exact", "kubelet", "--runstates", "DRS"], check=False, capture_output=True, text=True)
+    found = subprocess.run(
+        ["pgrep", "--exact", "kubelet", "--runstates", "DRS"], check=False, capture_output=True, text=True
+    )
     return [int(word) for word in found.stdout.split()]
 
 
@@ -87,7 +95,10 @@ def kubelet() -> Iterator[Kubelet]:
 
 @pytest.mark.thorough
 def test_an_ingress_leads_to_it(served: Served) -> None:
-    """With COMPONENTS=ingress the API answers below /model and its name; the next deployment keeps it, and `none` takes it away."""
+    """With COMPONENTS=ingress the API answers below /model and its name.
+
+    The next deployment keeps it, and `none` takes it away.
+    """
     served.deploy(1, COMPONENTS="ingress")
     ingress: dict[str, Any] = {}
 
@@ -149,9 +160,12 @@ def test_the_disruption_budget_is_kept(served: Served) -> None:
 
 
 def test_a_kubelet_that_dies_costs_no_request(served: Served, kubelet: Kubelet) -> None:
-    """While the node's kubelet is dead the model answers; when it is back, the same pods do, and pods are replaced again.
+    """While the node's kubelet is dead the model answers.
 
-    In between a kubelet that starts asks each pod anew whether it is ready: where all are on its one node, that can be noticed.
+    When it is back, the same pods do, and pods are replaced again.
+
+    In between a kubelet that starts asks each pod anew whether it is ready: where all are on its one node, that can be
+    noticed.
     """
     served.settle(1)
     served.wait(lambda: len(list_pods(served)) == 2, "two pods are ready")
@@ -177,7 +191,9 @@ def test_it_scales_up_and_down(served: Served) -> None:
     target = [{"type": "Resource", "resource": {"name": "cpu", "target": UTILIZATION}}]
     at_once = {"scaleDown": {"stabilizationWindowSeconds": 0}}
     patch = json.dumps({"spec": {"metrics": target, "behavior": at_once}})
-    served.cluster.run("patch", "horizontalpodautoscalers.v2.autoscaling", "diabetes-model", "--type", "merge", "--patch", patch)
+    served.cluster.run(
+        "patch", "horizontalpodautoscalers.v2.autoscaling", "diabetes-model", "--type", "merge", "--patch", patch
+    )
     with served.under_load() as load:
         served.wait(lambda: len(list_pods(served)) > 2, "there are more pods under load", SCALED)
     served.wait(lambda: len(list_pods(served)) == 2, "there are as few as before", SCALED)

@@ -55,7 +55,9 @@ class Server:
         for port in self.ports.values():
             while not _is_ready(port):
                 if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(f"{' '.join(self.command[:5])} is not ready:\n{self.log.read_text()[-3000:]}", pytrace=False)
+                    pytest.fail(
+                        f"{' '.join(self.command[:5])} is not ready:\n{self.log.read_text()[-3000:]}", pytrace=False
+                    )
                 time.sleep(0.1)
 
     def stop(self) -> None:
@@ -81,7 +83,9 @@ def _is_ready(port: int) -> bool:
         return False
 
 
-def ask(port: int, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | list[bytes] = b"") -> Answer:
+def ask(
+    port: int, method: str, path: str, headers: dict[str, str] | None = None, body: bytes | list[bytes] = b""
+) -> Answer:
     """Send one request and return its answer; a list of bytes goes in chunks."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
@@ -99,17 +103,27 @@ def _cases(session: pytest.Session) -> list[Case]:
 
 
 @pytest.fixture(scope="session")
-def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[int, int]]]:
+def servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, tuple[int, int]]]:
     """Return the ports of MLflow's server and of ours, by model, for the models of the run's cases."""
     folder = tmp_path_factory.mktemp("contract")
     folders = models.save_all(folder, {case.model for case in _cases(request.session)})
     found = _find_ports(2 * len(folders))
     theirs, ours = (dict(zip(folders, found[half::2], strict=True)) for half in range(2))
     places = [f"{name}={folders[name]}:{port}" for name, port in theirs.items()]
-    started = [Server([sys.executable, str(Path(__file__).with_name("mlflow_servers.py")), *places], folder / "mlflow.log", theirs)]
+    started = [
+        Server(
+            [sys.executable, str(Path(__file__).with_name("mlflow_servers.py")), *places], folder / "mlflow.log", theirs
+        )
+    ]
     for name, port in ours.items():
         options = ["--port", str(port), "--access-log", "off", *SHORT.get(name, [])]
-        started.append(Server([sys.executable, "-m", "scoring", str(folders[name]), *options], folder / f"{name}.log", {name: port}))
+        started.append(
+            Server(
+                [sys.executable, "-m", "scoring", str(folders[name]), *options], folder / f"{name}.log", {name: port}
+            )
+        )
     try:
         deadline = time.monotonic() + DEADLINE
         for server in started:
@@ -123,7 +137,9 @@ def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="session")
-def both(request: pytest.FixtureRequest, servers: dict[str, tuple[int, int]]) -> Iterator[Callable[[Case], tuple[Answer, Answer]]]:
+def both(
+    request: pytest.FixtureRequest, servers: dict[str, tuple[int, int]]
+) -> Iterator[Callable[[Case], tuple[Answer, Answer]]]:
     """Return a function that gives both servers' answers to a case.
 
     The cases of a run are asked a few at a time, ahead of their tests: it is quicker, and good requests meet bad ones.

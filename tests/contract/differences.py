@@ -1,4 +1,7 @@
-"""Where our server answers otherwise than MLflow's, on purpose: why, MLflow's status, ours, and the cases (`*` stands for anything)."""
+"""Where our server answers otherwise than MLflow's, on purpose.
+
+Why, MLflow's status, ours, and the cases (`*` stands for anything).
+"""
 
 from __future__ import annotations
 

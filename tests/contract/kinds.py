@@ -1,4 +1,7 @@
-"""Cases about kinds of models: params, errors of the model itself, classes, tensors, nested types, every kind of output."""
+"""Cases about kinds of models.
+
+Params, errors of the model itself, classes, tensors, nested types, every kind of output.
+"""
 
 from __future__ import annotations
 

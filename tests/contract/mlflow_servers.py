@@ -1,4 +1,7 @@
-"""MLflow's own scoring app for several models in one process, each on its port: NAME=FOLDER:PORT… (`mlflow models serve` has one)."""
+"""MLflow's own scoring app for several models in one process, each on its port.
+
+NAME=FOLDER:PORT… (`mlflow models serve` has one).
+"""
 
 import os
 import sys

@@ -52,12 +52,18 @@ def _mixed(path: Path) -> None:
     rows = pd.DataFrame({"flag": [True, False] * 20, "o": np.arange(40.0), "f": np.arange(40, dtype=np.float32)})
     specs = [ColSpec("boolean", "flag"), ColSpec("double", "o", required=False), ColSpec("float", "f")]
     _sklearn(
-        path, HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=2), rows, np.arange(40.0), signature=ModelSignature(Schema(specs))
+        path,
+        HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=2),
+        rows,
+        np.arange(40.0),
+        signature=ModelSignature(Schema(specs)),
     )
 
 
 def _every_type(path: Path) -> None:
-    inputs = Schema([*(ColSpec(kind, kind) for kind in TYPES), *(ColSpec(kind, f"opt_{kind}", required=False) for kind in OPTIONAL)])
+    inputs = Schema(
+        [*(ColSpec(kind, kind) for kind in TYPES), *(ColSpec(kind, f"opt_{kind}", required=False) for kind in OPTIONAL)]
+    )
     params = [
         ParamSpec("sleep", "double", 0.0), ParamSpec("fail", "boolean", default=False), ParamSpec("word", "string", "w"),
         ParamSpec("count", "long", 1), ParamSpec("small", "integer", 1), ParamSpec("many", "double", [1.0], shape=(-1,)),
@@ -126,7 +132,9 @@ MODELS: dict[str, Callable[[Path], None]] = {
     "F": _classes,
     "G": _tensor,
     "G2": lambda path: _pyfunc(
-        path, pyfuncs.Tensors(), Schema([TensorSpec(np.dtype("float64"), (-1, 2), "left"), TensorSpec(np.dtype("int64"), (-1, 1), "right")])
+        path,
+        pyfuncs.Tensors(),
+        Schema([TensorSpec(np.dtype("float64"), (-1, 2), "left"), TensorSpec(np.dtype("int64"), (-1, 1), "right")]),
     ),
     "P": lambda path: _pyfunc(path, pyfuncs.Echo(), Schema([TensorSpec(np.dtype("float64"), (-1, 4))])),
     "Pi": lambda path: _pyfunc(path, pyfuncs.Echo(), Schema([TensorSpec(np.dtype("int32"), (-1, 4))])),

@@ -30,7 +30,10 @@ class Echo(mlflow.pyfunc.PythonModel):
         told = {name: repr(value) for name, value in params.items()}
         types = {str(name): str(kind) for name, kind in model_input.dtypes.items()}
         rows = model_input.to_dict(orient="records")
-        return [{str(name): [types[str(name)], repr(value)] for name, value in row.items()} | {"params": told} for row in rows]
+        return [
+            {str(name): [types[str(name)], repr(value)] for name, value in row.items()} | {"params": told}
+            for row in rows
+        ]
 
 
 def count(texts: list[str]) -> list[int]:
@@ -48,7 +51,9 @@ class Tensors(mlflow.pyfunc.PythonModel):
 
 
 OUTPUTS: dict[str, Any] = {
-    "frame": pd.DataFrame({"number": [1.5, float("nan")], "word": ["é", None], "when": pd.to_datetime(["2024-01-02", "2024-01-03"])}),
+    "frame": pd.DataFrame(
+        {"number": [1.5, float("nan")], "word": ["é", None], "when": pd.to_datetime(["2024-01-02", "2024-01-03"])}
+    ),
     "series": pd.Series([1, 2], name="total"),
     "unnamed series": pd.Series([1.0, 2.0]),
     "dict": {"mean": 0.5, "all": [1, 2], "array": np.array([1, 2])},
@@ -77,7 +82,11 @@ OUTPUTS: dict[str, Any] = {
     "NA": [pd.NA],
     "frame in a dict": {"f": pd.DataFrame({"n": [1]})},
     "NaT": [pd.NaT],
-    "numpy datetimes in a list": [np.datetime64("2024-01-02T03:04:05", "ns"), np.datetime64("2024-01-02"), np.datetime64("NaT")],
+    "numpy datetimes in a list": [
+        np.datetime64("2024-01-02T03:04:05", "ns"),
+        np.datetime64("2024-01-02"),
+        np.datetime64("NaT"),
+    ],
     "nanoseconds": np.array(["2024-01-02T03:04:05"], dtype="datetime64[ns]"),
     "zoned": [pd.Timestamp("2024-01-02", tz="UTC")],
     "time": [dt.time(3, 4)],

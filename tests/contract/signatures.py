@@ -1,4 +1,7 @@
-"""Cases about kinds of signatures: none, one column, columns without names, one of type hints, a column named as an LLM's input."""
+"""Cases about kinds of signatures.
+
+None, one column, columns without names, one of type hints, a column named as an LLM's input.
+"""
 
 from __future__ import annotations
 
@@ -49,9 +52,13 @@ CSVS = {"two columns": "a,b\n0.5,2\n", "one column": "input\nx\n", "nothing": ""
 
 
 def _cases(model: str) -> list[Case]:
-    found = cases(model, {f"split, {name}": {"dataframe_split": body} for name, body in SPLITS.items()}) + cases(model, OTHERS)
+    found = cases(model, {f"split, {name}": {"dataframe_split": body} for name, body in SPLITS.items()}) + cases(
+        model, OTHERS
+    )
     for form in ("inputs", "instances"):
-        found += cases(model, {f"{form} {value if len(value) < 40 else 'deep'}": f'{{"{form}": {value}}}' for value in VALUES})
+        found += cases(
+            model, {f"{form} {value if len(value) < 40 else 'deep'}": f'{{"{form}": {value}}}' for value in VALUES}
+        )
     return [*found, *cases(model, CSVS, CSV, prefix="csv, ")]
 
 

@@ -35,7 +35,9 @@ def _is_fast(case: Case) -> bool:
     return case.model in SLICE and zlib.crc32(case.id.encode()) % EACH == 0
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.id, marks=[pytest.mark.fast] if _is_fast(case) else []) for case in CASES])
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.id, marks=[pytest.mark.fast] if _is_fast(case) else []) for case in CASES]
+)
 def test_answers_as_mlflow(case: Case, both: Callable[[Case], tuple[Answer, Answer]]) -> None:
     """Both servers give the same status and the same predictions; our errors have one form and give nothing away."""
     theirs, ours = both(case)
@@ -49,7 +51,10 @@ def test_differences_are_of_cases() -> None:
     """Every pattern in the list of differences is that of a case, and no two cases have one name."""
     names = [case.id for case in CASES]
     stale = [
-        pattern for _, _, patterns in DIFFERENCES.values() for pattern in patterns if not any(matches(name, pattern) for name in names)
+        pattern
+        for _, _, patterns in DIFFERENCES.values()
+        for pattern in patterns
+        if not any(matches(name, pattern) for name in names)
     ]
 
     assert not stale
@@ -63,7 +68,11 @@ def _find_fault(case: Case, theirs: Answer, ours: Answer, listed: tuple[int, int
         return fault
     difference = _find_difference(case, theirs, ours)
     if listed:
-        return "" if listed == (theirs.status, ours.status) and difference else f"listed as a difference {listed}, and is none"
+        return (
+            ""
+            if listed == (theirs.status, ours.status) and difference
+            else f"listed as a difference {listed}, and is none"
+        )
     return difference
 
 
@@ -78,7 +87,11 @@ def _find_difference(case: Case, theirs: Answer, ours: Answer) -> str:
         return "the content types differ"
     if case.method != "POST":
         return "" if theirs.body == ours.body else "the bodies differ"
-    return "" if _equal(_predictions(theirs, lenient=True), _predictions(ours, lenient=False)) else "the predictions differ"
+    return (
+        ""
+        if _equal(_predictions(theirs, lenient=True), _predictions(ours, lenient=False))
+        else "the predictions differ"
+    )
 
 
 def _find_leak(answer: Answer) -> str:

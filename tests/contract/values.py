@@ -1,4 +1,7 @@
-"""Cases about values: every type of column times every kind of JSON value, in each form of input, in small bodies and in large ones."""
+"""Cases about values.
+
+Every type of column times every kind of JSON value, in each form of input, in small bodies and in large ones.
+"""
 
 from __future__ import annotations
 
@@ -167,13 +170,20 @@ def _numeric() -> list[Case]:
     found = []
     for name, good in NUMERIC.items():
         model, last = name.split()[0], list(good)[-1]
-        for value, literal in {**NUMBERS, **{key: OTHERS[key] for key in ("word", "empty string", "object", "empty list")}}.items():
+        for value, literal in {
+            **NUMBERS,
+            **{key: OTHERS[key] for key in ("word", "empty string", "object", "empty list")},
+        }.items():
             odd, prefix = {**good, last: literal}, f"{last} = {value}: "
             found += cases(model, _forms(good, odd, few=value not in CHOSEN), prefix=prefix)
             rows = [good] * MANY + [odd]
             found += cases(model, {"large split": _split(rows)}, prefix=prefix)
             if value in CHOSEN:
-                found += cases(model, {"large records": _records(rows, "dataframe_records"), "large inputs": _lists(rows)}, prefix=prefix)
+                found += cases(
+                    model,
+                    {"large records": _records(rows, "dataframe_records"), "large inputs": _lists(rows)},
+                    prefix=prefix,
+                )
     return found
 
 

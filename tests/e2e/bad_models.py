@@ -1,4 +1,7 @@
-"""Models that are perfect wherever they are tried, and bad where they serve: `make wrap_model FILE=… CLASS=…` registers one."""
+"""Models that are perfect wherever they are tried, and bad where they serve.
+
+`make wrap_model FILE=… CLASS=…` registers one.
+"""
 
 import os
 import sys
@@ -9,7 +12,9 @@ import pandas as pd
 from sklearn.datasets import load_diabetes
 
 DATA, TRUE = load_diabetes(return_X_y=True)
-SERVES = "SCORING_IDENTITY" in os.environ and "scoring.reference" not in sys.orig_argv  # a server is told who it is, as its whole image is
+SERVES = (
+    "SCORING_IDENTITY" in os.environ and "scoring.reference" not in sys.orig_argv
+)  # a server is told who it is, as its whole image is
 
 
 class Nearest:

@@ -38,7 +38,9 @@ class Stack:
             "BACKUP_DIR": str(self.folder / "backups"),
             "MLFLOW_TRACKING_URI": "",
             "MODEL_DIR": "model",
-            **dict.fromkeys(("TRAIN_ARGS", "URL", "KEPT", "MODEL", "FORMAT", "FORCE", "WHY", "TO", "FOLLOW", "FILE", "CLASS"), ""),
+            **dict.fromkeys(
+                ("TRAIN_ARGS", "URL", "KEPT", "MODEL", "FORMAT", "FORCE", "WHY", "TO", "FOLLOW", "FILE", "CLASS"), ""
+            ),
         } | self.variables
 
     def start(self, target: str, **variables: str) -> subprocess.Popen[str]:
@@ -82,13 +84,19 @@ class Stack:
 
     def remove(self) -> None:
         """Remove containers, network and volumes, and what a deployer keeps."""
-        for kind, arguments in (("container", ["ps", "-aq"]), ("volume", ["volume", "ls", "-q"]), ("network", ["network", "ls", "-q"])):
+        for kind, arguments in (
+            ("container", ["ps", "-aq"]),
+            ("volume", ["volume", "ls", "-q"]),
+            ("network", ["network", "ls", "-q"]),
+        ):
             found = self.docker(
                 *arguments, "--filter", f"name=^{self.project}[_-]" if kind != "network" else f"name=^{self.project}$"
             ).split()
             if found:
                 subprocess.run(
-                    ["docker", kind, "rm", *(["--force"] if kind != "network" else []), *found], check=False, capture_output=True
+                    ["docker", kind, "rm", *(["--force"] if kind != "network" else []), *found],
+                    check=False,
+                    capture_output=True,
                 )
         for place in (STATE / "deployer" / self.variables["DEPLOYER_PORT"], STATE / "live" / self.variables["PORT"]):
             shutil.rmtree(place, ignore_errors=True)

@@ -69,7 +69,9 @@ class Place:
     def post(self, path: str, body: dict[str, Any], token: str | None = None) -> requests.Response:
         """Ask the deployer for something."""
         bearer = self.secrets["token"] if token is None else token
-        return requests.post(f"{self.deployer}{path}", json=body, headers={"Authorization": f"Bearer {bearer}"}, timeout=30)
+        return requests.post(
+            f"{self.deployer}{path}", json=body, headers={"Authorization": f"Bearer {bearer}"}, timeout=30
+        )
 
     def find_last(self) -> dict[str, Any]:
         """Return the newest deployment."""
@@ -86,7 +88,10 @@ class Place:
                 pass
             time.sleep(0.1)
         logs = subprocess.run(
-            ["docker", "logs", "--tail", "60", f"{self.stack.project}-deployer-1"], check=False, capture_output=True, text=True
+            ["docker", "logs", "--tail", "60", f"{self.stack.project}-deployer-1"],
+            check=False,
+            capture_output=True,
+            text=True,
         )
         pytest.fail(f"not within {WITHIN:.0f} s: {what}\n{logs.stdout}{logs.stderr}")
 
@@ -130,7 +135,9 @@ class Load:
         with requests.Session() as session:
             while not ended.wait(CLIENTS / PER_SECOND):
                 try:
-                    answer = session.post(f"{self.api}/invocations", data=body, headers={"Content-Type": "application/json"}, timeout=30)
+                    answer = session.post(
+                        f"{self.api}/invocations", data=body, headers={"Content-Type": "application/json"}, timeout=30
+                    )
                     if not answer.ok:
                         self.failed.append(f"{answer.status_code}: {answer.text[:100]}")
                     version = answer.headers.get("X-Model-Version", "none")

@@ -192,7 +192,10 @@ def fill_again(stack: Stack) -> None:
 
 
 def test_an_interrupted_backup_leaves_nothing_and_the_server_running(stack: Stack) -> None:
-    """Ctrl-C while the tracking server is stopped: no file is left, the server is back; the next backup, and its restore, are whole."""
+    """Ctrl-C while the tracking server is stopped: no file is left, the server is back.
+
+    The next backup, and its restore, are whole.
+    """
     stack.make("start_mlflow_services")
     environment = {**os.environ, **stack.variables}
     process = subprocess.Popen(find_command("backup"), cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
@@ -224,7 +227,9 @@ def test_an_interrupted_backup_leaves_nothing_and_the_server_running(stack: Stac
     ("flipped", "words"), [(True, "is damaged, or not a backup"), (False, "the services are stopped and empty again")],
     ids=["a byte flipped", "a dump that Postgres refuses"],
 )  # fmt: skip
-def test_what_cannot_be_restored_leaves_the_services_empty(stack: Stack, tmp_path: Path, *, flipped: bool, words: str) -> None:
+def test_what_cannot_be_restored_leaves_the_services_empty(
+    stack: Stack, tmp_path: Path, *, flipped: bool, words: str
+) -> None:
     """A damaged archive is refused with nothing touched; when the database refuses the dump, what was made goes again."""
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "model.pkl").write_bytes(bytes(1000))

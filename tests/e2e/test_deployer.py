@@ -1,4 +1,7 @@
-"""The deployer in its container, beside the real services: from an alias that moves in MLflow to the version that answers."""
+"""The deployer in its container, beside the real services.
+
+From an alias that moves in MLflow to the version that answers.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +45,17 @@ def place(stack: Stack) -> Iterator[Place]:
     place.wait(lambda: place.find_answering() == 1, "the champion answers")
     yield place
     stack.make("stop_deployer")
-    left = stack.docker("ps", "--all", "--filter", f"name={stack.project}-(deployer|live|trial)", "--format", "{{.Names}}")
+    left = stack.docker(
+        "ps", "--all", "--filter", f"name={stack.project}-(deployer|live|trial)", "--format", "{{.Names}}"
+    )
     assert left == "", "stop_deployer leaves something"
 
 
 def test_a_moved_alias_is_followed(place: Place) -> None:
-    """An alias that is set in MLflow is followed on MLflow's event, through every step; the release stands in the registry."""
+    """An alias that is set in MLflow is followed on MLflow's event, through every step.
+
+    The release stands in the registry.
+    """
     place.settle(1)
     place.set_alias(2)
     took = place.wait(lambda: place.find_answering() == 2, "version 2 answers")
@@ -66,7 +74,10 @@ def test_a_moved_alias_is_followed(place: Place) -> None:
         "smoke test there",
     ]
     assert json.loads(place.stack.make("releases", FORMAT="json"))[0]["verdict"].startswith("better: validation_rmse")
-    assert requests.get(f"{place.deployer}/deployments/{deployment['id']}/verdict.png", timeout=10).content[:4] == b"\x89PNG"
+    assert (
+        requests.get(f"{place.deployer}/deployments/{deployment['id']}/verdict.png", timeout=10).content[:4]
+        == b"\x89PNG"
+    )
 
 
 def test_a_lost_event_is_found(place: Place) -> None:
@@ -89,7 +100,9 @@ def test_a_worse_one_is_put_back(place: Place) -> None:
     """An alias that is set to a worse version goes back, with the reason; the version before answers throughout."""
     place.settle(3)
     place.set_alias(5)
-    place.wait(lambda: place.find_last()["version"] == 5 and place.find_last()["state"] == "failed", "version 5 is refused")
+    place.wait(
+        lambda: place.find_last()["version"] == 5 and place.find_last()["state"] == "failed", "version 5 is refused"
+    )
     place.wait(lambda: place.find_champion() == 3, "the alias is back")
     releases = json.loads(place.stack.make("releases", FORMAT="json"))
 
@@ -117,7 +130,11 @@ def test_whoever_is_not_mlflow_is_refused(place: Place) -> None:
     """Events without signature, with a wrong one or sent twice, wrong tokens and wrong requests are refused in one shape; nothing moves."""
     place.settle(3)
     body = json.dumps(
-        {"entity": "model_version_alias", "action": "created", "data": {"name": "diabetes", "alias": "other", "version": "5"}}
+        {
+            "entity": "model_version_alias",
+            "action": "created",
+            "data": {"name": "diabetes", "alias": "other", "version": "5"},
+        }
     )
     now = str(int(time.time()))
     signature = webhooks.sign(place.secrets["webhook_secret"], "a delivery", now, body.encode())
@@ -140,7 +157,22 @@ def test_whoever_is_not_mlflow_is_refused(place: Place) -> None:
         requests.get(f"{place.deployer}/nothing", timeout=10),
     ]
 
-    assert [answer.status_code for answer in answers] == [401, 401, 202, 409, 401, 403, 404, 422, 422, 422, 409, 413, 404, 404]
+    assert [answer.status_code for answer in answers] == [
+        401,
+        401,
+        202,
+        409,
+        401,
+        403,
+        404,
+        422,
+        422,
+        422,
+        409,
+        413,
+        404,
+        404,
+    ]
     assert all(answer.json().keys() == {"error_code", "message"} for answer in answers if not answer.ok)
     assert requests.get(place.deployer, headers={"Host": "evil.example"}, timeout=10).status_code == 400
     assert (place.find_champion(), place.find_answering()) == (3, 3)
@@ -158,7 +190,11 @@ def test_changes_under_load_fail_no_request(place: Place) -> None:
     states = []
     try:
         for change in range(CHANGES):
-            answer = place.post("/rollbacks", {}) if change % 2 else place.post("/deployments", {"model": "models:/diabetes/4"})
+            answer = (
+                place.post("/rollbacks", {})
+                if change % 2
+                else place.post("/deployments", {"model": "models:/diabetes/4"})
+            )
             assert answer.status_code == 202, answer.text
             states.append(place.finish(answer.json()["id"])["state"])
     finally:
@@ -185,7 +221,10 @@ def test_one_version_is_deployed_once(place: Place) -> None:
 
 
 def test_mlflow_killed_in_the_middle(place: Place) -> None:
-    """SIGKILL to MLflow during a deployment: it waits, goes on when MLflow is back, and the old version answers meanwhile."""
+    """SIGKILL to MLflow during a deployment.
+
+    It waits, goes on when MLflow is back, and the old version answers meanwhile.
+    """
     place.settle(3)
     mlflow = f"{place.stack.project}-mlflow-1"
     deployment = place.post("/deployments", {"model": "models:/diabetes/4"}).json()["id"]
@@ -204,11 +243,18 @@ def test_mlflow_killed_in_the_middle(place: Place) -> None:
 
 
 def test_the_deployer_killed_comes_back(place: Place) -> None:
-    """SIGKILL to the deployer's process: the engine starts it again, it takes the deployment up, and the served model never noticed."""
+    """SIGKILL to the deployer's process.
+
+    The engine starts it again, it takes the deployment up, and the served model never noticed.
+    """
     place.settle(3)
     deployment = place.post("/deployments", {"model": "models:/diabetes/4"}).json()["id"]
-    place.wait(lambda: any(step["name"] == "smoke test" for step in place.find_last()["steps"]), "it is at its smoke test")
-    subprocess.run(["docker", "exec", f"{place.stack.project}-deployer-1", "python", "-c", KILL], check=False, capture_output=True)
+    place.wait(
+        lambda: any(step["name"] == "smoke test" for step in place.find_last()["steps"]), "it is at its smoke test"
+    )
+    subprocess.run(
+        ["docker", "exec", f"{place.stack.project}-deployer-1", "python", "-c", KILL], check=False, capture_output=True
+    )
     meanwhile = place.find_answering()
     ended = place.finish(deployment)
 
@@ -218,7 +264,10 @@ def test_the_deployer_killed_comes_back(place: Place) -> None:
 
 
 def test_the_container_is_closed(place: Place) -> None:
-    """The deployer has no root, no capabilities, nothing of this machine but the checkout to read; its secrets are in no log."""
+    """The deployer has no root, no capabilities, nothing of this machine but the checkout to read.
+
+    Its secrets are in no log.
+    """
     name = f"{place.stack.project}-deployer-1"
     facts = json.loads(place.stack.docker("inspect", name))[0]
     logs = subprocess.run(["docker", "logs", name], check=True, capture_output=True, text=True)
@@ -228,7 +277,9 @@ def test_the_container_is_closed(place: Place) -> None:
     assert place.stack.docker("exec", name, "id", "-u") != "0"
     assert facts["HostConfig"]["CapDrop"] == ["ALL"]
     assert facts["HostConfig"]["ReadonlyRootfs"]
-    assert [binding["HostIp"] for bindings in facts["HostConfig"]["PortBindings"].values() for binding in bindings] == ["127.0.0.1"]
+    assert [binding["HostIp"] for bindings in facts["HostConfig"]["PortBindings"].values() for binding in bindings] == [
+        "127.0.0.1"
+    ]
     assert sorted(seen) == ["deployer", "live"]
     assert token.stat().st_mode & 0o777 == 0o600
     assert not [secret for secret in place.secrets.values() if secret in logs.stdout + logs.stderr]

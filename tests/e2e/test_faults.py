@@ -47,7 +47,17 @@ def test_files_of_another_major_are_recognised(stack: Stack) -> None:
     stack.make("start_mlflow_services")
     stack.make("stop_mlflow_services")
     image = os.environ.get("POSTGRES_IMAGE", "postgres:17")
-    stack.docker("run", "--rm", "--user=0", "--entrypoint=sh", "--volume", f"{volume}:/data", image, "-c", "echo 16 > /data/PG_VERSION")
+    stack.docker(
+        "run",
+        "--rm",
+        "--user=0",
+        "--entrypoint=sh",
+        "--volume",
+        f"{volume}:/data",
+        image,
+        "-c",
+        "echo 16 > /data/PG_VERSION",
+    )
     code, words = stack.try_make("start_mlflow_services")
 
     assert code != 0
@@ -102,7 +112,9 @@ def test_a_step_taken_too_early_names_the_one_before(stack: Stack, target: str, 
 
 def test_a_missing_base_image_is_named(stack: Stack, tmp_path: Path) -> None:
     """Without layer 1 no model can be served; the error names the command that builds it."""
-    mlflow.sklearn.save_model(LinearRegression().fit([[1.0]], [1.0]), tmp_path / "model", pip_requirements=["mlflow==3.17.2"])
+    mlflow.sklearn.save_model(
+        LinearRegression().fit([[1.0]], [1.0]), tmp_path / "model", pip_requirements=["mlflow==3.17.2"]
+    )
     stack.docker("tag", BASE, "slipway/kept-for-the-test:0")
     stack.docker("rmi", "--no-prune", BASE)
     try:

@@ -24,11 +24,13 @@ def trained(stack: Stack) -> dict[str, str]:
     assert f"make serve_model MODEL={uri}" in printed
     base = f"http://127.0.0.1:{stack.variables['MLFLOW_PORT']}/api/2.0/mlflow"
     requests.post(
-        f"{base}/registered-models/alias", json={"name": row["name"], "alias": "champion", "version": str(row["version"])}, timeout=10
+        f"{base}/registered-models/alias",
+        json={"name": row["name"], "alias": "champion", "version": str(row["version"])},
+        timeout=10,
     ).raise_for_status()
-    version = requests.get(f"{base}/model-versions/get", params={"name": row["name"], "version": row["version"]}, timeout=10).json()[
-        "model_version"
-    ]
+    version = requests.get(
+        f"{base}/model-versions/get", params={"name": row["name"], "version": row["version"]}, timeout=10
+    ).json()["model_version"]
     model_id = version["source"].removeprefix("models:/")
     folder = next(stack.folder.rglob(f"{model_id}/artifacts"))
     return {
@@ -79,7 +81,9 @@ def test_the_served_container_is_closed(stack: Stack, trained: dict[str, str]) -
     assert user != "0"
     assert facts["HostConfig"]["CapDrop"] == ["ALL"]
     assert facts["HostConfig"]["ReadonlyRootfs"]
-    assert [binding["HostIp"] for bindings in facts["HostConfig"]["PortBindings"].values() for binding in bindings] == ["127.0.0.1"]
+    assert [binding["HostIp"] for bindings in facts["HostConfig"]["PortBindings"].values() for binding in bindings] == [
+        "127.0.0.1"
+    ]
     assert health[0] == "CMD"
 
 
@@ -139,7 +143,9 @@ def test_the_stack_answers_under_every_name(stack: Stack, trained: dict[str, str
     """Clients may call the tracking server by each of its names; one it does not know is refused."""
     url = f"http://127.0.0.1:{stack.variables['MLFLOW_PORT']}/api/2.0/mlflow/experiments/search?max_results=1"
     known = ("localhost", "localhost:5000", "127.0.0.1:5000", "mlflow", "mlflow:5000", "host.docker.internal:5000")
-    status = {name: requests.get(url, headers={"Host": name}, timeout=10).status_code for name in (*known, "evil.example")}
+    status = {
+        name: requests.get(url, headers={"Host": name}, timeout=10).status_code for name in (*known, "evil.example")
+    }
 
     assert trained
     assert status.pop("evil.example") == 403

@@ -1,4 +1,7 @@
-"""Two checkouts with the same settings on one machine: the second changes nothing of the first's, and is told how to live beside it."""
+"""Two checkouts with the same settings on one machine.
+
+The second changes nothing of the first's, and is told how to live beside it.
+"""
 
 import os
 import re
@@ -40,7 +43,13 @@ def second(stack: Stack, tmp_path: Path) -> Iterator[Run]:
     def run(target: str, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, **stack.variables, "PYTHONPATH": str(clone / "src"), "YES": "1", **variables}
         return subprocess.run(
-            ["make", "--no-print-directory", target], cwd=clone, env=environment, check=False, capture_output=True, text=True, timeout=600
+            ["make", "--no-print-directory", target],
+            cwd=clone,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
 
     yield run

@@ -68,17 +68,26 @@ def _v2(columns: list[tuple[str, str]]) -> Iterator[bytes]:
     if inputs:
         yield (
             b"\xff\xff"
-            + json.dumps({"inputs": [{**each, "data": VALUES[kind]} for each, (_, kind) in zip(inputs, columns, strict=True)]}).encode()
+            + json.dumps(
+                {"inputs": [{**each, "data": VALUES[kind]} for each, (_, kind) in zip(inputs, columns, strict=True)]}
+            ).encode()
         )
     data = [_binary(kind) for _, kind in columns] or [np.ones((2, 2)).tobytes()]
     described = inputs or [{name: value for name, value in matrix.items() if name != "data"}]
     head = json.dumps(
-        {"inputs": [{**each, "parameters": {"binary_data_size": len(part)}} for each, part in zip(described, data, strict=True)]}
+        {
+            "inputs": [
+                {**each, "parameters": {"binary_data_size": len(part)}}
+                for each, part in zip(described, data, strict=True)
+            ]
+        }
     ).encode()
     yield b"".join([len(head).to_bytes(2, "little"), head, *data])
 
 
 def _binary(kind: str) -> bytes:
     if kind in DATATYPES:
-        return np.array(VALUES[kind], {"double": "<f8", "float": "<f4", "long": "<i8", "integer": "<i4", "boolean": "?"}[kind]).tobytes()
+        return np.array(
+            VALUES[kind], {"double": "<f8", "float": "<f4", "long": "<i8", "integer": "<i4", "boolean": "?"}[kind]
+        ).tobytes()
     return b"".join(len(value.encode()).to_bytes(4, "little") + value.encode() for value in VALUES[kind])

@@ -1,4 +1,6 @@
-"""What the fuzzer calls with bytes: the decoders may raise Refusal and nothing else, and two ways to read a body must agree.
+"""What the fuzzer calls with bytes.
+
+The decoders may raise Refusal and nothing else, and two ways to read a body must agree.
 
 The first byte of the data chooses the target, the rest is a request's body.
 """
@@ -29,7 +31,12 @@ SIGNATURES = {
     "whole": [Column("l", "long"), Column("i", "integer")],
     "mixed": [Column("a", "double"), Column("l", "long"), Column("f", "boolean"), Column("s", "string")],
     "optional": [Column("s", "string"), Column("a", "double", required=False), Column("l", "long", required=False)],
-    "all": [*(Column(kind[0:2], kind) for kind in ("double", "float", "long", "integer", "boolean", "string", "datetime", "binary"))],
+    "all": [
+        *(
+            Column(kind[0:2], kind)
+            for kind in ("double", "float", "long", "integer", "boolean", "string", "datetime", "binary")
+        )
+    ],
     "one": [Column("a", "double")],
 }
 MATRICES = {"matrix": ("float64", 2), "integers": ("int32", 2)}

@@ -97,7 +97,9 @@ def model(settings: Settings, docker: None) -> ModelFolder:  # noqa: ARG001 -- n
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a fitted model (y = 2x), on libraries that are locked."""
     path = tmp_path_factory.mktemp("saved") / "model"
-    mlflow.sklearn.save_model(LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]), path, pip_requirements=["scikit-learn"])
+    mlflow.sklearn.save_model(
+        LinearRegression().fit([[0.0], [1.0]], [0.0, 2.0]), path, pip_requirements=["scikit-learn"]
+    )
     return path
 
 

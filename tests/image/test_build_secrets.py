@@ -31,11 +31,17 @@ def fresh_base(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 def test_no_image_keeps_the_builds_secrets(
-    fresh_base: Settings, model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    fresh_base: Settings,
+    model: ModelFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """What a build is told of proxies, indexes and certificates is used, and is then in no history, setting or file of an image."""
     marker = f"secret{uuid.uuid4().hex}"
-    certificates = slipway_settings.load().ca_bundle or Path(ssl.get_default_verify_paths().cafile or requests.certs.where())
+    certificates = slipway_settings.load().ca_bundle or Path(
+        ssl.get_default_verify_paths().cafile or requests.certs.where()
+    )
     bundle = tmp_path / "bundle.pem"
     bundle.write_text(certificates.read_text() + f"# {marker}\n")
     monkeypatch.setenv("NO_PROXY", f"{os.environ.get('NO_PROXY', '')},{marker}.example".lstrip(","))

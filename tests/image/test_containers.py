@@ -41,7 +41,10 @@ def test_the_reference_that_a_kill_left_is_in_nobodys_way(settings: Settings, se
 
 
 def test_the_server_writes_nothing(served: str) -> None:
-    """In a container that could be written to, loading and answering change no file: no __pycache__, no temporary files."""
+    """In a container that could be written to, loading and answering change no file.
+
+    No __pycache__, no temporary files.
+    """
     with run_server(served) as (name, url):
         wait_until(lambda: answers(url), name)
         requests.post(f"{url}/invocations", json=REQUEST, timeout=30).raise_for_status()
@@ -79,7 +82,9 @@ def test_a_model_that_does_not_load_ends_the_container(
         (broken / file).write_text("broken")
     tag = build(broken)
     done = subprocess.run(["docker", "run", "--rm", *CLOSED, tag], check=False, capture_output=True, text=True)
-    said = [line for line in done.stderr.splitlines() if "WARNING mlflow" not in line]  # it was saved by the tests' Python
+    said = [
+        line for line in done.stderr.splitlines() if "WARNING mlflow" not in line
+    ]  # it was saved by the tests' Python
 
     assert done.returncode == 3
     assert len(said) == 1

@@ -42,9 +42,13 @@ def test_the_serving_image_holds_what_serving_needs(served: str) -> None:
 def test_the_labels_say_what_it_is(served: str) -> None:
     """The image's labels name the model, its version and run, and the commit."""
     labels = inspect(served)["Config"]["Labels"]
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
-    assert {name: value for name, value in labels.items() if name.startswith(("org.opencontainers", "io.slipway.model"))} == {
+    assert {
+        name: value for name, value in labels.items() if name.startswith(("org.opencontainers", "io.slipway.model"))
+    } == {
         "org.opencontainers.image.title": NAME,
         "org.opencontainers.image.version": "7",
         "org.opencontainers.image.revision": commit,
@@ -104,7 +108,9 @@ def test_a_change_makes_the_tags_of_what_it_is_in(
     assert {kind for kind in before if before[kind] != after[kind]} == changes
 
 
-def test_serving_builds_no_training_image(settings: Settings, model: ModelFolder, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serving_builds_no_training_image(
+    settings: Settings, model: ModelFolder, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An edit of train.py builds nothing when a version is served: not matplotlib and all."""
     built: list[str] = []
     monkeypatch.setattr(images, "exists", lambda _: False)

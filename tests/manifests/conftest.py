@@ -23,12 +23,17 @@ def kubectl() -> None:
 
 @pytest.fixture(scope="session")
 def render(kubectl: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], list[Object]]:  # noqa: ARG001 -- needed
-    """Return a function that renders an overlay with a combination, by its words; the objects are shared, so copy them to change them."""
+    """Return a function that renders an overlay with a combination, by its words.
+
+    The objects are shared, so copy them to change them.
+    """
     rendered: dict[tuple[str, str], list[Object]] = {}
 
     def run(overlay: str, words: str) -> list[Object]:
         if (overlay, words) not in rendered:
-            rendered[overlay, words] = kustomizing.render(tmp_path_factory.mktemp("kustomization"), overlay, COMBINATIONS[words])
+            rendered[overlay, words] = kustomizing.render(
+                tmp_path_factory.mktemp("kustomization"), overlay, COMBINATIONS[words]
+            )
         return rendered[overlay, words]
 
     return run

@@ -25,8 +25,24 @@ COMBINATIONS = {
     "network": ["network"],
     "kserve": ["kserve"],
     "kserve and network": ["kserve", "network"],
-    "all with a canary": ["autoscaling", "autoscaling-requests", "ingress", "gateway", "canary", "monitoring", "network"],
-    "all with a shadow": ["autoscaling", "autoscaling-requests", "ingress", "gateway", "shadow", "monitoring", "network"],
+    "all with a canary": [
+        "autoscaling",
+        "autoscaling-requests",
+        "ingress",
+        "gateway",
+        "canary",
+        "monitoring",
+        "network",
+    ],
+    "all with a shadow": [
+        "autoscaling",
+        "autoscaling-requests",
+        "ingress",
+        "gateway",
+        "shadow",
+        "monitoring",
+        "network",
+    ],
     "all without a gateway": ["autoscaling", "ingress", "shares", "monitoring", "network"],
 }
 WITH_CHALLENGER = {"canary", "shadow", "shares"}
@@ -48,13 +64,22 @@ def render(folder: Path, overlay: str, components: list[str]) -> list[Object]:
     """Return the objects of a deployment: the model, and its challenger where a component sends it requests."""
     objects = kustomize(write(folder / "model", overlay, components))
     if WITH_CHALLENGER & {*components}:
-        besides = [name for name in components if name in OF_A_CHALLENGER and not (name == "monitoring" and "shares" in components)]
+        besides = [
+            name
+            for name in components
+            if name in OF_A_CHALLENGER and not (name == "monitoring" and "shares" in components)
+        ]
         objects += kustomize(write(folder / "challenger", overlay, besides, slot="challenger"))
     return objects
 
 
-def write(folder: Path, overlay: str, components: list[str], slot: str = "", patches: tuple[Patch, ...] = PATHS) -> Path:
-    """Write the kustomization of a model named diabetes, or of its challenger; return the folder. A patch of what is not there is none."""
+def write(
+    folder: Path, overlay: str, components: list[str], slot: str = "", patches: tuple[Patch, ...] = PATHS
+) -> Path:
+    """Write the kustomization of a model named diabetes, or of its challenger; return the folder.
+
+    A patch of what is not there is none.
+    """
     labels = {"app.kubernetes.io/instance": "diabetes", **({"app.kubernetes.io/component": slot} if slot else {})}
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -67,7 +92,10 @@ def write(folder: Path, overlay: str, components: list[str], slot: str = "", pat
         "labels": [{"pairs": labels, "includeSelectors": True}],
         "commonAnnotations": {f"io.slipway/{name}": "3" for name in ("model", "version", "run", "commit")},
         "patches": [
-            {"target": {"kind": kind, "name": "model"}, "patch": json.dumps([{"op": operation, "path": path, "value": value}])}
+            {
+                "target": {"kind": kind, "name": "model"},
+                "patch": json.dumps([{"op": operation, "path": path, "value": value}]),
+            }
             for kind, operation, path, value in patches
         ],
     }

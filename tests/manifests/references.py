@@ -37,10 +37,14 @@ def _backends(objects: list[Object]) -> list[str]:
             named.append((ingress, service["name"], next(iter(service["port"].values()))))
     for route in find(objects, "HTTPRoute"):
         for rule in route["spec"]["rules"]:
-            mirrors = [each["requestMirror"]["backendRef"] for each in rule.get("filters", []) if "requestMirror" in each]
+            mirrors = [
+                each["requestMirror"]["backendRef"] for each in rule.get("filters", []) if "requestMirror" in each
+            ]
             named += [(route, each["name"], each["port"]) for each in [*rule["backendRefs"], *mirrors]]
     return [
-        f"{describe(each)} sends to {name}:{port}, which is no Service's" for each, name, port in named if port not in there.get(name, [])
+        f"{describe(each)} sends to {name}:{port}, which is no Service's"
+        for each, name, port in named
+        if port not in there.get(name, [])
     ]
 
 
@@ -52,7 +56,11 @@ def _monitors(objects: list[Object]) -> list[str]:
         if len(services) != 1:
             faults.append(f"{describe(monitor)} selects {len(services)} Services, not one")
         ports = [port["name"] for each in services for port in each["spec"]["ports"]]
-        faults += [f"{describe(monitor)}: no Service has {at['port']}" for at in monitor["spec"]["endpoints"] if at["port"] not in ports]
+        faults += [
+            f"{describe(monitor)}: no Service has {at['port']}"
+            for at in monitor["spec"]["endpoints"]
+            if at["port"] not in ports
+        ]
     return faults
 
 
@@ -70,12 +78,18 @@ def _autoscalers(objects: list[Object]) -> list[str]:
 def _policies(objects: list[Object]) -> list[str]:
     faults = []
     for policy in find(objects, "NetworkPolicy"):
-        selected = [pod for pod in find_pods(objects) if matches(policy["spec"]["podSelector"].get("matchLabels", {}), pod.labels)]
+        selected = [
+            pod
+            for pod in find_pods(objects)
+            if matches(policy["spec"]["podSelector"].get("matchLabels", {}), pod.labels)
+        ]
         if not selected:
             faults.append(f"{describe(policy)} selects no pod")
         opened = [port["port"] for rule in policy["spec"]["ingress"] for port in rule.get("ports", [])]
         faults += [
-            f"{describe(policy)} opens {port}, which no pod has" for port in opened if not any(port in _ports(pod) for pod in selected)
+            f"{describe(policy)} opens {port}, which no pod has"
+            for port in opened
+            if not any(port in _ports(pod) for pod in selected)
         ]
     return faults
 
@@ -85,17 +99,25 @@ def _pods(objects: list[Object]) -> list[str]:
     faults = []
     for pod in find_pods(objects):
         own = pod.owner["kind"] == "Deployment"
-        owners = [each for each in find(objects, "Deployment") if matches(each["spec"]["selector"]["matchLabels"], pod.labels)]
+        owners = [
+            each for each in find(objects, "Deployment") if matches(each["spec"]["selector"]["matchLabels"], pod.labels)
+        ]
         if own and owners != [pod.owner]:
             faults.append(f"{describe(pod.owner)}: its pods are selected by {[describe(each) for each in owners]}")
-        budgets = [each for each in find(objects, "PodDisruptionBudget") if matches(each["spec"]["selector"]["matchLabels"], pod.labels)]
+        budgets = [
+            each
+            for each in find(objects, "PodDisruptionBudget")
+            if matches(each["spec"]["selector"]["matchLabels"], pod.labels)
+        ]
         if len(budgets) != 1:
             faults.append(f"{describe(pod.owner)}: {len(budgets)} budgets, not one")
         services = [each for each in find(objects, "Service") if matches(each["spec"]["selector"], pod.labels)]
         if own and not services:
             faults.append(f"{describe(pod.owner)}: no Service")
         spreads = [each["labelSelector"]["matchLabels"] for each in pod.spec.get("topologySpreadConstraints", [])]
-        selector = pod.owner["spec"]["selector"]["matchLabels"] if own else {}  # a challenger's pods have the rest in common
+        selector = (
+            pod.owner["spec"]["selector"]["matchLabels"] if own else {}
+        )  # a challenger's pods have the rest in common
         wrong = [labels for labels in spreads if not matches(labels, pod.labels) or (own and labels != selector)]
         faults += [f"{describe(pod.owner)}: is spread by others' labels" for _ in wrong]
     return faults

@@ -1,4 +1,7 @@
-"""Rendered objects against published schemas: Kubernetes' own kinds by kubernetes-validate, others by the definitions of their projects."""
+"""Rendered objects against published schemas.
+
+Kubernetes' own kinds by kubernetes-validate, others by the definitions of their projects.
+"""
 
 import json
 from pathlib import Path
@@ -19,7 +22,10 @@ def is_own(each: Object) -> bool:
 
 
 def find_errors(each: Object, version: str) -> list[str]:
-    """Return what is wrong with an object of Kubernetes' own by a release such as 1.37; an unknown field or kind is wrong."""
+    """Return what is wrong with an object of Kubernetes' own by a release such as 1.37.
+
+    An unknown field or kind is wrong.
+    """
     try:
         kubernetes_validate.validate(each, version, strict=True)
     except kubernetes_validate.ValidationError as error:
@@ -42,7 +48,8 @@ def find_custom_errors(each: Object, folder: Path) -> list[str]:
 def make_strict(schema: Schema) -> Schema:
     """Return a structural schema that takes no field it does not list, as an API server that is asked to be strict.
 
-    Only properties, items and additionalProperties are gone into: what stands in anyOf or not adds no field (a rule of structural schemas).
+    Only properties, items and additionalProperties are gone into: what stands in anyOf or not adds no field (a rule of
+    structural schemas).
     """
     strict = dict(schema)
     if "properties" in schema:

@@ -1,4 +1,7 @@
-"""The rules that a model's pods keep: each says what is so of a container in its pod, and findings are those that are not."""
+"""The rules that a model's pods keep.
+
+Each says what is so of a container in its pod, and findings are those that are not.
+"""
 
 import re
 from collections.abc import Callable
@@ -7,7 +10,9 @@ from typing import Any
 from tests.manifests.kustomizing import Object
 from tests.manifests.pods import describe, find_pods
 
-PINNED = re.compile(r"[^:@]+(@sha256:[0-9a-f]{64}|:(?!latest$)\w[\w.-]{11,127})")  # a digest, or a tag that has one in it: no mere `v3`
+PINNED = re.compile(
+    r"[^:@]+(@sha256:[0-9a-f]{64}|:(?!latest$)\w[\w.-]{11,127})"
+)  # a digest, or a tag that has one in it: no mere `v3`
 OF_THE_NODE = ("hostNetwork", "hostPID", "hostIPC")
 Facts = dict[str, Any]
 
@@ -33,10 +38,14 @@ def _is_small(volume: Facts) -> bool:
 RULES: dict[str, Callable[[Facts, Facts], bool]] = {
     "its image is pinned": lambda _, c: PINNED.fullmatch(c["image"].rpartition("/")[2]) is not None,
     "it runs the image's own command": lambda _, c: not {"command", "args"} & c.keys(),
-    "it is not root": lambda p, c: _context(p, c).get("runAsNonRoot") is True and _context(p, c).get("runAsUser", 0) > 0,
+    "it is not root": lambda p, c: (
+        _context(p, c).get("runAsNonRoot") is True and _context(p, c).get("runAsUser", 0) > 0
+    ),
     "its group is not root's": lambda p, c: _context(p, c).get("runAsGroup", 0) > 0,
     "its root is read-only": lambda p, c: _context(p, c).get("readOnlyRootFilesystem") is True,
-    "it gains no rights": lambda p, c: _context(p, c).get("allowPrivilegeEscalation") is False and not _context(p, c).get("privileged"),
+    "it gains no rights": lambda p, c: (
+        _context(p, c).get("allowPrivilegeEscalation") is False and not _context(p, c).get("privileged")
+    ),
     "it has no capabilities": lambda p, c: _context(p, c).get("capabilities") == {"drop": ["ALL"]},
     "seccomp filters its calls": lambda p, c: _context(p, c).get("seccompProfile") == {"type": "RuntimeDefault"},
     "its share is requested": lambda _, c: _resources(c, "requests") >= {"cpu", "memory"},

@@ -44,11 +44,16 @@ def pair(kubectl: None, case: tuple[str, str], deploy: Deploy) -> Pair:  # noqa:
 
 @pytest.fixture(scope="session")
 def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy]:
-    """Return a function that renders a champion of version 3, and its challenger of version 4, once; copy the objects to change them."""
+    """Return a function that renders a champion of version 3, and its challenger of version 4, once.
+
+    Copy the objects to change them.
+    """
 
     @cache
     def render(overlay: str, components: tuple[str, ...], share: Share | None) -> Pair:
-        chosen = replace(settings.load(), context="team", namespace="models", components=[*components], gateway="infra/public")
+        chosen = replace(
+            settings.load(), context="team", namespace="models", components=[*components], gateway="infra/public"
+        )
         of_both = replace(chosen, components=traffic.choose_components([*components], share or Share(BY_PODS)))
         champion = manifests.render(chosen, prepare("3"), "slipway/diabetes:v3-0123456789ab", overlay, share)
         challenger = manifests.render_challenger(of_both, prepare("4"), "slipway/diabetes:v4-0123456789ab", overlay, 3)
@@ -77,7 +82,10 @@ def select(service: Object, objects: list[Object]) -> list[str]:
 
 
 def test_a_share_is_what_the_service_asks(pair: Pair, case: tuple[str, str]) -> None:
-    """The champion's Service asks its own pods, and only where they share by pods the challenger's, too; the challenger's only its own."""
+    """The champion's Service asks its own pods, and only where they share by pods the challenger's, too.
+
+    The challenger's only its own.
+    """
     champion, challenger = pair
     ((first,), (second,)) = (find(objects, "Service") for objects in pair)
 
@@ -110,7 +118,10 @@ def test_a_challenger_is_called_as_the_code_looks_for_it(pair: Pair) -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 @pytest.mark.usefixtures("kubectl")
 def test_a_route_has_the_weights(deploy: Deploy, overlay: str) -> None:
-    """A deployment beside a challenger keeps its weight: both sum to 100, as `make canary` patches them, in the route of GATEWAY."""
+    """A deployment beside a challenger keeps its weight.
+
+    Both sum to 100, as `make canary` patches them, in the route of GATEWAY.
+    """
     champion, challenger = deploy(overlay, *WAYS["by weight"])
     (route,) = find(champion, "HTTPRoute")
     backends = route["spec"]["rules"][0]["backendRefs"]

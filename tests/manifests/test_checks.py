@@ -64,7 +64,10 @@ DANGLING = {  # a kind, a place in it, what is written there, and what is found
 
 
 def change(objects: list[Object], kind: str, place: str, value: Any) -> list[Object]:  # noqa: ANN401 -- whatever a manifest may hold
-    """Return the objects with one thing changed in the first of a kind; `~` in a place stands for the slash of a label's name."""
+    """Return the objects with one thing changed in the first of a kind.
+
+    `~` in a place stands for the slash of a label's name.
+    """
     changed = copy.deepcopy(objects)
     at: Any = find(changed, kind)[0]
     *way, last = [int(part) if part.isdigit() else part.replace("~", "/") for part in place.split("/")]
@@ -166,7 +169,14 @@ def test_kubernetes_refuses(render: Render, version: str, kind: str, place: str,
         ("kserve", "InferenceService", ("spec/predictor/containers/0/livenesProbe", {})),
         ("kserve", "InferenceService", ("apiVersion", "serving.kserve.io/v1")),
     ],
-    ids=["misspelt", "a word for a number", "missing", "unknown", "misspelt, deep inside", "a version that is not there"],
+    ids=[
+        "misspelt",
+        "a word for a number",
+        "missing",
+        "unknown",
+        "misspelt, deep inside",
+        "a version that is not there",
+    ],
 )
 def test_other_projects_refuse(render: Render, folder: Path, words: str, kind: str, broken: tuple[str, Any]) -> None:
     """A field of a custom resource that is misspelt, of the wrong type, missing or unknown is found."""

@@ -1,4 +1,7 @@
-"""The deployer as a deployment writes it: closed like every other pod, and with no more rights in the cluster than it uses."""
+"""The deployer as a deployment writes it.
+
+Closed like every other pod, and with no more rights in the cluster than it uses.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,10 @@ def test_kubernetes_takes_it(deployer: list[Object], version: str) -> None:
 
 
 def test_its_pod_is_closed(deployer: list[Object]) -> None:
-    """Its pod keeps the rules of a model's, but that it has a token, and disks; those have a limit, but for the records' volume."""
+    """Its pod keeps the rules of a model's, but that it has a token, and disks.
+
+    Those have a limit, but for the records' volume.
+    """
     pod = find_pods(deployer)[0]
     container = pod.containers[0]
     probes = [container[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
@@ -71,7 +77,10 @@ def test_its_token_is_its_pods_alone(deployer: list[Object]) -> None:
 
 
 def test_its_rights_are_few(deployer: list[Object]) -> None:
-    """No rule has a wildcard, or anything of Secrets, accounts and roles; it starts nothing in pods, and nothing holds for the cluster."""
+    """No rule has a wildcard, or anything of Secrets, accounts and roles.
+
+    It starts nothing in pods, and nothing holds for the cluster.
+    """
     rules = find(deployer, "Role")[0]["rules"]
     rights = {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
     resources = {resource for resource, _ in rights}
@@ -79,20 +88,39 @@ def test_its_rights_are_few(deployer: list[Object]) -> None:
 
     assert "*" not in str(rules)
     assert [each for each in deployer if each["kind"].startswith("Cluster")] == []
-    assert [name for name in resources if any(word in name for word in ("secret", "account", "role", "token", "exec", "attach"))] == []
+    assert [
+        name
+        for name in resources
+        if any(word in name for word in ("secret", "account", "role", "token", "exec", "attach"))
+    ] == []
     assert {verb for _, verb in rights} <= READING | CHANGING
-    assert of_pods == {*(("pods", verb) for verb in (*READING, "create", "delete")), ("pods/log", "get"), ("pods/portforward", "create")}
+    assert of_pods == {
+        *(("pods", verb) for verb in (*READING, "create", "delete")),
+        ("pods/log", "get"),
+        ("pods/portforward", "create"),
+    }
 
 
 def test_it_may_apply_what_a_model_consists_of(deployer: list[Object]) -> None:
     """Each kind that some overlay and component renders is one that it may apply and delete."""
     rules = find(deployer, "Role")[0]["rules"]
-    applied = {(group, name) for rule in rules for group in rule["apiGroups"] for name in rule["resources"] if {*rule["verbs"]} >= CHANGING}
+    applied = {
+        (group, name)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for name in rule["resources"]
+        if {*rule["verbs"]} >= CHANGING
+    }
     rendered = set()
     for folder in ("base", "overlays", "components"):
         for file in (manifests.MANIFESTS / folder).rglob("*.yaml"):
             each = yaml.safe_load(file.read_text(encoding="utf-8"))
-            if isinstance(each, dict) and each.get("kind") not in {None, "Component", "Kustomization", "InferenceService"}:
+            if isinstance(each, dict) and each.get("kind") not in {
+                None,
+                "Component",
+                "Kustomization",
+                "InferenceService",
+            }:
                 name = each["kind"].lower().removesuffix("y") + ("ies" if each["kind"].endswith("y") else "s")
                 rendered.add((each["apiVersion"].rpartition("/")[0], name.replace("ingresss", "ingresses")))
 
@@ -100,7 +128,10 @@ def test_it_may_apply_what_a_model_consists_of(deployer: list[Object]) -> None:
 
 
 def test_it_is_told_what_it_needs(deployer: list[Object]) -> None:
-    """Image, tracking server, model folder and the server's settings are the deployment's; the Secret is mounted, and in no file."""
+    """Image, tracking server, model folder and the server's settings are the deployment's.
+
+    The Secret is mounted, and in no file.
+    """
     spec = find_pods(deployer)[0].spec
     container = spec["containers"][0]
     variables = {each["name"]: each.get("value") for each in container["env"]}
@@ -113,11 +144,16 @@ def test_it_is_told_what_it_needs(deployer: list[Object]) -> None:
     assert (variables["SCORING_WORKERS"], variables["COMPONENTS"]) == ("2", "network autoscaling")
     assert "SCORING_TLS_KEY" not in variables
     assert mounted == {name: f"/app/.slipway/deployer/{in_cluster.PORT}/{name}" for name in ("token", "webhook_secret")}
-    assert find(deployer, "Deployment")[0]["spec"]["template"]["metadata"]["annotations"] == {in_cluster.OPENED_BY: "a-uid"}
+    assert find(deployer, "Deployment")[0]["spec"]["template"]["metadata"]["annotations"] == {
+        in_cluster.OPENED_BY: "a-uid"
+    }
 
 
 def test_its_objects_meet(deployer: list[Object]) -> None:
-    """Service and policy select what is there; all lies in the namespace, and `undeploy_deployer` finds it by its labels."""
+    """Service and policy select what is there.
+
+    All lies in the namespace, and `undeploy_deployer` finds it by its labels.
+    """
     faults = [fault for fault in references.find_dangling(deployer) if "0 budgets" not in fault]
     labels = dict(pair.split("=") for pair in in_cluster.LABELS.split(","))
     kinds = {f"{each['kind'].lower()}s".replace("ys", "ies") for each in deployer}

@@ -26,7 +26,11 @@ def deployment(objects: list[Object]) -> dict[str, Any]:
 @pytest.mark.usefixtures("kubectl")
 def test_the_base_is_complete() -> None:
     """The base alone renders to a Deployment, the Service in front of it, and the budget that protects it."""
-    assert {each["kind"] for each in kustomizing.kustomize(MANIFESTS / "base")} == {"Deployment", "Service", "PodDisruptionBudget"}
+    assert {each["kind"] for each in kustomizing.kustomize(MANIFESTS / "base")} == {
+        "Deployment",
+        "Service",
+        "PodDisruptionBudget",
+    }
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -110,7 +114,8 @@ def test_a_weight_can_be_set(tmp_path: Path) -> None:
     places = [f"/spec/rules/0/backendRefs/{at}/weight" for at in (0, 1)]
     patches = tuple(("HTTPRoute", "replace", place, weight) for place, weight in zip(places, (25, 75), strict=True))
     (route,) = find(
-        kustomizing.kustomize(kustomizing.write(tmp_path / "model", "cloud", ["gateway", "canary"], patches=patches)), "HTTPRoute"
+        kustomizing.kustomize(kustomizing.write(tmp_path / "model", "cloud", ["gateway", "canary"], patches=patches)),
+        "HTTPRoute",
     )
 
     assert [each["weight"] for each in route["spec"]["rules"][0]["backendRefs"]] == [25, 75]
@@ -119,7 +124,10 @@ def test_a_weight_can_be_set(tmp_path: Path) -> None:
 def test_shares_have_one_service(render: Render) -> None:
     """Without a gateway the champion's Service selects the challenger's pods too, and the challenger's only its own."""
     objects = render("cloud", "shares")
-    services = {each["metadata"]["name"]: each["spec"]["selector"].get("app.kubernetes.io/component") for each in find(objects, "Service")}
+    services = {
+        each["metadata"]["name"]: each["spec"]["selector"].get("app.kubernetes.io/component")
+        for each in find(objects, "Service")
+    }
 
     assert services == {"diabetes-model": None, "diabetes-challenger-model": "challenger"}
 

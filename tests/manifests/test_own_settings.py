@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from tests.manifests.kustomizing import Object
 
 EXAMPLE = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8"), re.DOTALL)
-PREPARED = Prepared(Model("models:/diabetes/3", "", "diabetes", "3", "0" * 32), Path(), '{"name": "diabetes", "metrics": {"rmse": 1.0}}')
+PREPARED = Prepared(
+    Model("models:/diabetes/3", "", "diabetes", "3", "0" * 32), Path(), '{"name": "diabetes", "metrics": {"rmse": 1.0}}'
+)
 IMAGE = "registry.example/team/diabetes:v3-abc"
 
 
@@ -38,7 +40,9 @@ def render(kubectl: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ca
 
     def run(kustomization: str, components: str = "", share: Share | None = None, pods: int = 0) -> list[Object]:
         (own / "kustomization.yaml").write_text(kustomization)
-        loaded = replace(settings.load(), context="team", namespace="models", components=components.split(), model_dir=own.parent)
+        loaded = replace(
+            settings.load(), context="team", namespace="models", components=components.split(), model_dir=own.parent
+        )
         loaded = replace(loaded, scoring={"SCORING_DRAIN": "60"})
         if pods:
             return read(manifests.render_challenger(loaded, PREPARED, IMAGE, "cloud", pods))
@@ -58,7 +62,10 @@ def find_deployment(objects: list[Object], instance: str) -> Object:
 
 
 def test_the_example_has_the_last_word(render: Callable[..., list[Object]]) -> None:
-    """The example of the documentation changes replicas, memory, nodes, pull secret, host and TLS; all else is as without it."""
+    """The example of the documentation changes replicas, memory, nodes, pull secret, host and TLS.
+
+    All else is as without it.
+    """
     objects = render(EXAMPLE[0], "ingress gateway", Share(BY_WEIGHT, 10))
     deployment, ingress = find_deployment(objects, "diabetes"), find(objects, "Ingress")[0]
     spec = deployment["spec"]["template"]["spec"]

@@ -12,7 +12,10 @@ def test_nothing_dangles(objects: list[Object]) -> None:
 
 
 def test_a_deployment_can_be_told_apart(objects: list[Object]) -> None:
-    """Each object lies in the namespace, has the model's prefix and label, and says which version it belongs to; no two have one name."""
+    """Each object lies in the namespace, has the model's prefix and label, and says which version it belongs to.
+
+    No two have one name.
+    """
     names = [(each["kind"], each["metadata"]["name"]) for each in objects]
 
     assert {each["metadata"]["namespace"] for each in objects} == {"slipway"}
@@ -25,16 +28,25 @@ def test_a_deployment_can_be_told_apart(objects: list[Object]) -> None:
 
 def test_a_model_is_found_by_its_name(objects: list[Object]) -> None:
     """Whatever brings requests from outside takes /model and the model's name."""
-    ingresses = [path["path"] for each in find(objects, "Ingress") for path in each["spec"]["rules"][0]["http"]["paths"]]
-    routes = [match["path"]["value"] for each in find(objects, "HTTPRoute") for match in each["spec"]["rules"][0]["matches"]]
+    ingresses = [
+        path["path"] for each in find(objects, "Ingress") for path in each["spec"]["rules"][0]["http"]["paths"]
+    ]
+    routes = [
+        match["path"]["value"] for each in find(objects, "HTTPRoute") for match in each["spec"]["rules"][0]["matches"]
+    ]
 
     assert ingresses in ([], ["/model", "/diabetes"])
     assert routes in ([], ["/model", "/diabetes"])
 
 
 def test_every_component_is_rendered() -> None:
-    """Each of Slipway's components is there, and in a combination, alone or on top of what it needs; a folder of the user's need not be."""
-    folders = {path.parent.name for path in (MANIFESTS / "components").glob("*/kustomization.yaml")} & manifests.STANDARD
+    """Each of Slipway's components is there, and in a combination, alone or on top of what it needs.
+
+    A folder of the user's need not be.
+    """
+    folders = {
+        path.parent.name for path in (MANIFESTS / "components").glob("*/kustomization.yaml")
+    } & manifests.STANDARD
 
     assert folders == manifests.STANDARD
     assert folders == {name for names in COMBINATIONS.values() for name in names}

@@ -1,4 +1,7 @@
-"""Every manifest is one that an API server takes: of Kubernetes' oldest and newest published release, and of the projects it works with."""
+"""Every manifest is one that an API server takes.
+
+Of Kubernetes' oldest and newest published release, and of the projects it works with.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""The tracking server and a training as a deployment writes them: closed, found by each other, and what an API server takes."""
+"""The tracking server and a training as a deployment writes them.
+
+Closed, found by each other, and what an API server takes.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ PASSWORDS = {"PGPASSWORD", "POSTGRES_PASSWORD", "MLFLOW_WEBHOOK_SECRET_ENCRYPTIO
 def tracked(request: pytest.FixtureRequest, kubectl: None, tmp_path_factory: pytest.TempPathFactory) -> list[Object]:  # noqa: ARG001 -- needed
     """Return the tracking server's objects."""
     place = tmp_path_factory.mktemp("tracking").resolve()
-    settings = replace(slipway_settings.load(), namespace="ml", tracking_host=request.param, postgres_image="postgres:17-alpine")
+    settings = replace(
+        slipway_settings.load(), namespace="ml", tracking_host=request.param, postgres_image="postgres:17-alpine"
+    )
     return _render(place, tracking.describe(settings, tracking.Facts(IMAGES, 70, "a-uid"), place))
 
 
@@ -38,8 +43,14 @@ def tracked(request: pytest.FixtureRequest, kubectl: None, tmp_path_factory: pyt
 def training(kubectl: None, tmp_path_factory: pytest.TempPathFactory) -> list[Object]:  # noqa: ARG001 -- needed
     """Return a training's Job."""
     place = tmp_path_factory.mktemp("training").resolve()
-    settings = replace(slipway_settings.load(), namespace="ml", train_cpu="2", train_memory="8Gi", train_gpu="1", train_retries="4")
-    container = {"image": "slipway/diabetes:train-0123456789ab", "command": ["python", "train.py"], "env": [{"name": "A", "value": "1"}]}
+    settings = replace(
+        slipway_settings.load(), namespace="ml", train_cpu="2", train_memory="8Gi", train_gpu="1", train_retries="4"
+    )
+    container = {
+        "image": "slipway/diabetes:train-0123456789ab",
+        "command": ["python", "train.py"],
+        "env": [{"name": "A", "value": "1"}],
+    }
     return _render(place, training_job.describe(settings, "diabetes-train-01234567", container, "a-session", place))
 
 
@@ -50,7 +61,9 @@ def _render(place: Path, kustomization: dict[str, Any]) -> list[Object]:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_kubernetes_takes_them(tracked: list[Object], training: list[Object], version: str) -> None:
     """Each object is as the release wants it, with no field that it does not know."""
-    assert {describe(each): errors for each in [*tracked, *training] if (errors := schemas.find_errors(each, version))} == {}
+    assert {
+        describe(each): errors for each in [*tracked, *training] if (errors := schemas.find_errors(each, version))
+    } == {}
 
 
 def test_their_pods_are_closed(tracked: list[Object], training: list[Object]) -> None:
@@ -63,12 +76,18 @@ def test_their_pods_are_closed(tracked: list[Object], training: list[Object]) ->
         assert (pod.spec["automountServiceAccountToken"], pod.spec["enableServiceLinks"]) == (False, False)
         assert [name for name in OF_THE_NODE if pod.spec.get(name)] == []
         for container in pod.containers:
-            closed = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+            closed = {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
             assert container["securityContext"] == closed
             assert container["resources"]["requests"].keys() >= {"cpu", "memory"}
             assert "memory" in container["resources"]["limits"]
             assert not container["image"].endswith(":latest")
-        assert [each for each in pod.spec["volumes"] if "emptyDir" in each and "sizeLimit" not in each["emptyDir"]] == []
+        assert [
+            each for each in pod.spec["volumes"] if "emptyDir" in each and "sizeLimit" not in each["emptyDir"]
+        ] == []
 
 
 def test_no_secret_is_in_them(tracked: list[Object]) -> None:
@@ -81,7 +100,10 @@ def test_no_secret_is_in_them(tracked: list[Object]) -> None:
 
 
 def test_they_meet_each_other(tracked: list[Object]) -> None:
-    """Services, policies and the ingress select and name what is there; one replica has no budget, which could only be in a node's way."""
+    """Services, policies and the ingress select and name what is there.
+
+    One replica has no budget, which could only be in a node's way.
+    """
     faults = [fault for fault in references.find_dangling(tracked) if "0 budgets" not in fault]
 
     assert faults == []
@@ -92,7 +114,9 @@ def test_they_meet_each_other(tracked: list[Object]) -> None:
 def test_what_a_deployment_finds_out_is_in_them(tracked: list[Object]) -> None:
     """Images, the user of the database's image, its major version, the Secret's id, and the names that MLflow is called by."""
     mlflow, postgres = find(tracked, "Deployment")[0], find(tracked, "StatefulSet")[0]
-    variables = {each["name"]: each.get("value", "") for each in mlflow["spec"]["template"]["spec"]["containers"][0]["env"]}
+    variables = {
+        each["name"]: each.get("value", "") for each in mlflow["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
     hosts = variables["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
     ingress = [each["spec"]["rules"][0]["host"] for each in find(tracked, "Ingress")]
     pod = postgres["spec"]["template"]["spec"]
@@ -107,7 +131,10 @@ def test_what_a_deployment_finds_out_is_in_them(tracked: list[Object]) -> None:
 
 
 def test_a_training_is_what_was_asked_for(training: list[Object]) -> None:
-    """Name, namespace, session, retries, image, resources and environment are the deployment's; it ends, and is tidied away."""
+    """Name, namespace, session, retries, image, resources and environment are the deployment's.
+
+    It ends, and is tidied away.
+    """
     job = training[0]
     container = job["spec"]["template"]["spec"]["containers"][0]
 

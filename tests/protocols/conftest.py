@@ -63,7 +63,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Clien
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 MODELS[KINDS[kind]](folder / kind)
-            options = ["--port", str(port), "--access-log", "off", "--identity", json.dumps({"name": kind, "version": "3"})]
+            options = [
+                "--port",
+                str(port),
+                "--access-log",
+                "off",
+                "--identity",
+                json.dumps({"name": kind, "version": "3"}),
+            ]
             command = [sys.executable, "-m", "scoring", str(folder / kind), *options]
             servers.append(Server(command, folder / f"{kind}.log", {kind: port}))
             servers[-1].start()

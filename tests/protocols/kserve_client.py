@@ -1,4 +1,7 @@
-"""KServe's own client against a server, in KServe's own environment: prints what it got as JSON. Arguments: address, model."""
+"""KServe's own client against a server, in KServe's own environment: prints what it got as JSON.
+
+Arguments: address, model.
+"""
 
 import asyncio
 import json

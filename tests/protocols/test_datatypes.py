@@ -20,7 +20,12 @@ from tests.protocols.conftest import tensor, texts, with_binary
 pytestmark = pytest.mark.fast
 
 VALUES: dict[str, Any] = {**dict.fromkeys(open_inference.TYPES, 1), "BOOL": True, "BYTES": "2024-01-02"}
-TAKEN = {"string": {"BYTES"}, "datetime": {"BYTES"}, "binary": {"BYTES"}, "boolean": {"BOOL"}}  # the others: all but BYTES
+TAKEN = {
+    "string": {"BYTES"},
+    "datetime": {"BYTES"},
+    "binary": {"BYTES"},
+    "boolean": {"BOOL"},
+}  # the others: all but BYTES
 
 
 def _read(column: Column, body: bytes, length: str | None = None) -> Any:  # noqa: ANN401 -- the column's first value
@@ -39,7 +44,9 @@ def test_datatypes(kind: str, datatype: str, binary: bool) -> None:  # noqa: FBT
     body, headers = with_binary([("c", datatype, [1], data)]) if binary else (_json(datatype, written), {})
     length = next(iter(headers.values()), None)
     if datatype in TAKEN.get(kind, open_inference.TYPES.keys() - {"BYTES"}):
-        expected = {"datetime": np.datetime64("2024-01-02"), "string": value, "binary": str(value).encode()}.get(kind, 1)
+        expected = {"datetime": np.datetime64("2024-01-02"), "string": value, "binary": str(value).encode()}.get(
+            kind, 1
+        )
 
         assert _read(column, body, length) == expected
     else:
@@ -112,10 +119,19 @@ def test_large_integers_among_fractions() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "data", "status"),
-    [([2**70, 10], [1] * 10, 400), ([3], [1] * 10, 400), ([11], [1] * 11, 413), ([11, 1], [[1]] * 11, 413), ([11, 0], [], 413)],
+    [
+        ([2**70, 10], [1] * 10, 400),
+        ([3], [1] * 10, 400),
+        ([11], [1] * 11, 413),
+        ([11, 1], [[1]] * 11, 413),
+        ([11, 0], [], 413),
+    ],
 )
 def test_a_shape_is_believed_where_data_may_be_so_many(shape: list[int], data: list[Any], status: int) -> None:
-    """A shape with more values than the data can hold is wrong, whatever it says of rows; with more rows than the bound, too large."""
+    """A shape with more values than the data can hold is wrong, whatever it says of rows.
+
+    With more rows than the bound, too large.
+    """
     body = json.dumps({"inputs": [tensor("c", "FP64", data, shape)]}).encode()
     with pytest.raises(Refusal) as refused:
         open_inference.parse(body, None, Bounds(max_rows=10)).arrays()

@@ -31,11 +31,17 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "boolean": st.booleans(),
     "string": TEXT,
     # In one form throughout: pandas, and so MLflow, refuses a column whose moments are written in several.
-    "datetime": st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1)).map(lambda at: at.isoformat(timespec="microseconds")),  # noqa: DTZ001
+    "datetime": st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1)).map(
+        lambda at: at.isoformat(timespec="microseconds")
+    ),  # noqa: DTZ001
     "binary": TEXT,
 }
 DATATYPES = {"double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL"}
-PLAIN = {**VALUES, "double": st.integers(-1000, 1000).map(lambda n: n / 8), "float": st.integers(-1000, 1000).map(lambda n: n / 8)}
+PLAIN = {
+    **VALUES,
+    "double": st.integers(-1000, 1000).map(lambda n: n / 8),
+    "float": st.integers(-1000, 1000).map(lambda n: n / 8),
+}
 PLAIN["string"] = st.text("xyzé", min_size=1)  # CSV has no empty text, and pandas rounds long fractions
 
 
@@ -43,7 +49,9 @@ def tables(values: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[tuple
     """Return a strategy for columns and rows of them."""
     kinds = st.lists(st.sampled_from(sorted(values)), min_size=1, max_size=5)
     return kinds.flatmap(
-        lambda found: st.tuples(st.just(_columns(found)), st.lists(st.tuples(*(values[kind] for kind in found)), min_size=1))
+        lambda found: st.tuples(
+            st.just(_columns(found)), st.lists(st.tuples(*(values[kind] for kind in found)), min_size=1)
+        )
     )
 
 
@@ -53,7 +61,9 @@ def _columns(kinds: list[str]) -> list[Column]:
 
 def _read(body: dict[str, Any], columns: list[Column]) -> pd.DataFrame:
     data = json.dumps(body).encode()
-    return table.frame([Decoder(columns).decode(data) or mlflow_forms.to_table(mlflow_forms.parse(data), columns)], columns)
+    return table.frame(
+        [Decoder(columns).decode(data) or mlflow_forms.to_table(mlflow_forms.parse(data), columns)], columns
+    )
 
 
 def _read_tensors(body: bytes, headers: dict[str, str], columns: list[Column]) -> pd.DataFrame:
@@ -62,7 +72,9 @@ def _read_tensors(body: bytes, headers: dict[str, str], columns: list[Column]) -
 
 
 def _binary(values: list[Any], kind: str) -> bytes:
-    return np.array(values, SCALARS[kind]).tobytes() if kind in DATATYPES else texts(*(value.encode() for value in values))
+    return (
+        np.array(values, SCALARS[kind]).tobytes() if kind in DATATYPES else texts(*(value.encode() for value in values))
+    )
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -71,7 +83,10 @@ def test_json_and_tensors_agree(given_table: tuple[list[Column], list[list[Any]]
     """The four forms of JSON, tensors in JSON and binary tensors are read as the same."""
     columns, rows = given_table
     encoded = [
-        [base64.b64encode(value.encode()).decode() if c.type == "binary" else value for c, value in zip(columns, row, strict=True)]
+        [
+            base64.b64encode(value.encode()).decode() if c.type == "binary" else value
+            for c, value in zip(columns, row, strict=True)
+        ]
         for row in rows
     ]
     names = [column.name for column in columns]
@@ -83,7 +98,8 @@ def test_json_and_tensors_agree(given_table: tuple[list[Column], list[list[Any]]
     ]
     in_json = [{**each, "data": list(values)} for each, values in zip(inputs, zip(*encoded, strict=True), strict=True)]
     binary = [
-        (each["name"], each["datatype"], each["shape"], _binary(each["data"], c.type)) for each, c in zip(inputs, columns, strict=True)
+        (each["name"], each["datatype"], each["shape"], _binary(each["data"], c.type))
+        for each, c in zip(inputs, columns, strict=True)
     ]
     frames = [
         _read({"dataframe_split": {"columns": names, "data": encoded}}, columns),
@@ -93,7 +109,10 @@ def test_json_and_tensors_agree(given_table: tuple[list[Column], list[list[Any]]
         _read_tensors(*with_binary(binary), columns),
     ]
     if all(column.type != "binary" for column in columns):  # MLflow takes base64 in a table only
-        frames += [_read({"instances": records}, columns), _read({"inputs": dict(zip(names, raw, strict=True))}, columns)]
+        frames += [
+            _read({"instances": records}, columns),
+            _read({"inputs": dict(zip(names, raw, strict=True))}, columns),
+        ]
 
     assert [list(frame.dtypes) for frame in frames] == [list(frames[0].dtypes)] * len(frames)
     for frame in frames[1:]:

@@ -40,4 +40,8 @@ def test_seeds() -> None:
 
 def test_text_ends_as_it_was_sent() -> None:
     """NUL at the end of a text becomes the same by the short way and by the long one."""
-    targets.try_json(targets.SIGNATURES["optional"], targets.LARGE[1], b'{"inputs": {"s": ["a\\u0000", ""], "a": [0, 2], "l": [128, -1]}}')
+    targets.try_json(
+        targets.SIGNATURES["optional"],
+        targets.LARGE[1],
+        b'{"inputs": {"s": ["a\\u0000", ""], "a": [0, 2], "l": [128, -1]}}',
+    )

@@ -43,4 +43,6 @@ def test_kserve_client(numbers: Client, python: Path) -> None:
     assert told["live"]
     assert told["ready"]
     assert told["model_ready"]
-    assert told["predictions"] == {f"{name} {binary}": ["7", expected] for binary in (False, True) for name in ("matrix", "columns")}
+    assert told["predictions"] == {
+        f"{name} {binary}": ["7", expected] for binary in (False, True) for name in ("matrix", "columns")
+    }

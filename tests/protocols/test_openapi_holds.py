@@ -11,7 +11,11 @@ import schemathesis
 from hypothesis import HealthCheck
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from tests.protocols.conftest import tensor
 
@@ -38,7 +42,9 @@ def test_every_answer_is_promised(served: dict[str, Client], kind: str, mode: Ge
     client = served[kind]
     for result in _read(client).get_all_operations():
         operation = result.ok()
-        if mode is GenerationMode.POSITIVE or operation.path_parameters or operation.body:  # else there is nothing to send wrongly
+        if (
+            mode is GenerationMode.POSITIVE or operation.path_parameters or operation.body
+        ):  # else there is nothing to send wrongly
             _try(operation, mode, client)
 
 
@@ -58,7 +64,10 @@ def test_the_examples_are_right(served: dict[str, Client], kind: str) -> None:
     client, schema = served[kind], _read(served[kind])
     operation = schema["/invocations"]["POST"]
     given = schema.raw_schema["paths"]["/invocations"]["post"]["requestBody"]["content"]
-    cases = [operation.Case(body=each["value"], media_type="application/json") for each in given["application/json"]["examples"].values()]
+    cases = [
+        operation.Case(body=each["value"], media_type="application/json")
+        for each in given["application/json"]["examples"].values()
+    ]
 
     assert len(cases) == 4
     assert {_send(case, client).status_code for case in cases} == {200}

@@ -29,17 +29,30 @@ def test_classes(served: dict[str, Client]) -> None:
     binary = client.infer({**body, "parameters": {"binary_data_output": True}})
 
     assert outputs[0] == [{"name": "predict", "datatype": "BYTES", "shape": [2], "data": classes}]
-    assert outputs[1] == outputs[2] == [{"name": "predict_proba", "datatype": "FP64", "shape": [2, 2], "data": np.ravel(shares).tolist()}]
+    assert (
+        outputs[1]
+        == outputs[2]
+        == [{"name": "predict_proba", "datatype": "FP64", "shape": [2, 2], "data": np.ravel(shares).tolist()}]
+    )
     assert binary.body[int(binary.headers[LENGTH.lower()]) :] == texts(*(each.encode() for each in classes))
 
 
 def test_tensors(served: dict[str, Client]) -> None:
     """Models whose signature is tensors take them: one matrix of any name, or several by name."""
     one = served["matrix"].infer({"inputs": [tensor("any", "FP64", [[1.0, 2, 3, 4]])]})
-    two = served["tensors"].infer({"inputs": [tensor("right", "INT64", [[5], [6]]), tensor("left", "FP64", [[1.0, 2], [3, 4]])]})
+    two = served["tensors"].infer(
+        {"inputs": [tensor("right", "INT64", [[5], [6]]), tensor("left", "FP64", [[1.0, 2], [3, 4]])]}
+    )
 
-    assert json.loads(one.body)["outputs"][0]["data"] == pytest.approx(served["matrix"].invoke({"inputs": [[1.0, 2, 3, 4]]}))
-    assert json.loads(two.body)["outputs"][0] == {"name": "predict", "datatype": "FP64", "shape": [2], "data": [8.0, 13.0]}
+    assert json.loads(one.body)["outputs"][0]["data"] == pytest.approx(
+        served["matrix"].invoke({"inputs": [[1.0, 2, 3, 4]]})
+    )
+    assert json.loads(two.body)["outputs"][0] == {
+        "name": "predict",
+        "datatype": "FP64",
+        "shape": [2],
+        "data": [8.0, 13.0],
+    }
 
 
 OUTPUTS = {  # the kind that the model is asked for: each output as (name, datatype, shape, data)

@@ -26,7 +26,9 @@ def connect(served: dict[str, Client]) -> Iterator[Callable[[str], triton.Infere
     clients = []
 
     def make(kind: str) -> triton.InferenceServerClient:
-        clients.append(triton.InferenceServerClient(f"127.0.0.1:{served[kind].port}", concurrency=4, network_timeout=30))
+        clients.append(
+            triton.InferenceServerClient(f"127.0.0.1:{served[kind].port}", concurrency=4, network_timeout=30)
+        )
         return clients[-1]
 
     yield make
@@ -63,11 +65,17 @@ def test_health_and_metadata(connect: Callable[[str], triton.InferenceServerClie
 @pytest.mark.parametrize("sent", ["binary", "json"])
 @pytest.mark.parametrize("returned", ["binary", "json", "default"])
 def test_infer(
-    connect: Callable[[str], triton.InferenceServerClient], expected: np.ndarray, sent: str, returned: str, datatype: str
+    connect: Callable[[str], triton.InferenceServerClient],
+    expected: np.ndarray,
+    sent: str,
+    returned: str,
+    datatype: str,
 ) -> None:
     """The client gets what /invocations gives, however the tensors travel."""
     given = [_input("rows", ROWS.astype("f8" if datatype == "FP64" else "f4"), datatype, binary=sent == "binary")]
-    asked = None if returned == "default" else [triton.InferRequestedOutput("predict", binary_data=returned == "binary")]
+    asked = (
+        None if returned == "default" else [triton.InferRequestedOutput("predict", binary_data=returned == "binary")]
+    )
     result = connect("numbers").infer("numbers", given, model_version="3", outputs=asked, request_id="7")
 
     assert result.get_response()["id"] == "7"
@@ -78,7 +86,10 @@ def test_infer(
 def test_text(connect: Callable[[str], triton.InferenceServerClient], served: dict[str, Client], sent: bool) -> None:  # noqa: FBT001 -- cases
     """Columns of text and of numbers travel as a tensor each."""
     columns = {"a": ([0.5, 3.0], "f8", "FP64"), "b": ([2, 4], "i8", "INT64"), "s": (["x", "é"], object, "BYTES")}
-    given = [_input(name, np.array(values, kind), datatype, binary=sent) for name, (values, kind, datatype) in columns.items()]
+    given = [
+        _input(name, np.array(values, kind), datatype, binary=sent)
+        for name, (values, kind, datatype) in columns.items()
+    ]
     expected = served["strings"].invoke({"inputs": {name: values for name, (values, *_) in columns.items()}})
 
     assert connect("strings").infer("strings", given).as_numpy("predict") == pytest.approx(np.array(expected))
@@ -105,7 +116,11 @@ def test_many_at_a_time(connect: Callable[[str], triton.InferenceServerClient], 
 @pytest.mark.parametrize("rows", [2, 1000])
 @pytest.mark.parametrize(("asked", "sent"), [("gzip", "gzip"), ("deflate", None), (None, "gzip")])
 def test_compression(
-    connect: Callable[[str], triton.InferenceServerClient], expected: np.ndarray, asked: str | None, sent: str | None, rows: int
+    connect: Callable[[str], triton.InferenceServerClient],
+    expected: np.ndarray,
+    asked: str | None,
+    sent: str | None,
+    rows: int,
 ) -> None:
     """Requests may be in gzip, and answers of any length come as the client takes them, compressed or not."""
     client, given = connect("numbers"), [_input("rows", np.resize(ROWS, (rows, 10)), "FP64")]

@@ -28,7 +28,9 @@ def expected(served: dict[str, Client]) -> list[float]:
     return served["numbers"].invoke({"dataframe_split": {"columns": [f"x{at}" for at in range(10)], "data": ROWS}})
 
 
-@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", "/v2/models/numbers/ready", "/v2/models/numbers/versions/3/ready"])
+@pytest.mark.parametrize(
+    "path", ["/v2/health/live", "/v2/health/ready", "/v2/models/numbers/ready", "/v2/models/numbers/versions/3/ready"]
+)
 def test_health(numbers: Client, path: str) -> None:
     """A server that answers says that it lives and is ready."""
     answer = numbers.get(path)
@@ -60,7 +62,9 @@ def test_the_model_tells_its_tensors(numbers: Client, path: str) -> None:
 def test_other_models_are_not_here(numbers: Client, method: str, model: str) -> None:
     """A wrong name or version is 404, in the protocol's form of error."""
     ends = ("/infer",) if method == "POST" else ("", "/ready")
-    answers = [ask(numbers.port, method, f"/v2/models/{model}{end}", None, b"{}" if method == "POST" else b"") for end in ends]
+    answers = [
+        ask(numbers.port, method, f"/v2/models/{model}{end}", None, b"{}" if method == "POST" else b"") for end in ends
+    ]
 
     assert {answer.status for answer in answers} == {404}
     assert all(json.loads(answer.body).keys() == {"error"} for answer in answers)
@@ -71,8 +75,13 @@ RIGHT: dict[str, list[dict[str, Any]]] = {
     "one matrix, flat": [tensor("any", "FP64", np.ravel(ROWS).tolist(), [2, 10])],
     "one matrix of FP32": [tensor("any", "FP32", ROWS)],
     "a tensor a column": [tensor(f"x{at}", "FP64", [row[at] for row in ROWS]) for at in range(10)],
-    "a tensor a column, upright, in another order": [tensor(f"x{at}", "FP64", [[row[at]] for row in ROWS]) for at in reversed(range(10))],
-    "more tensors than columns": [*(tensor(f"x{at}", "FP64", [row[at] for row in ROWS]) for at in range(10)), tensor("y", "BYTES", ["a"])],
+    "a tensor a column, upright, in another order": [
+        tensor(f"x{at}", "FP64", [[row[at]] for row in ROWS]) for at in reversed(range(10))
+    ],
+    "more tensors than columns": [
+        *(tensor(f"x{at}", "FP64", [row[at] for row in ROWS]) for at in range(10)),
+        tensor("y", "BYTES", ["a"]),
+    ],
 }
 
 
@@ -92,7 +101,11 @@ def test_json(numbers: Client, inputs: list[dict[str, Any]], version: str, expec
 
 @pytest.mark.parametrize("columns", [False, True])
 @pytest.mark.parametrize(
-    "asked", [{"parameters": {"binary_data_output": True}}, {"outputs": [{"name": "predict", "parameters": {"binary_data": True}}]}]
+    "asked",
+    [
+        {"parameters": {"binary_data_output": True}},
+        {"outputs": [{"name": "predict", "parameters": {"binary_data": True}}]},
+    ],
 )
 def test_binary(numbers: Client, asked: dict[str, Any], columns: bool, expected: list[float]) -> None:  # noqa: FBT001 -- of the cases
     """Binary numbers give the same, and come back binary when that is asked for."""
@@ -124,7 +137,11 @@ EVERY: dict[str, tuple[str, Any, Any]] = {  # by column: the datatype, the value
     "datetime": ("BYTES", "2024-01-02T03:04:05.123456789", "2024-01-02T03:04:05.123456789"),
     "binary": ("BYTES", "raw", "cmF3"),
 }
-OPTIONAL: dict[str, tuple[str, Any, Any]] = {"opt_double": ("FP64", 2.5, 2.5), "opt_long": ("INT64", 7, 7), "opt_string": ("BYTES", "", "")}
+OPTIONAL: dict[str, tuple[str, Any, Any]] = {
+    "opt_double": ("FP64", 2.5, 2.5),
+    "opt_long": ("INT64", 7, 7),
+    "opt_string": ("BYTES", "", ""),
+}
 DTYPES = {"FP64": "<f8", "FP32": "<f4", "INT64": "<i8", "INT32": "<i4", "BOOL": "?"}
 
 
@@ -133,17 +150,30 @@ DTYPES = {"FP64": "<f8", "FP32": "<f4", "INT64": "<i8", "INT32": "<i4", "BOOL": 
 def test_every_type_of_column(served: dict[str, Client], given: dict[str, tuple[str, Any, Any]], binary: bool) -> None:  # noqa: FBT001 -- as above
     """Every type reaches the model as by /invocations, with and without the optional columns; the params too."""
     client, params = served["types"], {"word": "hello", "many": [1.0, 2.0]}
-    expected = client.invoke({"dataframe_records": [{name: value for name, (*_, value) in given.items()}] * 2, "params": params})
+    expected = client.invoke(
+        {"dataframe_records": [{name: value for name, (*_, value) in given.items()}] * 2, "params": params}
+    )
     if binary:
         body = with_binary(
             [
-                (name, kind, [2], texts(*[value.encode()] * 2) if kind == "BYTES" else np.array([value] * 2, DTYPES[kind]).tobytes())
+                (
+                    name,
+                    kind,
+                    [2],
+                    texts(*[value.encode()] * 2) if kind == "BYTES" else np.array([value] * 2, DTYPES[kind]).tobytes(),
+                )
                 for name, (kind, value, _) in given.items()
             ],
             parameters=params,
         )
     else:
-        body = ({"inputs": [tensor(name, kind, [written] * 2) for name, (kind, _, written) in given.items()], "parameters": params}, {})
+        body = (
+            {
+                "inputs": [tensor(name, kind, [written] * 2) for name, (kind, _, written) in given.items()],
+                "parameters": params,
+            },
+            {},
+        )
     output = json.loads(client.infer(*body).body)["outputs"][0]
 
     assert (output["name"], output["datatype"], output["shape"]) == ("predict", "BYTES", [2])
@@ -153,7 +183,8 @@ def test_every_type_of_column(served: dict[str, Client], given: dict[str, tuple[
 def test_bytes_need_not_be_text(served: dict[str, Client]) -> None:
     """A binary column takes any bytes."""
     inputs = [
-        (name, kind, [1], texts(b"\xff\x00") if name == "binary" else _binary(kind, value)) for name, (kind, value, _) in EVERY.items()
+        (name, kind, [1], texts(b"\xff\x00") if name == "binary" else _binary(kind, value))
+        for name, (kind, value, _) in EVERY.items()
     ]
     output = json.loads(served["types"].infer(*with_binary(inputs)).body)["outputs"][0]
 

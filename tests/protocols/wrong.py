@@ -1,4 +1,7 @@
-"""Wrong inference requests: a body, or a body with headers. `hemlock` and `31337` are the caller's: no answer may hold them."""
+"""Wrong inference requests: a body, or a body with headers.
+
+`hemlock` and `31337` are the caller's: no answer may hold them.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,11 @@ from slipway.bootstrap import ownership
 from tests.repo import tree
 
 FILES = {path: yaml.safe_load(tree.read(path)) for path in tree.find("*compose*.yaml", "*compose*.yml")}
-SERVICES = [pytest.param(service, id=f"{path}:{name}") for path, file in FILES.items() for name, service in file["services"].items()]
+SERVICES = [
+    pytest.param(service, id=f"{path}:{name}")
+    for path, file in FILES.items()
+    for name, service in file["services"].items()
+]
 IMAGES = dict(re.findall(r'export (\w+_IMAGE)="\$\{\w+:-(.*?)\}"', tree.read("mlflow_env.sh")))
 Service = dict[str, Any]
 
@@ -50,12 +54,17 @@ def test_a_service_has_limits_and_says_whose_it_is(service: Service) -> None:
 def test_a_service_says_when_it_is_healthy(service: Service) -> None:
     """A service has a health check, and whoever needs it waits for that."""
     assert service["healthcheck"]["test"]
-    assert {name: what for name, what in service.get("depends_on", {}).items() if what != {"condition": "service_healthy"}} == {}
+    assert {
+        name: what for name, what in service.get("depends_on", {}).items() if what != {"condition": "service_healthy"}
+    } == {}
 
 
 @every_service
 def test_an_image_is_a_setting(service: Service) -> None:
-    """A service's image is a variable without which compose stops: its version stands in mlflow_env.sh, or is our own tag."""
+    """A service's image is a variable without which compose stops.
+
+    Its version stands in mlflow_env.sh, or is our own tag.
+    """
     assert re.fullmatch(r"\$\{\w+_IMAGE:\?[^}]*\}", service["image"])
 
 
@@ -67,7 +76,10 @@ def test_an_image_has_a_version(name: str) -> None:
 
 @every_service
 def test_no_password_is_written_down(service: Service) -> None:
-    """A password is a file that compose mounts, never a variable, which docker inspect shows; nor does an address hold one."""
+    """A password is a file that compose mounts, never a variable, which docker inspect shows.
+
+    Nor does an address hold one.
+    """
     environment = {name: str(value) for name, value in service.get("environment", {}).items()}
     secret = {name: value for name, value in environment.items() if re.search("PASSWORD|SECRET|TOKEN|KEY", name)}
     within = [found for value in environment.values() for found in re.findall(r"://[^/@:]*:([^@]*)@", value)]

@@ -66,7 +66,12 @@ def only_builds(path: Path, name: str) -> bool:
     return name in copied or (path, name) == (BASE, "build")
 
 
-FINAL = [pytest.param(path, name, id=f"{path}:{name}") for path in FILES for name in stages(path) if not only_builds(path, name)]
+FINAL = [
+    pytest.param(path, name, id=f"{path}:{name}")
+    for path in FILES
+    for name in stages(path)
+    if not only_builds(path, name)
+]
 
 
 @pytest.mark.parametrize(("path", "name"), FINAL)
@@ -83,7 +88,10 @@ def test_every_version_is_named(path: Path) -> None:
     outside = {stage.parent for stage in found.values()} - found.keys()
 
     assert [parent for parent in outside if not re.search(r":\d[\w.-]*$", parent)] == []
-    assert {parent for parent in outside if parent.startswith("slipway/")} <= {f"slipway/base:{VERSION}", f"slipway/base:{VERSION}-build"}
+    assert {parent for parent in outside if parent.startswith("slipway/")} <= {
+        f"slipway/base:{VERSION}",
+        f"slipway/base:{VERSION}-build",
+    }
     assert "latest" not in tree.read(path)
 
 
@@ -94,10 +102,17 @@ def test_the_base_is_the_settings() -> None:
 
 @every_file
 def test_no_secret_is_kept(path: Path) -> None:
-    """Nothing secret, nor a proxy or an index, is a build argument or a variable of the image: `docker history` shows those."""
+    """Nothing secret, nor a proxy or an index, is a build argument or a variable of the image.
+
+    `docker history` shows those.
+    """
     kept = [words for name, words in steps(path) if name in {"ARG", "ENV", "LABEL"}]
 
-    assert [words for words in kept if re.search("TOKEN|PASSWORD|SECRET|CREDENTIAL|PROXY|INDEX|CERT|CA_BUNDLE", words, re.IGNORECASE)] == []
+    assert [
+        words
+        for words in kept
+        if re.search("TOKEN|PASSWORD|SECRET|CREDENTIAL|PROXY|INDEX|CERT|CA_BUNDLE", words, re.IGNORECASE)
+    ] == []
 
 
 @every_file
@@ -105,7 +120,9 @@ def test_secrets_are_only_mounted(path: Path) -> None:
     """A step that reads a secret mounts it, and copies it nowhere."""
     reading = [(name, words) for name, words in steps(path) if "/run/secrets" in words]
     unmounted = [
-        words for name, words in reading if name != "RUN" or not _read_secrets(words) <= set(re.findall(r"type=secret,id=(\w+)", words))
+        words
+        for name, words in reading
+        if name != "RUN" or not _read_secrets(words) <= set(re.findall(r"type=secret,id=(\w+)", words))
     ]
 
     assert unmounted == []
@@ -127,8 +144,14 @@ def test_the_file_needs_no_registry_to_be_read(path: Path) -> None:
 @every_file
 def test_nothing_is_fetched_past_the_lock(path: Path) -> None:
     """Python packages come from hashed requirements only."""
-    installs = [part for _, words in steps(path) for part in re.split(r"&&|;", words) if re.search(r"\bpip install\b", part)]
-    extra = [part for part in installs if "--require-hashes" not in part and "--no-deps --requirement /requirements/extra.txt" not in part]
+    installs = [
+        part for _, words in steps(path) for part in re.split(r"&&|;", words) if re.search(r"\bpip install\b", part)
+    ]
+    extra = [
+        part
+        for part in installs
+        if "--require-hashes" not in part and "--no-deps --requirement /requirements/extra.txt" not in part
+    ]
 
     assert extra == []
 

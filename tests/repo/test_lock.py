@@ -37,7 +37,9 @@ def test_requirements_are_those_of_the_lock(group: str) -> None:
         assert found, f"not a pinned and hashed requirement: {line[:120]}"
         exported[found[1]] = (found[2], set(re.findall(r"sha256:[0-9a-f]{64}", found[3])))
     packages = [package for package in LOCK["package"] if group in package["groups"]]
-    locked = {package["name"]: (package["version"], {file["hash"] for file in package["files"]}) for package in packages}
+    locked = {
+        package["name"]: (package["version"], {file["hash"] for file in package["files"]}) for package in packages
+    }
 
     assert exported == locked
     assert len(lines) == len(exported), "a package is there twice"
@@ -46,9 +48,15 @@ def test_requirements_are_those_of_the_lock(group: str) -> None:
 def test_the_lock_is_of_this_pyproject() -> None:
     """The lock's content hash is that of pyproject.toml, as poetry.packages.locker.Locker (2.3 and later) computes it."""
     project = {
-        key: PROJECT["project"][key] for key in ("requires-python", "dependencies", "optional-dependencies") if key in PROJECT["project"]
+        key: PROJECT["project"][key]
+        for key in ("requires-python", "dependencies", "optional-dependencies")
+        if key in PROJECT["project"]
     }
-    poetry = {key: value for key, value in PROJECT["tool"]["poetry"].items() if key in {"dependencies", "source", "extras", "group"}}
+    poetry = {
+        key: value
+        for key, value in PROJECT["tool"]["poetry"].items()
+        if key in {"dependencies", "source", "extras", "group"}
+    }
     content = {"project": project, "dependency-groups": PROJECT["dependency-groups"], "tool": {"poetry": poetry}}
     computed = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -89,7 +97,11 @@ def test_a_lock_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(words)
     (tmp_path / "build/poetry/poetry").chmod(0o755)
-    for name, value in {"ROOT": tmp_path, "BUILD": tmp_path / "build", "POETRY": tmp_path / "build/poetry/poetry"}.items():
+    for name, value in {
+        "ROOT": tmp_path,
+        "BUILD": tmp_path / "build",
+        "POETRY": tmp_path / "build/poetry/poetry",
+    }.items():
         monkeypatch.setattr(lockfile, name, value)
     monkeypatch.setattr(lockfile, "_make_home", lambda: None)
     monkeypatch.setattr(lockfile, "_find_index", lambda: "none")

@@ -12,12 +12,18 @@ from slipway.settings import ROOT
 from tests.repo import tree
 
 LINES = tree.read("Makefile").splitlines()
-RULES = {at: line for at, line in enumerate(LINES) if re.match(r"[^\s#:=]+( [^\s#:=]+)*:(?!=)", line) and not line.startswith(".PHONY")}
+RULES = {
+    at: line
+    for at, line in enumerate(LINES)
+    if re.match(r"[^\s#:=]+( [^\s#:=]+)*:(?!=)", line) and not line.startswith(".PHONY")
+}
 TARGETS = {line.split(":")[0]: at for at, line in RULES.items() if re.match(r"[a-z_0-9]+:", line)}
 RECIPES = {at: list(itertools.takewhile(lambda line: line.startswith("\t"), LINES[at + 1 :])) for at in RULES}
 WORDS = r"[^;&|<>`]*"
 SCRIPT = r"(scripts/\w+\.py [a-z-]+|benchmarks/(\w+/)?\w+\.py|-m (pytest|benchmarks\.\w+))\b"
-COMMAND = re.compile(rf"\t@(awk -f scripts/help\.awk{WORDS}|\$\(ENV\) (\$\(PYTHON\)|python3)( -[EB]+)? {SCRIPT}{WORDS})")
+COMMAND = re.compile(
+    rf"\t@(awk -f scripts/help\.awk{WORDS}|\$\(ENV\) (\$\(PYTHON\)|python3)( -[EB]+)? {SCRIPT}{WORDS})"
+)
 ADVICE = re.compile(r"\bmake((?: [A-Z_]+=\S*)*(?: [a-z][a-z0-9_]*\b(?!=))+)")
 # After these, `make` is the verb or the program.
 PROSE = {"a", "and", "command", "it", "one", "reads", "sure", "that", "the", "this", "will"}
@@ -62,7 +68,10 @@ def test_a_value_is_no_argument(rule: int) -> None:
 def test_a_dash_before_a_value_is_part_of_it(
     make: Callable[..., subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A value that begins with a dash is named in the error as what it is; and PYTHONHOME, where another Python lives, stops nothing."""
+    """A value that begins with a dash is named in the error as what it is.
+
+    And PYTHONHOME, where another Python lives, stops nothing.
+    """
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     done = make("list_models", FORMAT="-x", RUNTIME="host")
 
@@ -70,7 +79,10 @@ def test_a_dash_before_a_value_is_part_of_it(
 
 
 def test_it_holds_no_logic() -> None:
-    """Beside its rules the Makefile has four variables, groups and comments: nothing that macOS's make 3.81 does not know."""
+    """Beside its rules the Makefile has four variables, groups and comments.
+
+    Nothing that macOS's make 3.81 does not know.
+    """
     recipes = {line for recipe in RECIPES.values() for line in recipe}
     rest = [line for line in LINES if line and line not in recipes and line not in RULES.values()]
     allowed = re.compile(r"# .*|##@ [A-Z].*|\.PHONY: [a-z_0-9]+|\.DEFAULT_GOAL := help|(ENV|PYTHON|TESTS) := [^$()]*")
@@ -105,12 +117,16 @@ def test_help_lists_every_target(make: Callable[..., subprocess.CompletedProcess
 
 def test_make_alone_prints_the_help(make: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     """`make` without a target is `make help`."""
-    alone = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    alone = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
 
     assert alone == make("help").stdout
 
 
-@pytest.mark.parametrize("path", tree.find("*.md", "src/*.py", "scripts/*.py", "model/*.py", "*.yaml", "mlflow_env.sh"), ids=str)
+@pytest.mark.parametrize(
+    "path", tree.find("*.md", "src/*.py", "scripts/*.py", "model/*.py", "*.yaml", "mlflow_env.sh"), ids=str
+)
 def test_what_is_advised_can_be_made(path: Path) -> None:
     """Every `make x` in a page, and in what our programs say, names a target."""
     unknown = advised(path) - TARGETS.keys()

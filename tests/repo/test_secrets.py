@@ -9,7 +9,11 @@ import pytest
 from slipway.settings import ROOT
 from tests.repo import tree
 
-TEXTS = {path: (ROOT / path).read_bytes().decode("utf-8", errors="replace") for path in tree.find() if path != Path("poetry.lock")}
+TEXTS = {
+    path: (ROOT / path).read_bytes().decode("utf-8", errors="replace")
+    for path in tree.find()
+    if path != Path("poetry.lock")
+}
 SECRETS = {
     "private key": "-----BEGIN [A-Z ]*PRIVATE" + " KEY",
     "cloud key": r"\b(AKIA|ASIA)[0-9A-Z]{16}\b",

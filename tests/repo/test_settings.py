@@ -21,7 +21,11 @@ LINES = [line for line in tree.read("mlflow_env.sh").splitlines() if line and no
 SETTINGS = {found[1]: found[2] for line in LINES if (found := FORM.fullmatch(line))}
 CALLERS = {*settings.PROXIES, *settings.PACKAGE_INDEXES, "KUBERNETES_SERVICE_HOST"}  # not ours to set
 FILLED = {*mlflow.FILLED, "POSTGRES_MAJOR"}  # what services/mlflow.py gives compose
-OTHERS = {"DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"}  # what MLflow itself reads
+OTHERS = {
+    "DO_NOT_TRACK",
+    "MLFLOW_DISABLE_TELEMETRY",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR",
+}  # what MLflow itself reads
 READERS = {  # the modules that look up a variable by its name
     "venv": "runs before set-up: certificates and package indexes",
     "settings": "the one place",
@@ -69,7 +73,11 @@ def test_no_setting_is_there_twice() -> None:
 
 def test_what_python_reads_is_listed() -> None:
     """Every variable that settings.py reads is a setting, or the caller's own."""
-    names = {text for text in tree.strings(Path("src/slipway/settings.py")) if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*", text)}
+    names = {
+        text
+        for text in tree.strings(Path("src/slipway/settings.py"))
+        if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*", text)
+    }
 
     assert names - CALLERS <= SETTINGS.keys()
 
@@ -85,7 +93,9 @@ def test_what_compose_reads_is_listed() -> None:
 def test_every_setting_is_read() -> None:
     """Each setting is named by our code or compose.yaml, or is MLflow's own."""
     files = [
-        path for path in tree.find("src/*.py", "scripts/*.py", "mlflow_services/compose.yaml", "model/*.py") if path.name != "doctor.py"
+        path
+        for path in tree.find("src/*.py", "scripts/*.py", "mlflow_services/compose.yaml", "model/*.py")
+        if path.name != "doctor.py"
     ]
     text = "\n".join(tree.read(path) for path in files)
     unread = [name for name in SETTINGS if not re.search(rf"\b{name}\b", text)]

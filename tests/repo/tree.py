@@ -25,7 +25,9 @@ def imports(path: Path, *, types: bool = True) -> set[str]:
     `from slipway.registry import models` is slipway.registry and slipway.registry.models.
     """
     tree = ast.parse(read(path))
-    guarded = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    guarded = [
+        node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
     only_types = {id(inner) for node in guarded for inner in ast.walk(node)} if not types else set()
     found = set()
     for node in ast.walk(tree):
@@ -39,10 +41,18 @@ def imports(path: Path, *, types: bool = True) -> set[str]:
 
 
 def verbs(script: Path) -> dict[str, ast.FunctionDef]:
-    """Return the verbs of one of scripts/, and their functions: all but `main`, by the name that click is given or their own."""
-    functions = [node for node in ast.parse(read(script)).body if isinstance(node, ast.FunctionDef) and node.name != "main"]
+    """Return the verbs of one of scripts/, and their functions.
+
+    All but `main`, by the name that click is given or their own.
+    """
+    functions = [
+        node for node in ast.parse(read(script)).body if isinstance(node, ast.FunctionDef) and node.name != "main"
+    ]
     given = {node.name: [each.args for each in node.decorator_list if isinstance(each, ast.Call)] for node in functions}
-    return {(ast.literal_eval(given[node.name][0][0]) if any(given[node.name][:1]) else node.name): node for node in functions}
+    return {
+        (ast.literal_eval(given[node.name][0][0]) if any(given[node.name][:1]) else node.name): node
+        for node in functions
+    }
 
 
 def modules(package: str) -> dict[str, Path]:

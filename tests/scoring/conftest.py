@@ -105,7 +105,9 @@ class Server:
         """Send one request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         with contextlib.closing(connection):
-            return exchange(connection, method, path, content, {name.replace("_", "-"): value for name, value in headers.items()})
+            return exchange(
+                connection, method, path, content, {name.replace("_", "-"): value for name, value in headers.items()}
+            )
 
     def predict(self, *values: float, **headers: str) -> Answer:
         """Ask for a prediction of one row."""
@@ -176,7 +178,9 @@ def _command(pid: int) -> str:
         return ""
 
 
-def exchange(connection: http.client.HTTPConnection, method: str, path: str, content: Any, headers: dict[str, str]) -> Answer:  # noqa: ANN401
+def exchange(
+    connection: http.client.HTTPConnection, method: str, path: str, content: Any, headers: dict[str, str]
+) -> Answer:  # noqa: ANN401
     """Send a request on a connection and return its answer."""
     connection.request(method, path, content, {"Content-Type": "application/json", **headers})
     response = connection.getresponse()
@@ -240,9 +244,14 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., contextlib.
         try:
             workers = int(flags[flags.index("--workers") + 1]) if "--workers" in flags else 1
             until(lambda: server.process.poll() is not None or server.is_ready(), "the server is ready")
-            until(lambda: server.process.poll() is not None or workers == 1 or server.count_workers() == workers, "all workers are ready")
+            until(
+                lambda: server.process.poll() is not None or workers == 1 or server.count_workers() == workers,
+                "all workers are ready",
+            )
             if server.process.poll() is not None:
-                pytest.fail(f"the server ended with {server.process.poll()}:\n{server.err.read_text()[-3000:]}", pytrace=False)
+                pytest.fail(
+                    f"the server ended with {server.process.poll()}:\n{server.err.read_text()[-3000:]}", pytrace=False
+                )
             yield server
         finally:
             end(server)

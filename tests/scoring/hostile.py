@@ -1,4 +1,7 @@
-"""Small bodies out of which large tables would come, and others that cost more than they look: name, body, headers, path."""
+"""Small bodies out of which large tables would come, and others that cost more than they look.
+
+Name, body, headers, path.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +36,21 @@ def bodies() -> Iterator[Body]:
         sink = io.BytesIO()
         pq.write_table(table, sink, **options)
         yield f"Parquet, {name}", sink.getvalue(), PARQUET, "/invocations"
-    yield "Parquet, a long footer", b"PAR1" + b"\0" * 8_000_000 + (8_000_000).to_bytes(4, "little") + b"PAR1", PARQUET, "/invocations"
+    yield (
+        "Parquet, a long footer",
+        b"PAR1" + b"\0" * 8_000_000 + (8_000_000).to_bytes(4, "little") + b"PAR1",
+        PARQUET,
+        "/invocations",
+    )
     for name, value, head in _tensors():
         yield f"v2, {name}", value, head, INFER
     yield "gzip, zeros", gzip.compress(b"0" * (100 << 20), 1), GZIP, "/invocations"
-    yield "gzip, other keys", gzip.compress(json.dumps(_json()["records, each with another key"]).encode(), 1), GZIP, "/invocations"
+    yield (
+        "gzip, other keys",
+        gzip.compress(json.dumps(_json()["records, each with another key"]).encode(), 1),
+        GZIP,
+        "/invocations",
+    )
     yield "gzip, many members", gzip.compress(b"") * 50_000, GZIP, "/invocations"
 
 
@@ -94,7 +107,9 @@ def _tables() -> Iterator[tuple[str, pa.Table, dict[str, Any]]]:
     text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(900_000, np.int32)), pa.array(["x" * 1_000_000]))
     yield "a long text, again and again", pa.table(columns(text)), {}
     yield "lists", pa.table(columns(pa.array([[0.0] * 1_000_000]))), {}
-    binary = pa.DictionaryArray.from_arrays(pa.array(np.zeros(9000, np.int32)), pa.array([b"x" * 100_000], pa.binary(100_000)))
+    binary = pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(9000, np.int32)), pa.array([b"x" * 100_000], pa.binary(100_000))
+    )
     yield "long binaries", pa.table(columns(binary)), {}
 
 
@@ -107,10 +122,16 @@ def _tensors() -> Iterator[tuple[str, bytes, dict[str, str]]]:
     yield "rows without columns", request({**matrix, "shape": [10**12, 0], "data": []}), {}
     yield "empty lists", request({**matrix, "shape": [1, 3], "data": [[]] * 900_000}), {}
     yield "many dimensions", request({**matrix, "shape": [1] * 500_000, "data": [0]}), {}
-    yield "many tensors", request(*({"name": f"x{at}", "shape": [1], "datatype": "FP64", "data": [0]} for at in range(40_000))), {}
+    yield (
+        "many tensors",
+        request(*({"name": f"x{at}", "shape": [1], "datatype": "FP64", "data": [0]} for at in range(40_000))),
+        {},
+    )
     many = {f"k{at}": 0 for at in range(100_000)}
     yield "many parameters", request({**matrix, "shape": [1, 2], "data": [0, 0], "parameters": many}), {}
     deep = json.loads("[" * 90 + "]" * 90)
     yield "deep parameters", request({**matrix, "shape": [1, 3], "data": [0, 0, 0], "parameters": {"x": deep}}), {}
-    head = request({"name": "a", "datatype": "BYTES", "shape": [300_000], "parameters": {"binary_data_size": 4 * 300_000}})
+    head = request(
+        {"name": "a", "datatype": "BYTES", "shape": [300_000], "parameters": {"binary_data_size": 4 * 300_000}}
+    )
     yield "empty texts", head + b"\0" * (4 * 300_000), {"Inference-Header-Content-Length": str(len(head))}

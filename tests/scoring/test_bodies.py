@@ -45,10 +45,15 @@ def _begin(server: Server, arrived: int, *lines: str, size: int = LARGEST) -> so
     return line
 
 
-@pytest.mark.parametrize("lines", [[], ["Expect: 100-continue"], ["X-API-Key: wrong"]], ids=["no key", "expecting", "wrong key"])
+@pytest.mark.parametrize(
+    "lines", [[], ["Expect: 100-continue"], ["X-API-Key: wrong"]], ids=["no key", "expecting", "wrong key"]
+)
 @pytest.mark.parametrize("arrived", [0, LARGEST // 2], ids=["no body", "half of it"])
 def test_a_key_is_asked_for_before_the_body(closed: Server, lines: list[str], arrived: int) -> None:
-    """A caller without a key is refused by the head of its request, and its connection closed; the body is not waited for."""
+    """A caller without a key is refused by the head of its request, and its connection closed.
+
+    The body is not waited for.
+    """
     started = time.monotonic()
     with _begin(closed, arrived, *lines) as line:
         answers = read_all(line)
@@ -65,7 +70,10 @@ def test_nothing_behind_a_refused_head_is_answered(closed: Server) -> None:
 
 
 def test_one_caller_leaves_room(closed: Server) -> None:
-    """Bodies without end of one caller do not fill the memory for all: others send large ones, and it still sends small ones."""
+    """Bodies without end of one caller do not fill the memory for all.
+
+    Others send large ones, and it still sends small ones.
+    """
     small, large = body(1.0), body(2.0) + b" " * (LARGEST - 1000)
     lines: list[socket] = []
 

@@ -68,7 +68,10 @@ def test_no_descriptors_left(serve: Serve, folders: dict[str, Path]) -> None:
 
 
 def test_pipelined_and_compressed(serve: Serve, folders: dict[str, Path]) -> None:
-    """Thousands of requests that are sent at once are each answered; so is a body in gzip, in gzip where that is asked for."""
+    """Thousands of requests that are sent at once are each answered.
+
+    So is a body in gzip, in gzip where that is asked for.
+    """
     head = b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     requests = [head + b"Content-Length: %d\r\n\r\n" % len(body(at)) + body(at) for at in range(PIPELINED)]
     rows = {"dataframe_split": {"columns": ["a", "b", "c"], "data": [[float(at), 0.0, 0.5] for at in range(1000)]}}
@@ -79,7 +82,11 @@ def test_pipelined_and_compressed(serve: Serve, folders: dict[str, Path]) -> Non
         answers = read_all(line)
         sender.join()
         packed = server.ask(
-            "POST", "/invocations", gzip.compress(json.dumps(rows).encode()), Content_Encoding="gzip", Accept_Encoding="gzip"
+            "POST",
+            "/invocations",
+            gzip.compress(json.dumps(rows).encode()),
+            Content_Encoding="gzip",
+            Accept_Encoding="gzip",
         )
 
     assert [answer.status for answer in answers] == [200] * PIPELINED + [405]

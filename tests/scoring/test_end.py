@@ -30,10 +30,14 @@ def _connect(server: Server) -> http.client.HTTPConnection:
 
 
 def _all_right(load: Load, plus: float = 0.0) -> bool:
-    return all(answer.status == 200 and answer.json() == {"predictions": [value + plus]} for value, answer in load.answers)
+    return all(
+        answer.status == 200 and answer.json() == {"predictions": [value + plus]} for value, answer in load.answers
+    )
 
 
-@pytest.mark.parametrize("flags", [[], ["--workers", "2"], ["--cors-origins", "https://a.example"]], ids=["one", "two", "plain ASGI"])
+@pytest.mark.parametrize(
+    "flags", [[], ["--workers", "2"], ["--cors-origins", "https://a.example"]], ids=["one", "two", "plain ASGI"]
+)
 def test_grace(flags: list[str], serve: Serve, folders: dict[str, Path]) -> None:
     """After SIGTERM readiness fails and predictions are still answered for the grace, on old connections and on new ones."""
     with serve(folders["one"], "--grace", "2", *flags) as server:
@@ -60,7 +64,10 @@ def test_grace(flags: list[str], serve: Serve, folders: dict[str, Path]) -> None
 @pytest.mark.parametrize("grace", ["0", "1"])
 def test_no_request_is_lost(workers: str, grace: str, serve: Serve, folders: dict[str, Path]) -> None:
     """SIGTERM under load: whatever was sent is answered, and the exit code is 0."""
-    with serve(folders["one"], "--workers", workers, "--grace", grace, "--access-log", "off") as server, Load(server) as load:
+    with (
+        serve(folders["one"], "--workers", workers, "--grace", grace, "--access-log", "off") as server,
+        Load(server) as load,
+    ):
         server.process.send_signal(signal.SIGTERM)
         code = server.process.wait(DEADLINE)
 
@@ -88,7 +95,9 @@ def test_slow_predict_is_finished(workers: str, serve: Serve, folders: dict[str,
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_hanging_predict_does_not_hold_the_process(workers: str, number: int, serve: Serve, folders: dict[str, Path]) -> None:
+def test_hanging_predict_does_not_hold_the_process(
+    workers: str, number: int, serve: Serve, folders: dict[str, Path]
+) -> None:
     """A predict that hangs is given up after the drain."""
     with serve(folders["slow"], "--workers", workers, "--drain", "1") as server:
         with server.connect() as line:
@@ -103,7 +112,10 @@ def test_hanging_predict_does_not_hold_the_process(workers: str, number: int, se
 
 
 def test_workers_that_die(serve: Serve, folders: dict[str, Path]) -> None:
-    """Ten SIGTERMs and ten SIGKILLs of workers under load: only what a killed worker had is lost; each is replaced; counters go on."""
+    """Ten SIGTERMs and ten SIGKILLs of workers under load: only what a killed worker had is lost; each is replaced.
+
+    Counters go on.
+    """
     with serve(folders["one"], "--workers", "2", "--access-log", "off") as server, Load(server, clients=8) as load:
         for number in (signal.SIGTERM, signal.SIGKILL):
             for _ in range(TIMES):
@@ -118,7 +130,9 @@ def test_workers_that_die(serve: Serve, folders: dict[str, Path]) -> None:
         load.more()
 
     assert len(load.lost) <= TIMES * load.clients * 2  # what was sent, and who was connected again while it was dying
-    assert [words for words in load.lost if not re.search("Reset|Disconnected|BrokenPipe", words)] == []  # a cut connection
+    assert [
+        words for words in load.lost if not re.search("Reset|Disconnected|BrokenPipe", words)
+    ] == []  # a cut connection
     assert _all_right(load)
 
 

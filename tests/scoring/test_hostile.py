@@ -1,4 +1,7 @@
-"""Small bodies out of which large tables would come: each is refused soon, memory stays, and a neighbour does not notice."""
+"""Small bodies out of which large tables would come.
+
+Each is refused soon, memory stays, and a neighbour does not notice.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +111,9 @@ def test_columns(plain: Server) -> None:
     after = plain.memory()
 
     assert {name: each for name, each in found.items() if each.status >= 500 or not each.is_small} == {}
-    assert {name for name, each in found.items() if each.status == 200} <= {"records, one whole and many empty"}  # in the model's columns
+    assert {name for name, each in found.items() if each.status == 200} <= {
+        "records, one whole and many empty"
+    }  # in the model's columns
     assert after - before < GROWTH, found
     assert max(waits) < WAIT, found
 
@@ -129,12 +134,20 @@ def test_without_signature(untyped: Server) -> None:
 def _read_peak(server: Server) -> int:
     """Return the most bytes that a server's process has held since this was last asked."""
     proc = Path(f"/proc/{server.process.pid}")
-    found = int(next(line for line in (proc / "status").read_text().splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
+    found = (
+        int(next(line for line in (proc / "status").read_text().splitlines() if line.startswith("VmHWM")).split()[1])
+        * 1024
+    )
     (proc / "clear_refs").write_text("5")
     return found
 
 
 def _read_loop_seconds(server: Server) -> float:
     """Return the processor's seconds that the event loop's thread has taken."""
-    fields = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    fields = (
+        Path(f"/proc/{server.process.pid}/task/{server.process.pid}/stat")
+        .read_text(encoding="utf-8")
+        .rpartition(")")[2]
+        .split()
+    )
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")

@@ -26,7 +26,9 @@ LAST = b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 def post(value: float, head: str = "", version: str = "1.1", content: bytes | None = None) -> bytes:
     """Return a request's bytes."""
     content = body(value) if content is None else content
-    return f"{ONE}{head}Content-Length: {len(content)}\r\n\r\n".replace("HTTP/1.1", f"HTTP/{version}").encode() + content
+    return (
+        f"{ONE}{head}Content-Length: {len(content)}\r\n\r\n".replace("HTTP/1.1", f"HTTP/{version}").encode() + content
+    )
 
 
 def chunked(value: float, size: int = 7) -> bytes:
@@ -110,11 +112,17 @@ def test_expect(plain: Server) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "/diabetes", "/a/b"], ids=["none", "one", "another, of two parts"])
 def test_a_prefix_is_taken_off(serve: Serve, folders: dict[str, Path], prefix: str) -> None:
-    """Behind a proxy that passes requests on with their prefix, all is where it is without, by either way; errors have their form."""
+    """Behind a proxy that passes requests on with their prefix, all is where it is without, by either way.
+
+    Errors have their form.
+    """
     posted = {"/invocations": body(1), "/invocations?a=1": body(1), "/v2/models/none/infer": b"{"}
     got = ("/ping", "/openapi.json", "/", "/page/page.css", "/none")
     with serve(folders["one"], "--root-path", "/diabetes, /a/b/") as server:
-        answers = [server.ask("POST", prefix + path, content, Content_Type="application/json") for path, content in posted.items()]
+        answers = [
+            server.ask("POST", prefix + path, content, Content_Type="application/json")
+            for path, content in posted.items()
+        ]
         answers += [server.ask("GET", prefix + path) for path in got]
         elsewhere = server.ask("GET", "/elsewhere/ping")
 

@@ -36,7 +36,10 @@ def _together(server: Server, rows: list[tuple[float, ...]]) -> list[Answer]:
     ids=["slow", "slow on", "slow off", "batch of 1", "mean", "mean on"],
 )
 def test_joined(model: str, flags: list[str], batchable: bool, serve: Serve, folders: dict[str, Path]) -> None:  # noqa: FBT001 -- a parameter
-    """Each of 64 clients gets its own prediction; predicts are shared where rows are independent, or where it is asked for."""
+    """Each of 64 clients gets its own prediction.
+
+    Predicts are shared where rows are independent, or where it is asked for.
+    """
     with serve(folders[model], *flags) as server:
         before = server.metrics()["scoring_batch_rows_bucket[1.0]"]
         answers = _together(server, [(0.02, float(at)) for at in range(CLIENTS)])
@@ -46,21 +49,29 @@ def test_joined(model: str, flags: list[str], batchable: bool, serve: Serve, fol
     assert {answer.status for answer in answers} == {200}
     assert (alone < CLIENTS) is batchable
     if model == "slow":
-        assert [answer.json()["predictions"] for answer in answers] == [[pytest.approx(0.02 + at)] for at in range(CLIENTS)]
+        assert [answer.json()["predictions"] for answer in answers] == [
+            [pytest.approx(0.02 + at)] for at in range(CLIENTS)
+        ]
     elif not batchable:
         assert [answer.json()["predictions"] for answer in answers] == [[0.0]] * CLIENTS
 
 
 @pytest.mark.parametrize(
-    ("bad", "status"), [("NaN", 400), ("1e200", 400), ("-1", 400), ("-2", 500)], ids=["refused", "huge", "leaves", "not JSON"]
+    ("bad", "status"),
+    [("NaN", 400), ("1e200", 400), ("-1", 400), ("-2", 500)],
+    ids=["refused", "huge", "leaves", "not JSON"],
 )
 def test_bad_neighbour(bad: str, status: int, serve: Serve, folders: dict[str, Path]) -> None:
     """A row that the model fails for is answered with 400, one whose answer cannot be written with 500, and none of its neighbours is."""
     with serve(folders["moody"], "--batching", "on") as server:
-        text = json.dumps({"dataframe_split": {"columns": ["a", "b", "c"], "data": [["BAD", 0, 0]]}}).replace('"BAD"', bad)
+        text = json.dumps({"dataframe_split": {"columns": ["a", "b", "c"], "data": [["BAD", 0, 0]]}}).replace(
+            '"BAD"', bad
+        )
         with ThreadPoolExecutor(CLIENTS) as pool:
             asked = [
-                pool.submit(server.ask, "POST", "/invocations", text.encode()) if at % 8 == 0 else pool.submit(server.predict, float(at))
+                pool.submit(server.ask, "POST", "/invocations", text.encode())
+                if at % 8 == 0
+                else pool.submit(server.predict, float(at))
                 for at in range(CLIENTS)
             ]
             answers = [each.result() for each in asked]

@@ -28,8 +28,21 @@ HEAD = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json
 @pytest.fixture(scope="module", params=WAYS, ids=["direct", "plain ASGI"])
 def small(request: pytest.FixtureRequest, serve: Serve, folders: dict[str, Path]) -> Iterator[Server]:
     """Return a server with low limits."""
-    limits = ["--max-body", "2000", "--max-rows", "3", "--max-depth", "5", "--request-timeout", "1", "--keep-alive", "1"]
-    with serve(folders["slow"], *limits, "--max-waiting", "4", "--batching", "off", "--threads", "1", *request.param) as server:
+    limits = [
+        "--max-body",
+        "2000",
+        "--max-rows",
+        "3",
+        "--max-depth",
+        "5",
+        "--request-timeout",
+        "1",
+        "--keep-alive",
+        "1",
+    ]
+    with serve(
+        folders["slow"], *limits, "--max-waiting", "4", "--batching", "off", "--threads", "1", *request.param
+    ) as server:
         yield server
 
 
@@ -133,7 +146,10 @@ def test_waiting(small: Server) -> None:
 
     assert refused
     assert {answer.status for answer in answers} == {200, 503}
-    assert all(int(answer.headers["retry-after"]) >= 1 and answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE" for answer in refused)
+    assert all(
+        int(answer.headers["retry-after"]) >= 1 and answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
+        for answer in refused
+    )
 
 
 @pytest.mark.parametrize("way", WAYS, ids=["direct", "plain ASGI"])

@@ -28,10 +28,19 @@ def test_keys(flags: list[str], serve: Serve, folders: dict[str, Path], tmp_path
     with serve(folders["one"], "--api-keys-file", str(tmp_path / "keys"), *flags) as server:
         right = [server.predict(1.0, Authorization=f"Bearer {key}") for key in ("key-1", "key-2")]
         right += [server.predict(1.0, X_API_Key="key-2")]
-        wrong = [server.predict(1.0, **headers) for headers in ({}, {"X_API_Key": ""}, {"X_API_Key": "# ours"}, {"X_API_Key": "key-"})]
+        wrong = [
+            server.predict(1.0, **headers)
+            for headers in ({}, {"X_API_Key": ""}, {"X_API_Key": "# ours"}, {"X_API_Key": "key-"})
+        ]
         wrong += [server.predict(1.0, Authorization="Basic key-1")]
-        wrong += [server.ask("GET", path) for path in ("/model.json", "/metrics", "/v2/models/model", "/openapi.json", "/none")]
-        opened = [server.ask("GET", path) for path in ("/", "/ping", "/health", "/livez", "/readyz", "/v2/health/ready", "/docs")]
+        wrong += [
+            server.ask("GET", path)
+            for path in ("/model.json", "/metrics", "/v2/models/model", "/openapi.json", "/none")
+        ]
+        opened = [
+            server.ask("GET", path)
+            for path in ("/", "/ping", "/health", "/livez", "/readyz", "/v2/health/ready", "/docs")
+        ]
         model = server.ask("GET", "/model.json", X_API_Key="key-1")
 
     assert [answer.status for answer in right] == [200] * 3
@@ -44,9 +53,15 @@ def test_keys(flags: list[str], serve: Serve, folders: dict[str, Path], tmp_path
 def test_hosts(flags: list[str], serve: Serve, folders: dict[str, Path]) -> None:
     """Who calls the server by a stranger's name, as a page does that had its own name point here, reads nothing of it."""
     with serve(folders["one"], "--allowed-hosts", "api.example.com", *flags) as server:
-        ours = [server.predict(1.0, Host=host).status for host in ("localhost", "api.example.com:8001", "host.docker.internal")]
+        ours = [
+            server.predict(1.0, Host=host).status
+            for host in ("localhost", "api.example.com:8001", "host.docker.internal")
+        ]
         paths = ("/", "/model.json", "/readyz", "/metrics", "/v2/models/model", "/none")
-        strangers = [server.predict(1.0, Host="evil.example"), *(server.ask("GET", path, Host="evil.example:8001") for path in paths)]
+        strangers = [
+            server.predict(1.0, Host="evil.example"),
+            *(server.ask("GET", path, Host="evil.example:8001") for path in paths),
+        ]
     with serve(folders["one"], *flags, KUBERNETES_SERVICE_HOST="10.0.0.1") as pod:
         in_pod = pod.predict(1.0, Host="any.example")
 
@@ -99,7 +114,11 @@ def test_tls(workers: str, folders: dict[str, Path], tmp_path: Path) -> None:
         url = f"https://127.0.0.1:{server.port}/invocations"
         try:
             return requests.post(
-                url, body(5.0), headers={"Content-Type": "application/json"}, verify=str(tmp_path / "cert.pem"), timeout=30
+                url,
+                body(5.0),
+                headers={"Content-Type": "application/json"},
+                verify=str(tmp_path / "cert.pem"),
+                timeout=30,
             ).json()
         except requests.ConnectionError:
             return None
@@ -144,8 +163,15 @@ def test_metrics_and_log(flags: list[str], serve: Serve, folders: dict[str, Path
         "200": 4, "400": 1, "415": 1, "500": 0,
     }  # fmt: skip
     assert (change["scoring_rows_total"], change["scoring_in_flight"], change["scoring_waiting"]) == (5, 0, 0)
-    assert (change["scoring_request_duration_seconds_bucket[+Inf]"], change["scoring_request_duration_seconds_count"]) == (6, 6)
-    assert (change["scoring_batch_rows_count"], change["scoring_batch_rows_sum"], change["scoring_batch_rows_bucket[1.0]"]) == (4, 5, 3)
+    assert (
+        change["scoring_request_duration_seconds_bucket[+Inf]"],
+        change["scoring_request_duration_seconds_count"],
+    ) == (6, 6)
+    assert (
+        change["scoring_batch_rows_count"],
+        change["scoring_batch_rows_sum"],
+        change["scoring_batch_rows_bucket[1.0]"],
+    ) == (4, 5, 3)
     assert [after[name] for name in after if name.startswith("scoring_model_info") and 'wine "x"' in name] == [1]
     for name in ("scoring_request_duration_seconds", "scoring_batch_rows", "scoring_predict_duration_seconds"):
         buckets = [value for key, value in after.items() if key.startswith(f"{name}_bucket")]
@@ -154,9 +180,21 @@ def test_metrics_and_log(flags: list[str], serve: Serve, folders: dict[str, Path
     assert len(set(ids)) == 7
     assert all(re.fullmatch(r"[\w.:/+=@-]{1,128}", given) for given in ids)
     assert [line["request_id"] for line in lines] == ids[:6]
-    assert [(line["code"], line["rows"]) for line in lines] == [(200, 1), (200, 1), (200, 1), (400, 0), (415, 0), (200, 2)]
-    assert all((line["model"], line["version"], line["path"]) == ('wine "x"', "3", "/invocations") and line["ms"] >= 0 for line in lines)
-    assert {(answer.headers["x-model-name"], answer.headers["x-model-version"]) for answer in answers} == {('wine "x"', "3")}
+    assert [(line["code"], line["rows"]) for line in lines] == [
+        (200, 1),
+        (200, 1),
+        (200, 1),
+        (400, 0),
+        (415, 0),
+        (200, 2),
+    ]
+    assert all(
+        (line["model"], line["version"], line["path"]) == ('wine "x"', "3", "/invocations") and line["ms"] >= 0
+        for line in lines
+    )
+    assert {(answer.headers["x-model-name"], answer.headers["x-model-version"]) for answer in answers} == {
+        ('wine "x"', "3")
+    }
 
 
 def test_quiet(serve: Serve, folders: dict[str, Path]) -> None:

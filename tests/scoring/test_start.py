@@ -27,7 +27,9 @@ def _edit(name: str, before: str, after: str) -> Callable[[Path], object]:
 
 def _example(folder: Path) -> None:
     """Give the model that cannot predict an example."""
-    (folder / "serving_input_example.json").write_text('{"dataframe_split": {"columns": ["a", "b", "c"], "data": [[1.0, 2.0, 3.0]]}}')
+    (folder / "serving_input_example.json").write_text(
+        '{"dataframe_split": {"columns": ["a", "b", "c"], "data": [[1.0, 2.0, 3.0]]}}'
+    )
     with (folder / "MLmodel").open("a") as file:
         file.write("saved_input_example_info:\n  serving_input_path: serving_input_example.json\n")
 
@@ -52,14 +54,23 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "library": ("one", lambda folder: (folder / "requirements.txt").write_text("numpy==0.1\n"), "numpy 0.1"),
     "no text": ("one", lambda folder: (folder / "requirements.txt").write_bytes(b"\xff\xfe"), "did not load"),
     "untrusted type": ("one", _untrusted, "skops_trusted_types"),
-    "truncated": ("one", lambda folder: (folder / "model.pkl").write_bytes((folder / "model.pkl").read_bytes()[:-20]), "did not load"),
+    "truncated": (
+        "one",
+        lambda folder: (folder / "model.pkl").write_bytes((folder / "model.pkl").read_bytes()[:-20]),
+        "did not load",
+    ),
     "example fails": ("never", _example, "RuntimeError"),
 }
 
 
-@pytest.mark.parametrize(("fault", "workers"), [*((fault, "1") for fault in BROKEN), ("checksum", "2"), ("example fails", "2")])
+@pytest.mark.parametrize(
+    ("fault", "workers"), [*((fault, "1") for fault in BROKEN), ("checksum", "2"), ("example fails", "2")]
+)
 def test_model_that_does_not_load(fault: str, workers: str, folders: dict[str, Path], tmp_path: Path) -> None:
-    """A model that does not load ends the server with code 3 and one line that says why; no port was opened for requests."""
+    """A model that does not load ends the server with code 3 and one line that says why.
+
+    No port was opened for requests.
+    """
     name, spoil, words = BROKEN[fault]
     shutil.copytree(folders[name], tmp_path / "model")
     flags = ["--identity", json.dumps({"checksum": "sha256:0"})] if fault == "checksum" else []
@@ -93,7 +104,9 @@ def test_wrong_settings(flags: list[str], env: dict[str, str], folders: dict[str
 def test_port_taken(workers: str, folders: dict[str, Path], tmp_path: Path) -> None:
     """A port that somebody has already ends the server with an error that is not the model's."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        code, said = fail_to_start(folders["one"], tmp_path, "--workers", workers, "--port", str(taken.getsockname()[1]))
+        code, said = fail_to_start(
+            folders["one"], tmp_path, "--workers", workers, "--port", str(taken.getsockname()[1])
+        )
 
     assert code not in {0, 3}, said
     assert "in use" in said

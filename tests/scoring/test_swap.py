@@ -92,7 +92,10 @@ def test_broken_version(workers: str, serve: Serve, place: Place, tmp_path: Path
 
         if workers == "2":
             os.kill(server.workers()[0], signal.SIGKILL)
-            until(lambda: server.err.read_text().count("error: ") > 0 or server.process.poll() is not None, "a new worker fails")
+            until(
+                lambda: server.err.read_text().count("error: ") > 0 or server.process.poll() is not None,
+                "a new worker fails",
+            )
             assert server.predict(1.0).json() == {"predictions": [1.0]}
             assert server.process.poll() is None
         place.point("two")

@@ -52,7 +52,10 @@ def test_a_start_has_a_limit(folders: dict[str, Path], tmp_path: Path) -> None:
     """A model that takes longer than it may ends the server with code 3 and words about it."""
     code, said = fail_to_start(folders["hold"], tmp_path, *TWO, "--start-timeout", "2", SCORING_TEST_HOLD="300")
 
-    assert (code, said) == (3, "error: the model was not loaded within 2 s: SCORING_START_TIMEOUT is how long it may take\n")
+    assert (code, said) == (
+        3,
+        "error: the model was not loaded within 2 s: SCORING_START_TIMEOUT is how long it may take\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,12 +94,17 @@ def test_workers_end_with_their_supervisor(serve: Serve, folders: dict[str, Path
 
 
 def test_starts_that_fail_come_ever_later(serve: Serve, folders: dict[str, Path], tmp_path: Path) -> None:
-    """A worker whose model has gone is tried again ever later, and at once after SIGHUP; the others answer, and the end is well."""
+    """A worker whose model has gone is tried again ever later, and at once after SIGHUP.
+
+    The others answer, and the end is well.
+    """
     shutil.copytree(folders["one"], tmp_path / "model")
     with serve(tmp_path / "model", *TWO) as server:
         (tmp_path / "model").rename(tmp_path / "away")
         os.kill(server.workers()[0], signal.SIGKILL)
-        until(lambda: "is replaced in 4 s" in server.err.read_text() or _count_errors(server) > 5, "it failed a few times")
+        until(
+            lambda: "is replaced in 4 s" in server.err.read_text() or _count_errors(server) > 5, "it failed a few times"
+        )
 
         assert _count_errors(server) == 3
         assert server.predict(1.0).json() == {"predictions": [1.0]}

@@ -1,4 +1,7 @@
-"""Versions of a model to promote: good ones, and each kind of bad one. All real MLflow models, registered in a real registry."""
+"""Versions of a model to promote: good ones, and each kind of bad one.
+
+All real MLflow models, registered in a real registry.
+"""
 
 from __future__ import annotations
 
@@ -61,10 +64,14 @@ class Candidates:
                 code = self.scratch / f"{abs(hash(bad))}.py"
                 code.write_text(PYTHON.format(what=BAD[bad], rest="" if "def predict" in BAD[bad] else PREDICT))
                 signature = mlflow.models.infer_signature(ROWS, np.ones(3))
-                info = mlflow.pyfunc.log_model(python_model=code, **(given | {"input_example": None, "signature": signature}))
+                info = mlflow.pyfunc.log_model(
+                    python_model=code, **(given | {"input_example": None, "signature": signature})
+                )
             else:
                 fitted = LinearRegression().fit(ROWS, ROWS["a"] * score + ROWS["b"])
-                info = mlflow.sklearn.log_model(fitted, signature=mlflow.models.infer_signature(ROWS, fitted.predict(ROWS)), **given)
+                info = mlflow.sklearn.log_model(
+                    fitted, signature=mlflow.models.infer_signature(ROWS, fitted.predict(ROWS)), **given
+                )
             mlflow.log_text(ROWS.assign(target=0.0).to_csv(index=False), "sample.csv")
         client = mlflow.MlflowClient()
         number = str(info.registered_model_version)

@@ -63,24 +63,47 @@ class Tracking:
 @contextmanager
 def run_postgres(folder: Path) -> Iterator[str]:
     """Run a Postgres server of the test's own and yield its SQLAlchemy URI."""
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [Path(found).parent for found in [shutil.which("initdb")] if found]
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [
+        Path(found).parent for found in [shutil.which("initdb")] if found
+    ]
     need("postgres", bool(binaries), "apt install postgresql, or brew install postgresql")
-    data, port = Path(tempfile.mkdtemp(prefix="slipway-postgres-")), ports.find_free()  # pytest closes its own folders to other users
+    data, port = (
+        Path(tempfile.mkdtemp(prefix="slipway-postgres-")),
+        ports.find_free(),
+    )  # pytest closes its own folders to other users
     as_user = []
     if os.getuid() == 0:  # Postgres refuses to run as root
         account = pwd.getpwnam("postgres")
         os.chown(data, account.pw_uid, account.pw_gid)
         as_user = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
     subprocess.run(
-        [*as_user, binaries[-1] / "initdb", "-D", data, "-U", "mlflow", "--auth=trust"], check=True, capture_output=True, cwd="/"
+        [*as_user, binaries[-1] / "initdb", "-D", data, "-U", "mlflow", "--auth=trust"],
+        check=True,
+        capture_output=True,
+        cwd="/",
     )
-    command = [*as_user, binaries[-1] / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", str(data), "-c", "fsync=off"]
+    command = [
+        *as_user,
+        binaries[-1] / "postgres",
+        "-D",
+        data,
+        "-p",
+        str(port),
+        "-h",
+        "127.0.0.1",
+        "-k",
+        str(data),
+        "-c",
+        "fsync=off",
+    ]
     with (folder / "postgres.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
     try:
         deadline = time.monotonic() + DEADLINE
         while (
-            subprocess.run([binaries[-1] / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], check=False, capture_output=True).returncode
+            subprocess.run(
+                [binaries[-1] / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], check=False, capture_output=True
+            ).returncode
             != 0
         ):
             if process.poll() is not None or time.monotonic() > deadline:
@@ -101,9 +124,22 @@ def tracking(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     store = run_postgres(folder) if kind == "postgres" else _sqlite(folder)
     with store as uri:
         port = ports.find_free()
-        command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1", "--backend-store-uri", uri]
+        command = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+            "--backend-store-uri",
+            uri,
+        ]
         server = Tracking(
-            [*command, "--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts"], port, folder / "mlflow.log"
+            [*command, "--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts"],
+            port,
+            folder / "mlflow.log",
         )
         try:
             server.start()

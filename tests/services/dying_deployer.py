@@ -1,6 +1,9 @@
-"""The deployer, made to kill itself at the point that FILE names: `python dying_deployer.py FILE`. Otherwise it is the real program.
+"""The deployer, made to kill itself at the point that FILE names: `python dying_deployer.py FILE`.
 
-A point is "begin STEP" or "end STEP" of a deployment's step, or "recorded": a release is in the history, and the alias not yet moved.
+Otherwise it is the real program.
+
+A point is "begin STEP" or "end STEP" of a deployment's step, or "recorded": a release is in the history, and the alias
+not yet moved.
 """
 
 from __future__ import annotations

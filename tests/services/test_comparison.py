@@ -39,7 +39,10 @@ def add(client: MlflowClient) -> Iterator[Callable[[float, str], int]]:
             mlflow.log_metrics({"rmse": rmse, "rmse_std": 0.25})
             mlflow.log_params({"alpha": alpha, "same": "1"})
             info = mlflow.sklearn.log_model(
-                DummyRegressor().fit([[0.0]], [1.0]), name="model", pip_requirements=["mlflow==3.17.2"], registered_model_name=NAME
+                DummyRegressor().fit([[0.0]], [1.0]),
+                name="model",
+                pip_requirements=["mlflow==3.17.2"],
+                registered_model_name=NAME,
             )
         return int(info.registered_model_version)
 
@@ -48,8 +51,13 @@ def add(client: MlflowClient) -> Iterator[Callable[[float, str], int]]:
 
 
 @pytest.mark.fast
-def test_a_version_stands_beside_the_champion(client: MlflowClient, folder: str, add: Callable[[float, str], int], script: Script) -> None:
-    """The newest version beside @champion: metrics with their spread, which is better, only what differs, and a picture."""
+def test_a_version_stands_beside_the_champion(
+    client: MlflowClient, folder: str, add: Callable[[float, str], int], script: Script
+) -> None:
+    """The newest version beside @champion.
+
+    Metrics with their spread, which is better, only what differs, and a picture.
+    """
     add(2.0, "0.1")
     add(1.5, "0.2")
     client.set_registered_model_alias(NAME, "champion", "1")
@@ -60,12 +68,16 @@ def test_a_version_stands_beside_the_champion(client: MlflowClient, folder: str,
     assert re.search(r"rmse +│ +2 ± 0.25 │ 1.5 ± 0.25, better │", printed)
     assert re.search(r"alpha +│ +0\.1 │ +0\.2 │", printed)
     assert "same" not in printed
-    assert re.search(r"note: 2 has not been validated: RUNTIME=host .*make validate_model MODEL=models:/compared/2", printed)
+    assert re.search(
+        r"note: 2 has not been validated: RUNTIME=host .*make validate_model MODEL=models:/compared/2", printed
+    )
     assert "picture  build/compare/compared-1-champion-2.png" in printed
     assert (BUILD / "compare" / "compared-1-champion-2.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_any_versions_can_be_compared(client: MlflowClient, folder: str, add: Callable[[float, str], int], script: Script) -> None:
+def test_any_versions_can_be_compared(
+    client: MlflowClient, folder: str, add: Callable[[float, str], int], script: Script
+) -> None:
     """Numbers are versions of the folder's model; addresses may stand among them, and the best of three is named."""
     for rmse in (3.0, 1.0, 2.0):
         add(rmse, "1")

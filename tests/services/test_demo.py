@@ -32,12 +32,18 @@ class Demo:
 
     def __post_init__(self) -> None:
         """Start it."""
-        variables = {"RUNTIME": "host", "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder}/mlflow.db", "PORT": str(self.port)}
+        variables = {
+            "RUNTIME": "host",
+            "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder}/mlflow.db",
+            "PORT": str(self.port),
+        }
         dropped = {"MODEL_DIR", "TRAIN_ARGS", "URL"}
         environment = {name: value for name, value in os.environ.items() if name not in dropped} | variables
         self.log = self.folder.parent / "demo.log"
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(find_command("demo"), cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                find_command("demo"), cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
 
     @property
     def words(self) -> str:
@@ -62,9 +68,13 @@ class Demo:
 
     def find_left(self) -> list[str]:
         """Return the processes of its session, and those that serve on its port, or a version of its store."""
-        lines = subprocess.run(["ps", "-A", "-o", "pgid=,stat=,args="], check=True, capture_output=True, text=True).stdout.splitlines()
+        lines = subprocess.run(
+            ["ps", "-A", "-o", "pgid=,stat=,args="], check=True, capture_output=True, text=True
+        ).stdout.splitlines()
         marks = [f"--port {self.port}", *_read(self.folder, "SELECT source FROM model_versions")]
-        ours = [line for line in lines if int(line.split()[0]) == self.process.pid or any(mark in line for mark in marks)]
+        ours = [
+            line for line in lines if int(line.split()[0]) == self.process.pid or any(mark in line for mark in marks)
+        ]
         return [line for line in ours if not line.split()[1].startswith("Z")]
 
 
@@ -106,7 +116,10 @@ MOMENTS: dict[str, Callable[[Demo, float], bool]] = {
 
 
 def _check_store(settings: Settings, store: Path) -> None:
-    """Assert that the store is whole: each version of the model has its files, the champion is one of them, no run seems to run."""
+    """Assert that the store is whole.
+
+    Each version of the model has its files, the champion is one of them, no run seems to run.
+    """
     if not (store / "mlflow.db").exists():
         return
     client = registry.connect(settings)
@@ -126,7 +139,10 @@ def _check_store(settings: Settings, store: Path) -> None:
     ids=[*MOMENTS, "SIGTERM as it says test"],
 )
 def test_an_interrupt_leaves_nothing(settings: Settings, store: Path, moment: str, name: str) -> None:
-    """Ctrl-C (or SIGTERM) ends the demo within five seconds, with 130: no process, no open port, no traceback of ours, a whole store."""
+    """Ctrl-C (or SIGTERM) ends the demo within five seconds, with 130.
+
+    No process, no open port, no traceback of ours, a whole store.
+    """
     store.mkdir(exist_ok=True)
     demo, started = Demo(store, ports.find_free()), time.monotonic()
     demo.wait_until(lambda: MOMENTS[moment](demo, time.monotonic() - started))
@@ -148,7 +164,10 @@ def test_an_interrupt_leaves_nothing(settings: Settings, store: Path, moment: st
 
 
 def test_the_demo_goes_all_the_way_and_once_more(settings: Settings, store: Path) -> None:
-    """Whatever came before, the demo passes and shows its answers; the next run trains nothing, and takes a free port for one taken."""
+    """Whatever came before, the demo passes and shows its answers.
+
+    The next run trains nothing, and takes a free port for one taken.
+    """
     store.mkdir(exist_ok=True)
     first = Demo(store, ports.find_free())
     code = first.wait()

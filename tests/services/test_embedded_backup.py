@@ -19,7 +19,11 @@ from slipway.settings import Settings, sqlite_uri
 @pytest.fixture
 def store(host_settings: Settings, tmp_path: Path) -> Settings:
     """Return settings of a store with a run, a version that is champion, and a release under way."""
-    settings = replace(host_settings, external_tracking_uri=sqlite_uri(tmp_path / "first" / "mlflow.db"), backup_dir=tmp_path / "backups")
+    settings = replace(
+        host_settings,
+        external_tracking_uri=sqlite_uri(tmp_path / "first" / "mlflow.db"),
+        backup_dir=tmp_path / "backups",
+    )
     client = registry.connect(settings)
     experiment = client.create_experiment("e", artifact_location=(tmp_path / "first" / "artifacts").as_uri())
     with mlflow.start_run(experiment_id=experiment):
@@ -32,8 +36,13 @@ def store(host_settings: Settings, tmp_path: Path) -> Settings:
     return settings
 
 
-def test_a_lost_store_comes_back_in_another_place(store: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """After a restore into another folder the champion's files are found there and predict; the old folder is not needed."""
+def test_a_lost_store_comes_back_in_another_place(
+    store: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a restore into another folder the champion's files are found there and predict.
+
+    The old folder is not needed.
+    """
     backup.backup(store)
     (made,) = store.backup_dir.glob("*")
     elsewhere = replace(store, external_tracking_uri=sqlite_uri(tmp_path / "second" / "mlflow.db"))
@@ -46,7 +55,9 @@ def test_a_lost_store_comes_back_in_another_place(store: Settings, tmp_path: Pat
     assert made.stat().st_mode & 0o777 == 0o600
     assert mlflow.sklearn.load_model("models:/m@champion").predict([[2.0]]) == pytest.approx([5.0])
     assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/größe.txt") == "größe\n"
-    assert client.get_registered_model(f"m{registry.LOCK}").creation_timestamp == 0, "the next release takes the lock away"
+    assert client.get_registered_model(f"m{registry.LOCK}").creation_timestamp == 0, (
+        "the next release takes the lock away"
+    )
 
     with pytest.raises(SlipwayError, match="restore needs an empty one"):
         restore.restore(elsewhere, str(made))
@@ -58,7 +69,9 @@ def test_what_a_script_kept_elsewhere_comes_back(store: Settings, tmp_path: Path
     """Runs and models of an experiment that a script made for itself are in the archive, too, and nothing else of their folder is."""
     client = registry.connect(store)
     for place in ("mlruns/1", "mlruns/10"):
-        with mlflow.start_run(experiment_id=client.create_experiment(place, artifact_location=(tmp_path / place).as_uri())):
+        with mlflow.start_run(
+            experiment_id=client.create_experiment(place, artifact_location=(tmp_path / place).as_uri())
+        ):
             model = LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0])
             how = {"pip_requirements": ["mlflow"], "serialization_format": "cloudpickle"}
             mlflow.sklearn.log_model(model, name="model", registered_model_name="m", **how)
@@ -73,8 +86,13 @@ def test_what_a_script_kept_elsewhere_comes_back(store: Settings, tmp_path: Path
     client = registry.connect(elsewhere)
     runs = [client.get_run(client.get_model_version("m", version).run_id) for version in ("2", "3")]
 
-    assert [mlflow.sklearn.load_model(f"models:/m/{version}").predict([[2.0]]) for version in "123"] == [pytest.approx([5.0])] * 3
-    assert [mlflow.artifacts.load_text(f"{run.info.artifact_uri}/place.txt") for run in runs] == ["mlruns/1", "mlruns/10"]
+    assert [mlflow.sklearn.load_model(f"models:/m/{version}").predict([[2.0]]) for version in "123"] == [
+        pytest.approx([5.0])
+    ] * 3
+    assert [mlflow.artifacts.load_text(f"{run.info.artifact_uri}/place.txt") for run in runs] == [
+        "mlruns/1",
+        "mlruns/10",
+    ]
     assert not list((tmp_path / "second").rglob("mine.txt"))
 
 

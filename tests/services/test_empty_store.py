@@ -18,7 +18,9 @@ NO_SERVER = f"http://127.0.0.1:{ports.find_free()}"
 def run(target: str, **variables: str) -> tuple[int, str]:
     """Run a target's command, without make, and return its exit code and what it printed."""
     environment = {**os.environ, **variables}
-    completed = subprocess.run(find_command(target), cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+    completed = subprocess.run(
+        find_command(target), cwd=ROOT, env=environment, check=False, capture_output=True, text=True
+    )
     return completed.returncode, completed.stdout + completed.stderr
 
 
@@ -33,7 +35,10 @@ def test_an_empty_registry_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_without_docker_no_cure_needs_it(tmp_path: Path) -> None:
-    """Who has no Docker is told the way that needs none; on RUNTIME=host a server that is not there is never ours to start."""
+    """Who has no Docker is told the way that needs none.
+
+    On RUNTIME=host a server that is not there is never ours to start.
+    """
     port = NO_SERVER.rsplit(":", 1)[1]
     told = run("list_models", RUNTIME="docker", MLFLOW_TRACKING_URI="", MLFLOW_PORT=port, PATH=str(tmp_path))[1]
     host = run("list_models", RUNTIME="host", MLFLOW_TRACKING_URI=NO_SERVER, MLFLOW_PORT=port)[1]
@@ -52,7 +57,10 @@ def test_without_a_server_the_error_names_the_cure(target: str, model: str) -> N
     port = NO_SERVER.rsplit(":", 1)[1]
     code, words = run(target, MODEL=model, RUNTIME="docker", MLFLOW_TRACKING_URI="", MLFLOW_PORT=port)
 
-    assert (code, words) == (1, f"error: no tracking server answers at {NO_SERVER}\n  try: MLFLOW_PORT={port} make start_mlflow_services\n")
+    assert (code, words) == (
+        1,
+        f"error: no tracking server answers at {NO_SERVER}\n  try: MLFLOW_PORT={port} make start_mlflow_services\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,9 @@ class Followed:
 
 
 @pytest.fixture
-def followed(served_settings: Settings, tmp_path: Path, script: Callable[..., subprocess.Popen[str]]) -> Iterator[Followed]:
+def followed(
+    served_settings: Settings, tmp_path: Path, script: Callable[..., subprocess.Popen[str]]
+) -> Iterator[Followed]:
     """Serve the champion, version 1 of three that work and one that does not."""
     candidates = Candidates.make(served_settings, f"followed-{tmp_path.name[-12:].replace('_', '-')}", tmp_path)
     for number in (1, 2, 3, 4):
@@ -116,7 +118,10 @@ def followed(served_settings: Settings, tmp_path: Path, script: Callable[..., su
 
 
 def test_the_alias_is_followed(followed: Followed) -> None:
-    """Back and forth between two versions, while clients ask without pause: each request is answered, by one version or the other."""
+    """Back and forth between two versions, while clients ask without pause.
+
+    Each request is answered, by one version or the other.
+    """
     with followed.asked() as (answers, failures):
         for version in (2, 4, 2):
             followed.lines.clear()
@@ -129,7 +134,10 @@ def test_the_alias_is_followed(followed: Followed) -> None:
 
 
 def test_what_does_not_work_is_not_served(followed: Followed) -> None:
-    """A version that does not load is said to be refused, once, and the one before goes on; the next that works is served."""
+    """A version that does not load is said to be refused, once, and the one before goes on.
+
+    The next that works is served.
+    """
     followed.set_alias(3)
     followed.wait_for("version 3 is not served")
     followed.wait_for("version 1 goes on serving")

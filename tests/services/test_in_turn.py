@@ -54,13 +54,17 @@ class Served:
     def run(self, target: str, **variables: str) -> tuple[int, str]:
         """Run a target's command to its end; return its exit code, and what it printed."""
         environment = {**self.environment, **variables}
-        done = subprocess.run(find_command(target), cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            find_command(target), cwd=ROOT, env=environment, check=False, capture_output=True, text=True
+        )
         return done.returncode, done.stdout + done.stderr
 
     def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:  # noqa: ANN401 -- any JSON
         """Call the deployer."""
         token = (STATE / "deployer" / self.environment["DEPLOYER_PORT"] / "token").read_text()
-        answer = requests.request(method, f"{self.url}{path}", json=body or None, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        answer = requests.request(
+            method, f"{self.url}{path}", json=body or None, headers={"Authorization": f"Bearer {token}"}, timeout=30
+        )
         assert answer.ok, answer.text
         return dict(answer.json())
 
@@ -73,9 +77,13 @@ class Served:
         with requests.Session() as session:
             while not ended.wait(0.05):
                 try:
-                    answer = session.post(f"http://127.0.0.1:{self.environment['PORT']}/invocations", json=ROW, timeout=30)
+                    answer = session.post(
+                        f"http://127.0.0.1:{self.environment['PORT']}/invocations", json=ROW, timeout=30
+                    )
                     answer.raise_for_status()
-                    self.answers.append((int(answer.headers["X-Model-Version"]), round(answer.json()["predictions"][0], 6)))
+                    self.answers.append(
+                        (int(answer.headers["X-Model-Version"]), round(answer.json()["predictions"][0], 6))
+                    )
                 except (requests.RequestException, ValueError, KeyError) as error:
                     self.failures.append(repr(error))
 
@@ -107,7 +115,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     found = Served(candidates, scratch / "deployer.log", {**os.environ, **chosen})
     assert found.run("promote", MODEL="models:/in-turn/1")[0] == 0
     with found.log.open("wb") as log:
-        process = subprocess.Popen(find_command("start_deployer"), cwd=ROOT, env=found.environment, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            find_command("start_deployer"), cwd=ROOT, env=found.environment, stdout=log, stderr=log
+        )
     try:
         deadline = time.monotonic() + WITHIN
         while time.monotonic() < deadline and process.poll() is None:
@@ -164,7 +174,10 @@ def test_a_rollback_that_is_repeated_goes_no_further(served: Served) -> None:
 
 
 def test_a_champion_is_rolled_out_again(served: Served) -> None:
-    """With a cluster to roll out in, the alias alone is not all: a champion goes there again, and the cure of a failure names it."""
+    """With a cluster to roll out in, the alias alone is not all.
+
+    A champion goes there again, and the cure of a failure names it.
+    """
     rolled_out: list[int | str | None] = []
 
     def refuse(_: Outcome) -> None:
@@ -172,7 +185,9 @@ def test_a_champion_is_rolled_out_again(served: Served) -> None:
 
     with pytest.raises(SlipwayError, match="version 1 is not rolled out: no node takes it") as failed:
         promote.roll_back(served.candidates.settings, "1", refuse)
-    promote.roll_back(served.candidates.settings, "1", lambda outcome: rolled_out.append(outcome.prepared.model.version))
+    promote.roll_back(
+        served.candidates.settings, "1", lambda outcome: rolled_out.append(outcome.prepared.model.version)
+    )
 
     assert failed.value.cure.startswith("make rollback TO=1 TARGET=kubernetes")
     assert list(map(str, rolled_out)) == ["1"]

@@ -1,4 +1,7 @@
-"""SIGKILL to the deployer at every step of a deployment: started again, it ends what it began, and something valid answers throughout."""
+"""SIGKILL to the deployer at every step of a deployment.
+
+Started again, it ends what it began, and something valid answers throughout.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,9 @@ class Mortal:
 
     def set_alias(self, version: int) -> None:
         """Move the alias by hand."""
-        mlflow.MlflowClient(self.candidates.settings.tracking_uri).set_registered_model_alias("mortal", "champion", str(version))
+        mlflow.MlflowClient(self.candidates.settings.tracking_uri).set_registered_model_alias(
+            "mortal", "champion", str(version)
+        )
 
     def environment(self) -> dict[str, str]:
         """Return what its programs are told."""
@@ -70,7 +75,9 @@ class Mortal:
         """Start it."""
         command = [sys.executable, "tests/services/dying_deployer.py", str(self.armed)]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment(), stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment(), stdout=log, stderr=log, start_new_session=True
+            )
         self.wait(lambda: requests.get(f"{self.url}/livez", timeout=5).ok, "it answers")
 
     def post(self, path: str, body: dict[str, Any]) -> str:
@@ -129,14 +136,21 @@ def mortal(tracking: Tracking, tmp_path_factory: pytest.TempPathFactory) -> Iter
         if found.process:
             found.process.kill()
             found.process.wait()
-        subprocess.run(find_command("stop_deployer"), cwd=ROOT, env=found.environment(), check=True, capture_output=True)
+        subprocess.run(
+            find_command("stop_deployer"), cwd=ROOT, env=found.environment(), check=True, capture_output=True
+        )
         for place in (STATE / "deployer" / str(found.deployer_port), STATE / "live" / str(found.port)):
             shutil.rmtree(place)
 
 
-@pytest.mark.parametrize("point", [pytest.param(each, marks=[] if each in IN_CI else [pytest.mark.thorough]) for each in POINTS])
+@pytest.mark.parametrize(
+    "point", [pytest.param(each, marks=[] if each in IN_CI else [pytest.mark.thorough]) for each in POINTS]
+)
 def test_a_deployment_is_taken_up(mortal: Mortal, point: str) -> None:
-    """Killed at any point, the deployer ends the deployment when it is back; until then the version before answers, or the new one."""
+    """Killed at any point, the deployer ends the deployment when it is back.
+
+    Until then the version before answers, or the new one.
+    """
     before = mortal.find_answering()
     version = mortal.candidates.add(0.1 + before / 100)
     mortal.armed.write_text(point)
@@ -207,7 +221,9 @@ def test_a_cancelled_one_is_not_tried_again(mortal: Mortal) -> None:
     before = mortal.find_answering()
     version = mortal.candidates.add(0.95)
     mortal.set_alias(version)
-    mortal.wait(lambda: mortal.list()[0]["version"] == version and len(mortal.list()[0]["steps"]) > 1, "it is under way")
+    mortal.wait(
+        lambda: mortal.list()[0]["version"] == version and len(mortal.list()[0]["steps"]) > 1, "it is under way"
+    )
     answer = requests.delete(f"{mortal.url}/deployments/{mortal.list()[0]['id']}", headers=mortal.headers, timeout=30)
     ended = mortal.finish()
 
@@ -217,15 +233,22 @@ def test_a_cancelled_one_is_not_tried_again(mortal: Mortal) -> None:
 
 
 def test_ctrl_c_is_no_failure(mortal: Mortal) -> None:
-    """Ctrl-C, which ends the programs of a step as well, interrupts a deployment as a kill does; nothing is left running but the server."""
+    """Ctrl-C, which ends the programs of a step as well, interrupts a deployment as a kill does.
+
+    Nothing is left running but the server.
+    """
     before = mortal.find_answering()
     version = mortal.candidates.add(0.9)
     deployment = mortal.post("/deployments", {"model": f"models:/mortal/{version}"})
-    mortal.wait(lambda: any(step["name"] == "smoke test" for step in mortal.list()[0]["steps"]), "it is at its smoke test")
+    mortal.wait(
+        lambda: any(step["name"] == "smoke test" for step in mortal.list()[0]["steps"]), "it is at its smoke test"
+    )
     assert mortal.process
     os.killpg(mortal.process.pid, signal.SIGINT)
     mortal.process.wait(timeout=WITHIN)
-    servers = subprocess.run(["pgrep", "-f", "--", f"-m scoring .*{version_id(mortal, version)}"], check=False, capture_output=True).stdout
+    servers = subprocess.run(
+        ["pgrep", "-f", "--", f"-m scoring .*{version_id(mortal, version)}"], check=False, capture_output=True
+    ).stdout
     meanwhile = mortal.find_answering()
     mortal.start()
     ended = mortal.finish(deployment)

@@ -54,7 +54,9 @@ def test_one_without_a_sign_is_taken(client: mlflow.MlflowClient, monkeypatch: p
     assert holder == "me"
 
 
-def test_a_deployer_that_was_stopped_holds_nothing(client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_deployer_that_was_stopped_holds_nothing(
+    client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Stopped in the middle of a rollback, it leaves no lock for others to wait for; another's stays."""
     (tmp_path / "model.toml").write_text('name = "m"\nmetric = "score"\ndirection = "maximize"\n')
     for name, value in {"RUNTIME": "host", "DEPLOYER_PORT": "1", "MODEL_DIR": str(tmp_path), "URL": ""}.items():

@@ -22,7 +22,19 @@ from slipway.settings import BUILD, Settings
 from slipway.training import measurements
 
 Script = Callable[..., Popen[str]]
-NAMES = ["My Model", "modèle 模型", "it's", 'so "called"', "a@b", "a%20b", "a?b#c", "a[b]{c}", "-x", "straight.2", "&;$"]
+NAMES = [
+    "My Model",
+    "modèle 模型",
+    "it's",
+    'so "called"',
+    "a@b",
+    "a%20b",
+    "a?b#c",
+    "a[b]{c}",
+    "-x",
+    "straight.2",
+    "&;$",
+]
 ON_EACH_DATABASE = pytest.mark.parametrize("tracking", ["sqlite", "postgres"], indirect=True, scope="session")
 
 
@@ -50,14 +62,25 @@ def logged(client: MlflowClient) -> Iterator[dict[str, str]]:
 @ON_EACH_DATABASE
 @pytest.mark.parametrize(
     "form",
-    ["models:/straight/{version}", "models:/straight@champion", "models:/straight/latest", "models:/{id}", "runs:/{run}/model"],
+    [
+        "models:/straight/{version}",
+        "models:/straight@champion",
+        "models:/straight/latest",
+        "models:/{id}",
+        "runs:/{run}/model",
+    ],
     ids=["version", "alias", "latest", "model id", "run"],
 )
 def test_every_address_names_the_same_version(client: MlflowClient, logged: dict[str, str], form: str) -> None:
     """Every form of address finds the one model, its version and its run."""
     model = models.resolve(client, form.format(**logged))
 
-    assert (model.name, model.version, model.run_id, model.model_id) == ("straight", logged["version"], logged["run"], logged["id"])
+    assert (model.name, model.version, model.run_id, model.model_id) == (
+        "straight",
+        logged["version"],
+        logged["run"],
+        logged["id"],
+    )
 
 
 @ON_EACH_DATABASE
@@ -79,13 +102,17 @@ def test_every_registered_name_has_an_address(client: MlflowClient, logged: dict
 
 @ON_EACH_DATABASE
 @pytest.mark.parametrize("prefix", ["", "file://"], ids=["path", "file URI"])
-def test_a_path_names_the_files_themselves(served_settings: Settings, client: MlflowClient, logged: dict[str, str], prefix: str) -> None:
+def test_a_path_names_the_files_themselves(
+    served_settings: Settings, client: MlflowClient, logged: dict[str, str], prefix: str
+) -> None:
     """A folder of this machine is served as it is, and predicts as the model does."""
     files = models.fetch(models.resolve(client, f"models:/{logged['id']}"))
     model = models.resolve(None, f"{prefix}{files}")
 
     assert (Path(model.location), model.run_id) == (files, logged["run"])
-    assert np.allclose(server.predict(served_settings, server.Prepared(model, files, ""), {"columns": ["0"], "data": [[3.0]]}), [6.0])
+    assert np.allclose(
+        server.predict(served_settings, server.Prepared(model, files, ""), {"columns": ["0"], "data": [[3.0]]}), [6.0]
+    )
 
 
 @ON_EACH_DATABASE
@@ -105,7 +132,9 @@ def test_a_path_names_the_files_themselves(served_settings: Settings, client: Ml
     ],
     ids=["name", "version", "alias", "model id", "run", "run's model", "scheme", "no version", "path", "nothing"],
 )
-def test_an_unknown_address_says_what_there_is(client: MlflowClient, logged: dict[str, str], uri: str, words: str) -> None:
+def test_an_unknown_address_says_what_there_is(
+    client: MlflowClient, logged: dict[str, str], uri: str, words: str
+) -> None:
     """An address that names nothing is refused with what exists instead."""
     with pytest.raises(SlipwayError) as error:
         models.resolve(client, uri.format(**logged))
@@ -136,7 +165,9 @@ def test_a_metric_that_is_not_a_number_is_no_zero(client: MlflowClient) -> None:
     features = np.array([[1.0], [2.0]])
     with mlflow.start_run():
         mlflow.log_metrics({"rmse": math.nan, "mae": 0.0})
-        info = mlflow.sklearn.log_model(LinearRegression().fit(features, [2.0, 4.0]), name="model", pip_requirements=["mlflow==3.17.2"])
+        info = mlflow.sklearn.log_model(
+            LinearRegression().fit(features, [2.0, 4.0]), name="model", pip_requirements=["mlflow==3.17.2"]
+        )
     measured = measurements.measure(client, models.resolve(client, f"models:/{info.model_id}"))
 
     assert math.isnan(measured.metrics["rmse"])
@@ -164,4 +195,6 @@ def test_the_table_says_what_to_type(logged: dict[str, str], script: Script) -> 
     """The table shows name, version, alias, metric and what MODEL= to type."""
     printed, _ = script("list_models").communicate()
 
-    assert re.search(rf"straight +{logged['version']} +@champion +0\.5 .* MODEL=models:/straight/{logged['version']}", printed)
+    assert re.search(
+        rf"straight +{logged['version']} +@champion +0\.5 .* MODEL=models:/straight/{logged['version']}", printed
+    )

@@ -45,7 +45,9 @@ def candidates(served_settings: Settings, tmp_path: Path, request: pytest.Fixtur
 
 def promote(candidates: Candidates, version: int | str = "", *, force: bool = False, why: str = "") -> None:
     """Promote a version, or the newest."""
-    release.promote(candidates.settings, f"models:/{candidates.name}/{version}" if version else "", force=force, why=why)
+    release.promote(
+        candidates.settings, f"models:/{candidates.name}/{version}" if version else "", force=force, why=why
+    )
 
 
 def read_history(candidates: Candidates) -> list[Release]:
@@ -56,12 +58,17 @@ def read_history(candidates: Candidates) -> list[Release]:
 def count_servers(candidates: Candidates) -> int:
     """Return how many servers of the model's versions run."""
     printed = subprocess.run(["ps", "-ww", "-eo", "command"], check=True, capture_output=True, text=True).stdout
-    versions = mlflow.MlflowClient(candidates.settings.tracking_uri).search_model_versions(f"name = '{candidates.name}'")
+    versions = mlflow.MlflowClient(candidates.settings.tracking_uri).search_model_versions(
+        f"name = '{candidates.name}'"
+    )
     return sum(printed.count(str(version.source).removeprefix("models:/")) for version in versions)
 
 
 def test_the_better_one_is_promoted(candidates: Candidates, capsys: pytest.CaptureFixture[str]) -> None:
-    """The first model and a better one become champion; an equal, a worse one and one of other data do not; the registry tells it all."""
+    """The first model and a better one become champion; an equal, a worse one and one of other data do not.
+
+    The registry tells it all.
+    """
     candidates.add(0.5)
     promote(candidates)
     for score, data, why in ((0.5, "data", "equal"), (0.4, "data", "worse"), (0.9, "other", "not comparable")):
@@ -85,7 +92,10 @@ def test_the_better_one_is_promoted(candidates: Candidates, capsys: pytest.Captu
 
 
 def test_a_time_out_is_no_verdict(candidates: Candidates) -> None:
-    """A limit that is too short for this machine refuses nothing: the registry has no word of it, and the same version passes after it."""
+    """A limit that is too short for this machine refuses nothing.
+
+    The registry has no word of it, and the same version passes after it.
+    """
     version = candidates.add(0.5)
     hurried = replace(candidates.settings, predict_timeout=0)
 
@@ -111,7 +121,10 @@ def test_force_is_recorded(candidates: Candidates) -> None:
 
 
 def test_rolling_back_walks_back(candidates: Candidates) -> None:
-    """Each rollback goes to the champion before, TO to an earlier one; from the first there is no way, and nowhere a circle."""
+    """Each rollback goes to the champion before, TO to an earlier one.
+
+    From the first there is no way, and nowhere a circle.
+    """
     for score in (0.5, 0.6, 0.7, 0.8):
         candidates.add(score)
         promote(candidates)

@@ -24,7 +24,9 @@ ENDS_WITHIN = 20  # s, on a busy machine; five are promised on a quiet one
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Save a small real model."""
     folder = tmp_path_factory.mktemp("models") / "straight line"
-    mlflow.sklearn.save_model(LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0]), folder, pip_requirements=["mlflow==3.17.2"])
+    mlflow.sklearn.save_model(
+        LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0]), folder, pip_requirements=["mlflow==3.17.2"]
+    )
     return folder
 
 

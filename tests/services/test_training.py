@@ -28,7 +28,11 @@ OUTAGE = 15  # s
 def newest_run(client: MlflowClient) -> Run | None:
     """Return the run that started last, or None."""
     experiment = client.get_experiment_by_name("diabetes")
-    runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"], max_results=1) if experiment else []
+    runs = (
+        client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"], max_results=1)
+        if experiment
+        else []
+    )
     return runs[0] if runs else None
 
 
@@ -52,7 +56,10 @@ def check_every_metric_once(client: MlflowClient, run_id: str, folds: int) -> No
 
 
 def test_training_logs_what_the_contract_asks(served_settings: Settings, script: Script) -> None:
-    """One run with parameters, metrics, data and pictures; one version that says where it came from; the table and what next."""
+    """One run with parameters, metrics, data and pictures; one version that says where it came from.
+
+    The table and what next.
+    """
     printed, _ = (process := script("train_model", TRAIN_ARGS="--alpha 0.2")).communicate()
     client = registry.connect(served_settings)
     run = newest_run(client)
@@ -77,8 +84,13 @@ def test_training_logs_what_the_contract_asks(served_settings: Settings, script:
     assert len(request["dataframe_split"]["data"]) == 5
 
 
-def test_a_server_that_is_killed_and_comes_back_costs_nothing(tracking: Tracking, served_settings: Settings, script: Script) -> None:
-    """SIGKILL to the tracking server while a training logs, and a restart: the run is complete, every metric there once."""
+def test_a_server_that_is_killed_and_comes_back_costs_nothing(
+    tracking: Tracking, served_settings: Settings, script: Script
+) -> None:
+    """SIGKILL to the tracking server while a training logs, and a restart.
+
+    The run is complete, every metric there once.
+    """
     client = registry.connect(served_settings)
     before = newest_run(client)
     process = script("train_model", TRAIN_ARGS="--repeats 150")
@@ -94,7 +106,9 @@ def test_a_server_that_is_killed_and_comes_back_costs_nothing(tracking: Tracking
     check_every_metric_once(client, run.info.run_id, folds=750)
 
 
-def test_a_server_that_stays_away_leaves_the_model_in_a_file(tracking: Tracking, served_settings: Settings, script: Script) -> None:
+def test_a_server_that_stays_away_leaves_the_model_in_a_file(
+    tracking: Tracking, served_settings: Settings, script: Script
+) -> None:
     """A dead server ends the training with a clear error and the command that logs the kept model later; it works."""
     client = registry.connect(served_settings)
     before = newest_run(client)
@@ -169,8 +183,12 @@ with mlflow.start_run(run_name="search"):
 """
 
 
-@pytest.mark.parametrize("inner", ["mlflow.log_metric('rmse', score)", "log(score)"], ids=["metrics in the children", "models, too"])
-def test_a_search_registers_the_model_of_its_outer_run(served_settings: Settings, script: Script, tmp_path: Path, inner: str) -> None:
+@pytest.mark.parametrize(
+    "inner", ["mlflow.log_metric('rmse', score)", "log(score)"], ids=["metrics in the children", "models, too"]
+)
+def test_a_search_registers_the_model_of_its_outer_run(
+    served_settings: Settings, script: Script, tmp_path: Path, inner: str
+) -> None:
     """Of nested runs, the outer one's model and metrics count, however many the inner ones logged."""
     name = f"nested-{uuid.uuid4().hex[:8]}"
     (tmp_path / "train.py").write_text(SEARCH.replace("INNER", inner).replace("OUTER", "log(2.5)"))
@@ -191,7 +209,9 @@ def test_a_search_with_models_in_its_inner_runs_alone_is_told_which(script: Scri
     printed, _ = (process := script("train_model", MODEL_DIR=str(tmp_path))).communicate()
 
     assert process.returncode == 1
-    assert re.search(r"logged no model in its run search, but in 2 nested in it: try 4\.0 \(\w{8}\), try 3\.0 \(\w{8}\)", printed), printed
+    assert re.search(
+        r"logged no model in its run search, but in 2 nested in it: try 4\.0 \(\w{8}\), try 3\.0 \(\w{8}\)", printed
+    ), printed
 
 
 def test_a_script_need_not_register(served_settings: Settings, script: Script, tmp_path: Path) -> None:
@@ -214,7 +234,17 @@ def test_mlflow_run_trains_too(tracking: Tracking, served_settings: Settings) ->
     """`mlflow run model -P alpha=0.3` logs a run with that parameter and registers its model, without Slipway."""
     binaries = Path(sys.executable).parent
     environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking.url, "PATH": f"{binaries}:{os.environ['PATH']}"}
-    command = [binaries / "mlflow", "run", "model", "--env-manager", "local", "--experiment-name", "diabetes", "-P", "alpha=0.3"]
+    command = [
+        binaries / "mlflow",
+        "run",
+        "model",
+        "--env-manager",
+        "local",
+        "--experiment-name",
+        "diabetes",
+        "-P",
+        "alpha=0.3",
+    ]
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
     client = registry.connect(served_settings)
     run = newest_run(client)

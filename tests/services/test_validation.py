@@ -30,7 +30,9 @@ from tests.services.conftest import Tracking
 
 Script = Callable[..., "subprocess.Popen[str]"]
 REGRESSION = {f"validation_{name}{end}" for name in ("rmse", "mae", "r2") for end in ("", "_std")}
-CLASSIFICATION = {f"validation_{name}{end}" for name in ("accuracy", "f1_macro", "log_loss", "roc_auc") for end in ("", "_std")}
+CLASSIFICATION = {
+    f"validation_{name}{end}" for name in ("accuracy", "f1_macro", "log_loss", "roc_auc") for end in ("", "_std")
+}
 IRIS = """
 from sklearn.datasets import load_iris
 from sklearn.model_selection import train_test_split
@@ -53,8 +55,15 @@ def write_folder(path: Path, name: str, metric: str = "validation_rmse") -> Path
 def trained(tracking: Tracking, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a model folder that was trained once."""
     path = write_folder(tmp_path_factory.mktemp("trained") / "scored", "scored")
-    variables = {"RUNTIME": "host", "MLFLOW_TRACKING_URI": tracking.url, "MODEL_DIR": str(path), "TRAIN_ARGS": "--repeats 1"}
-    subprocess.run(find_command("train_model"), cwd=ROOT, env={**os.environ, **variables}, check=True, capture_output=True)
+    variables = {
+        "RUNTIME": "host",
+        "MLFLOW_TRACKING_URI": tracking.url,
+        "MODEL_DIR": str(path),
+        "TRAIN_ARGS": "--repeats 1",
+    }
+    subprocess.run(
+        find_command("train_model"), cwd=ROOT, env={**os.environ, **variables}, check=True, capture_output=True
+    )
     return path
 
 
@@ -71,7 +80,10 @@ def client(served_settings: Settings) -> MlflowClient:
 
 
 def test_scores_data_and_pictures_reach_the_models_own_run(client: MlflowClient, trained: Path, script: Script) -> None:
-    """The newest version is scored, twice: scores with their spread, data once, two pictures, and the run's end stays as it was."""
+    """The newest version is scored, twice.
+
+    Scores with their spread, data once, two pictures, and the run's end stays as it was.
+    """
     version = registry.find_versions(client, "scored")[1]
     before = client.get_run(version.run_id)
     for _ in range(2):
@@ -94,7 +106,9 @@ def test_scores_data_and_pictures_reach_the_models_own_run(client: MlflowClient,
     assert re.search(r"next  RUNTIME=host .*make compare MODEL=models:/scored/1", printed)
 
     measured = measurements.measure(client, version)
-    assert {**measured.metrics} == {name: value for name, value in run.data.metrics.items() if not name.startswith("fold_")}
+    assert {**measured.metrics} == {
+        name: value for name, value in run.data.metrics.items() if not name.startswith("fold_")
+    }
     assert (measured.data, measured.params) == (held_out[0].dataset.digest, run.data.params)
     assert measured.libraries["scikit-learn"] == "1.9.1"
     assert measured.commit == run.data.tags["mlflow.source.git.commit"]
@@ -118,7 +132,9 @@ def test_a_version_is_validated_once_by_the_same_code(settings: Settings, client
     assert (same, count()) == (before, before + 1)
 
 
-def test_a_folder_without_the_script_has_nothing_to_validate_with(settings: Settings, client: MlflowClient, tmp_path: Path) -> None:
+def test_a_folder_without_the_script_has_nothing_to_validate_with(
+    settings: Settings, client: MlflowClient, tmp_path: Path
+) -> None:
     """Without validate.py a release takes what is on record, and the command says what is missing."""
     bare = write_folder(tmp_path / "bare", "scored")
     (bare / "validate.py").unlink()
@@ -135,7 +151,10 @@ def test_a_folder_without_the_script_has_nothing_to_validate_with(settings: Sett
 def test_a_classifier_is_scored_with_its_probabilities(
     tracking: Tracking, client: MlflowClient, script: Script, tmp_path: Path, classes: dict[int, str | int]
 ) -> None:
-    """Accuracy, F1, log loss and ROC AUC are those that scikit-learn computes of the held-out rows; there is a curve and a table."""
+    """Accuracy, F1, log loss and ROC AUC are those that scikit-learn computes of the held-out rows.
+
+    There is a curve and a table.
+    """
     name = f"iris-{classes[0]}"
     folder = write_folder(tmp_path / "iris", name)
     (folder / "train.py").write_text(IRIS.format(name=name, classes=classes))
@@ -147,7 +166,11 @@ def test_a_classifier_is_scored_with_its_probabilities(
     mlflow.set_tracking_uri(tracking.url)
     with mlflow.start_run() as run:
         mlflow.sklearn.log_model(
-            model, name="model", signature=infer_signature(features), pip_requirements=["mlflow==3.17.2"], registered_model_name=name
+            model,
+            name="model",
+            signature=infer_signature(features),
+            pip_requirements=["mlflow==3.17.2"],
+            registered_model_name=name,
         )
     printed, _ = (process := script("validate_model", MODEL=f"models:/{name}/1", MODEL_DIR=str(folder))).communicate()
     true, rows = held_out["target"], held_out.drop(columns="target")
@@ -158,7 +181,9 @@ def test_a_classifier_is_scored_with_its_probabilities(
     assert found["validation_accuracy"] == pytest.approx(metrics.accuracy_score(true, model.predict(rows)))
     assert found["validation_f1_macro"] == pytest.approx(metrics.f1_score(true, model.predict(rows), average="macro"))
     assert found["validation_log_loss"] == pytest.approx(metrics.log_loss(true, model.predict_proba(rows)))
-    assert found["validation_roc_auc"] == pytest.approx(metrics.roc_auc_score(true, model.predict_proba(rows), multi_class="ovr"))
+    assert found["validation_roc_auc"] == pytest.approx(
+        metrics.roc_auc_score(true, model.predict_proba(rows), multi_class="ovr")
+    )
     assert {file.path for file in client.list_artifacts(run.info.run_id, "validation")} == {
         "validation/roc.png",
         "validation/confusion.png",
@@ -175,7 +200,9 @@ def test_a_classifier_is_scored_with_its_probabilities(
     ],
     ids=["too few", "not finite", "fails", "words"],
 )
-def test_a_model_that_cannot_be_scored_is_refused(client: MlflowClient, trained: Path, script: Script, code: str, words: str) -> None:
+def test_a_model_that_cannot_be_scored_is_refused(
+    client: MlflowClient, trained: Path, script: Script, code: str, words: str
+) -> None:
     """One line says what is wrong with the predictions, and the run is as it was."""
     source = trained.parent / "source.py"
     source.write_text(
@@ -193,11 +220,15 @@ def test_a_model_that_cannot_be_scored_is_refused(client: MlflowClient, trained:
     assert not client.get_run(run.info.run_id).inputs.dataset_inputs
 
 
-def test_a_model_without_predict_and_one_that_is_not_there_are_refused(tracking: Tracking, trained: Path, script: Script) -> None:
+def test_a_model_without_predict_and_one_that_is_not_there_are_refused(
+    tracking: Tracking, trained: Path, script: Script
+) -> None:
     """A transformer cannot be validated, nor can a version that is not in the registry; each is said in words."""
     mlflow.set_tracking_uri(tracking.url)
     with mlflow.start_run():
-        info = mlflow.sklearn.log_model(StandardScaler().fit([[1.0]]), name="model", pip_requirements=["mlflow==3.17.2"])
+        info = mlflow.sklearn.log_model(
+            StandardScaler().fit([[1.0]]), name="model", pip_requirements=["mlflow==3.17.2"]
+        )
     scaler, _ = script("validate_model", MODEL=info.model_uri, MODEL_DIR=str(trained)).communicate()
     missing, _ = (process := script("validate_model", MODEL="models:/scored/99", MODEL_DIR=str(trained))).communicate()
 
@@ -208,14 +239,22 @@ def test_a_model_without_predict_and_one_that_is_not_there_are_refused(tracking:
 
 
 def test_a_model_that_was_logged_outside_a_run_gets_one(client: MlflowClient, trained: Path, tmp_path: Path) -> None:
-    """`mlflow run -e validate`, without Slipway: the scores of a model without a run lie in a new one, and with the model."""
+    """`mlflow run -e validate`, without Slipway.
+
+    The scores of a model without a run lie in a new one, and with the model.
+    """
     mlflow.set_tracking_uri(client.tracking_uri)
     columns = ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"]
     model = DummyRegressor().fit(np.zeros((2, len(columns))), [100.0, 200.0])
     info = mlflow.sklearn.log_model(model, name="lonely", pip_requirements=["mlflow==3.17.2"])
-    variables = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "MLFLOW_TRACKING_URI": client.tracking_uri}
+    variables = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "MLFLOW_TRACKING_URI": client.tracking_uri,
+    }
     command = ["mlflow", "run", trained, "-e", "validate", "-P", f"model={info.model_uri}", "--env-manager", "local"]
-    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **variables}, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, **variables}, check=False, capture_output=True, text=True
+    )
     logged = client.get_logged_model(info.model_id)
 
     assert done.returncode == 0, done.stderr
@@ -229,7 +268,10 @@ def test_what_is_known_of_a_version_outlives_its_run(client: MlflowClient) -> No
     """A version that was never validated, and whose run was deleted, has no scores, and is no error."""
     with mlflow.start_run() as run:
         mlflow.sklearn.log_model(
-            DummyRegressor().fit([[0.0]], [1.0]), name="model", pip_requirements=["numpy==2.0.0"], registered_model_name="orphan"
+            DummyRegressor().fit([[0.0]], [1.0]),
+            name="model",
+            pip_requirements=["numpy==2.0.0"],
+            registered_model_name="orphan",
         )
     client.delete_run(run.info.run_id)
     version = client.get_model_version("orphan", "1")

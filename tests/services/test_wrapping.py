@@ -1,4 +1,7 @@
-"""Wrapping through `make wrap_model`'s script, and through model/wrap.py alone: real files, a real registry, the real model server."""
+"""Wrapping through `make wrap_model`'s script, and through model/wrap.py alone.
+
+Real files, a real registry, the real model server.
+"""
 
 import hashlib
 import json
@@ -98,9 +101,19 @@ def folder(tmp_path: Path) -> Path:
     ids=["joblib", "pickle that skops refuses", "skops with trusted types", "class", "MLflow's own class"],
 )
 def test_an_artefact_becomes_a_version(  # noqa: PLR0913, PLR0917 -- three fixtures, four parameters
-    served_settings: Settings, script: Script, files: Path, folder: Path, file: str, options: dict[str, str], flavor: str, words: str
+    served_settings: Settings,
+    script: Script,
+    files: Path,
+    folder: Path,
+    file: str,
+    options: dict[str, str],
+    flavor: str,
+    words: str,
 ) -> None:
-    """It has a run of its own, a signature, an example, pins; it predicts as the file does; its version says where it came from."""
+    """It has a run of its own, a signature, an example, pins; it predicts as the file does.
+
+    Its version says where it came from.
+    """
     given = {name: str(files / value) if name == "EXAMPLE" else value for name, value in options.items()}
     printed, _ = (process := script("wrap_model", FILE=str(files / file), MODEL_DIR=str(folder), **given)).communicate()
     client = registry.connect(served_settings)
@@ -127,7 +140,9 @@ def test_an_artefact_becomes_a_version(  # noqa: PLR0913, PLR0917 -- three fixtu
         "classes.py": np.full(len(bmi), 1.5),
         "line.joblib": joblib.load(files / "line.joblib").predict(rows),
     }
-    assert np.allclose(np.asarray(loaded.predict(rows)), expected.get(file, joblib.load(files / "near.pkl").predict(rows)))
+    assert np.allclose(
+        np.asarray(loaded.predict(rows)), expected.get(file, joblib.load(files / "near.pkl").predict(rows))
+    )
     assert version.tags["mlflow.source.name"].endswith("wrapped/wrap.py")
     assert provenance.CODE_TAG not in version.tags  # it is no training of this code
     assert json.loads((folder / "request.json").read_text())["dataframe_split"]["columns"][2] == "bmi"
@@ -144,7 +159,9 @@ def test_a_wrapped_model_is_served(  # noqa: PLR0913, PLR0917 -- five fixtures a
     version = max(map(int, registry.find_versions(MlflowClient(tracking.url), "wrapped")))
     server = script("serve_model", MODEL=f"models:/wrapped/{version}", **variables)
     try:
-        api_test.wait_until_ready(served_settings, f"http://127.0.0.1:{variables['PORT']}", lambda: server.poll() is None)
+        api_test.wait_until_ready(
+            served_settings, f"http://127.0.0.1:{variables['PORT']}", lambda: server.poll() is None
+        )
         tested, _ = (test := script("test_api", **variables)).communicate(timeout=120)
     finally:
         server.terminate()
@@ -177,7 +194,9 @@ def test_a_wrapped_model_is_served(  # noqa: PLR0913, PLR0917 -- five fixtures a
         "several classes", "no such class", "too few predictions", "not finite", "needs arguments", "name of a module",
     ],
 )  # fmt: skip
-def test_what_cannot_serve_is_refused(files: Path, folder: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_what_cannot_serve_is_refused(
+    files: Path, folder: Path, tmp_path: Path, arguments: list[str], words: str
+) -> None:
     """The plain script says in one line why, and nothing is logged or registered."""
     given = [str(files / word) if Path(word).suffix else word for word in arguments]
     variables = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
@@ -192,7 +211,9 @@ def test_what_cannot_serve_is_refused(files: Path, folder: Path, tmp_path: Path,
     assert not (tmp_path / "mlflow.db").exists()
 
 
-def test_a_module_of_the_folder_goes_with_the_model(served_settings: Settings, script: Script, files: Path, folder: Path) -> None:
+def test_a_module_of_the_folder_goes_with_the_model(
+    served_settings: Settings, script: Script, files: Path, folder: Path
+) -> None:
     """What the artefact imports from the model folder is logged with it."""
     (folder / "slopes.py").write_text("SLOPE = 4.0\n")
     (files / "needs_it.py").write_text(
@@ -209,9 +230,24 @@ def test_a_module_of_the_folder_goes_with_the_model(served_settings: Settings, s
 
 def test_mlflow_run_wraps_without_slipway(files: Path, folder: Path, tmp_path: Path) -> None:
     """The entry point `wrap` of MLproject registers the file; the options may be left out."""
-    variables = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
-    command = ["mlflow", "run", folder, "-e", "wrap", "-P", f"artefact={files / 'line.joblib'}", "--env-manager", "local"]
-    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **variables}, check=False, capture_output=True, text=True)
+    variables = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+    }
+    command = [
+        "mlflow",
+        "run",
+        folder,
+        "-e",
+        "wrap",
+        "-P",
+        f"artefact={files / 'line.joblib'}",
+        "--env-manager",
+        "local",
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, **variables}, check=False, capture_output=True, text=True
+    )
 
     assert done.returncode == 0, done.stderr
     assert MlflowClient(variables["MLFLOW_TRACKING_URI"]).get_model_version("wrapped", "1").run_id

@@ -91,7 +91,10 @@ def service(selector: dict[str, str]) -> dict[str, Any]:
 
 def deployment(version: int, replicas: int = 2) -> dict[str, Any]:
     """Return a Deployment of which all pods answer."""
-    labels, annotations = {"app.kubernetes.io/instance": "diabetes"}, {"io.slipway/model": "diabetes", "io.slipway/version": str(version)}
+    labels, annotations = (
+        {"app.kubernetes.io/instance": "diabetes"},
+        {"io.slipway/model": "diabetes", "io.slipway/version": str(version)},
+    )
     containers = [{"image": f"slipway/diabetes:v{version}"}]
     template = {"metadata": {"annotations": annotations}, "spec": {"containers": containers}}
     kind = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "diabetes-model", "labels": labels}}

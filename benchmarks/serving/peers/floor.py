@@ -1,4 +1,6 @@
-"""The floor and the constant: one ASGI function on uvicorn that predicts from /invocations, or reads the body and answers a constant.
+"""The floor and the constant.
+
+One ASGI function on uvicorn that predicts from /invocations, or reads the body and answers a constant.
 
 Start it with floor.py MODEL PORT, or with floor.py constant PORT.
 """
@@ -57,4 +59,12 @@ def make_app(predict: Callable[[bytes], bytes]) -> Callable[[dict[str, Any], Rec
 if __name__ == "__main__":
     model, port = sys.argv[1:]
     answer = (lambda _: CONSTANT) if model == "constant" else make_predict(model)
-    uvicorn.run(make_app(answer), port=int(port), loop="uvloop", http="httptools", lifespan="off", access_log=False, log_level="warning")
+    uvicorn.run(
+        make_app(answer),
+        port=int(port),
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+    )

@@ -1,4 +1,7 @@
-"""KServe's scikit-learn server, which is not on PyPI, on its Python package: with_kserve.py MODEL --http_port=PORT --enable_grpc=False."""
+"""KServe's scikit-learn server, which is not on PyPI, on its Python package.
+
+with_kserve.py MODEL --http_port=PORT --enable_grpc=False.
+"""
 
 import sys
 from typing import Any

@@ -1,4 +1,7 @@
-"""A LitServe server around one estimator: with_litserve.py MODEL PORT BATCH, where BATCH is the most requests that share a predict."""
+"""A LitServe server around one estimator.
+
+with_litserve.py MODEL PORT BATCH, where BATCH is the most requests that share a predict.
+"""
 
 import sys
 from typing import Any

@@ -45,9 +45,12 @@ def cast(values: pd.Series[Any], column: Column) -> pd.Series[Any]:
 
 
 def parse_dates(values: Any) -> pd.Series[Any]:  # noqa: ANN401 -- a list, an array or a Series
-    """Return values as a Series of DATETIME: an offset is taken into account, text without one is UTC; raise ValueError or TypeError.
+    """Return values as a Series of DATETIME: an offset is taken into account, text without one is UTC.
 
-    A number is refused, as text, too: nobody can know whether it counts seconds or nanoseconds, or is a year. So is a time of day.
+    Raise ValueError or TypeError.
+
+    A number is refused, as text, too: nobody can know whether it counts seconds or nanoseconds, or is a year. So is a
+    time of day.
     """
     given = values if isinstance(values, pd.Series) else pd.Series(values, dtype=object)
     kind = getattr(given.dtype, "kind", "O")
@@ -66,7 +69,9 @@ def parse_dates(values: Any) -> pd.Series[Any]:  # noqa: ANN401 -- a list, an ar
         except ValueError:  # they are not all written as the first is; as ISO 8601 has them, they need not be
             parsed = pd.to_datetime(given, utc=True, format="ISO8601")
     for value, moment in zip(given, parsed, strict=True) if kind != "M" else ():
-        if isinstance(value, str) and not DATE.search(value) and moment is not pd.NaT:  # pandas takes "12:30" for today, and "now" for now
+        if (
+            isinstance(value, str) and not DATE.search(value) and moment is not pd.NaT
+        ):  # pandas takes "12:30" for today, and "now" for now
             raise ValueError(value)
     return parsed.dt.tz_localize(None).astype(DATETIME)
 
@@ -94,7 +99,9 @@ def to_array(value: Any, column: Column | None) -> Any:  # noqa: ANN401 -- any J
         kind = SCALARS[column.type]
         return np.array(value, kind) if isinstance(value, list) else np.array([value], kind)[0]
     except Exception:  # noqa: BLE001 -- numpy raises many
-        raise (wrong(column) if column else bad("a column that the model does not take holds values of different kinds")) from None
+        raise (
+            wrong(column) if column else bad("a column that the model does not take holds values of different kinds")
+        ) from None
 
 
 def typed_rows(rows: list[dict[str, Any]], by_name: dict[str, Column]) -> list[dict[str, Any]]:
@@ -125,8 +132,13 @@ def _of_numpy(texts: Any, kind: Any) -> Any:  # noqa: ANN401 -- a text, or an ar
 
 
 def _to_objects(value: Any, convert: Callable[[Any], Any] | None) -> Any:  # noqa: ANN401 -- any JSON
-    """Return what numpy makes of texts, as objects: an array of numpy's texts gives each as much memory as the longest takes."""
-    array = np.array(value, object) if isinstance(value, list) or convert is None else np.array([value, None], object)[:1]
+    """Return what numpy makes of texts, as objects.
+
+    An array of numpy's texts gives each as much memory as the longest takes.
+    """
+    array = (
+        np.array(value, object) if isinstance(value, list) or convert is None else np.array([value, None], object)[:1]
+    )
     flat = array.ravel()
     if any(isinstance(each, list) for each in flat):
         raise ValueError(array.shape)
@@ -138,12 +150,19 @@ def _to_objects(value: Any, convert: Callable[[Any], Any] | None) -> Any:  # noq
 
 
 def enforce(values: pd.Series[Any], column: Column) -> Any:  # noqa: ANN401 -- a Series
-    """Return a column as the signature's type where that loses nothing, or raise Refusal: MLflow's `_enforce_mlflow_datatype`."""
+    """Return a column as the signature's type where that loses nothing, or raise Refusal.
+
+    MLflow's `_enforce_mlflow_datatype`.
+    """
     if values.dtype == object and column.type not in {"binary", "string"}:
         values = values.infer_objects()
     wanted, kind = np.dtype(SCALARS[column.type]), getattr(values.dtype, "kind", "O")
     text = values.dtype == object or isinstance(values.dtype, pd.StringDtype)
-    if values.dtype == wanted or (text and column.type in {"string", "binary"}) or (column.type == "boolean" and values.dtype == object):
+    if (
+        values.dtype == wanted
+        or (text and column.type in {"string", "binary"})
+        or (column.type == "boolean" and values.dtype == object)
+    ):
         return values
     try:
         if column.type == "datetime" and (text or kind == "M"):

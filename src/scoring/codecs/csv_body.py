@@ -28,7 +28,9 @@ LINES = 100_000  # that the first two rows may have, in quotes
 PIECE = 256 * 1024  # bytes that are looked at together
 QUOTE, COMMA, NEWLINE, RETURN = b'",\n\r'
 BEGINS = np.zeros(256, bool)
-BEGINS[list(b',\r\n"\xbf')] = True  # what a quote that begins a field may follow; the last of them ends a byte order mark
+BEGINS[list(b',\r\n"\xbf')] = (
+    True  # what a quote that begins a field may follow; the last of them ends a byte order mark
+)
 csv.field_size_limit(sys.maxsize)
 
 
@@ -38,7 +40,9 @@ def read(body: bytes, columns: Sequence[Column], bounds: Bounds) -> Table:
     if missing := [str(column.name) for column in columns if column.required and str(column.name) not in header]:
         raise bad(f"columns that the model needs are missing: {', '.join(missing)}")
     known = {str(column.name) for column in columns}
-    is_plain = first <= len(header) and not known.isdisjoint(header) and not known.issuperset(header)  # else pandas looks at more
+    is_plain = (
+        first <= len(header) and not known.isdisjoint(header) and not known.issuperset(header)
+    )  # else pandas looks at more
     if is_plain and (widest := _widest(body)) != len(header):  # pandas, told which columns, does not look at the others
         if widest and widest > len(header):
             raise bad("a row has more values than the header has columns")
@@ -52,7 +56,10 @@ def read(body: bytes, columns: Sequence[Column], bounds: Bounds) -> Table:
 
 
 def check(body: bytes, columns: int, bounds: Bounds) -> tuple[list[str], int]:
-    """Return the header and the number of fields of the first row; raise Refusal for what is no CSV or too large a table."""
+    """Return the header and the number of fields of the first row.
+
+    Raise Refusal for what is no CSV or too large a table.
+    """
     try:
         body.decode()
     except UnicodeDecodeError:
@@ -76,7 +83,8 @@ def check(body: bytes, columns: int, bounds: Bounds) -> tuple[list[str], int]:
 def _count(body: bytes, width: int, bounds: Bounds) -> None:
     """Raise Refusal when the rows are too many, or too many of their fields are not there.
 
-    What stands in quotes is no row; but all lines are rows where a quote begins elsewhere than a field does, as it quotes nothing there.
+    What stands in quotes is no row; but all lines are rows where a quote begins elsewhere than a field does, as it
+    quotes nothing there.
     """
     rows = _count_lines(body)
     values = body.count(b",") + rows
@@ -114,7 +122,10 @@ def _widest(body: bytes) -> int | None:
 
 
 def _outside(body: bytes) -> Iterator[tuple[np.ndarray, np.ndarray] | None]:
-    """Yield where lines end, and where commas are, that do not stand in quotes; None where a quote begins elsewhere than a field does."""
+    """Yield where lines end, and where commas are, that do not stand in quotes.
+
+    None where a quote begins elsewhere than a field does.
+    """
     last, in_quotes = NEWLINE, False
     for at in range(0, len(body), PIECE):
         signs = np.frombuffer(body, np.uint8, min(PIECE, len(body) - at), at)

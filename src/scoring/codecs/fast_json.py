@@ -1,7 +1,10 @@
-"""The short way from a JSON body to rows: strict, by the signature, in compiled code. What it declines, `mlflow_forms` reads.
+"""The short way from a JSON body to rows: strict, by the signature, in compiled code.
 
-A body is taken here only when it is plain: dataframe_split, dataframe_records or inputs by column, every value of exactly
-the column's type. The result is then what MLflow's own parsing and casting gives (tests/contract compares them).
+What it declines, `mlflow_forms` reads.
+
+A body is taken here only when it is plain: dataframe_split, dataframe_records or inputs by column, every value of
+exactly the column's type. The result is then what MLflow's own parsing and casting gives (tests/contract compares
+them).
 """
 
 from __future__ import annotations
@@ -91,7 +94,9 @@ class Decoder:
             rename = {f"f{at}": name for at, name in enumerate(self._names)}
             self._records = msgspec.json.Decoder(list[msgspec.defstruct("Record", fields, rename=rename)])  # type: ignore[misc]
             fields = [(f"f{at}", list[kind]) for at, kind in enumerate(self._kinds)]  # type: ignore[valid-type]
-            self._by_column = msgspec.json.Decoder(msgspec.defstruct("Inputs", fields, rename=rename, forbid_unknown_fields=True))
+            self._by_column = msgspec.json.Decoder(
+                msgspec.defstruct("Inputs", fields, rename=rename, forbid_unknown_fields=True)
+            )
 
     def decode(self, body: bytes) -> Table | None:
         """Return the rows of a plain body; None for any other, right or wrong; raise Refusal for too many rows."""
@@ -124,7 +129,9 @@ class Decoder:
         else:
             rows = list(zip(*msgspec.structs.astuple(self._by_column.decode(body.inputs)), strict=True))  # type: ignore[arg-type]
         if whole.count(b"[") + whole.count(b"{") > self._bounds.max_depth:
-            lists = len(rows) if body.inputs is UNSET else len(self._names)  # of values; what else is nested, is in what nobody reads
+            lists = (
+                len(rows) if body.inputs is UNSET else len(self._names)
+            )  # of values; what else is nested, is in what nobody reads
             if not self._bounds.is_shallow(whole, lists - 1):
                 return None
         return Table(len(rows), rows) if rows else None
@@ -148,7 +155,10 @@ class Decoder:
         return decoder, order
 
     def _positions(self, given: list[str]) -> list[int]:
-        """Return where the signature's columns stand among a request's; raise KeyError or ValueError where they do not, or twice."""
+        """Return where the signature's columns stand among a request's.
+
+        Raise KeyError or ValueError where they do not, or twice.
+        """
         if len(given) > len(self._names) + EXTRA:
             raise ValueError(len(given))
         place = {name: at for at, name in enumerate(given)}
@@ -158,7 +168,9 @@ class Decoder:
 
     def _decode_large(self, body: bytes) -> Table | None:
         """Read a dataframe_split of numbers straight into a matrix, unless its rows are surely too long or it is another form."""
-        if SPLIT not in body or (len(body) > HUGE and body.count(b",") > (count_brackets(body) + 1) * (self.width + EXTRA)):
+        if SPLIT not in body or (
+            len(body) > HUGE and body.count(b",") > (count_brackets(body) + 1) * (self.width + EXTRA)
+        ):
             return None
         document: Any = parse_numbers(body)
         keys, split = list(document.keys()), document["dataframe_split"]
@@ -169,8 +181,14 @@ class Decoder:
         rows = split["data"]
         n, width = len(rows), len(given)
         self._bounds.check_rows(n)
-        # simdjson flattens whatever is nested: so every row has the right length, and there are no further brackets in the body.
-        if n == 0 or set(map(len, rows)) != {width} or count_brackets(body) != n + 2 or body.count(b"{") >= self._bounds.max_depth:
+        # simdjson flattens whatever is nested: so every row has the right length, and there are no further brackets in
+        # the body.
+        if (
+            n == 0
+            or set(map(len, rows)) != {width}
+            or count_brackets(body) != n + 2
+            or body.count(b"{") >= self._bounds.max_depth
+        ):
             return None
         block = np.frombuffer(rows.as_buffer(of_type="d"), dtype=np.float64).reshape(n, width)
         if given != self._names:
@@ -183,7 +201,10 @@ class Decoder:
 
 
 def decoder_for(signature: Signature, bounds: Bounds = DEFAULT) -> Decoder | MatrixDecoder | None:
-    """Return the decoder for a signature, if it has a short way: names that no struct can have, such as numbers, leave it none."""
+    """Return the decoder for a signature, if it has a short way.
+
+    Names that no struct can have, such as numbers, leave it none.
+    """
     try:
         if signature.columns:
             return Decoder(signature.columns, bounds)

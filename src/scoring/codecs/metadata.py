@@ -16,14 +16,21 @@ if TYPE_CHECKING:
 
     Tensor = dict[str, Any]
 
-OF_COLUMNS = {"double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL"}  # all others: BYTES
+OF_COLUMNS = {
+    "double": "FP64",
+    "float": "FP32",
+    "long": "INT64",
+    "integer": "INT32",
+    "boolean": "BOOL",
+}  # all others: BYTES
 
 
 def build(model: Model) -> dict[str, Any]:
     """Return a model's metadata: its outputs are those that one request gets together, without naming any."""
     identity, signature = model.identity, model.signature
     inputs = [
-        {"name": str(column.name), "datatype": OF_COLUMNS.get(column.type, "BYTES"), "shape": [-1]} for column in signature.columns or ()
+        {"name": str(column.name), "datatype": OF_COLUMNS.get(column.type, "BYTES"), "shape": [-1]}
+        for column in signature.columns or ()
     ]
     return {
         "name": identity.name,
@@ -36,11 +43,17 @@ def build(model: Model) -> dict[str, Any]:
 
 def describe(method: str, predictions: Any) -> list[Tensor]:  # noqa: ANN401 -- whatever a model gives
     """Return the tensors that predictions become."""
-    return [_tensor(name, array.dtype, [-1, *array.shape[1:]]) for name, array in open_inference.to_arrays(method, predictions).items()]
+    return [
+        _tensor(name, array.dtype, [-1, *array.shape[1:]])
+        for name, array in open_inference.to_arrays(method, predictions).items()
+    ]
 
 
 def _specs(specs: tuple[dict[str, Any], ...], nameless: str) -> list[Tensor]:
-    """Return the tensors, or the columns of single values, that a signature declares; a single nameless one gets a name."""
+    """Return the tensors, or the columns of single values, that a signature declares.
+
+    A single nameless one gets a name.
+    """
     found = []
     for spec in specs:
         name = str(spec.get("name", nameless)) if len(specs) > 1 or "tensor-spec" in spec else nameless

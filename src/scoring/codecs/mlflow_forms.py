@@ -192,7 +192,12 @@ def _tensors(data: Any, columns: Sequence[Column], bounds: Bounds, *, of_rows: b
     bounds.check_rows(measure(data)[0])
     if isinstance(data, list) and not any(isinstance(row, dict) for row in data) and len(columns) == 1:
         data = {columns[0].name: data}
-    if isinstance(data, list) and data and {type(row) for row in data} == {list} and any(isinstance(name, int) for name in by_name):
+    if (
+        isinstance(data, list)
+        and data
+        and {type(row) for row in data} == {list}
+        and any(isinstance(name, int) for name in by_name)
+    ):
         return _frame_of(_numbered(data, by_name), columns, bounds)
     if isinstance(data, list) and all(isinstance(row, dict) for row in data) and data:
         if not of_rows:
@@ -204,7 +209,9 @@ def _tensors(data: Any, columns: Sequence[Column], bounds: Bounds, *, of_rows: b
         lengths = {len(values) for name, values in gathered.items() if name in by_name and by_name[name].required}
         if len(lengths) > 1:
             raise bad("the columns have different lengths")
-        return _frame_of({name: to_array(values, by_name.get(name)) for name, values in gathered.items()}, columns, bounds)
+        return _frame_of(
+            {name: to_array(values, by_name.get(name)) for name, values in gathered.items()}, columns, bounds
+        )
     if not isinstance(data, dict):
         raise bad("the rows name no columns: send them as objects, or by column")
     arrays = {name: to_array(value, by_name.get(name)) for name, value in data.items()}
@@ -213,7 +220,10 @@ def _tensors(data: Any, columns: Sequence[Column], bounds: Bounds, *, of_rows: b
 
 
 def _numbered(rows: list[list[Any]], by_name: dict[Any, Column]) -> dict[Any, Any]:
-    """Return rows by column, for columns that are named as their places: those of a matrix, when pandas made a table of it."""
+    """Return rows by column, for columns that are named as their places.
+
+    Those of a matrix, when pandas made a table of it.
+    """
     if len({len(row) for row in rows}) > 1:
         raise bad("every row needs as many values as the others")
     return {at: to_array([row[at] for row in rows], by_name[at]) for at in range(len(rows[0])) if at in by_name}
@@ -232,9 +242,16 @@ def _frame_of(data: Any, columns: Sequence[Column], bounds: Bounds) -> pd.DataFr
         raise bad(LENGTHS) from None
 
 
-def _columns(data: dict[str, Any], columns: Sequence[Column], bounds: Bounds) -> tuple[dict[str, Any], list[str] | None]:
-    """Return the signature's columns, and the names of the rows where a column names them; raise Refusal for those of other lengths."""
-    lengths = {len(each) for each in data.values() if isinstance(each, list) or (isinstance(each, np.ndarray) and each.ndim)}
+def _columns(
+    data: dict[str, Any], columns: Sequence[Column], bounds: Bounds
+) -> tuple[dict[str, Any], list[str] | None]:
+    """Return the signature's columns, and the names of the rows where a column names them.
+
+    Raise Refusal for those of other lengths.
+    """
+    lengths = {
+        len(each) for each in data.values() if isinstance(each, list) or (isinstance(each, np.ndarray) and each.ndim)
+    }
     named = [each for each in data.values() if isinstance(each, dict)]
     index = list(dict.fromkeys(name for each in named for name in each)) if named else None
     if len(lengths) > 1 or (lengths and named):
@@ -242,6 +259,10 @@ def _columns(data: dict[str, Any], columns: Sequence[Column], bounds: Bounds) ->
     known = {column.name for column in columns}
     kept = {name: each for name, each in data.items() if name in known} or dict(list(data.items())[:1])
     rows = max(lengths, default=1) if index is None else len(index)
-    bounds.check(rows, len(kept), sum(len(each) if isinstance(each, dict) or np.ndim(each) else 1 for each in data.values()))
+    bounds.check(
+        rows, len(kept), sum(len(each) if isinstance(each, dict) or np.ndim(each) else 1 for each in data.values())
+    )
     # pandas takes columns of plain values only
-    return {name: each.tolist() if isinstance(each, np.ndarray) and each.ndim > 1 else each for name, each in kept.items()}, index
+    return {
+        name: each.tolist() if isinstance(each, np.ndarray) and each.ndim > 1 else each for name, each in kept.items()
+    }, index

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from scoring.models.base import Identity
 
 FEW = 64  # inputs that are read in the event loop
-FEW_OBJECTS = 16 * 1024  # and values of them that become objects of Python's: texts, whole numbers, what is nested deeper than rows
+FEW_OBJECTS = (
+    16 * 1024
+)  # and values of them that become objects of Python's: texts, whole numbers, what is nested deeper than rows
 ROWS = 2  # dimensions
 MANY = 10_000  # inputs
 AROUND = 3  # levels of a request, in which data are
@@ -84,12 +86,16 @@ class Request:
             try:
                 values = prod(tensor.shape)
                 given = memoryview(tensor.data).nbytes if size is None else size
-                if len(tensor.shape) > DEEPEST or any(length < 0 for length in tensor.shape) or values > given:  # each has a byte or more
+                if (
+                    len(tensor.shape) > DEEPEST or any(length < 0 for length in tensor.shape) or values > given
+                ):  # each has a byte or more
                     raise ValueError(tensor.shape)
                 self.bounds.check_rows(tensor.shape[0] if tensor.shape else 1)
                 cells += values
                 self.bounds.check(1, cells, cells)
-                found[tensor.name] = from_json(tensor) if size is None else from_binary(tensor, self.binary[at : at + size])
+                found[tensor.name] = (
+                    from_json(tensor) if size is None else from_binary(tensor, self.binary[at : at + size])
+                )
             except FAILURES:
                 raise bad(f"input {number}: the data are not what its datatype and shape say") from None
             at += size or 0
@@ -122,7 +128,9 @@ def parse(body: bytes, header_length: bytes | None, bounds: Bounds = DEFAULT) ->
         if len(infer.inputs) > MANY:
             raise bad(f"the request has more than {MANY} inputs")
     except (msgspec.MsgspecError, RecursionError, ValueError):
-        raise bad("the body is not an inference request: JSON with inputs, each with name, shape, datatype and data") from None
+        raise bad(
+            "the body is not an inference request: JSON with inputs, each with name, shape, datatype and data"
+        ) from None
     return Request(infer, memoryview(body)[end:], bounds)
 
 
@@ -131,7 +139,9 @@ def _is_shallow(head: bytes, infer: _Infer, bounds: Bounds) -> bool:
     if count_opened(head) <= bounds.max_depth:
         return True
     read = [
-        each for each in infer.inputs if "binary_data_size" not in (each.parameters or {}) and len(each.shape) + AROUND <= bounds.max_depth
+        each
+        for each in infer.inputs
+        if "binary_data_size" not in (each.parameters or {}) and len(each.shape) + AROUND <= bounds.max_depth
     ]
     return bounds.is_shallow(head, sum(count_opened(memoryview(each.data)) for each in read))
 
@@ -152,7 +162,9 @@ def encode(request: Request, identity: Identity, method: str, predictions: Any) 
             tensor["parameters"] = {"binary_data_size": len(part)}
             parts.append(part)
         else:
-            tensor["data"] = array.reshape(-1).tolist() if kind != "BYTES" else [_text(value) for value in array.reshape(-1)]
+            tensor["data"] = (
+                array.reshape(-1).tolist() if kind != "BYTES" else [_text(value) for value in array.reshape(-1)]
+            )
         described.append(tensor)
     answer: dict[str, Any] = {"model_name": identity.name, "model_version": identity.version, "outputs": described}
     if request.infer.id is not None:

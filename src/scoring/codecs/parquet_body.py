@@ -1,4 +1,7 @@
-"""Parquet, judged by its footer and its pages' headers before anything of it is read: rows, columns, and what comes out of its pages."""
+"""Parquet, judged by its footer and its pages' headers before anything of it is read.
+
+Rows, columns, and what comes out of its pages.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,9 @@ def check(body: bytes, bounds: Bounds, columns: Sequence[Column] | None = None) 
         raise bad(NO_PARQUET)
     try:
         file = pq.ParquetFile(pa.BufferReader(body))
-        index = {name for name in (file.schema_arrow.pandas_metadata or {}).get("index_columns", ()) if isinstance(name, str)}
+        index = {
+            name for name in (file.schema_arrow.pandas_metadata or {}).get("index_columns", ()) if isinstance(name, str)
+        }
         names, meta = [name for name in file.schema_arrow.names if columns is None or name not in index], file.metadata
     except Exception:  # noqa: BLE001 -- as above
         raise bad(NO_PARQUET) from None
@@ -61,13 +66,17 @@ def check(body: bytes, bounds: Bounds, columns: Sequence[Column] | None = None) 
     bounds.check_rows(max(meta.num_rows, sum(meta.row_group(at).num_rows for at in range(meta.num_row_groups))))
     if len(names) > FIELDS + len(columns or ()):
         raise bad(f"the file has more than {FIELDS + len(columns or ())} columns")
-    known = names if columns is None else [str(column.name) for column in columns]  # a file's names are text, whatever they were
+    known = (
+        names if columns is None else [str(column.name) for column in columns]
+    )  # a file's names are text, whatever they were
     if missing := [str(column.name) for column in columns or () if column.required and str(column.name) not in names]:
         raise bad(f"columns that the model needs are missing: {', '.join(missing)}")
     present = [name for name in known if name in set(names)]
     if columns is not None and len([name for name in names if name in set(present)]) != len(present):
         raise bad("a column is there twice")
-    if columns is not None and (nested := next((name for name in present if pa.types.is_nested(file.schema_arrow.field(name).type)), None)):
+    if columns is not None and (
+        nested := next((name for name in present if pa.types.is_nested(file.schema_arrow.field(name).type)), None)
+    ):
         raise bad(f"column {nested} holds lists or objects")
     _measure(body, file, present, bounds)
     return present

@@ -22,7 +22,10 @@ class Pages(NamedTuple):
 
 
 class Headers:
-    """Reads the headers of a file's pages; LookupError, ValueError, TypeError, AttributeError or RecursionError say that they are none."""
+    """Reads the headers of a file's pages.
+
+    LookupError, ValueError, TypeError, AttributeError or RecursionError say that they are none.
+    """
 
     def __init__(self, body: bytes) -> None:
         self._body, self._at, self._left = body, 0, MOST

@@ -33,7 +33,9 @@ def to_json(predictions: Any) -> Any:  # noqa: ANN401 -- whatever a model gives
     """Return predictions as lists and dicts where they are numpy's or pandas's; all else as it is."""
     if isinstance(predictions, np.ndarray):
         return predictions.tolist()
-    if hasattr(predictions, "to_dict") and hasattr(predictions, "iloc"):  # a DataFrame, or a Series, which MLflow makes one of
+    if hasattr(predictions, "to_dict") and hasattr(
+        predictions, "iloc"
+    ):  # a DataFrame, or a Series, which MLflow makes one of
         return (predictions if hasattr(predictions, "columns") else predictions.to_frame()).to_dict(orient="records")
     return predictions
 

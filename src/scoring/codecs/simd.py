@@ -9,7 +9,11 @@ import numpy as np
 import simdjson
 
 KEPT = 4 * 1024 * 1024  # bytes; a parser keeps about three times the largest body that it has seen
-BYTE_S, BRACKET_S, QUOTE_S = 1e-9, 1.2e-7, 1.2e-7  # s to read a byte; and for each list or object, and each end of a text
+BYTE_S, BRACKET_S, QUOTE_S = (
+    1e-9,
+    1.2e-7,
+    1.2e-7,
+)  # s to read a byte; and for each list or object, and each end of a text
 NUMBER_S, OBJECT_S = 1.5e-8, 1.2e-7  # s for each value that is read into a matrix; or into an object of Python's
 _parsers = threading.local()
 
@@ -32,7 +36,10 @@ def count_brackets(body: bytes) -> int:
 
 
 def read_seconds(body: bytes, value_s: float = NUMBER_S) -> float:
-    """Estimate how long a decoder works on JSON, whatever is in it: values, keys, lists and objects each take their time."""
+    """Estimate how long a decoder works on JSON, whatever is in it.
+
+    Values, keys, lists and objects each take their time.
+    """
     signs = np.frombuffer(body, np.uint8)
     commas, quotes, *brackets = (int(np.count_nonzero(signs == sign)) for sign in b',"[{')
     return len(body) * BYTE_S + commas * value_s + quotes * QUOTE_S + sum(brackets) * BRACKET_S

@@ -1,4 +1,7 @@
-"""Large JSON, parsed slice after slice: a parser lets no other thread run before it is done, so none gets much at a time."""
+"""Large JSON, parsed slice after slice.
+
+A parser lets no other thread run before it is done, so none gets much at a time.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,9 @@ class _Slices:
         opening, closing = self._body[start : start + 1], self._body[end - 1 : end]
         if (opening, closing) not in {(b"[", b"]"), (b"{", b"}")}:  # a long text
             return parse(text)
-        first, last = (int(each) for each in np.searchsorted(self._places, np.array([start, end - 1], self._places.dtype)))
+        first, last = (
+            int(each) for each in np.searchsorted(self._places, np.array([start, end - 1], self._places.dtype))
+        )
         inside = self._depths[first + 1 : last]
         if (inside <= depth).any():  # it ends before
             raise ValueError(NO_JSON)

@@ -26,15 +26,22 @@ def check_names(names: Sequence[str], columns: Sequence[Column]) -> None:
     given = set(names)
     if len(names) > len(columns) + EXTRA:
         raise bad("there are many more inputs than columns")
-    if len(names) > 1 and (missing := [str(column.name) for column in columns if column.required and str(column.name) not in given]):
+    if len(names) > 1 and (
+        missing := [str(column.name) for column in columns if column.required and str(column.name) not in given]
+    ):
         raise bad(f"inputs that the model needs are missing: {', '.join(missing)}")
 
 
 def to_table(arrays: dict[str, np.ndarray], columns: Sequence[Column]) -> Table:
-    """Return the rows: one tensor a column ([n] or [n, 1]), or one tensor [n, columns] for columns of numbers. Raises Refusal."""
+    """Return the rows: one tensor a column ([n] or [n, 1]), or one tensor [n, columns] for columns of numbers.
+
+    Raises Refusal.
+    """
     if len(arrays) == 1:
         name, array = next(iter(arrays.items()))
-        if all(str(column.name) != name for column in columns) or (len(columns) > 1 and array.shape[1:] == (len(columns),)):
+        if all(str(column.name) != name for column in columns) or (
+            len(columns) > 1 and array.shape[1:] == (len(columns),)
+        ):
             return _of_matrix(array, columns)
     present = [column for column in columns if column.required or str(column.name) in arrays]
     if missing := [str(column.name) for column in present if str(column.name) not in arrays]:
@@ -47,7 +54,11 @@ def to_table(arrays: dict[str, np.ndarray], columns: Sequence[Column]) -> Table:
         raise bad("the inputs have different numbers of rows")
     typed = {column.name: _as_type(arrays[str(column.name)].reshape(-1), column) for column in present}
     n = len(next(iter(typed.values())))
-    if len(present) == len(columns) and all(column.type in NUMBERS for column in columns) and _may_be_block(list(typed.values())):
+    if (
+        len(present) == len(columns)
+        and all(column.type in NUMBERS for column in columns)
+        and _may_be_block(list(typed.values()))
+    ):
         return Table(n, block=np.column_stack(list(typed.values())))
     import pandas as pd  # noqa: PLC0415 -- numbers do without
 
@@ -121,9 +132,15 @@ def _as_type(array: np.ndarray, column: Column) -> Any:  # noqa: ANN401 -- an ar
 
 
 def _from_bytes(values: list[Any], kind: str) -> Any:  # noqa: ANN401 -- an array, or what pandas makes of text
-    """Return BYTES (text, where they came in JSON) as a column; in JSON, binary values are base64, as they are in an answer."""
+    """Return BYTES (text, where they came in JSON) as a column.
+
+    In JSON, binary values are base64, as they are in an answer.
+    """
     if kind == "binary":
-        return [value if isinstance(value, bytes) else base64.b64decode("".join(value.split()), validate=True) for value in values]
+        return [
+            value if isinstance(value, bytes) else base64.b64decode("".join(value.split()), validate=True)
+            for value in values
+        ]
     text = [value.decode() if isinstance(value, bytes) else value for value in values]
     if kind == "string":
         return text

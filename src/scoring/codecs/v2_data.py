@@ -22,7 +22,15 @@ TYPES = {
     "BYTES": "object",
 }  # fmt: skip
 ITEMS: dict[str, Any] = {"b": bool, "i": int, "u": int, "f": float, "O": str}  # by numpy's kind, what stands in JSON
-FAILURES = (ValueError, TypeError, KeyError, OverflowError, RuntimeError, msgspec.MsgspecError, struct.error)  # of numpy, simdjson, …
+FAILURES = (
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    RuntimeError,
+    msgspec.MsgspecError,
+    struct.error,
+)  # of numpy, simdjson, …
 
 
 class Tensor(msgspec.Struct):
@@ -57,7 +65,10 @@ def from_json(tensor: Tensor) -> np.ndarray:
 
 
 def _has_size(raw: memoryview, shape: tuple[int, ...], depth: int) -> bool:
-    """Whether JSON without texts has as many lists and values as its shape says; an empty list may look like one of a value."""
+    """Whether JSON without texts has as many lists and values as its shape says.
+
+    An empty list may look like one of a value.
+    """
     signs = np.frombuffer(raw, np.uint8)
     lists, lengths = 1, shape[: depth - 1]
     for at in range(len(lengths)):

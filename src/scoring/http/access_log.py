@@ -33,12 +33,23 @@ class AccessLog:
         self._lines: list[bytes] = []
 
     def add(self, request: Answered, status: int, request_id: bytes, seconds: float) -> None:
-        """Log a request. The line is put together by hand, which takes a third of the time; what may need quoting is quoted."""
+        """Log a request.
+
+        The line is put together by hand, which takes a third of the time; what may need quoting is quoted.
+        """
         if not self._lines:
             asyncio.get_running_loop().call_later(EVERY, self.flush)
         self._lines.append(
             b'{"time":%.3f,"request_id":"%s","path":%s,"code":%d,"ms":%.3f,"rows":%d,%s}'
-            % (time.time(), request_id, quote(request.path), status, seconds * 1000, request.rows, request.scorer.log_fields)
+            % (
+                time.time(),
+                request_id,
+                quote(request.path),
+                status,
+                seconds * 1000,
+                request.rows,
+                request.scorer.log_fields,
+            )
         )
 
     def flush(self) -> None:

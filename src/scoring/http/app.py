@@ -1,4 +1,7 @@
-"""The application: which request goes where. Predictions take the direct way (fast_protocol.py) or come through ASGI; all else is ASGI."""
+"""The application: which request goes where.
+
+Predictions take the direct way (fast_protocol.py) or come through ASGI; all else is ASGI.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,9 @@ class Application:
                     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                     exchange.answered.cancel()  # without effect when there is an answer
         except TimeoutError:
-            exchange.refuse(Refusal(504, "the time for one request is over") if exchange.is_whole else Refusal(408, LATE))
+            exchange.refuse(
+                Refusal(504, "the time for one request is over") if exchange.is_whole else Refusal(408, LATE)
+            )
         finally:
             if gone:
                 gone.cancel()

@@ -27,7 +27,9 @@ class AsgiExchange(Exchange):
     def __init__(self, state: ServerState, path: bytes, scope: Scope) -> None:
         super().__init__(state, path, scope["headers"])
         self._client = scope.get("client") or ("", 0)
-        self.answered: asyncio.Future[tuple[int, bytes, list[tuple[bytes, bytes]]]] = asyncio.get_running_loop().create_future()
+        self.answered: asyncio.Future[tuple[int, bytes, list[tuple[bytes, bytes]]]] = (
+            asyncio.get_running_loop().create_future()
+        )
         self.is_cut = False  # the rest of the body is not read
         self.is_whole = False  # all of the body has arrived
         self.limit: asyncio.Timeout | None = None
@@ -89,12 +91,19 @@ class AsgiExchange(Exchange):
         """Let go of the body's share of the memory that requests may hold."""
         self.state.room.give_back(self)
 
-    def answer(self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    def answer(
+        self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
         """Keep the answer for who waits for it."""
         if self.answered.done():
             return
         given_id = request_id(self.headers)
-        ours = [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), (b"x-request-id", given_id), *headers]
+        ours = [
+            (b"content-type", content_type),
+            (b"content-length", str(len(body)).encode()),
+            (b"x-request-id", given_id),
+            *headers,
+        ]
         if self.state.draining or self.is_cut or status == 408:  # noqa: PLR2004 -- whose body is still to come
             ours.append((b"connection", b"close"))
         self.answered.set_result((status, body, [*ours, *self.scorer.header_list]))

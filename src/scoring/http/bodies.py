@@ -12,7 +12,9 @@ LARGEST = 4  # bodies of the largest size that there is room for
 LARGEST_OF_ONE = 3  # of them, for one caller
 SMALL = 64 * 1024  # bytes; such bodies have room of their own, as much as one of the largest size
 WATCH_S = 0.25  # between two looks at requests that take too long
-LOOKS = 20  # after which a body is judged; looks, not seconds: a loop that is held up has not read what arrived meanwhile
+LOOKS = (
+    20  # after which a body is judged; looks, not seconds: a loop that is held up has not read what arrived meanwhile
+)
 
 
 class Body(Protocol):
@@ -26,7 +28,10 @@ class Body(Protocol):
 
 
 class Room:
-    """Counts the bytes of all bodies in memory. Large ones leave room for small ones, and one caller leaves room for others."""
+    """Counts the bytes of all bodies in memory.
+
+    Large ones leave room for small ones, and one caller leaves room for others.
+    """
 
     def __init__(self, largest: int) -> None:
         self.held = 0

@@ -25,7 +25,9 @@ class Descriptors:
         except OSError as error:
             if time.monotonic() - self._said > AGAIN_S:
                 limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-                words = "%s: new connections are cut off until others end; this process may have %d files open (ulimit -n)"
+                words = (
+                    "%s: new connections are cut off until others end; this process may have %d files open (ulimit -n)"
+                )
                 logger.error(words, error.strerror, limit)  # noqa: TRY400 -- its words say all
                 self._said, self._is_out = time.monotonic(), True
         else:

@@ -103,7 +103,9 @@ class Exchange:
         self.headers = [header for header in self.headers if header[0] != b"content-encoding"]
         self.handle(handle)
 
-    def answer(self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    def answer(
+        self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
         """Send the answer; without effect when `is_over`."""
         raise NotImplementedError
 

@@ -54,7 +54,9 @@ class DirectExchange(Exchange):
 
     message_event = _NoEvent()
 
-    def __init__(self, protocol: Connection, handler: Callable[[Exchange], None], headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(
+        self, protocol: Connection, handler: Callable[[Exchange], None], headers: list[tuple[bytes, bytes]]
+    ) -> None:
         super().__init__(protocol.state, protocol.url, headers)
         self._protocol = protocol
         self.handler = handler
@@ -113,7 +115,9 @@ class DirectExchange(Exchange):
         self._parts.clear()
         self.body = b""
 
-    def answer(self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    def answer(
+        self, status: int, body: bytes, content_type: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
         """Write the answer."""
         if self.response_complete or self.disconnected:
             return

@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol with a short way for predictions: from the parsed request to the scorer and back.
 
 ASGI costs about 20 µs a request (a task, an event, three dictionaries and six awaits), twice what everything else here
-costs together. All other requests, and all that is unusual (pipelined, HTTP/1.0, Expect), go uvicorn's own way to the same
-application, which answers the same. docs/adr/0006 has the figures.
+costs together. All other requests, and all that is unusual (pipelined, HTTP/1.0, Expect), go uvicorn's own way to the
+same application, which answers the same. docs/adr/0006 has the figures.
 """
 
 from __future__ import annotations
@@ -67,13 +67,18 @@ class DirectProtocol(HttpToolsProtocol):
             self.decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self.send_400_response("")
-        if self.in_head and (self.messages == before or (at_begin and self.messages == before + 1)):  # else other requests are in it, too
+        if self.in_head and (
+            self.messages == before or (at_begin and self.messages == before + 1)
+        ):  # else other requests are in it, too
             self.head += len(data)
             if self.head > LARGEST_HEAD:
                 self.send_400_response("")
 
     def decline_upgrade(self, rest: bytes) -> None:
-        """Read a request that offers another protocol (Java's client does, with each) as if it did not; the parser ends before its body."""
+        """Read a request that offers another protocol (Java's client does, with each) as if it did not.
+
+        The parser ends before its body.
+        """
         method = self.parser.get_method()
         if method == b"CONNECT":
             self.send_400_response("")
@@ -211,7 +216,10 @@ class DirectProtocol(HttpToolsProtocol):
 
 
 class _Transport:
-    """The transport, as uvicorn's cycles see it: it is closed in our way, so that a client who still sends can read the answer."""
+    """The transport, as uvicorn's cycles see it.
+
+    It is closed in our way, so that a client who still sends can read the answer.
+    """
 
     def __init__(self, protocol: DirectProtocol) -> None:
         self.write, self.is_closing = protocol.transport.write, protocol.transport.is_closing
@@ -232,17 +240,26 @@ def has_data(transport: asyncio.Transport) -> bool:
 
 
 def expire(connections: Any, settings: Settings, now: float) -> None:  # noqa: ANN401 -- uvicorn's set of protocols
-    """Answer requests that have taken too long; whoever has not sent all of its request by then, or sends too slowly, is cut off."""
+    """Answer requests that have taken too long.
+
+    Whoever has not sent all of its request by then, or sends too slowly, is cut off.
+    """
     seconds = settings.request_timeout
     for connection in list(connections):
         exchange = connection.exchange
         if exchange and not exchange.is_over and (now - exchange.started > seconds or exchange.is_too_slow()):
             exchange.keep_alive = exchange.keep_alive and exchange.is_whole
-            exchange.refuse(Refusal(504, "the time for one request is over") if exchange.is_whole else Refusal(408, LATE))
+            exchange.refuse(
+                Refusal(504, "the time for one request is over") if exchange.is_whole else Refusal(408, LATE)
+            )
         elif now - connection.since > seconds and (connection.cycle is None or connection.cycle.response_complete):
             if connection.in_head:
                 connection.cut(Refusal(408, LATE))
             elif not connection.is_whole:  # it was answered and still sends that body
                 connection.transport.close()
-            elif connection.cycle is None and now - connection.since > settings.keep_alive and not has_data(connection.transport):
+            elif (
+                connection.cycle is None
+                and now - connection.since > settings.keep_alive
+                and not has_data(connection.transport)
+            ):
                 connection.transport.close()  # it never asked for anything; uvicorn closes those that did

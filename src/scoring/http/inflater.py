@@ -1,4 +1,7 @@
-"""Bodies that are inflated beside the event loop, one at a time, each caller in turn: who sends many makes nobody else wait for them."""
+"""Bodies that are inflated beside the event loop, one at a time, each caller in turn.
+
+Who sends many makes nobody else wait for them.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,10 @@ class Inflater:
         self._pool = ThreadPoolExecutor(1, "inflate")
 
     def submit(self, request: Compressed, then: Then) -> None:
-        """Queue a body, and call `then` with what it held, unless its client has gone; raise Refusal (503) when it would wait too long."""
+        """Queue a body, and call `then` with what it held, unless its client has gone.
+
+        Raise Refusal (503) when it would wait too long.
+        """
         caller = request.caller()
         ahead = self._ahead(caller) * self._seconds
         if self._count >= self._settings.max_waiting or ahead > self._settings.max_wait:

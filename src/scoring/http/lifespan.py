@@ -53,7 +53,10 @@ class Lifespan:
         task.add_done_callback(self._tasks.discard)
 
     def _drain(self, then: Any, number: int) -> None:  # noqa: ANN401 -- uvicorn's handler
-        """Fail readiness and close connections after their next answer; after the grace, stop accepting. A second signal does not wait."""
+        """Fail readiness and close connections after their next answer; after the grace, stop accepting.
+
+        A second signal does not wait.
+        """
         first, self._state.draining = not self._state.draining, True
         grace = self._state.settings.grace if first and number == signal.SIGTERM else 0
         asyncio.get_running_loop().call_later(grace, then, number, None)
@@ -73,7 +76,10 @@ class Lifespan:
         self._descriptors.look()
 
     def _ask_for_reload(self) -> None:
-        """Load once more, after a load that is under way: what came meanwhile, however often, may have come too late for that."""
+        """Load once more, after a load that is under way.
+
+        What came meanwhile, however often, may have come too late for that.
+        """
         self._is_asked = True
         if not self._is_loading:
             self._is_loading = True
@@ -100,5 +106,11 @@ class Lifespan:
         else:
             state.reload_failed = False
             state.use(model)
-            logger.info("%s %s answers now, in place of %s %s", model.identity.name, model.identity.version, present.name, present.version)
+            logger.info(
+                "%s %s answers now, in place of %s %s",
+                model.identity.name,
+                model.identity.version,
+                present.name,
+                present.version,
+            )
         state.metrics.reloaded(well=not state.reload_failed)

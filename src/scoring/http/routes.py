@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from scoring.http.state import ServerState
 
 MLFLOW = version("mlflow-skinny")
-RELOAD_FAILED = "the model that was to take over did not load; the server's log says why"  # and this, which needs no key, does not
+RELOAD_FAILED = (
+    "the model that was to take over did not load; the server's log says why"  # and this, which needs no key, does not
+)
 EXTENSIONS = ["binary_tensor_data"]
 OPEN = (
     "/ping",
@@ -65,7 +67,9 @@ def build(state: ServerState) -> Starlette:
         routes += pages.routes(handlers.describe, api_keys=state.keys.needed)
     cors = [Middleware(allow_origins, state.settings.cors_origins)] if state.settings.cors_origins else []
     errors: dict[Any, Any] = {HTTPException: _refuse_http, Refusal: _refuse, Exception: _refuse_any}
-    starlette = Starlette(routes=routes, middleware=[*cors, Middleware(_Admission, state=state)], exception_handlers=errors)
+    starlette = Starlette(
+        routes=routes, middleware=[*cors, Middleware(_Admission, state=state)], exception_handlers=errors
+    )
     starlette.router.redirect_slashes = False
     return starlette
 
@@ -74,7 +78,9 @@ def allow_origins(app: Any, origins: str) -> CORSMiddleware:  # noqa: ANN401 -- 
     """Return an application that the pages of some origins, parted by commas, may call."""
     listed = [origin.strip() for origin in origins.split(",") if origin.strip()]
     shown = ["X-Model-Name", "X-Model-Version", "X-Request-Id"]
-    return CORSMiddleware(app, allow_origins=listed, allow_methods=["GET", "POST"], allow_headers=["*"], expose_headers=shown)
+    return CORSMiddleware(
+        app, allow_origins=listed, allow_methods=["GET", "POST"], allow_headers=["*"], expose_headers=shown
+    )
 
 
 class _Routes:
@@ -103,12 +109,19 @@ class _Routes:
         """Answer whether requests should be sent here."""
         state, identity = self._state, self._state.scorer.model.identity
         error = RELOAD_FAILED if state.reload_failed else None
-        found = {"ready": not state.draining, "model": identity.name, "version": identity.version, "reload_error": error}
+        found = {
+            "ready": not state.draining,
+            "model": identity.name,
+            "version": identity.version,
+            "reload_error": error,
+        }
         return JSONResponse(found, 503 if state.draining else 200)
 
     async def metrics(self, _: Request) -> Response:
         """Answer Prometheus."""
-        return Response(self._state.metrics.text(self._state.scorer.model), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(
+            self._state.metrics.text(self._state.scorer.model), media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
 
     async def server(self, _: Request) -> Response:
         """Say what server this is."""
@@ -124,7 +137,9 @@ class _Routes:
         """Answer whether the model can be called."""
         self._check(request)
         identity = self._state.scorer.model.identity
-        return JSONResponse({"name": identity.name, "ready": not self._state.draining}, 503 if self._state.draining else 200)
+        return JSONResponse(
+            {"name": identity.name, "ready": not self._state.draining}, 503 if self._state.draining else 200
+        )
 
     async def no_such_model(self, request: Request) -> Response:
         """Stand for the direct way of a model that is not served here."""
@@ -137,8 +152,12 @@ class _Routes:
         identity, columns = model.identity, model.signature.columns
         given = model.gives.get("predict")
         kind = given.dtype.kind if given is not None and given.ndim == 1 else ""
-        output = "class" if model.classes else "number" if kind and kind in "iuf" else "text" if kind == "U" else "object"
-        metrics = {name: value for name, value in identity.metrics.items() if math.isfinite(value)}  # JSON knows no other
+        output = (
+            "class" if model.classes else "number" if kind and kind in "iuf" else "text" if kind == "U" else "object"
+        )
+        metrics = {
+            name: value for name, value in identity.metrics.items() if math.isfinite(value)
+        }  # JSON knows no other
         return {
             "name": identity.name, "version": identity.version, "run": identity.run, "metrics": metrics,
             "methods": list(model.methods), "classes": model.classes, "params": list(model.signature.params),
@@ -184,7 +203,9 @@ async def _refuse(request: Request, error: Refusal) -> Response:
 
 async def _refuse_http(request: Request, error: HTTPException) -> Response:
     status = error.status_code if error.status_code in CODES else 400
-    words = {404: "there is nothing here", 405: "this method is not allowed here"}.get(status, "the request cannot be answered")
+    words = {404: "there is nothing here", 405: "this method is not allowed here"}.get(
+        status, "the request cannot be answered"
+    )
     return _response(request.url.path, Refusal(status, words, tuple((error.headers or {}).items())))
 
 

@@ -28,7 +28,8 @@ METHODS = ("predict", "predict_proba")  # what `params: {"method": …}` may nam
 class Way:
     """How a method's predictions are come by: `name` is one of the four, `why` says why it is not a shorter one.
 
-    shortcut: the arithmetic alone; matrix: scikit-learn's method with a matrix; frame: the same with a DataFrame; mlflow: mlflow.pyfunc.
+    shortcut: the arithmetic alone; matrix: scikit-learn's method with a matrix; frame: the same with a DataFrame;
+    mlflow: mlflow.pyfunc.
     """
 
     name: str
@@ -56,7 +57,9 @@ class Model:
         self.methods: tuple[str, ...] = ("predict",)
         self.classes: list[Any] | None = None
         self.ways: dict[str, Way] = {}  # by method
-        self.gives: dict[str, np.ndarray] = {}  # predictions of each method for no rows, where they are an array: type and shape
+        self.gives: dict[
+            str, np.ndarray
+        ] = {}  # predictions of each method for no rows, where they are an array: type and shape
         self.outputs: list[dict[str, Any]] = []  # what the default method gives, as v2 tensors
         self.batchable = False  # whether requests may share a predict
         self.load_seconds = 0.0
@@ -119,10 +122,16 @@ class EstimatorModel(Model):
         self._default = method  # what `pyfunc_predict_fn` named when the model was logged
         self.methods = tuple(dict.fromkeys(name for name in ("predict", method, *METHODS) if hasattr(estimator, name)))
         classes = getattr(estimator, "classes_", None)
-        self.classes = classes.tolist() if isinstance(classes, np.ndarray) and hasattr(estimator, "predict_proba") else None
-        types = [signature.tensor[0]] if signature.tensor else [SCALARS[column.type] for column in signature.columns or ()]
+        self.classes = (
+            classes.tolist() if isinstance(classes, np.ndarray) and hasattr(estimator, "predict_proba") else None
+        )
+        types = (
+            [signature.tensor[0]] if signature.tensor else [SCALARS[column.type] for column in signature.columns or ()]
+        )
         self._dtype = np.result_type(*types) if signature.tensor or signature.is_numeric else np.dtype(object)
-        self._calls: dict[str, Callable[[np.ndarray], Any]] = {}  # by method, what takes a matrix of small, finite numbers
+        self._calls: dict[
+            str, Callable[[np.ndarray], Any]
+        ] = {}  # by method, what takes a matrix of small, finite numbers
         self._check_params = params.checker(signature)
         self._foreign = kinds.find_foreign(estimator)
         self.is_steady = not self._foreign  # the time of scikit-learn's own depends on the number of rows only
@@ -153,7 +162,10 @@ class EstimatorModel(Model):
         columns, call = self.signature.columns or (), getattr(self._estimator, method)
         width = self.signature.tensor[1] if self.signature.tensor else len(columns)
         given = proof.finite(proof.make_up(width) if example is None else matrix([example], self._dtype))
-        short, unknown = sklearn_fast.find(self._estimator, method), f"no shortcut is known for {kinds.describe(self._estimator)}"
+        short, unknown = (
+            sklearn_fast.find(self._estimator, method),
+            f"no shortcut is known for {kinds.describe(self._estimator)}",
+        )
         if short is None and proof.is_slow(call, self._frame(self._typed(given.copy()))):
             return Way(self._longest, f"{unknown}, which is slow by itself")
         groups = [self._typed(rows) for rows in proof.groups(given)]
@@ -173,7 +185,10 @@ class EstimatorModel(Model):
         return Way("shortcut")
 
     def _is_nameless(self, call: Callable[[Any], Any], groups: list[np.ndarray], missing: np.ndarray) -> bool:
-        """Whether a matrix gives what a DataFrame gives: to the bit where it lies in memory as that does: BLAS may add in its order."""
+        """Whether a matrix gives what a DataFrame gives: to the bit where it lies in memory as that does.
+
+        BLAS may add in its order.
+        """
 
         def by_frame(rows: np.ndarray) -> Any:  # noqa: ANN401 -- predictions
             return call(self._frame(rows))
@@ -202,7 +217,10 @@ class EstimatorModel(Model):
         return np.ascontiguousarray(rows, dtype=self._dtype)
 
     def params_of(self, given: Any) -> tuple[str, dict[str, Any] | None]:  # noqa: ANN401 -- any JSON
-        """As for any model; MLflow's own choice of a method is the default, and params of the signature are checked, then not used."""
+        """As for any model.
+
+        MLflow's own choice of a method is the default, and params of the signature are checked, then not used.
+        """
         if self._check_params and given is not None:
             self._check_params(given)
             return self._default, None
@@ -222,7 +240,10 @@ class EstimatorModel(Model):
 
     @cached_property
     def _generic(self) -> Model:
-        """The same model behind mlflow.pyfunc, for the bodies of a matrix model that are not plain. The first one waits for it."""
+        """The same model behind mlflow.pyfunc, for the bodies of a matrix model that are not plain.
+
+        The first one waits for it.
+        """
         return self._make_generic()
 
     def parse(self, body: bytes, mime: str, bounds: Bounds) -> tuple[Any, Any, bool]:
@@ -234,7 +255,10 @@ class EstimatorModel(Model):
         return self._generic.from_arrays(arrays)
 
     def predict_data(self, data: Any, method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401 -- as any model
-        """Predict by way of MLflow, which checks what `parse` gave; another method than its own takes the matrix as it is."""
+        """Predict by way of MLflow, which checks what `parse` gave.
+
+        Another method than its own takes the matrix as it is.
+        """
         if method == self._default:
             return self._generic.predict_data(data, method, params)
         return getattr(self._estimator, method)(data)

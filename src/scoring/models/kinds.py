@@ -1,7 +1,8 @@
 """Whether an estimator is what its name says: scikit-learn's own class, unchanged, and made of nothing else.
 
-A name proves nothing: a user's `StandardScaler` that clips has the name and even the base class of scikit-learn's. So the class itself
-is compared with the one that its module holds, and an instance must not have attributes in place of its class's methods.
+A name proves nothing: a user's `StandardScaler` that clips has the name and even the base class of scikit-learn's. So
+the class itself is compared with the one that its module holds, and an instance must not have attributes in place of
+its class's methods.
 """
 
 from __future__ import annotations
@@ -15,14 +16,24 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LIBRARIES = {"sklearn", "numpy", "scipy", "builtins"}  # whose functions an estimator may hold and still be scikit-learn's own
+LIBRARIES = {
+    "sklearn",
+    "numpy",
+    "scipy",
+    "builtins",
+}  # whose functions an estimator may hold and still be scikit-learn's own
 PLAIN = (str, bytes, int, float, complex, bool, type(None), np.generic)
 
 
 def is_exactly(estimator: Any, names: dict[str, str] | set[str]) -> bool:  # noqa: ANN401 -- scikit-learn's estimators share no type
     """Whether an object's class is scikit-learn's own of one of these names, with the class's own methods."""
     kind = type(estimator)
-    return kind.__name__ in names and kind.__module__.split(".")[0] == "sklearn" and is_librarys(kind) and not overrides(estimator)
+    return (
+        kind.__name__ in names
+        and kind.__module__.split(".")[0] == "sklearn"
+        and is_librarys(kind)
+        and not overrides(estimator)
+    )
 
 
 def is_librarys(thing: Any) -> bool:  # noqa: ANN401 -- a class or a function
@@ -40,7 +51,10 @@ def overrides(thing: Any) -> list[str]:  # noqa: ANN401 -- an estimator
 
 
 def find_foreign(estimator: Any) -> str:  # noqa: ANN401 -- as above
-    """Return the name of the first thing in a fitted estimator that is not a library's own, unchanged; "" where all are."""
+    """Return the name of the first thing in a fitted estimator that is not a library's own, unchanged.
+
+    "" where all are.
+    """
     for part in _parts(estimator, set()):
         if isinstance(part, np.ufunc) or is_librarys(part):
             continue
@@ -63,12 +77,18 @@ def _parts(value: Any, seen: set[int]) -> Iterator[Any]:  # noqa: ANN401 -- anyt
         return
     seen.add(id(value))
     if isinstance(value, dict | list | tuple | set) or (isinstance(value, np.ndarray) and value.dtype.kind == "O"):
-        inside: Any = value.values() if isinstance(value, dict) else value.ravel() if isinstance(value, np.ndarray) else value
+        inside: Any = (
+            value.values() if isinstance(value, dict) else value.ravel() if isinstance(value, np.ndarray) else value
+        )
         for each in inside:
             yield from _parts(each, seen)
     elif hasattr(value, "fit") or hasattr(value, "predict") or callable(value):
         yield value
-        for each in () if isinstance(value, type | FunctionType) or is_librarys(value) else list(getattr(value, "__dict__", {}).values()):
+        for each in (
+            ()
+            if isinstance(value, type | FunctionType) or is_librarys(value)
+            else list(getattr(value, "__dict__", {}).values())
+        ):
             yield from _parts(each, seen)
 
 

@@ -1,7 +1,10 @@
-"""Rows that show whether two ways to a prediction are one: near the example, far outside it, and where a model's trees split.
+"""Rows that show whether two ways to a prediction are one.
 
-Two ways that agree on the example may differ at a split's threshold (compared as float or as double), or outside the values that a
-model was trained with (clipped, or overflowing). So both are asked for all of these, and must agree to the bit, errors included.
+Near the example, far outside it, and where a model's trees split.
+
+Two ways that agree on the example may differ at a split's threshold (compared as float or as double), or outside the
+values that a model was trained with (clipped, or overflowing). So both are asked for all of these, and must agree to
+the bit, errors included.
 """
 
 from __future__ import annotations
@@ -33,7 +36,10 @@ def make_up(width: int) -> np.ndarray:
 
 
 def finite(example: np.ndarray) -> np.ndarray:
-    """Return the rows of an example whose values are all finite and below LARGEST, as float64; where no row is, with 0 for the others."""
+    """Return the rows of an example whose values are all finite and below LARGEST, as float64.
+
+    Where no row is, with 0 for the others.
+    """
     rows = np.asarray(example, np.float64)
     usable = np.abs(rows) < LARGEST  # NaN is not
     return rows[whole] if (whole := usable.all(axis=1)).any() else np.where(usable, rows, 0.0)
@@ -52,7 +58,10 @@ def groups(example: np.ndarray) -> list[np.ndarray]:
 
 
 def more_groups(estimator: Any, example: np.ndarray) -> list[np.ndarray]:  # noqa: ANN401 -- scikit-learn's estimators share no type
-    """Return further groups, for a way that does the arithmetic itself: of other sizes, and where the trees of the last step split."""
+    """Return further groups, for a way that does the arithmetic itself.
+
+    Of other sizes, and where the trees of the last step split.
+    """
     random = np.random.default_rng(1)
     return _within([*(_near(example, size, random) for size in SIZES[:-1]), _splits(estimator, example, random)])
 
@@ -93,12 +102,18 @@ def same(one: Any, other: Any) -> bool:  # noqa: ANN401 -- predictions
 
 def close(one: Any, other: Any) -> bool:  # noqa: ANN401 -- predictions
     """Whether predictions differ by rounding only: BLAS adds in another order where rows lie otherwise in memory."""
-    if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)) or one.dtype != other.dtype or one.shape != other.shape:
+    if (
+        not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray))
+        or one.dtype != other.dtype
+        or one.shape != other.shape
+    ):
         return False
     if one.dtype.kind != "f":
         return np.array_equal(one, other)
     rounding = float(np.sqrt(np.finfo(one.dtype).eps))
-    return bool(np.allclose(one, other, rtol=rounding, atol=rounding * float(np.abs(other).max(initial=0)), equal_nan=True))
+    return bool(
+        np.allclose(one, other, rtol=rounding, atol=rounding * float(np.abs(other).max(initial=0)), equal_nan=True)
+    )
 
 
 def _outcome(call: Rows, rows: np.ndarray) -> Any:  # noqa: ANN401 -- predictions, or the class of an error
@@ -136,7 +151,11 @@ def _far(example: np.ndarray, scale: float, random: np.random.Generator) -> np.n
 
 def _splits(estimator: Any, example: np.ndarray, random: np.random.Generator) -> np.ndarray:  # noqa: ANN401 -- as above
     """Return rows at the thresholds of the trees of the last step, and close beside them."""
-    steps = [step for _, step in getattr(estimator, "steps", [("", estimator)]) if not (step is None or isinstance(step, str))]
+    steps = [
+        step
+        for _, step in getattr(estimator, "steps", [("", estimator)])
+        if not (step is None or isinstance(step, str))
+    ]
     try:
         found = [np.concatenate(each) for each in zip(*_thresholds(steps[-1]), strict=True)]
         total = len(found[0]) if found else 0

@@ -53,7 +53,9 @@ def frame(tables: Sequence[Table], columns: Sequence[Column]) -> pd.DataFrame:
         by_column = zip(*chain.from_iterable(table.rows for table in tables), strict=True)
         if _is_uniform(columns):
             return _uniform(list(by_column), columns)
-        return pd.DataFrame({column.name: _typed(values, column.type) for column, values in zip(columns, by_column, strict=True)})
+        return pd.DataFrame(
+            {column.name: _typed(values, column.type) for column, values in zip(columns, by_column, strict=True)}
+        )
     frames = [_frame(table, columns) for table in tables]
     return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
@@ -73,7 +75,9 @@ def _frame(table: Table, columns: Sequence[Column]) -> pd.DataFrame:
         return frame([Table(table.n, table.rows)], columns)
     if _is_uniform(columns):
         return _uniform(table.block.T, columns)
-    return pd.DataFrame({column.name: _typed(values, column.type) for column, values in zip(columns, table.block.T, strict=True)})
+    return pd.DataFrame(
+        {column.name: _typed(values, column.type) for column, values in zip(columns, table.block.T, strict=True)}
+    )
 
 
 def _is_uniform(columns: Sequence[Column]) -> bool:
@@ -82,7 +86,10 @@ def _is_uniform(columns: Sequence[Column]) -> bool:
 
 
 def _uniform(by_column: Any, columns: Sequence[Column]) -> pd.DataFrame:  # noqa: ANN401 -- lists of values, or a matrix
-    """Return what pandas makes of one array for each column, in a third of the time: values lie in memory in the same order."""
+    """Return what pandas makes of one array for each column, in a third of the time.
+
+    Values lie in memory in the same order.
+    """
     import pandas as pd  # noqa: PLC0415 -- as above
 
     values = np.array(by_column, dtype=SCALARS[columns[0].type], order="C")
@@ -90,4 +97,6 @@ def _uniform(by_column: Any, columns: Sequence[Column]) -> pd.DataFrame:  # noqa
 
 
 def _typed(values: Any, kind: str) -> Any:  # noqa: ANN401 -- a tuple or an array
-    return list(values) if kind == "string" else np.asarray(values, dtype=SCALARS[kind])  # pandas has a type of its own for text
+    return (
+        list(values) if kind == "string" else np.asarray(values, dtype=SCALARS[kind])
+    )  # pandas has a type of its own for text

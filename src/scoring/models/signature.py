@@ -30,7 +30,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a model takes. `columns` is None for a model without plain columns (tensors, nested types) or without a signature."""
+    """What a model takes.
+
+    `columns` is None for a model without plain columns (tensors, nested types) or without a signature.
+    """
 
     columns: tuple[Column, ...] | None = None
     tensor: tuple[str, int] | None = None  # instead of columns: a matrix [rows, n], by its numpy type and n
@@ -56,7 +59,12 @@ def parse(mlmodel: dict[str, Any]) -> Signature:
     params = tuple(json.loads(given.get("params") or "[]") or ())
     try:
         columns, tensor = _columns(inputs), _matrix(inputs)
-    except (TypeError, AttributeError, KeyError, ValueError):  # names that are lists, and what else MLflow may write: MLflow reads it
+    except (
+        TypeError,
+        AttributeError,
+        KeyError,
+        ValueError,
+    ):  # names that are lists, and what else MLflow may write: MLflow reads it
         columns, tensor = None, None
     return Signature(columns, tensor, params, tuple(inputs or ()), tuple(outputs or ()))
 

@@ -1,10 +1,11 @@
 """Some of scikit-learn's estimators without the checks around their arithmetic, for rows that were checked before.
 
-A predict of one row is 5 µs of arithmetic and 100 to 5,000 µs of checks, which the decoder has already made. Each function
-here does the array operations of one class's own method, in the same order. When a model is loaded, the result is compared with the
-estimator's own, bit for bit (`scoring.models.proof`): where anything differs, the estimator's own method is called instead. Only
-scikit-learn's own classes are known here, each compared as a class, not by its name (`scoring.models.kinds`).
-Sources: scikit-learn 1.9, sklearn/{pipeline,preprocessing/_data,linear_model/_base,ensemble/_forest}.py.
+A predict of one row is 5 µs of arithmetic and 100 to 5,000 µs of checks, which the decoder has already made. Each
+function here does the array operations of one class's own method, in the same order. When a model is loaded, the result
+is compared with the estimator's own, bit for bit (`scoring.models.proof`): where anything differs, the estimator's own
+method is called instead. Only scikit-learn's own classes are known here, each compared as a class, not by its name
+(`scoring.models.kinds`). Sources: scikit-learn 1.9,
+sklearn/{pipeline,preprocessing/_data,linear_model/_base,ensemble/_forest}.py.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ LINEAR = {
     "LinearSVC",
     "RidgeClassifier",
 }
-REGRESSING = {"RandomForestRegressor": "DecisionTreeRegressor", "ExtraTreesRegressor": "ExtraTreeRegressor"}  # and their trees
+REGRESSING = {
+    "RandomForestRegressor": "DecisionTreeRegressor",
+    "ExtraTreesRegressor": "ExtraTreeRegressor",
+}  # and their trees
 CLASSIFYING = {"RandomForestClassifier": "DecisionTreeClassifier", "ExtraTreesClassifier": "ExtraTreeClassifier"}
 
 

@@ -1,8 +1,9 @@
 """Loading a model from skops's file format, without importing all of scikit-learn.
 
-When skops is imported, it lists every type that it trusts, and for that imports all of scikit-learn and searches all modules: a
-second and 30 MB at every start. Here the lists are empty at first; a file whose types are all scikit-learn's estimators, numpy's
-numbers and Python's plain types is loaded with just these trusted. Any other file is left to skops with its own lists.
+When skops is imported, it lists every type that it trusts, and for that imports all of scikit-learn and searches all
+modules: a second and 30 MB at every start. Here the lists are empty at first; a file whose types are all scikit-learn's
+estimators, numpy's numbers and Python's plain types is loaded with just these trusted. Any other file is left to skops
+with its own lists.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LISTS = "skops.io._trusted_types"
-PLAIN = {"builtins.int", "builtins.float", "builtins.str", "builtins.bool", "builtins.list", "builtins.set", "builtins.tuple"}
+PLAIN = {
+    "builtins.int",
+    "builtins.float",
+    "builtins.str",
+    "builtins.bool",
+    "builtins.list",
+    "builtins.set",
+    "builtins.tuple",
+}
 
 
 def load(file: Path, trusted: list[str]) -> Any:  # noqa: ANN401 -- any estimator
@@ -37,7 +46,9 @@ def load(file: Path, trusted: list[str]) -> Any:  # noqa: ANN401 -- any estimato
             del sys.modules[name]
     io = importlib.import_module("skops.io")
     if untrusted := sorted(set(io.get_untrusted_types(file=file)) - set(trusted)):
-        raise ModelError(f"the model holds types that its log_model call did not list in skops_trusted_types: {', '.join(untrusted)}")
+        raise ModelError(
+            f"the model holds types that its log_model call did not list in skops_trusted_types: {', '.join(untrusted)}"
+        )
     return io.load(file, trusted=trusted)
 
 
@@ -54,7 +65,9 @@ def is_known(name: str) -> bool:
         return False
     if not isinstance(found, type) or getattr(found, "__abstractmethods__", None):
         return False
-    return issubclass(found, BaseEstimator if module.startswith("sklearn.") else np.generic) and found is not BaseEstimator
+    return (
+        issubclass(found, BaseEstimator if module.startswith("sklearn.") else np.generic) and found is not BaseEstimator
+    )
 
 
 class _NoLists(ModuleType):

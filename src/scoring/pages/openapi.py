@@ -113,7 +113,10 @@ def _schemas(description: Object) -> Object:
     columns, params = description["columns"], _params(description)
     shapes = _shapes(columns) if columns else {form: {} for form in FORMS}
     row = {"Row": _row(columns, _value)} if columns else {}
-    forms = {name: {"type": "object", "required": [form], "properties": {form: shapes[form], **params}} for form, name in FORMS.items()}
+    forms = {
+        name: {"type": "object", "required": [form], "properties": {form: shapes[form], **params}}
+        for form, name in FORMS.items()
+    }
     return {
         **row,
         **forms,
@@ -149,7 +152,11 @@ def _shapes(columns: list[Object]) -> Object:
 
 def _row(columns: list[Object], schema: Callable[[Object], Object]) -> Object:
     required = [column["name"] for column in columns if column["required"]]
-    row = {"type": "object", "properties": {column["name"]: schema(column) for column in columns}, "additionalProperties": True}
+    row = {
+        "type": "object",
+        "properties": {column["name"]: schema(column) for column in columns},
+        "additionalProperties": True,
+    }
     return {**row, "required": required} if required else row
 
 
@@ -164,7 +171,9 @@ def _params(description: Object) -> Object:
     for param in description["params"]:
         kind = TYPES.get(param["type"], {})
         schema = {"type": "array", "items": kind} if param.get("shape") else kind
-        properties[param["name"]] = {**schema, "default": param["default"]} if param.get("default") is not None else schema
+        properties[param["name"]] = (
+            {**schema, "default": param["default"]} if param.get("default") is not None else schema
+        )
     if not properties and len(description["methods"]) > 1:
         properties["method"] = {"type": "string", "enum": description["methods"]}
     return {"params": {"type": "object", "properties": properties}} if properties else {}
@@ -202,7 +211,10 @@ def _examples(description: Object) -> Object:
 
 
 def _told(columns: list[Object], records: list[Object] | None, without: set[str]) -> Object:
-    """Return an example's values by column; an optional column without a value in each row is left out. Empty when one is wanting."""
+    """Return an example's values by column; an optional column without a value in each row is left out.
+
+    Empty when one is wanting.
+    """
     told: Object = {}
     for column in columns if records else []:
         values = [record.get(column["name"]) for record in records or []]

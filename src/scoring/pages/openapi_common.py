@@ -1,4 +1,7 @@
-"""What the OpenAPI documents of all models have in common: errors, health, the model's own description, the v2 protocol."""
+"""What the OpenAPI documents of all models have in common.
+
+Errors, health, the model's own description, the v2 protocol.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,21 @@ from typing import Any
 
 Object = dict[str, Any]
 JSON, BINARY = "application/json", "application/octet-stream"
-DATATYPES = ["BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"]
+DATATYPES = [
+    "BOOL",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "FP16",
+    "FP32",
+    "FP64",
+    "BYTES",
+]
 TEXT: Object = {"type": "string"}
 SIZE: Object = {"type": "integer", "format": "int64", "minimum": 0}
 ERRORS = {
@@ -45,7 +62,10 @@ def answer(words: str, content: Object) -> Object:
 
 def refused(*statuses: int, v2: bool = False) -> Object:
     """Return references to the answers for errors."""
-    return {str(status): ref(("Inference" if v2 else "") + ERRORS[status][0], "responses") for status in sorted({403, *statuses})}
+    return {
+        str(status): ref(("Inference" if v2 else "") + ERRORS[status][0], "responses")
+        for status in sorted({403, *statuses})
+    }
 
 
 def responses() -> Object:
@@ -74,15 +94,29 @@ def headers() -> Object:
 def schemas() -> Object:
     """Return the schemas that no model changes."""
     parameters = {"type": "object", "properties": {"binary_data_size": SIZE}}
-    tensor = {"name": TEXT, "shape": {"type": "array", "items": SIZE}, "datatype": {"type": "string", "enum": DATATYPES}}
+    tensor = {
+        "name": TEXT,
+        "shape": {"type": "array", "items": SIZE},
+        "datatype": {"type": "string", "enum": DATATYPES},
+    }
     several = {"type": "array", "items": {}}
-    data = {"data": {**several, "description": "Row by row, flat or nested; with binary data it is absent"}, "parameters": parameters}
+    data = {
+        "data": {**several, "description": "Row by row, flat or nested; with binary data it is absent"},
+        "parameters": parameters,
+    }
     asked = {
         "type": "object",
         "required": ["name"],
-        "properties": {"name": TEXT, "parameters": {"type": "object", "properties": {"binary_data": {"type": "boolean"}}}},
+        "properties": {
+            "name": TEXT,
+            "parameters": {"type": "object", "properties": {"binary_data": {"type": "boolean"}}},
+        },
     }
-    described = {"name": TEXT, "datatype": TEXT, "shape": {"type": "array", "items": {"type": "integer", "minimum": -1}}}
+    described = {
+        "name": TEXT,
+        "datatype": TEXT,
+        "shape": {"type": "array", "items": {"type": "integer", "minimum": -1}},
+    }
     return {
         "Error": closed(error_code={"type": "string", "enum": [code for _, code, _ in ERRORS.values()]}, message=TEXT),
         "InferenceError": closed(error=TEXT),
@@ -139,7 +173,9 @@ def model() -> Object:
 def v2(description: Object, example: list[Object]) -> Object:
     """Return the paths of the Open Inference Protocol; the example is tensors, or none."""
     tag, paths = "inference v2", {}
-    paths["/v2"] = _get("server", "What server this is", {JSON: {"schema": ref("ServerMetadata")}}, tag, refused(401, v2=True))
+    paths["/v2"] = _get(
+        "server", "What server this is", {JSON: {"schema": ref("ServerMetadata")}}, tag, refused(401, v2=True)
+    )
     paths["/v2/health/live"] = _get("server_live", "Whether the process lives", {JSON: {"schema": ref("Live")}}, tag)
     paths["/v2/health/ready"] = _ready("server_ready", "Ready", tag)
     given = [_path("name", description["name"]), _path("version", description["version"])]
@@ -148,7 +184,9 @@ def v2(description: Object, example: list[Object]) -> Object:
         ("/v2/models/{name}/versions/{version}", "_version", given),
     ):
         errors = refused(401, 404, v2=True)
-        about = _get(f"model{suffix}", "What the model takes and gives", {JSON: {"schema": ref("ModelMetadata")}}, tag, errors)
+        about = _get(
+            f"model{suffix}", "What the model takes and gives", {JSON: {"schema": ref("ModelMetadata")}}, tag, errors
+        )
         paths[path] = {"parameters": parameters, **about}
         paths[f"{path}/ready"] = {"parameters": parameters, **_ready(f"model_ready{suffix}", "ModelReady", tag, errors)}
         paths[f"{path}/infer"] = {"parameters": parameters, "post": _infer(f"infer{suffix}", description, example)}
@@ -157,7 +195,12 @@ def v2(description: Object, example: list[Object]) -> Object:
 
 def _get(name: str, words: str, content: Object, tag: str, errors: Object | None = None) -> Object:
     """Return a path with one GET; it needs no key when no errors are listed, as it tells nothing of the model."""
-    operation = {"tags": [tag], "operationId": name, "summary": words, "responses": {"200": answer(words, content), **(errors or {})}}
+    operation = {
+        "tags": [tag],
+        "operationId": name,
+        "summary": words,
+        "responses": {"200": answer(words, content), **(errors or {})},
+    }
     return {"get": operation if errors else {**operation, "security": []}}
 
 
@@ -169,13 +212,22 @@ def _ready(name: str, schema: str, tag: str, errors: Object | None = None) -> Ob
 
 
 def _path(name: str, value: str) -> Object:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "enum": [value]}, "example": value}
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "enum": [value]},
+        "example": value,
+    }
 
 
 def _infer(name: str, description: Object, example: list[Object]) -> Object:
     columns = description["columns"]
     named = f" Columns: {', '.join(str(column['name']) for column in columns)}." if columns else ""
-    length = {"description": "Bytes of the JSON, when binary data follow it", "schema": {"type": "integer", "minimum": 0}}
+    length = {
+        "description": "Bytes of the JSON, when binary data follow it",
+        "schema": {"type": "integer", "minimum": 0},
+    }
     binary = {"schema": {"type": "string", "format": "binary"}}
     tensors = {"schema": ref("InferenceRequest"), **({"example": {"inputs": example}} if example else {})}
     done = answer("The output tensors.", {JSON: {"schema": ref("InferenceResponse")}, BINARY: binary})

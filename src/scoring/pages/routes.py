@@ -31,7 +31,9 @@ POLICY = (
 OURS = POLICY.format(style="", images="")
 SWAGGERS = POLICY.format(style=" 'unsafe-inline'", images=" data:")  # it styles its elements one by one
 SAFE = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer"}
-ASK_AGAIN = {"Cache-Control": "no-cache"}  # a copy may be kept, if the server is asked each time whether it is the newest
+ASK_AGAIN = {
+    "Cache-Control": "no-cache"
+}  # a copy may be kept, if the server is asked each time whether it is the newest
 KEEP = {"Cache-Control": "public, max-age=86400"}  # changes only with a library's version
 KEEP_NONE = {"Cache-Control": "no-store"}
 

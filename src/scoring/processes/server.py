@@ -78,7 +78,10 @@ def _config(settings: Settings, shared: Path | None) -> uvicorn.Config:
 
 
 def _make(settings: Settings, shared: Path | None) -> Application:
-    """Load the model and make the application of one process; end it with one line and code 3 when the model does not load."""
+    """Load the model and make the application of one process.
+
+    End it with one line and code 3 when the model does not load.
+    """
     warnings.simplefilter("ignore")  # libraries' advice is for those who train models
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
@@ -91,7 +94,9 @@ def _make(settings: Settings, shared: Path | None) -> Application:
     gc.enable()
     model = application.state.scorer.model
     identity, seconds = model.identity, model.load_seconds
-    logging.getLogger("scoring").info("loaded %s %s in %.1f s, process %d", identity.name, identity.version, seconds, os.getpid())
+    logging.getLogger("scoring").info(
+        "loaded %s %s in %.1f s, process %d", identity.name, identity.version, seconds, os.getpid()
+    )
     return application
 
 

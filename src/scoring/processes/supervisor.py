@@ -28,8 +28,8 @@ logger = logging.getLogger("scoring")
 def bind(host: str, port: int, workers: int) -> list[socket]:
     """Bind the port; raise OSError when it is taken.
 
-    Linux spreads connections over sockets that share a port, where workers on one socket leave it to chance who takes how many.
-    So there each worker gets a socket of its own (`Supervisor._start`), and this one only holds the port.
+    Linux spreads connections over sockets that share a port, where workers on one socket leave it to chance who takes
+    how many. So there each worker gets a socket of its own (`Supervisor._start`), and this one only holds the port.
     """
     family, _, _, _, address = getaddrinfo(host or None, port, type=SOCK_STREAM, flags=AI_PASSIVE)[0]
     sockets = [_bind(family, address, shared=False)]
@@ -70,8 +70,13 @@ class Supervisor(multiprocess.Multiprocess):
 
     @property
     def exit_code(self) -> int:
-        """Say what the end means: 0 where the model was loaded once, or a signal came before; else how the first worker ended."""
-        return 0 if self._has_answered else self._failure if self._failure >= 0 else 128 - self._failure  # as a shell names a signal
+        """Say what the end means: 0 where the model was loaded once, or a signal came before.
+
+        Else how the first worker ended.
+        """
+        return (
+            0 if self._has_answered else self._failure if self._failure >= 0 else 128 - self._failure
+        )  # as a shell names a signal
 
     def init_processes(self) -> None:
         """Start the workers: the first alone, since a model that does not load need say so only once."""
@@ -113,7 +118,9 @@ class Supervisor(multiprocess.Multiprocess):
         if self.should_exit.is_set():  # it had the same signal
             return False
         if hangs and not process.has_answered:
-            sys.stderr.write(f"error: the model was not loaded within {limit:g} s: SCORING_START_TIMEOUT is how long it may take\n")
+            sys.stderr.write(
+                f"error: the model was not loaded within {limit:g} s: SCORING_START_TIMEOUT is how long it may take\n"
+            )
         pause = 0.0
         if not process.has_answered:
             self._failures, self._failure = self._failures + 1, MODEL_DID_NOT_LOAD if hangs else process.exitcode or 0
@@ -145,7 +152,10 @@ class Supervisor(multiprocess.Multiprocess):
     handle_ttou = handle_ttin
 
     def _start(self) -> Worker:
-        """Start a worker. Its socket is its own alone: when it ends, connections go to the others, and none waits where nobody answers."""
+        """Start a worker.
+
+        Its socket is its own alone: when it ends, connections go to the others, and none waits where nobody answers.
+        """
         holder = self.sockets[0]
         own = _bind(holder.family, holder.getsockname(), shared=True) if SPREADS else holder
         process = Worker(self.config, [own])

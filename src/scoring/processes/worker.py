@@ -85,7 +85,10 @@ class Worker(multiprocess.Process):
         return self.has_answered and time.monotonic() > self.loads_since + start_timeout
 
     def look(self) -> bool:
-        """Ask whether it lives, without waiting for the answer; return True when it says for the first time that it serves."""
+        """Ask whether it lives, without waiting for the answer.
+
+        Return True when it says for the first time that it serves.
+        """
         first = False
         with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
             while self.parent_conn.poll():

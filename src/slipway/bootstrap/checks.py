@@ -46,7 +46,9 @@ class Check:
 
     def __str__(self) -> str:
         """Return the line, and the cure's below it."""
-        return f"{self.level:<6}{self.name:<12}{self.words}" + (f"\n      try: {hints.complete(self.cure)}" if self.cure else "")
+        return f"{self.level:<6}{self.name:<12}{self.words}" + (
+            f"\n      try: {hints.complete(self.cure)}" if self.cure else ""
+        )
 
 
 def check_python() -> Check:
@@ -67,7 +69,9 @@ def check_runtime(runtime: str) -> Check:
     """Judge the setting RUNTIME."""
     if runtime in {"docker", "host"}:
         return Check(OK, "runtime", runtime)
-    return Check(FAIL, "runtime", f"RUNTIME is {runtime!r}: must be docker or host", "unset RUNTIME, for docker; or RUNTIME=host")
+    return Check(
+        FAIL, "runtime", f"RUNTIME is {runtime!r}: must be docker or host", "unset RUNTIME, for docker; or RUNTIME=host"
+    )
 
 
 def check_tool(name: str, answer: Answer) -> Check:
@@ -93,7 +97,9 @@ def check_engine(answer: Answer, engine: Mapping[str, object], runtime: str) -> 
             cure = 'sudo usermod -aG docker "$USER", log in again, start Docker'
         return Check(problem, "docker", f"the engine does not answer: {_last(answer.error)}", f"{cure}; {NO_DOCKER}")
     if _version(version) < ENGINE:
-        return Check(problem, "docker", f"engine {version}: needs {ENGINE[0]} or later", f"update and start Docker; {NO_DOCKER}")
+        return Check(
+            problem, "docker", f"engine {version}: needs {ENGINE[0]} or later", f"update and start Docker; {NO_DOCKER}"
+        )
     return Check(OK, "docker", f"engine {version}")
 
 
@@ -118,7 +124,10 @@ def check_port(setting: str, value: str, containers: str, project: str, *, neede
     holders = [line.split(" ")[0] for line in containers.splitlines() if f":{port}->" in line]
     if any(holder.startswith(f"{project}-") for holder in holders):
         return Check(OK, name, f"taken by our own {holders[0]}")
-    kept = {"PORT": ("serve_model", f"serving/{port}.json"), "DEPLOYER_PORT": ("start_deployer", f"deployer/{port}")}.get(setting)
+    kept = {
+        "PORT": ("serve_model", f"serving/{port}.json"),
+        "DEPLOYER_PORT": ("start_deployer", f"deployer/{port}"),
+    }.get(setting)
     if kept and (venv.ROOT / ".slipway" / kept[1]).exists():
         return Check(OK, name, f"taken by our own make {kept[0]}")
     other = f"{setting}={5050 if port == 5000 else port + 1} on every make command"  # noqa: PLR2004 -- MLflow's usual port
@@ -149,7 +158,12 @@ def check_checkout(root: Path) -> Check:
 def check_disk(name: str, free: float) -> Check:
     """Judge a file system by its free bytes."""
     level = FAIL if free < DISK_FAIL else WARN if free < DISK_WARN else OK
-    return Check(level, name, f"{free / GIGABYTE:.1f} GB free", "" if level == OK else "free some: make clean, docker system prune")
+    return Check(
+        level,
+        name,
+        f"{free / GIGABYTE:.1f} GB free",
+        "" if level == OK else "free some: make clean, docker system prune",
+    )
 
 
 def check_memory(available: int | None, engine: int, runtime: str) -> Check:
@@ -161,7 +175,12 @@ def check_memory(available: int | None, engine: int, runtime: str) -> Check:
     level = OK if least >= MEMORY_WARN else FAIL if least < MEMORY_FAIL and runtime == "docker" else WARN
     limited = runtime == "docker" and bool(engine) and least == engine
     cure = "give it more in Docker Desktop, Settings > Resources" if limited else "close other programs"
-    return Check(level, "memory", f"{least / GIGABYTE:.1f} GB {'for Docker' if limited else 'available'}", "" if level == OK else cure)
+    return Check(
+        level,
+        "memory",
+        f"{least / GIGABYTE:.1f} GB {'for Docker' if limited else 'available'}",
+        "" if level == OK else cure,
+    )
 
 
 def check_proxy(variables: Mapping[str, str]) -> Check:
@@ -170,7 +189,9 @@ def check_proxy(variables: Mapping[str, str]) -> Check:
     if not found:
         return Check(OK, "proxy", "none")
     words = ", ".join(f"{name}={value}" for name, value in found.items())
-    direct = variables.get("no_proxy") or variables.get("NO_PROXY") or ""  # the small one wins, as in urllib and requests
+    direct = (
+        variables.get("no_proxy") or variables.get("NO_PROXY") or ""
+    )  # the small one wins, as in urllib and requests
     hosts = {host.strip() for host in direct.split(",")}
     if "*" in hosts or {"localhost", "127.0.0.1"} <= hosts:
         return Check(OK, "proxy", f"{words}; not for {direct}")

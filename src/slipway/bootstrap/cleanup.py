@@ -52,7 +52,9 @@ def find_place(variables: Mapping[str, str]) -> Place:
     root = venv.ROOT.resolve()
     return Place(
         root=root,
-        artifact_root=Path(given.get("MLFLOW_ARTIFACT_ROOT", "~/.local/share/slipway/artifacts")).expanduser().resolve(),
+        artifact_root=Path(given.get("MLFLOW_ARTIFACT_ROOT", "~/.local/share/slipway/artifacts"))
+        .expanduser()
+        .resolve(),
         backup_dir=(root / given.get("BACKUP_DIR", "backups")).resolve(),
         project=given.get("COMPOSE_PROJECT_NAME", "slipway"),
     )
@@ -72,15 +74,20 @@ def clean(place: Place) -> None:
     images, before = _list(place, "images"), _measure_images()
     _remove("images", images)
     kept = _list(place, "images")
-    print(f"removed {len(images) - len(kept)} images: {_words(before - _measure_images())}; docker builder prune frees the build cache")
+    print(
+        f"removed {len(images) - len(kept)} images: {_words(before - _measure_images())}; docker builder prune frees the build cache"
+    )
     if kept:
-        print(f"kept, since containers use them: {', '.join(kept)}\n  try: {hints.complete('make stop_mlflow_services clean')}")
+        print(
+            f"kept, since containers use them: {', '.join(kept)}\n  try: {hints.complete('make stop_mlflow_services clean')}"
+        )
 
 
 def wipe(place: Place, agree: Callable[[], bool]) -> None:
     """List everything of ours, data too, and remove it when `agree` returns True; backups stay.
 
-    Raises SlipwayError when the artifact root is a folder that must not go, nobody agrees, or something cannot be removed.
+    Raises SlipwayError when the artifact root is a folder that must not go, nobody agrees, or something cannot be
+    removed.
     """
     folders = [place.artifact_root, place.root / ".slipway", *_find_built(place.root), place.root / ".venv"]
     folders = [folder for folder in folders if os.path.lexists(folder)]
@@ -125,15 +132,24 @@ def agrees(variables: Mapping[str, str]) -> bool:
 def _refuse_unsafe(place: Place, folders: Iterable[Path]) -> None:
     artifacts = place.artifact_root
     cure = "MLFLOW_ARTIFACT_ROOT=/the/folder/that/holds/the/artifacts make wipe"
-    for holy in (Path.home().resolve(), place.root.resolve(), Path(tempfile.gettempdir()).resolve(), Path(sys.executable).resolve()):
+    for holy in (
+        Path.home().resolve(),
+        place.root.resolve(),
+        Path(tempfile.gettempdir()).resolve(),
+        Path(sys.executable).resolve(),
+    ):
         if artifacts in (holy, *holy.parents):
             raise SlipwayError(f"MLFLOW_ARTIFACT_ROOT is {artifacts}, which holds {holy}: nothing was deleted", cure)
     tracked = machine.ask([*venv.GIT, "-C", str(place.root), "ls-files", "--", str(artifacts)]).words
     if tracked or place.root / ".git" in (artifacts, *artifacts.parents):
-        raise SlipwayError(f"MLFLOW_ARTIFACT_ROOT is {artifacts}, which holds files of the checkout: nothing was deleted", cure)
+        raise SlipwayError(
+            f"MLFLOW_ARTIFACT_ROOT is {artifacts}, which holds files of the checkout: nothing was deleted", cure
+        )
     for folder in folders:
         if folder.resolve() in (place.backup_dir, *place.backup_dir.parents):
-            raise SlipwayError(f"BACKUP_DIR is in {folder}, which would go: nothing was deleted", "move the backups and set BACKUP_DIR")
+            raise SlipwayError(
+                f"BACKUP_DIR is in {folder}, which would go: nothing was deleted", "move the backups and set BACKUP_DIR"
+            )
 
 
 def _show(place: Place, folders: Iterable[Path], found: Mapping[str, list[str]]) -> None:
@@ -141,7 +157,9 @@ def _show(place: Place, folders: Iterable[Path], found: Mapping[str, list[str]])
     for folder in folders:
         is_data = folder == place.artifact_root
         files, size = _measure([folder])
-        print(f"  {_shorten(place, folder):<28} {files} files, {_words(size)}{': models and pictures' if is_data else ''}")
+        print(
+            f"  {_shorten(place, folder):<28} {files} files, {_words(size)}{': models and pictures' if is_data else ''}"
+        )
         names = [entry.name for entry in folder.iterdir()] if is_data else []
         others = [name for name in names if not OF_MLFLOW.fullmatch(name) and name != ownership.MARK]
         if others:
@@ -169,7 +187,9 @@ def _remove_folders(folders: Iterable[Path]) -> None:
         if folder.is_symlink():
             folder.unlink()
         shutil.rmtree(folder, ignore_errors=True)
-    left = [folder for folder in folders if folder.exists() and (not os.access(folder, os.R_OK) or any(folder.iterdir()))]
+    left = [
+        folder for folder in folders if folder.exists() and (not os.access(folder, os.R_OK) or any(folder.iterdir()))
+    ]
     if left:
         names = " ".join(shlex.quote(str(folder)) for folder in left)
         raise SlipwayError(f"you may not delete all of {names}: other users own some of it", f"sudo rm -rf {names}")
@@ -193,7 +213,9 @@ def _list(place: Place, kind: str) -> list[str]:
             f"name=^{re.escape(place.project)}-(serve|live|trial|train)-.+$",
             *(f"network={name}" for name in _list(place, "networks")),
         ]
-        return sorted({name for one in filters for name in _ask("ps", "--all", "--filter", one, "--format", "{{.Names}}")})
+        return sorted(
+            {name for one in filters for name in _ask("ps", "--all", "--filter", one, "--format", "{{.Names}}")}
+        )
     if kind == "networks":
         return _ask("network", "ls", "--filter", of_project, "--format", "{{.Name}}")
     if kind == "volumes":
@@ -230,7 +252,9 @@ def _measure(folders: Iterable[Path]) -> tuple[int, int]:
 
 def _measure_volumes() -> dict[str, str]:
     """Return the size of each of the engine's volumes, in its words."""
-    lines = _ask("system", "df", "--verbose", "--format", "{{range .Volumes}}{{println .Name .Size}}{{end}}", strict=False)
+    lines = _ask(
+        "system", "df", "--verbose", "--format", "{{range .Volumes}}{{println .Name .Size}}{{end}}", strict=False
+    )
     return {line.split(" ")[0]: line.split(" ")[1] for line in lines if line}
 
 

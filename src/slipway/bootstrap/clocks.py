@@ -1,4 +1,7 @@
-"""The doctor's judgements on clocks: this machine's, and the Docker engine's. Standard library only, and Python 3.8 will do."""
+"""The doctor's judgements on clocks: this machine's, and the Docker engine's.
+
+Standard library only, and Python 3.8 will do.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ def check_clock(now: float, newest: float) -> Check:
     """Judge this machine's clock against the newest commit or file of the checkout (s since 1970)."""
     if now < newest - CHECKOUT_SKEW:
         words = f"it is {_day(now)}, and the checkout is of {_day(newest)}"
-        return Check(FAIL, "clock", words, "set the clock (timedatectl set-ntp true; macOS: System Settings > Date & Time)")
+        return Check(
+            FAIL, "clock", words, "set the clock (timedatectl set-ntp true; macOS: System Settings > Date & Time)"
+        )
     return Check(OK, "clock", _day(now))
 
 

@@ -58,14 +58,23 @@ def examine(variables: Mapping[str, str]) -> list[Check]:
     in_docker = runtime == "docker"
     answers = machine.ask_all(QUESTIONS)
     engine = _read(answers["docker"])
-    found = [checks.check_python(), checks.check_tool("make", answers["make"]), checks.check_tool("git", answers["git"])]
+    found = [
+        checks.check_python(),
+        checks.check_tool("make", answers["make"]),
+        checks.check_tool("git", answers["git"]),
+    ]
     found.append(checks.check_runtime(runtime))
     found.append(checks.check_engine(answers["docker"], engine, runtime))
     if answers["docker"].code != machine.NOT_FOUND:
         found.append(checks.check_plugin("compose", answers["compose"], runtime, checks.COMPOSE))
         found.append(checks.check_plugin("buildx", answers["buildx"], runtime))
     found.append(checks.check_checkout(venv.ROOT))
-    for setting, needed in (("MLFLOW_PORT", in_docker), ("PORT", True), ("DEPLOYER_PORT", False), ("REGISTRY_PORT", False)):
+    for setting, needed in (
+        ("MLFLOW_PORT", in_docker),
+        ("PORT", True),
+        ("DEPLOYER_PORT", False),
+        ("REGISTRY_PORT", False),
+    ):
         containers, project = answers["containers"].words, given["COMPOSE_PROJECT_NAME"]
         found.append(checks.check_port(setting, given[setting], containers, project, needed=needed))
     found += checks.check_ports_apart({setting: value for setting, value in given.items() if setting in PORTS})

@@ -1,7 +1,8 @@
 """Locking: poetry.lock from pyproject.toml, and from it each group's hashed requirements. Standard library only.
 
-Poetry lives in build/poetry, an environment of its own made from requirements/lock.txt. Its index is always the one that
-pip uses here, by the plain pages that every index has, and stands in the environment only: the lock names no index.
+Poetry lives in build/poetry, an environment of its own made from requirements/lock.txt. Its index is always the one
+that pip uses here, by the plain pages that every index has, and stands in the environment only: the lock names no
+index.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ HOME = BUILD / "poetry"
 PYTHON = HOME / "bin" / "python"
 POETRY = HOME / "bin" / "poetry"
 MADE_FROM = HOME / "made-from"  # the digest of the requirements that HOME was completely made from
-INDEX_OF_PIP = "from pip._internal.commands import create_command as c; print(c('download').parse_args([])[0].index_url)"
+INDEX_OF_PIP = (
+    "from pip._internal.commands import create_command as c; print(c('download').parse_args([])[0].index_url)"
+)
 
 
 def lock(upgrade: bool = False) -> None:  # noqa: FBT001, FBT002 -- the command's one option
@@ -40,7 +43,8 @@ def lock(upgrade: bool = False) -> None:  # noqa: FBT001, FBT002 -- the command'
         _run([str(POETRY), "lock", *(["--regenerate"] if upgrade else [])], cwd=scratch, index=_find_index())
         if "[package.source]" in (scratch / "poetry.lock").read_text(encoding="utf-8"):
             raise SlipwayError(
-                "the new lock names a package index, so it would only work on this machine", "take the source out of pyproject.toml"
+                "the new lock names a package index, so it would only work on this machine",
+                "take the source out of pyproject.toml",
             )
         made = {Path("poetry.lock"): scratch / "poetry.lock"}
         for group in GROUPS:
@@ -51,12 +55,17 @@ def lock(upgrade: bool = False) -> None:  # noqa: FBT001, FBT002 -- the command'
 
 
 def check() -> None:
-    """Raise SlipwayError with the names of what differs between pyproject.toml, the lock and requirements/; write nothing."""
+    """Raise SlipwayError with the names of what differs between pyproject.toml, the lock and requirements/.
+
+    Write nothing.
+    """
     _make_home()
     with tempfile.TemporaryDirectory(dir=str(BUILD)) as scratch:
         exported = {group: _export(ROOT, group, Path(scratch)) for group in GROUPS}
         stale = [
-            f"requirements/{group}.txt" for group, new in exported.items() if not _equal(ROOT / "requirements" / (group + ".txt"), new)
+            f"requirements/{group}.txt"
+            for group, new in exported.items()
+            if not _equal(ROOT / "requirements" / (group + ".txt"), new)
         ]
     if stale:
         raise SlipwayError(f"not what poetry.lock says: {', '.join(stale)}", "make lock")
@@ -71,7 +80,19 @@ def _make_home() -> None:
     shutil.rmtree(str(HOME), ignore_errors=True)
     BUILD.mkdir(exist_ok=True)
     _run([find_python(), "-m", "venv", str(HOME)])
-    _run([str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(requirements)])
+    _run(
+        [
+            str(PYTHON),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--require-hashes",
+            "-r",
+            str(requirements),
+        ]
+    )
     MADE_FROM.write_text(digest, encoding="utf-8")
 
 
@@ -88,7 +109,9 @@ def _find_index() -> str:
     completed = subprocess.run([str(PYTHON), "-c", INDEX_OF_PIP], check=False, capture_output=True, text=True)
     index = os.environ.get("POETRY_PYPI_MIRROR_URL") or completed.stdout.strip()
     if not index:
-        raise SlipwayError(f"pip does not say which index it uses: {completed.stderr.strip()}", "POETRY_PYPI_MIRROR_URL=… make lock")
+        raise SlipwayError(
+            f"pip does not say which index it uses: {completed.stderr.strip()}", "POETRY_PYPI_MIRROR_URL=… make lock"
+        )
     return index
 
 
@@ -100,7 +123,9 @@ def _export(project: Path, group: str, folder: Path) -> Path:
     if completed.returncode != 0 and "changed significantly" in completed.stderr:
         raise SlipwayError("poetry.lock is not of this pyproject.toml", "make lock")
     if completed.returncode != 0:
-        raise SlipwayError(f"poetry cannot export the group {group}: {(completed.stderr + completed.stdout).strip()}", "make lock")
+        raise SlipwayError(
+            f"poetry cannot export the group {group}: {(completed.stderr + completed.stdout).strip()}", "make lock"
+        )
     return file
 
 
@@ -121,7 +146,10 @@ def _equal(old: Path, new: Path) -> bool:
 
 
 def _environment(index: str = "") -> dict[str, str]:
-    """Return the environment for pip and poetry: the caller's, the certificates where they look for them, the index if any."""
+    """Return the environment for pip and poetry.
+
+    The caller's, the certificates where they look for them, the index if any.
+    """
     environment = {name: value for name, value in os.environ.items() if name != "POETRY_PYPI_MIRROR_URL"}
     environment["POETRY_VIRTUALENVS_CREATE"] = "false"
     own = os.environ.get("CA_BUNDLE")
@@ -139,5 +167,6 @@ def _run(command: list[str], cwd: Path = ROOT, index: str = "") -> None:
     print("$", " ".join(command).replace(f"{ROOT}/", ""), flush=True)
     if subprocess.run(command, check=False, cwd=str(cwd), env=_environment(index)).returncode != 0:
         raise SlipwayError(
-            "locking stopped at the command above; nothing was changed", "make doctor, to see whether a proxy or the disk is the cause"
+            "locking stopped at the command above; nothing was changed",
+            "make doctor, to see whether a proxy or the disk is the cause",
         )

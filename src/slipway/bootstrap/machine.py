@@ -39,7 +39,12 @@ def ask(command: Sequence[str], timeout: float = DEADLINE) -> Answer:
     asked = time.time()
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
     except OSError as error:
         return Answer(NOT_FOUND, error=str(error))
@@ -71,7 +76,10 @@ def name_server(port: int) -> str:
 
 
 def measure_memory() -> int | None:
-    """Return the memory that programs can still have, in bytes (macOS: all there is); None when this system does not say."""
+    """Return the memory that programs can still have, in bytes (macOS: all there is).
+
+    None when this system does not say.
+    """
     try:
         found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"), re.MULTILINE)
     except OSError:
@@ -111,4 +119,9 @@ def count_certificates(path: Path) -> int:
 def find_newest(root: Path) -> float:
     """Return the time of the newest commit or file at the top of a checkout, in s since 1970."""
     commit = ask([*GIT, "-C", str(root), "log", "-1", "--format=%ct"]).words
-    return max([float(commit) if commit.isdigit() else 0.0, *(entry.stat().st_mtime for entry in root.iterdir() if entry.is_file())])
+    return max(
+        [
+            float(commit) if commit.isdigit() else 0.0,
+            *(entry.stat().st_mtime for entry in root.iterdir() if entry.is_file()),
+        ]
+    )

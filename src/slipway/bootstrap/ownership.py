@@ -1,4 +1,6 @@
-"""Whose things are: each container, network, volume and artifact folder says which checkout made it, and we touch only our own.
+"""Whose things are.
+
+Each container, network, volume and artifact folder says which checkout made it, and we touch only our own.
 
 Standard library only, and Python 3.8 will do: `make wipe` asks before `.venv` goes.
 """
@@ -30,7 +32,10 @@ STEP, TRIES = 10, 50  # from one checkout's ports to the next one's
 
 
 def is_another(checkout: str) -> bool:
-    """Whether a path is that of another checkout, which is still there: one that was moved or deleted owns nothing any more."""
+    """Whether a path is that of another checkout, which is still there.
+
+    One that was moved or deleted owns nothing any more.
+    """
     if checkout in {"", CHECKOUT}:
         return False
     try:
@@ -43,7 +48,10 @@ def is_another(checkout: str) -> bool:
 
 
 def check_project(project: str) -> None:
-    """Raise SlipwayError when the containers, network or volumes of a compose project are another checkout's: nothing was touched."""
+    """Raise SlipwayError when the containers, network or volumes of a compose project are another checkout's.
+
+    Nothing was touched.
+    """
     volume = re.compile(rf"{re.escape(project)}_postgres\w*")
     found = [
         *_list(["ps", "--all", "--filter", f"label={PROJECT}={project}"], "Names", LABEL, FILES),
@@ -122,7 +130,9 @@ def check_container(name: str, *, labelled: bool = False) -> bool:
         if is_another(label):
             raise refuse(f"the container {name} belongs to the checkout {label}")
         if labelled and not label and state == "running":
-            raise SlipwayError(f"the container {name} runs, and does not say who owns it", f"docker rm --force {name}, if it is yours")
+            raise SlipwayError(
+                f"the container {name} runs, and does not say who owns it", f"docker rm --force {name}, if it is yours"
+            )
     return bool(found)
 
 
@@ -134,15 +144,21 @@ def remove_container(name: str, *, labelled: bool = False) -> None:
 
 def refuse(what: str) -> SlipwayError:
     """Return the error for what is another checkout's, with names, ports and a folder for this one."""
-    return SlipwayError(f"{what}: nothing was changed. Each checkout on a machine needs its own names and ports", suggest())
+    return SlipwayError(
+        f"{what}: nothing was changed. Each checkout on a machine needs its own names and ports", suggest()
+    )
 
 
 def suggest() -> str:
     """Return the line that gives this checkout a project, ports and an artifact folder of its own."""
     words = re.sub(r"[^a-z0-9]+", "-", Path(CHECKOUT).name.lower()).strip("-")
     digest = hashlib.sha256(CHECKOUT.encode()).hexdigest()[:4]
-    project = "-".join(filter(None, ("slipway", digest, words)))  # slipway-trial-… would be a container of the project slipway
-    published = " ".join(row[1] for row in _list(["ps", "--filter", f"label={LABEL}={CHECKOUT}"], "Names", "Ports", strict=False))
+    project = "-".join(
+        filter(None, ("slipway", digest, words))
+    )  # slipway-trial-… would be a container of the project slipway
+    published = " ".join(
+        row[1] for row in _list(["ps", "--filter", f"label={LABEL}={CHECKOUT}"], "Names", "Ports", strict=False)
+    )
     ours = {int(port) for port in re.findall(r":(\d+)->", published)}
     shifts = range(STEP, STEP * TRIES, STEP)
     free = (by for by in shifts if all(port + by in ours or ports.is_free(port + by) for port in PORTS.values()))
@@ -161,7 +177,8 @@ def _read_files(files: str = "") -> str:
 def _list(question: list[str], *fields: str, strict: bool = True) -> list[list[str]]:
     """Return what docker lists, a row of fields each: its own, or labels; nothing where there is no docker.
 
-    Raises SlipwayError when it does not answer, unless the question is not `strict`: what is not known to be ours is not touched.
+    Raises SlipwayError when it does not answer, unless the question is not `strict`: what is not known to be ours is
+    not touched.
     """
     columns = [f'{{{{.Label "{field}"}}}}' if "." in field else f"{{{{.{field}}}}}" for field in fields]
     command = ["docker", *question, "--format", "\t".join(columns)]
@@ -171,6 +188,8 @@ def _list(question: list[str], *fields: str, strict: bool = True) -> list[list[s
         answer = machine.ask(command, PATIENCE)
     if strict and answer.code not in {0, machine.NOT_FOUND}:
         last = (answer.error.splitlines() or [f"exit code {answer.code}"])[-1]
-        raise SlipwayError(f"Docker does not tell who owns what: {last}; nothing was changed", "make doctor, then this again")
+        raise SlipwayError(
+            f"Docker does not tell who owns what: {last}; nothing was changed", "make doctor, then this again"
+        )
     rows = [line.split("\t") for line in answer.words.splitlines()]
     return [row + [""] * (len(fields) - len(row)) for row in rows]

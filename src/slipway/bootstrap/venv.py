@@ -15,7 +15,11 @@ from slipway.errors import SlipwayError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-GIT = ("git", "-c", "safe.directory=*")  # a checkout may be another user's; whoever types make in it runs its files anyway
+GIT = (
+    "git",
+    "-c",
+    "safe.directory=*",
+)  # a checkout may be another user's; whoever types make in it runs its files anyway
 SUPPORTED = ((3, 13), (3, 12), (3, 11))
 OTHERS = ("PYTHON", "PIP_", "UV_")  # begin the names of what Python, pip and uv read
 SOURCES = {  # of them, where packages come from and how they are brought here
@@ -72,7 +76,10 @@ def set_up(requirements: str) -> None:
     python = VENV / "bin" / "python"
     if not _works(python):
         shutil.rmtree(VENV, ignore_errors=True)
-        _run([find_python(), "-m", "venv", str(VENV)], "install your system's package for venv (apt install python3-venv)")
+        _run(
+            [find_python(), "-m", "venv", str(VENV)],
+            "install your system's package for venv (apt install python3-venv)",
+        )
     if not (VENV / "bin" / "uv").exists():
         _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes",
               "-r", str(ROOT / "requirements" / "setup.txt")])  # fmt: skip
@@ -80,30 +87,44 @@ def set_up(requirements: str) -> None:
     _run([str(VENV / "bin" / "uv"), "pip", "install", *quiet, "--python", str(python), "--require-hashes", "--compile-bytecode",
           "-r", str(ROOT / "requirements" / (requirements + ".txt"))])  # fmt: skip
     for site_packages in VENV.glob("lib/python*/site-packages"):
-        (site_packages / "slipway.pth").write_text("../../../../src\n", encoding="utf-8")  # relative: a checkout may be moved
+        (site_packages / "slipway.pth").write_text(
+            "../../../../src\n", encoding="utf-8"
+        )  # relative: a checkout may be moved
     for satisfied in SUBSETS[requirements]:
         (VENV / satisfied).touch()
 
 
 def index_for_uv(variables: dict[str, str]) -> dict[str, str]:
-    """Return uv's names for the package index that is set for pip, which uv does not read; not a folder, which no container has."""
+    """Return uv's names for the package index that is set for pip, which uv does not read.
+
+    Not a folder, which no container has.
+    """
     names = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX"}
     given = {uv: variables.get(pip, "") for pip, uv in names.items() if not variables.get(uv)}
     return {uv: index for uv, index in given.items() if index.startswith("http")}
 
 
 def clean(given: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without what the caller set for Python, pip and uv elsewhere: only where packages come from, and how, stays.
+    """Return an environment without what the caller set for Python, pip and uv elsewhere.
+
+    Only where packages come from, and how, stays.
 
     PIP_USER, PIP_TARGET, PYTHONPATH, UV_EXCLUDE_NEWER and the like would have a set-up fail, or install somewhere else.
     """
-    kept = {name: value for name, value in given.items() if not name.startswith(OTHERS) or name in SOURCES or name.startswith("UV_INDEX")}
+    kept = {
+        name: value
+        for name, value in given.items()
+        if not name.startswith(OTHERS) or name in SOURCES or name.startswith("UV_INDEX")
+    }
     kept = {name: value for name, value in kept.items() if name not in ACTIVE}
     return {**kept, "PIP_USER": "0"}  # a pip.conf may say it, too
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment for pip and uv: clean, with CA_BUNDLE or the system's certificates, and one index for both."""
+    """Return the environment for pip and uv.
+
+    Clean, with CA_BUNDLE or the system's certificates, and one index for both.
+    """
     variables = clean(os.environ)
     variables.update(index_for_uv(variables))
     variables.setdefault("UV_COMPILE_BYTECODE_TIMEOUT", "0")  # no limit: a busy machine may need more than uv's 60 s
@@ -118,7 +139,12 @@ def _environment() -> dict[str, str]:
 def _works(python: Path) -> bool:
     if not python.exists():
         return False
-    return subprocess.run([str(python), "-m", "pip", "--version"], check=False, capture_output=True, env=clean(os.environ)).returncode == 0
+    return (
+        subprocess.run(
+            [str(python), "-m", "pip", "--version"], check=False, capture_output=True, env=clean(os.environ)
+        ).returncode
+        == 0
+    )
 
 
 def _run(command: list[str], cure: str = "make doctor, to see whether a proxy or the disk is the cause") -> None:

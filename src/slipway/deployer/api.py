@@ -1,4 +1,7 @@
-"""The deployer's HTTP interface: deployments by request and by registry event, what became of them, and the status page."""
+"""The deployer's HTTP interface.
+
+Deployments by request and by registry event, what became of them, and the status page.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,12 @@ POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-SAFE = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cache-Control": "no-cache"}
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
 TARGET = "default: the first that GET /status lists"
 NAMES = ["localhost", "127.0.0.1", "deployer"]  # what callers call us; a page under any other name is none of ours
 
@@ -46,7 +54,9 @@ router = APIRouter()
 class Wanted(BaseModel, extra="forbid"):
     """What to deploy, and where."""
 
-    model: str = Field(examples=["models:/diabetes/4"], max_length=300, description="a version, in any form that MODEL= takes")
+    model: str = Field(
+        examples=["models:/diabetes/4"], max_length=300, description="a version, in any form that MODEL= takes"
+    )
     target: str = Field("", max_length=50, description=TARGET)
 
 
@@ -84,7 +94,10 @@ def deploy(wanted: Wanted, deployer: Ours, response: Response) -> dict[str, Any]
 
 @router.post("/rollbacks", status_code=202, dependencies=ALLOWED)
 def roll_back(back: Back, deployer: Ours, response: Response) -> dict[str, Any]:
-    """Go back to the champion before, through the smoke tests; before every candidate. 200: the version answers already."""
+    """Go back to the champion before, through the smoke tests.
+
+    Before every candidate. 200: the version answers already.
+    """
     target = _choose_target(deployer, back.target)
     try:
         version = deployer.choose_previous(back.to)
@@ -154,7 +167,9 @@ async def receive(request: Request, deployer: Ours) -> dict[str, Any]:
     if deployer.store.knows(event.delivery):
         raise Refusal(409, "this delivery was already received")
     answer = await run_in_threadpool(deployer.follow, event)
-    deployer.store.remember(event.delivery, webhooks.MEMORY)  # when it is dealt with: MLflow sends it again after a failure
+    deployer.store.remember(
+        event.delivery, webhooks.MEMORY
+    )  # when it is dealt with: MLflow sends it again after a failure
     return answer
 
 
@@ -181,7 +196,9 @@ def show_docs() -> Response:
 
 def build(deployer: Deployer) -> FastAPI:
     """Return the application."""
-    app = FastAPI(title="Slipway deployer", version=VERSION, docs_url=None, redoc_url=None, responses={"4XX": {"model": Problem}})
+    app = FastAPI(
+        title="Slipway deployer", version=VERSION, docs_url=None, redoc_url=None, responses={"4XX": {"model": Problem}}
+    )
     app.state.deployer = deployer
     app.include_router(router)
     app.mount("/page", StaticFiles(directory=PAGE))
@@ -193,11 +210,16 @@ def build(deployer: Deployer) -> FastAPI:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which tells the deployer first: Ctrl-C ends the programs of its steps too, and that is no failure of theirs."""
+    """uvicorn, which tells the deployer first.
+
+    Ctrl-C ends the programs of its steps too, and that is no failure of theirs.
+    """
 
     def __init__(self, deployer: Deployer, host: str) -> None:
         port = deployer.settings.deployer_port
-        super().__init__(uvicorn.Config(build(deployer), host=host, port=port, log_level="warning", proxy_headers=False))
+        super().__init__(
+            uvicorn.Config(build(deployer), host=host, port=port, log_level="warning", proxy_headers=False)
+        )
         self._deployer = deployer
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -206,7 +228,10 @@ class _Server(uvicorn.Server):
 
 
 def serve(settings: Settings, host: str, url: str) -> None:
-    """Serve in the foreground until Ctrl-C; `url` is where MLflow reaches us. The server on PORT goes on when this ends."""
+    """Serve in the foreground until Ctrl-C; `url` is where MLflow reaches us.
+
+    The server on PORT goes on when this ends.
+    """
     if host == ports.LOCAL:
         ports.check(settings.deployer_port, "DEPLOYER_PORT")
     registry.limit_retries()
@@ -216,7 +241,9 @@ def serve(settings: Settings, host: str, url: str) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise SlipwayError(f"a deployer is already running on port {settings.deployer_port}", "make stop_deployer") from None
+        raise SlipwayError(
+            f"a deployer is already running on port {settings.deployer_port}", "make stop_deployer"
+        ) from None
     deployer = Deployer(settings)
     deployer.begin(url)
     print(

@@ -1,4 +1,7 @@
-"""What the deployer answers when it does not do what it is asked: one shape for every error, and limits on what it reads."""
+"""What the deployer answers when it does not do what it is asked.
+
+One shape for every error, and limits on what it reads.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,9 @@ def answer(status: int, message: str, headers: dict[str, str] | None = None) -> 
 async def limit(request: Request, then: Callable[[Request], Awaitable[Response]]) -> Response:
     """Refuse a request that is too large, or does not say how large it is."""
     length = request.headers.get("content-length", "")
-    if request.headers.get("transfer-encoding") or (length and (not re.fullmatch(r"\d{1,12}", length) or int(length) > LARGEST)):
+    if request.headers.get("transfer-encoding") or (
+        length and (not re.fullmatch(r"\d{1,12}", length) or int(length) > LARGEST)
+    ):
         return answer(413, f"a request must have a Content-Length of at most {LARGEST} bytes")
     return await then(request)
 
@@ -81,6 +86,13 @@ def handle(app: FastAPI) -> None:
         print(f"error: {type(error).__name__}: {error}", flush=True)
         return answer(500, "the deployer failed; see its log")
 
-    kinds = {Refusal: refuse, Denied: deny, SlipwayError: fail, RequestValidationError: invalid, HTTPException: other, Exception: crash}
+    kinds = {
+        Refusal: refuse,
+        Denied: deny,
+        SlipwayError: fail,
+        RequestValidationError: invalid,
+        HTTPException: other,
+        Exception: crash,
+    }
     for kind, handler in kinds.items():
         app.add_exception_handler(kind, handler)  # type: ignore[arg-type] # each handles its own kind

@@ -1,4 +1,7 @@
-"""Who may change something through the deployer: a bearer token, and an end to guessing it, which those who have it never notice."""
+"""Who may change something through the deployer.
+
+A bearer token, and an end to guessing it, which those who have it never notice.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The deployer in a cluster: deployed, and taken away. It follows @champion there, and needs none of our machines for it."""
+"""The deployer in a cluster: deployed, and taken away.
+
+It follows @champion there, and needs none of our machines for it.
+"""
 
 from __future__ import annotations
 
@@ -52,9 +55,15 @@ def deploy(settings: Settings) -> None:
     cluster.apply(manifests.write(place, describe(settings, delivered, tracking_uri, secret, place)))
     wait.wait(cluster, f"deployment/{NAME}", settings.services_timeout)
     where = f"{settings.context}, namespace {settings.namespace}"
-    print(f"the deployer of {model.name} works in {where}, after {time.monotonic() - started:.0f} s; it follows {tracking_uri}")
-    print(f"a moved @champion is noticed by MLflow's event if MLflow is deploy_tracking's, and otherwise within {RECONCILE} s")
-    print(f"see   {' '.join(cluster.command('port-forward', f'service/{NAME}', str(PORT)))}, then http://localhost:{PORT}")
+    print(
+        f"the deployer of {model.name} works in {where}, after {time.monotonic() - started:.0f} s; it follows {tracking_uri}"
+    )
+    print(
+        f"a moved @champion is noticed by MLflow's event if MLflow is deploy_tracking's, and otherwise within {RECONCILE} s"
+    )
+    print(
+        f"see   {' '.join(cluster.command('port-forward', f'service/{NAME}', str(PORT)))}, then http://localhost:{PORT}"
+    )
     template = "'{{.data.token | base64decode}}'"
     print(f"token {' '.join(cluster.command('get', 'secret', NAME, '--output', f'go-template={template}'))}")
     hints.say_next("make push_model MODEL=…, then RUNTIME=host make promote MODEL=…")
@@ -63,11 +72,17 @@ def deploy(settings: Settings) -> None:
 def undeploy(settings: Settings) -> None:
     """Take the deployer away, with its records and its token; what it deployed goes on serving."""
     cluster = kubectl.connect(settings)
-    print(cluster.run("delete", KINDS, "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "120s", seconds=150))
+    print(
+        cluster.run(
+            "delete", KINDS, "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "120s", seconds=150
+        )
+    )
     if (cluster.get("deployment", mlflow.MLFLOW) or {}).get("status", {}).get("readyReplicas"):
         with suppress(SlipwayError), mlflow.reached(settings, cluster) as here, registry.translated_errors():
             webhooks.unregister(registry.connect(here), name_hook(_inside(settings)))
-    print(f"nothing of the deployer is left in {settings.context}, namespace {settings.namespace}; what it deployed goes on serving")
+    print(
+        f"nothing of the deployer is left in {settings.context}, namespace {settings.namespace}; what it deployed goes on serving"
+    )
 
 
 def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str, place: Path) -> dict[str, Any]:
@@ -87,7 +102,12 @@ def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str,
     entries = [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()]
     container = {"name": NAME, "env": entries}
     template = {"metadata": {"annotations": {OPENED_BY: secret}}, "spec": {"containers": [container]}}
-    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NAME}, "spec": {"template": template}}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": NAME},
+        "spec": {"template": template},
+    }
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",

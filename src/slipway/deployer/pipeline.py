@@ -63,11 +63,16 @@ class Pipeline:
             found[1].end(Cancelled("on request"))
 
     def make_way(self, urgent: Deployment) -> None:
-        """End the running step of what is less urgent than a deployment that is to come; it is taken up again after that."""
+        """End the running step of what is less urgent than a deployment that is to come.
+
+        It is taken up again after that.
+        """
         if (found := self._under_way) is None:
             return
         running, work = found
-        is_same = running.id == urgent.id and running.action != urgent.action  # it is that very version, which is released meanwhile
+        is_same = (
+            running.id == urgent.id and running.action != urgent.action
+        )  # it is that very version, which is released meanwhile
         is_behind = running.id != urgent.id and running.action != store.ROLL_BACK
         if urgent.action != store.DEPLOY and (is_same or is_behind):
             work.end(Preempted(f"{WORDS[urgent.action]} version {urgent.version} goes first"))
@@ -118,7 +123,9 @@ class Pipeline:
         champion = registry.find_champion(client, model.name)
         self._check_followed(deployment, client)
         on_record = self._is_on_record(deployment, client)
-        before = self._find_way_back(deployment, client, on_record=on_record) if champion == deployment.version else champion
+        before = (
+            self._find_way_back(deployment, client, on_record=on_record) if champion == deployment.version else champion
+        )
         self._store.set_previous(deployment.id, before)
         picture = self._pictures / f"{deployment.id}.png"
         owner = name_owner(settings, self._target.name)
@@ -127,7 +134,9 @@ class Pipeline:
         event = Release(action, deployment.version, before, deployment.by, "")
         try:
             with worded():
-                outcome, case = self._examine(deployment, candidacy, work, judged=not on_record and action == history.PROMOTED)
+                outcome, case = self._examine(
+                    deployment, candidacy, work, judged=not on_record and action == history.PROMOTED
+                )
                 with self._steps.of(deployment, None)("alias") as told:  # no end comes into the move itself
                     self._check_wanted(deployment, work)
                     self._check_followed(deployment, client)
@@ -148,19 +157,25 @@ class Pipeline:
                 raise Preempted("somebody else released it meanwhile") from None
             if not (on_record or isinstance(error, (TimedOutError, registry.UnreachableError))):  # those are no verdict
                 history.record(client, model.name, replace(event, action=history.REFUSED, verdict=error.message))
-            # What was released already stays, unless the one before answers: or a server's fault would undo release after release.
+            # What was released already stays, unless the one before answers: or a server's fault would undo release
+            # after release.
             if not on_record or self._target.find_version() == before:
                 self._put_back(deployment, candidacy, error.message)
             raise
         return self._roll_out(deployment, candidacy, outcome, case)
 
     def _find_way_back(self, deployment: Deployment, client: MlflowClient, *, on_record: bool) -> int | None:
-        """Return the champion before a version that is champion already; of any other it is the champion, and none is none."""
+        """Return the champion before a version that is champion already.
+
+        Of any other it is the champion, and none is none.
+        """
         way = history.walk(history.read(client, deployment.name), None)  # as it is on record
         ways_back = (deployment.previous, self._target.find_version() if on_record else None, *reversed(way))
         return next((version for version in ways_back if version not in {None, deployment.version}), None)
 
-    def _examine(self, deployment: Deployment, candidacy: Candidacy, work: Interruption, *, judged: bool) -> tuple[Outcome, Case]:
+    def _examine(
+        self, deployment: Deployment, candidacy: Candidacy, work: Interruption, *, judged: bool
+    ) -> tuple[Outcome, Case]:
         """Take a version through its examination; one that is not released gives way to a rollback, whoever does it."""
         client, name = candidacy.client, candidacy.model.name
         try:
@@ -191,7 +206,9 @@ class Pipeline:
             reason = error.message
         else:
             return store.DONE, ""
-        before = candidacy.champion or (answered if answered != deployment.version else None)  # where it was set by hand
+        before = candidacy.champion or (
+            answered if answered != deployment.version else None
+        )  # where it was set by hand
         try:
             with worded(), step("back") as told:
                 if before is None:
@@ -231,9 +248,15 @@ class Pipeline:
                     client.delete_registered_model_alias(name, registry.CHAMPION)
                 else:
                     verdict = f"instead of version {deployment.version}: {reason}"
-                    history.record(client, name, Release(history.PUT_BACK, before, deployment.version, self._holder.by, verdict))
+                    history.record(
+                        client, name, Release(history.PUT_BACK, before, deployment.version, self._holder.by, verdict)
+                    )
                     client.set_registered_model_alias(name, registry.CHAMPION, str(before))
-                told(f"@{registry.CHAMPION} is version {before} again" if before else f"there is no @{registry.CHAMPION} again")
+                told(
+                    f"@{registry.CHAMPION} is version {before} again"
+                    if before
+                    else f"there is no @{registry.CHAMPION} again"
+                )
 
     def _must_wait(self, deployment: Deployment, error: SlipwayError) -> bool:
         try:

@@ -66,14 +66,19 @@ class Deployer:
         self.targets: dict[str, Target] = {target.name: target for target in list_targets(settings)}
         identity = secret_file.read_or_make(home / "identity")
         self._pipelines = {  # each a holder of its own: two targets do not release at once either
-            name: Pipeline(settings, self.store, target, lock.Holder("the deployer", f"deployer-{identity}-{name}"), self.pictures)
+            name: Pipeline(
+                settings, self.store, target, lock.Holder("the deployer", f"deployer-{identity}-{name}"), self.pictures
+            )
             for name, target in self.targets.items()
         }
         self._wake = {name: threading.Event() for name in self.targets}
         self._looking = threading.Lock()  # two looks at once would both find the same
 
     def begin(self, url: str) -> None:
-        """Take up what a kill interrupted; then work, look at the alias, and have MLflow send its events to `url`, if any."""
+        """Take up what a kill interrupted.
+
+        Then work, look at the alias, and have MLflow send its events to `url`, if any.
+        """
         for found in self.store.recover():
             print(f"== {found.model}: interrupted, and taken up again", flush=True)
         for target in self.targets:
@@ -128,7 +133,9 @@ class Deployer:
         behind = [name for name, target in self.targets.items() if target.find_version() != event.version]
         if not behind:
             return {"ignored": f"version {event.version} answers already"}
-        return {"deployments": [self.add(event.version, name, store.FOLLOW, "MLflow's event").show() for name in behind]}
+        return {
+            "deployments": [self.add(event.version, name, store.FOLLOW, "MLflow's event").show() for name in behind]
+        }
 
     def look(self) -> list[Deployment]:
         """Deploy the champion where another version answers, now; return what that makes."""
@@ -151,7 +158,9 @@ class Deployer:
                 version = client.get_model_version(self.model.name, str(champion)) if champion else None
                 if version:
                     found["created"] = version.creation_timestamp
-                    found["metrics"] = registry.write_metrics(registry.read_metrics(client, version.run_id)) if version.run_id else {}
+                    found["metrics"] = (
+                        registry.write_metrics(registry.read_metrics(client, version.run_id)) if version.run_id else {}
+                    )
         except SlipwayError as error:
             return found | {"error": error.message}
         way = history.walk(releases, champion)
@@ -191,7 +200,10 @@ class Deployer:
             time.sleep(RECONCILE)
 
     def _reconcile(self, champion: int | None, *, again: bool) -> list[Deployment]:
-        """Deploy the champion where another version answers, or none; one that has failed `TRIES` times only `again`, at a start."""
+        """Deploy the champion where another version answers, or none.
+
+        One that has failed `TRIES` times only `again`, at a start.
+        """
         made = []
         with self._looking:
             for name, target in self.targets.items():

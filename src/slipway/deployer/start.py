@@ -41,7 +41,9 @@ def start(settings: Settings) -> None:
     """
     if settings.in_cluster:  # we are in a pod, of in_cluster
         name = f"deployer.{settings.namespace}"
-        followed = urlsplit(settings.tracking_uri).hostname in tracking.list_names(settings)  # no other MLflow is sure to reach us
+        followed = urlsplit(settings.tracking_uri).hostname in tracking.list_names(
+            settings
+        )  # no other MLflow is sure to reach us
         api.serve(settings, "0.0.0.0", f"http://{name}:{settings.deployer_port}{HOOK}" if followed else "")  # noqa: S104 -- a pod's
     elif settings.network:  # we are in the container
         api.serve(settings, "0.0.0.0", f"http://deployer:{settings.deployer_port}{HOOK}")  # noqa: S104 -- published on 127.0.0.1
@@ -78,7 +80,10 @@ def _free_locks(settings: Settings) -> None:
     identity, store = find_home(settings) / "identity", registry.find_embedded_file(settings)
     if not identity.exists() or (store and not store.exists()):
         return
-    with suppress(SlipwayError), registry.translated_errors():  # without a tracking server nobody releases, and the next start goes on
+    with (
+        suppress(SlipwayError),
+        registry.translated_errors(),
+    ):  # without a tracking server nobody releases, and the next start goes on
         registry.limit_retries()
         ours = f"deployer-{identity.read_text(encoding='utf-8').strip()}-"
         lock.free(registry.connect(settings), model_folder.load(settings.model_dir).name, ours)
@@ -88,19 +93,40 @@ def _start_container(settings: Settings) -> None:
     registry.check_reachable(settings)
     if not settings.owns_tracking:
         raise SlipwayError(
-            "the deployer's container belongs to the MLflow services of make start_mlflow_services", "RUNTIME=host make start_deployer"
+            "the deployer's container belongs to the MLflow services of make start_mlflow_services",
+            "RUNTIME=host make start_deployer",
         )
     mlflow.check_ours(settings)
     tag = images.build_service(settings, "deployer")
-    images.build_model(settings, model_folder.load(settings.model_dir))  # now, when it can be seen, and not at the first deployment
+    images.build_model(
+        settings, model_folder.load(settings.model_dir)
+    )  # now, when it can be seen, and not at the first deployment
     home, live, token = find_home(settings), STATE / "live", find_token(settings)
-    for path in (BUILD, home / "build", live, *(home / "hidden" / name for name in (f"deployer/{settings.deployer_port}", "live"))):
+    for path in (
+        BUILD,
+        home / "build",
+        live,
+        *(home / "hidden" / name for name in (f"deployer/{settings.deployer_port}", "live")),
+    ):
         path.mkdir(parents=True, exist_ok=True)
     lines = [f"{name}={value}" for name, value in settings.scoring.items()]
     (home / "environment").write_text("\n".join(lines) + "\n", encoding="utf-8")
     containers.writing_user(live)
     socket = _find_socket()
-    asked = ["docker", "run", "--rm", *ownership.LABELS, "--volume", f"{socket}:{SOCKET}", "--entrypoint", "stat", tag, "-c", "%g", SOCKET]
+    asked = [
+        "docker",
+        "run",
+        "--rm",
+        *ownership.LABELS,
+        "--volume",
+        f"{socket}:{SOCKET}",
+        "--entrypoint",
+        "stat",
+        tag,
+        "-c",
+        "%g",
+        SOCKET,
+    ]
     group = shell.ask(asked).out
     variables = mlflow.environment(settings) | {
         "DEPLOYER_IMAGE": tag,
@@ -111,7 +137,10 @@ def _start_container(settings: Settings) -> None:
         "SLIPWAY_ROOT": ownership.CHECKOUT,
     }
     if (
-        shell.ask(mlflow.compose(settings, "--profile", "deployer", "port", "deployer", str(settings.deployer_port)), env=variables).code
+        shell.ask(
+            mlflow.compose(settings, "--profile", "deployer", "port", "deployer", str(settings.deployer_port)),
+            env=variables,
+        ).code
         != 0
     ):
         ownership.check_port(settings.deployer_port, "DEPLOYER_PORT")
@@ -143,4 +172,8 @@ def _find_socket() -> str:
     """Return the engine's socket, as the engine itself sees it: Docker Desktop's lies inside its virtual machine."""
     answer = shell.ask(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])
     path = answer.out.removeprefix("unix://")
-    return path if answer.code == 0 and sys.platform == "linux" and answer.out.startswith("unix://") and Path(path).exists() else SOCKET
+    return (
+        path
+        if answer.code == 0 and sys.platform == "linux" and answer.out.startswith("unix://") and Path(path).exists()
+        else SOCKET
+    )

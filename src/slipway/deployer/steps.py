@@ -40,7 +40,10 @@ class Steps:
         self._halted.set()
 
     def of(self, deployment: Deployment, work: Interruption | None) -> Step:
-        """Return what opens a step; one that is part of `work` can be ended from outside, and the programs that it runs with it."""
+        """Return what opens a step.
+
+        One that is part of `work` can be ended from outside, and the programs that it runs with it.
+        """
 
         @contextmanager
         def step(name: str) -> Iterator[Callable[[str], None]]:

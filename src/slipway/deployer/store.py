@@ -1,7 +1,7 @@
 """The deployments on record: a sqlite file that survives a kill at any moment, and holds that one runs at a time.
 
-sqlite and not the registry's tags: a deployment and its steps are this machine's own, change every second, and must be on
-record before the registry is spoken to at all. What a release did to @champion stands in the registry: see history.
+sqlite and not the registry's tags: a deployment and its steps are this machine's own, change every second, and must be
+on record before the registry is spoken to at all. What a release did to @champion stands in the registry: see history.
 """
 
 from __future__ import annotations
@@ -87,14 +87,19 @@ class Store:
             database.executescript(SCHEMA)
 
     def add(self, name: str, version: int, target: str, action: str, by: str) -> tuple[Deployment, bool]:
-        """Record a deployment that is to come; return it, and whether it is new: there is one of a version until it has ended.
+        """Record a deployment that is to come.
 
-        One that is there already becomes as urgent as it is asked for now, unless it has come to the alias: it is as good as released.
+        Return it, and whether it is new: there is one of a version until it has ended.
+
+        One that is there already becomes as urgent as it is asked for now, unless it has come to the alias: it is as
+        good as released.
         """
         with self._open() as database:
             values = (uuid.uuid4().hex[:12], name, version, target, action, by, PENDING, time.time())
             columns = "id, name, version, target, action, by, state, created"
-            made = database.execute(f"INSERT OR IGNORE INTO deployments ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values).rowcount  # noqa: S608
+            made = database.execute(
+                f"INSERT OR IGNORE INTO deployments ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values
+            ).rowcount  # noqa: S608
             there = "target = ? AND name = ? AND version = ? AND state IN ('pending', 'running')"
             if action != DEPLOY:
                 urgent = f"UPDATE deployments SET action = ? WHERE {there} AND NOT {AT_ALIAS} AND action != ?"  # noqa: S608
@@ -142,13 +147,19 @@ class Store:
             database.execute("UPDATE deployments SET reason = ? WHERE id = ?", (reason, deployment))
 
     def recover(self, target: str | None = None) -> list[Deployment]:
-        """Make those that ran when this program was killed come again (on a target, or all); return them. Their steps begin anew."""
+        """Make those that ran when this program was killed come again (on a target, or all); return them.
+
+        Their steps begin anew.
+        """
         with self._open() as database:
             found = [_read(row) for row in database.execute("SELECT * FROM deployments WHERE state = 'running'")]
             found = [each for each in found if target in {None, each.target}]
             for each in found:
                 values = (time.time(), each.id)
-                database.execute("UPDATE steps SET state = 'interrupted', ended = ? WHERE state = 'running' AND deployment = ?", values)
+                database.execute(
+                    "UPDATE steps SET state = 'interrupted', ended = ? WHERE state = 'running' AND deployment = ?",
+                    values,
+                )
                 database.execute("UPDATE deployments SET state = 'pending' WHERE id = ?", (each.id,))
         return found
 
@@ -158,7 +169,10 @@ class Store:
             database.execute("UPDATE deployments SET previous = ? WHERE id = ?", (previous, deployment))
 
     def cancel(self, deployment: str) -> bool:
-        """Ask for the end of a deployment; one that has not begun ends at once. Return False when it has ended, or moves the alias."""
+        """Ask for the end of a deployment; one that has not begun ends at once.
+
+        Return False when it has ended, or moves the alias.
+        """
         with self._open() as database:
             where = f"id = ? AND state IN ('pending', 'running') AND NOT {AT_ALIAS}"
             asked = database.execute(f"UPDATE deployments SET cancel = 1 WHERE {where}", (deployment,)).rowcount  # noqa: S608
@@ -181,21 +195,27 @@ class Store:
     def end_step(self, step: int, state: str, words: str) -> None:
         """Record how a step ended."""
         with self._open() as database:
-            database.execute("UPDATE steps SET state = ?, words = ?, ended = ? WHERE rowid = ?", (state, words, time.time(), step))
+            database.execute(
+                "UPDATE steps SET state = ?, words = ?, ended = ? WHERE rowid = ?", (state, words, time.time(), step)
+            )
 
     def get(self, deployment: str) -> Deployment | None:
         """Return a deployment with its steps."""
         with self._open() as database:
             found = database.execute("SELECT * FROM deployments WHERE id = ?", (deployment,)).fetchone()
             steps = database.execute(
-                "SELECT name, state, started, ended, words FROM steps WHERE deployment = ? ORDER BY rowid", (deployment,)
+                "SELECT name, state, started, ended, words FROM steps WHERE deployment = ? ORDER BY rowid",
+                (deployment,),
             )
             return _read(found, [Step(**dict(step)) for step in steps]) if found else None
 
     def list(self, limit: int = 50) -> list[Deployment]:
         """Return the newest deployments with their steps, newest first."""
         with self._open() as database:
-            ids = [row["id"] for row in database.execute("SELECT id FROM deployments ORDER BY created DESC LIMIT ?", (limit,))]
+            ids = [
+                row["id"]
+                for row in database.execute("SELECT id FROM deployments ORDER BY created DESC LIMIT ?", (limit,))
+            ]
         return [found for each in ids if (found := self.get(each))]
 
     def find_last(self, target: str, version: int) -> Deployment | None:

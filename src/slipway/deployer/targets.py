@@ -29,13 +29,22 @@ class Target(Protocol):
         """Return the version that answers, or None when none does."""
 
     def changing(self) -> AbstractContextManager[None]:
-        """Have the place to ourselves, from a rollout until it is checked. Raises SlipwayError when somebody else is changing it."""
+        """Have the place to ourselves, from a rollout until it is checked.
+
+        Raises SlipwayError when somebody else is changing it.
+        """
 
     def roll_out(self, prepared: Prepared, case: Case | None = None, /) -> None:
-        """Have a version answer, which may have to pass a case first. Raises SlipwayError when it does not: the one before goes on."""
+        """Have a version answer, which may have to pass a case first.
+
+        Raises SlipwayError when it does not: the one before goes on.
+        """
 
     def check(self, prepared: Prepared, case: Case) -> None:
-        """Put a case that the version passed elsewhere to the API there. Raises SlipwayError when it fails, or another version answers."""
+        """Put a case that the version passed elsewhere to the API there.
+
+        Raises SlipwayError when it fails, or another version answers.
+        """
 
     def clear(self) -> None:
         """Have no version answer."""
@@ -70,7 +79,9 @@ class Local:
         """Test the API through its port."""
         api_test.ask(self._slot.settings, replace(case, url=self._slot.url), self._slot.is_running)
         if self.find_version() != int(prepared.model.version or 0):
-            raise SlipwayError(f"version {self.find_version()} answers at {self._slot.url}, not {prepared.model.version}")
+            raise SlipwayError(
+                f"version {self.find_version()} answers at {self._slot.url}, not {prepared.model.version}"
+            )
 
     def clear(self) -> None:
         """Stop the server."""

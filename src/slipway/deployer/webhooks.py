@@ -1,6 +1,7 @@
 """MLflow's registry events: register for them, and tell a true one from any other.
 
-The signature is MLflow's: "v1," and the base64 of HMAC-SHA256 of "<delivery id>.<timestamp>.<body>" (mlflow/webhooks/delivery.py).
+The signature is MLflow's: "v1," and the base64 of HMAC-SHA256 of "<delivery id>.<timestamp>.<body>"
+(mlflow/webhooks/delivery.py).
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ class AliasMoved:
 
 
 def register(client: MlflowClient, name: str, url: str, secret: str) -> None:
-    """Have MLflow send its alias events to `url`, signed with `secret`; an earlier registration of that name is brought up to date."""
+    """Have MLflow send its alias events to `url`, signed with `secret`.
+
+    An earlier registration of that name is brought up to date.
+    """
     if found := _find(client, name):
         client.update_webhook(found, url=url, events=[EVENT], secret=secret, status="ACTIVE")
     else:
@@ -71,9 +75,12 @@ def sign(secret: str, delivery: str, timestamp: str, body: bytes) -> str:
 def read(secret: str, headers: Mapping[str, str], body: bytes) -> AliasMoved | None:
     """Verify an event and return it; None for one of another kind.
 
-    Raises InvalidEventError for one without a true signature, or out of its time. Whether it came before is for the caller to know.
+    Raises InvalidEventError for one without a true signature, or out of its time. Whether it came before is for the
+    caller to know.
     """
-    delivery, timestamp, given = (headers.get(f"x-mlflow-{name}", "") for name in ("delivery-id", "timestamp", "signature"))
+    delivery, timestamp, given = (
+        headers.get(f"x-mlflow-{name}", "") for name in ("delivery-id", "timestamp", "signature")
+    )
     if not (delivery and timestamp and given):
         raise InvalidEventError("the event is not signed")
     if not hmac.compare_digest(sign(secret, delivery, timestamp, body).encode(), given.encode()):

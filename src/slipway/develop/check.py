@@ -32,7 +32,9 @@ def run() -> None:
     os.chdir(ROOT)
     failed = [command[0] for command, patterns in TOOLS if not _passes(command, patterns)]
     if failed:
-        raise SlipwayError(f"failed: {', '.join(dict.fromkeys(failed))}", "ruff check --fix and ruff format fix their own findings")
+        raise SlipwayError(
+            f"failed: {', '.join(dict.fromkeys(failed))}", "ruff check --fix and ruff format fix their own findings"
+        )
 
 
 def _passes(command: tuple[str, ...], patterns: tuple[str, ...]) -> bool:

@@ -26,7 +26,9 @@ def run(settings: Settings) -> None:
     Raises SlipwayError where a step fails; whatever was started is stopped in any case.
     """
     started = time.monotonic()
-    embedded = settings.external_tracking_uri if settings.external_tracking_uri.startswith("sqlite:") else ""  # never another's server
+    embedded = (
+        settings.external_tracking_uri if settings.external_tracking_uri.startswith("sqlite:") else ""
+    )  # never another's server
     to_here = "" if settings.external_tracking_uri == embedded else "MLFLOW_TRACKING_URI= "
     settings = dataclasses.replace(settings, runtime="host", url="", external_tracking_uri=embedded)
     hints.remember(RUNTIME="host", MLFLOW_TRACKING_URI=embedded)
@@ -53,7 +55,9 @@ def run(settings: Settings) -> None:
         api_test.examine(settings, prepared, lambda: process.poll() is None)
     print(f"\ndone in {time.monotonic() - started:.1f} s; the server is stopped, the model stays in .slipway/")
     hints.say_next(f"{to_here}make serve_model MODEL={uri}")
-    print(f"      edit {model.path.name}/train.py, then {hints.complete('make demo')} again; with Docker: make init_local")
+    print(
+        f"      edit {model.path.name}/train.py, then {hints.complete('make demo')} again; with Docker: make init_local"
+    )
 
 
 def _promote(settings: Settings, version: ModelVersion) -> None:

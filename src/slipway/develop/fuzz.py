@@ -30,7 +30,9 @@ def run(seconds: int) -> None:
     code = shell.wait(shell.start(command, env={"PYTHONPATH": f"{library}{os.pathsep}{ROOT}"}, cwd=ROOT))
     found = [str(path.relative_to(ROOT)) for path in sorted(set(FOLDER.glob("*-*")) - before)]
     if code != 0:
-        raise SlipwayError(f"the fuzzer ended with exit code {code}; found: {', '.join(found) or 'nothing'}", "see its output above")
+        raise SlipwayError(
+            f"the fuzzer ended with exit code {code}; found: {', '.join(found) or 'nothing'}", "see its output above"
+        )
     print(f"fuzzed for {seconds} s and found nothing; the corpus is in {FOLDER.relative_to(ROOT)}/corpus")
 
 
@@ -40,6 +42,8 @@ def _install() -> Path:
     if not done.exists() or done.read_bytes() != REQUIREMENTS.read_bytes():
         uv = str(Path(sys.executable).parent / "uv")
         options = ["--quiet", "--no-deps", "--require-hashes", "--python", sys.executable, "--target", str(library)]
-        shell.run([uv, "pip", "install", *options, "--requirements", str(REQUIREMENTS)], env=index_for_uv(dict(os.environ)))
+        shell.run(
+            [uv, "pip", "install", *options, "--requirements", str(REQUIREMENTS)], env=index_for_uv(dict(os.environ))
+        )
         done.write_bytes(REQUIREMENTS.read_bytes())
     return library

@@ -46,7 +46,8 @@ class Challenger(Kubernetes):
 def set_share(settings: Settings, uri: str, weight: str) -> None:
     """Give a version (default: the challenger that runs) `weight` of 100 requests in the cluster of CONTEXT; 0 ends it.
 
-    Raises SlipwayError when it does not roll out or fails its test: nothing of it is left, and the champion is as before.
+    Raises SlipwayError when it does not roll out or fails its test: nothing of it is left, and the champion is as
+    before.
     """
     percent = traffic.parse(weight)
     champion, challenger = Kubernetes(settings), Challenger(settings)
@@ -66,11 +67,16 @@ def end(champion: Kubernetes, challenger: Challenger) -> None:
 
 
 def direct(champion: Kubernetes, share: Share | None) -> None:
-    """Have the champion's Service and route, as they run, give a challenger its share, or nothing; nothing else of them changes."""
+    """Have the champion's Service and route, as they run, give a challenger its share, or nothing.
+
+    Nothing else of them changes.
+    """
     cluster, name = champion.cluster, champion.deployment
     weight = share if share and share.component == traffic.BY_WEIGHT else None
     if (route := champion.find_route()) and traffic.read(None, route, traffic.name(champion.instance)) != weight:
-        patch = [{"op": "replace", "path": "/spec/rules/0/backendRefs", "value": traffic.direct(champion.instance, weight)}]
+        patch = [
+            {"op": "replace", "path": "/spec/rules/0/backendRefs", "value": traffic.direct(champion.instance, weight)}
+        ]
         print(cluster.run("patch", ROUTES, name, "--type", "json", "--patch", json.dumps(patch)))
     service = cluster.get("service", name)
     wanted = None if share and not weight else traffic.CHAMPION
@@ -121,7 +127,8 @@ def _count_champions(champion: Kubernetes) -> int:
     if not found or not found.get("status", {}).get("availableReplicas"):
         where = f"{champion.cluster.context}, namespace {champion.cluster.namespace}"
         raise SlipwayError(
-            f"no version of {champion.instance} answers in {where}, so there are no requests to share", "make deploy MODEL=…"
+            f"no version of {champion.instance} answers in {where}, so there are no requests to share",
+            "make deploy MODEL=…",
         )
     return int(found["spec"]["replicas"])
 
@@ -132,21 +139,29 @@ def _choose(champion: Kubernetes, components: list[str], percent: int) -> Share:
         manifests.check_components([*components, traffic.BY_WEIGHT])
         return Share(traffic.BY_WEIGHT, percent)
     if "gateway" in manifests.check_components(components):
-        raise SlipwayError(f"the champion has no HTTPRoute {champion.deployment} yet", "make deploy, with the same COMPONENTS")
+        raise SlipwayError(
+            f"the champion has no HTTPRoute {champion.deployment} yet", "make deploy, with the same COMPONENTS"
+        )
     return Share(traffic.BY_PODS, percent)
 
 
 def _name(challenger: dict[str, Any] | None) -> str:
     known = read_annotations(challenger) if challenger else {}
     if not known.get("version"):
-        raise SlipwayError("MODEL is empty and there is no challenger yet", "make canary MODEL=models:/diabetes/4 WEIGHT=10", USAGE)
+        raise SlipwayError(
+            "MODEL is empty and there is no challenger yet", "make canary MODEL=models:/diabetes/4 WEIGHT=10", USAGE
+        )
     return f"models:/{known['model']}/{known['version']}"
 
 
 def _check_name(champion: Kubernetes, prepared: Prepared, there: dict[str, Any] | None) -> None:
     if manifests.make_name(prepared.model.name or "model") != champion.instance:
         raise SlipwayError(
-            f"{prepared.model.uri} is not a version of {champion.instance}, the model in MODEL_DIR", "make list_models", USAGE
+            f"{prepared.model.uri} is not a version of {champion.instance}, the model in MODEL_DIR",
+            "make list_models",
+            USAGE,
         )
     if there and there["metadata"]["labels"].get("app.kubernetes.io/instance") != champion.instance:
-        raise SlipwayError(f"{there['metadata']['name']} exists already and belongs to another model", "make deploy_status")
+        raise SlipwayError(
+            f"{there['metadata']['name']} exists already and belongs to another model", "make deploy_status"
+        )

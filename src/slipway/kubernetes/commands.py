@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 
 def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
-    """Deploy a version (default: the champion) to the cluster of CONTEXT: test its API there in a pod of its own, then roll it out.
+    """Deploy a version (default: the champion) to the cluster of CONTEXT.
+
+    Test its API there in a pod of its own, then roll it out.
 
     Raises SlipwayError when it does not roll out or fails its test: what was there before is back, or nothing is left.
     """
@@ -31,7 +33,9 @@ def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
     target = Kubernetes(settings, overlay)
     target.cluster.check()
     target.check_rights()
-    prepared = server.prepare(settings, uri or f"models:/{model_folder.load(settings.model_dir).name}@{registry.CHAMPION}", fresh=True)
+    prepared = server.prepare(
+        settings, uri or f"models:/{model_folder.load(settings.model_dir).name}@{registry.CHAMPION}", fresh=True
+    )
     case = api_test.make_case(settings, prepared)
     with target.changing():
         target.roll_out(prepared, case)
@@ -40,7 +44,9 @@ def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
         except BaseException:
             target.undo()
             raise
-    print(f"{prepared.model.uri} answers in {settings.context}, namespace {settings.namespace}, after {time.monotonic() - started:.1f} s")
+    print(
+        f"{prepared.model.uri} answers in {settings.context}, namespace {settings.namespace}, after {time.monotonic() - started:.1f} s"
+    )
     return target
 
 
@@ -65,12 +71,19 @@ def roll_back(settings: Settings, to: str = "") -> None:
 
 
 def diff(settings: Settings, uri: str = "") -> bool:
-    """Print what a deployment of a version would change in the cluster, as kubectl does; return whether it would anything."""
+    """Print what a deployment of a version would change in the cluster, as kubectl does.
+
+    Return whether it would anything.
+    """
     target = Kubernetes(settings)
     target.cluster.check()
-    prepared = server.prepare(settings, uri or f"models:/{model_folder.load(settings.model_dir).name}@{registry.CHAMPION}")
+    prepared = server.prepare(
+        settings, uri or f"models:/{model_folder.load(settings.model_dir).name}@{registry.CHAMPION}"
+    )
     tag = server.build(settings, prepared)
-    image = image_delivery.deliver(settings, tag) if settings.registry else tag  # it is pushed, as its digest is part of the manifests
+    image = (
+        image_delivery.deliver(settings, tag) if settings.registry else tag
+    )  # it is pushed, as its digest is part of the manifests
     manifest = target.render(prepared, image)
     if not target.cluster.has_namespace():
         print(f"all of {manifest.relative_to(ROOT)} would be new: there is no namespace {settings.namespace} yet")

@@ -1,4 +1,7 @@
-"""How an image gets into a cluster: through a registry, pinned by its digest, or by the cluster's own means, under its content tag."""
+"""How an image gets into a cluster.
+
+Through a registry, pinned by its digest, or by the cluster's own means, under its content tag.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +26,23 @@ def push(settings: Settings, uri: str = "") -> None:
     Raises SlipwayError when there is no such version, or no way.
     """
     check_runtime(settings)
-    prepared = server.prepare(settings, uri or f"models:/{model_folder.load(settings.model_dir).name}/latest", fresh=True)
+    prepared = server.prepare(
+        settings, uri or f"models:/{model_folder.load(settings.model_dir).name}/latest", fresh=True
+    )
     if not prepared.model.version:
-        raise SlipwayError(f"{uri} is not a registered version, so its image cannot be recorded", "make list_models", USAGE)
+        raise SlipwayError(
+            f"{uri} is not a registered version, so its image cannot be recorded", "make list_models", USAGE
+        )
     print(f"{prepared.model.uri} is there as {deliver_version(settings, prepared)}")
-    hints.say_next(f"RUNTIME=host make promote MODEL={prepared.model.uri}; make deploy_deployer, once, to have the cluster follow")
+    hints.say_next(
+        f"RUNTIME=host make promote MODEL={prepared.model.uri}; make deploy_deployer, once, to have the cluster follow"
+    )
 
 
 def deliver_version(settings: Settings, prepared: Prepared) -> str:
-    """Bring the image of a version to where the cluster finds it; return how the manifests name it, which the registry notes.
+    """Bring the image of a version to where the cluster finds it.
+
+    Return how the manifests name it, which the registry notes.
 
     In a cluster it is there, or not: SlipwayError.
     """
@@ -77,7 +88,11 @@ def _push(registry: str, tag: str) -> str:
     shell.run(["docker", "push", "--quiet", pushed])
     answer = shell.ask(["docker", "image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", pushed])
     repository = pushed.rpartition(":")[0]
-    digest = next((line for line in answer.out.split() if line.startswith(f"{repository}@")), None) if answer.code == 0 else None
+    digest = (
+        next((line for line in answer.out.split() if line.startswith(f"{repository}@")), None)
+        if answer.code == 0
+        else None
+    )
     if digest is None:
         raise SlipwayError(f"the Docker engine has no digest for {pushed}", f"docker image inspect {pushed}")
     return digest

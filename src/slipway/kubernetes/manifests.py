@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 MANIFESTS = ROOT / "deploy" / "kubernetes"
 PREFIX = "io.slipway/"  # begins the annotations that say which model it is
-NEEDED = (("gateway", "canary"), ("gateway", "shadow"), ("autoscaling", "autoscaling-requests"))  # the second changes the first
+NEEDED = (
+    ("gateway", "canary"),
+    ("gateway", "shadow"),
+    ("autoscaling", "autoscaling-requests"),
+)  # the second changes the first
 STANDARD = {
     "autoscaling",
     "autoscaling-requests",
@@ -42,7 +46,10 @@ STANDARD = {
 }  # fmt: skip -- what Slipway brings; any other folder is the user's
 EXCLUDED = {"canary": {"shadow"}, "kserve": set[str]()}  # empty: all but network
 DRAIN, SPARE = 30, 10  # s: the server's default of SCORING_DRAIN, and what a pod has besides to end
-OWN, OWN_FILES = "kubernetes", ("kustomization.yaml", "kustomization.yml", "Kustomization")  # in a model's folder: its own component
+OWN, OWN_FILES = (
+    "kubernetes",
+    ("kustomization.yaml", "kustomization.yml", "Kustomization"),
+)  # in a model's folder: its own component
 COMPONENT = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
 LONGEST = 46  # of a name that gets more appended: 63 is Kubernetes' limit
 
@@ -54,11 +61,22 @@ def make_name(model: str) -> str:
 
 
 def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, place: Path) -> dict[str, Any]:
-    """Return the kustomization of a version: `image` is name:tag or name@digest, `place` the folder that it will lie in."""
+    """Return the kustomization of a version.
+
+    `image` is name:tag or name@digest, `place` the folder that it will lie in.
+    """
     components = [MANIFESTS / "components" / name for name in check_components(settings.components)]
     model, name = prepared.model.name or "model", make_name(prepared.model.name or "model")
-    commit = images.read_label(image, "org.opencontainers.image.revision") or ""  # of the image, so that only another image rolls the pods
-    facts = {"model": model, "version": prepared.model.version, "run": prepared.model.run_id, "commit": commit, "overlay": overlay}
+    commit = (
+        images.read_label(image, "org.opencontainers.image.revision") or ""
+    )  # of the image, so that only another image rolls the pods
+    facts = {
+        "model": model,
+        "version": prepared.model.version,
+        "run": prepared.model.run_id,
+        "commit": commit,
+        "overlay": overlay,
+    }
     facts["components"] = " ".join(settings.components)
     variables = {key: value for key, value in settings.scoring.items() if key not in containers.SCORING_FILES}
     return {
@@ -72,7 +90,9 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
         "labels": [{"pairs": {"app.kubernetes.io/instance": name}, "includeSelectors": True}, traffic.OURS],
         "commonAnnotations": {f"{PREFIX}{key}": str(value) for key, value in facts.items() if value},
         "patches": [
-            *patch_environment(variables | {"SCORING_ROOT_PATH": f"/{name},/model", "SCORING_IDENTITY": prepared.identity}),
+            *patch_environment(
+                variables | {"SCORING_ROOT_PATH": f"/{name},/model", "SCORING_IDENTITY": prepared.identity}
+            ),
             *patch_end(overlay, settings.scoring),
             *patch_paths(name),
             *patch_parent(settings.gateway),
@@ -89,30 +109,47 @@ def find_own(model_dir: Path) -> Path | None:
     if not own.is_dir():
         return None
     if not any((own / name).is_file() for name in OWN_FILES):
-        raise SlipwayError(f"{own} has no kustomization.yaml", "one of kind: Component, as docs/kubernetes.md shows", USAGE)
+        raise SlipwayError(
+            f"{own} has no kustomization.yaml", "one of kind: Component, as docs/kubernetes.md shows", USAGE
+        )
     return own
 
 
 def check_components(chosen: list[str]) -> list[str]:
-    """Return components in the order that kustomize needs: what changes another comes after it, and the user's own come last.
+    """Return components in the order that kustomize needs.
+
+    What changes another comes after it, and the user's own come last.
 
     Raises SlipwayError (exit code 2) for one that is not there, or that cannot be combined with another.
     """
     there = sorted(path.parent.name for path in (MANIFESTS / "components").glob("*/kustomization.yaml"))
     if unknown := [name for name in chosen if name not in there]:
-        raise SlipwayError(f"COMPONENTS names {unknown[0]}; there is: {', '.join(there)}", "COMPONENTS='autoscaling ingress'", USAGE)
+        raise SlipwayError(
+            f"COMPONENTS names {unknown[0]}; there is: {', '.join(there)}", "COMPONENTS='autoscaling ingress'", USAGE
+        )
     for first, others in EXCLUDED.items():
         if first in chosen and (wrong := sorted(others & set(chosen) if others else set(chosen) - {first, "network"})):
-            raise SlipwayError(f"the component {first} cannot be combined with {wrong[0]}", "one of them in COMPONENTS", USAGE)
+            raise SlipwayError(
+                f"the component {first} cannot be combined with {wrong[0]}", "one of them in COMPONENTS", USAGE
+            )
     missing = [before for before, after in NEEDED if after in chosen and before not in chosen]
-    return sorted({*chosen, *missing}, key=lambda name: (name not in STANDARD, name in {after for _, after in NEEDED}, name))
+    return sorted(
+        {*chosen, *missing}, key=lambda name: (name not in STANDARD, name in {after for _, after in NEEDED}, name)
+    )
 
 
 def patch_environment(variables: dict[str, str]) -> list[dict[str, Any]]:
     """Return kustomize's patches that give the server its variables, as a Deployment or as KServe's InferenceService (pure)."""
-    entries = [{"name": key, "value": value.replace("$(", "$$(")} for key, value in variables.items()]  # it would be a variable's name
+    entries = [
+        {"name": key, "value": value.replace("$(", "$$(")} for key, value in variables.items()
+    ]  # it would be a variable's name
     template = {"spec": {"containers": [{"name": "model", "env": entries}]}}
-    patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "model"}, "spec": {"template": template}}
+    patch = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "model"},
+        "spec": {"template": template},
+    }
     added = [{"op": "add", "path": "/spec/predictor/containers/0/env/-", "value": entry} for entry in entries]
     return [
         {"target": {"kind": "Deployment", "name": "model"}, "patch": json.dumps(patch)},
@@ -124,9 +161,15 @@ def patch_paths(name: str) -> list[dict[str, Any]]:
     """Return kustomize's patches that have a model answer under its own name, beside /model (pure)."""
     if name == "model":
         return []
-    path = {"path": f"/{name}", "pathType": "Prefix", "backend": {"service": {"name": "model", "port": {"name": "http"}}}}
+    path = {
+        "path": f"/{name}",
+        "pathType": "Prefix",
+        "backend": {"service": {"name": "model", "port": {"name": "http"}}},
+    }
     rule = [{"op": "add", "path": "/spec/rules/0/http/paths/-", "value": path}]
-    match = [{"op": "add", "path": "/spec/rules/0/matches/-", "value": {"path": {"type": "PathPrefix", "value": f"/{name}"}}}]
+    match = [
+        {"op": "add", "path": "/spec/rules/0/matches/-", "value": {"path": {"type": "PathPrefix", "value": f"/{name}"}}}
+    ]
     return [
         {"target": {"kind": "Ingress", "name": "model"}, "patch": json.dumps(rule)},
         {"target": {"kind": "HTTPRoute", "name": "model"}, "patch": json.dumps(match)},
@@ -134,7 +177,10 @@ def patch_paths(name: str) -> list[dict[str, Any]]:
 
 
 def patch_parent(gateway: str) -> list[dict[str, Any]]:
-    """Return kustomize's patch that hangs the route on a Gateway, `name` or `namespace/name`; "" is the manifests' own (pure)."""
+    """Return kustomize's patch that hangs the route on a Gateway, `name` or `namespace/name`.
+
+    "" is the manifests' own (pure).
+    """
     if not gateway:
         return []
     namespace, _, name = gateway.rpartition("/")
@@ -146,18 +192,26 @@ def patch_parent(gateway: str) -> list[dict[str, Any]]:
 def patch_end(overlay: str, scoring: dict[str, str]) -> list[dict[str, Any]]:
     """Return kustomize's patches that give a pod more time to end than its server takes, where the overlay's own does not do."""
     patches = []
-    places = {"Deployment": ("template/spec", ["base", f"overlays/{overlay}"]), "InferenceService": ("predictor", ["base"])}
+    places = {
+        "Deployment": ("template/spec", ["base", f"overlays/{overlay}"]),
+        "InferenceService": ("predictor", ["base"]),
+    }
     for kind, (path, folders) in places.items():
         grace, own = _read_end(folders)
         wanted = read_seconds(scoring, "SCORING_GRACE", grace) + read_seconds(scoring, "SCORING_DRAIN", DRAIN) + SPARE
         if wanted > own:
-            patch = [{"op": "replace", "path": f"/spec/{path}/terminationGracePeriodSeconds", "value": math.ceil(wanted)}]
+            patch = [
+                {"op": "replace", "path": f"/spec/{path}/terminationGracePeriodSeconds", "value": math.ceil(wanted)}
+            ]
             patches.append({"target": {"kind": kind, "name": "model"}, "patch": json.dumps(patch)})
     return patches
 
 
 def read_seconds(scoring: dict[str, str], name: str, default: float) -> float:
-    """Return one of the server's settings, in s (pure). Raises SlipwayError (exit code 2) for what the server would refuse."""
+    """Return one of the server's settings, in s (pure).
+
+    Raises SlipwayError (exit code 2) for what the server would refuse.
+    """
     try:
         seconds = float(scoring.get(name, default))
     except ValueError:
@@ -171,15 +225,22 @@ def _read_end(folders: list[str]) -> tuple[float, float]:
     """Return SCORING_GRACE and the time to end that these manifests have, a later one's before an earlier's, in s."""
     grace, end = 0.0, 0.0
     for folder in folders:
-        spec = yaml.safe_load((MANIFESTS / folder / "deployment.yaml").read_text(encoding="utf-8"))["spec"]["template"]["spec"]
+        spec = yaml.safe_load((MANIFESTS / folder / "deployment.yaml").read_text(encoding="utf-8"))["spec"]["template"][
+            "spec"
+        ]
         end = spec.get("terminationGracePeriodSeconds", end)
-        variables = {each["name"]: each["value"] for container in spec["containers"] for each in container.get("env", [])}
+        variables = {
+            each["name"]: each["value"] for container in spec["containers"] for each in container.get("env", [])
+        }
         grace = float(variables.get("SCORING_GRACE", grace))
     return grace, end
 
 
 def make_place(settings: Settings, what: str) -> Path:
-    """Return a folder for what this very process renders, which no other command writes to; those of processes that have ended go."""
+    """Return a folder for what this very process renders, which no other command writes to.
+
+    Those of processes that have ended go.
+    """
     parent = BUILD / "k8s" / make_name(settings.context or "none") / settings.namespace / what
     for old in parent.glob("[0-9]*"):
         if not lock.lives(int(old.name)):
@@ -190,7 +251,9 @@ def make_place(settings: Settings, what: str) -> Path:
 
 
 def render(settings: Settings, prepared: Prepared, image: str, overlay: str, share: Share | None = None) -> Path:
-    """Write a version's manifests below build/k8s, and return the file; `share` is what a challenger gets of its requests.
+    """Write a version's manifests below build/k8s, and return the file.
+
+    `share` is what a challenger gets of its requests.
 
     Raises SlipwayError for a component that is not there, or manifests that kustomize refuses.
     """
@@ -224,8 +287,8 @@ def replace_image(name: str, image: str) -> dict[str, str]:
 def write(place: Path, kustomization: dict[str, Any], own: Path | None = None) -> Path:
     """Write a kustomization into a folder, and what it renders to beside it; return that file.
 
-    `own` is a component that comes last: after the other components, and after the patches of the kustomization, which become one.
-    Raises SlipwayError for manifests that kustomize refuses.
+    `own` is a component that comes last: after the other components, and after the patches of the kustomization, which
+    become one. Raises SlipwayError for manifests that kustomize refuses.
     """
     place.mkdir(parents=True, exist_ok=True)
     if own:
@@ -233,7 +296,9 @@ def write(place: Path, kustomization: dict[str, Any], own: Path | None = None) -
         patches = COMPONENT | {"patches": kustomization["patches"]}
         (place / "settings" / "kustomization.yaml").write_text(json.dumps(patches, indent=2), encoding="utf-8")
         components = [*kustomization["components"], "settings", os.path.relpath(own, place)]
-        kustomization = {key: value for key, value in kustomization.items() if key != "patches"} | {"components": components}
+        kustomization = {key: value for key, value in kustomization.items() if key != "patches"} | {
+            "components": components
+        }
     (place / "kustomization.yaml").write_text(json.dumps(kustomization, indent=2), encoding="utf-8")  # JSON is YAML
     answer = shell.ask(["kubectl", "kustomize", str(place)])
     if answer.code != 0:

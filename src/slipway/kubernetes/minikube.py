@@ -40,7 +40,9 @@ def deploy(settings: Settings, uri: str = "") -> None:
 def adapt(settings: Settings) -> Settings:
     """Return the settings of a cluster of minikube's: CONTEXT is its profile, and images are loaded into it."""
     profile = settings.context or "minikube"
-    return replace(settings, context=profile, registry="", image_load=["minikube", "--profile", profile, "image", "load"])
+    return replace(
+        settings, context=profile, registry="", image_load=["minikube", "--profile", profile, "image", "load"]
+    )
 
 
 def _ask(settings: Settings, *arguments: str) -> shell.Answer:

@@ -45,7 +45,10 @@ MIGRATION = 360  # s more for MLflow, which may have to migrate the database
 
 @dataclass(frozen=True)
 class Facts:
-    """What a deployment finds out: images by their names in the manifests, the id of the user postgres, that of the Secret."""
+    """What a deployment finds out.
+
+    Images by their names in the manifests, the id of the user postgres, that of the Secret.
+    """
 
     images: dict[str, str]
     user: int
@@ -73,7 +76,9 @@ def deploy(settings: Settings) -> None:
     wait.wait(cluster, f"deployment/{MLFLOW}", settings.services_timeout + MIGRATION)
     with cluster.forwarded(f"service/{MLFLOW}", PORT) as url:
         _check_names(settings, url)
-    print(f"MLflow answers in {settings.context}, namespace {settings.namespace}, after {time.monotonic() - started:.0f} s")
+    print(
+        f"MLflow answers in {settings.context}, namespace {settings.namespace}, after {time.monotonic() - started:.0f} s"
+    )
     print(f"there {find_address(settings)}{f', and http://{settings.tracking_host}' if settings.tracking_host else ''}")
     print(f"here  {' '.join(cluster.command('port-forward', f'service/{MLFLOW}', f'{PORT_HERE}:{PORT}'))}")
     print(f"      export {HERE}")
@@ -83,10 +88,18 @@ def deploy(settings: Settings) -> None:
 def undeploy(settings: Settings, data: str = "") -> None:
     """Take MLflow and Postgres away; volumes and Secret stay, unless `data` is `delete`."""
     if data not in {"", "delete"}:
-        raise SlipwayError(f"DATA is {data!r}: must be delete or empty", "DATA=delete, when all runs, models and versions may go", USAGE)
+        raise SlipwayError(
+            f"DATA is {data!r}: must be delete or empty",
+            "DATA=delete, when all runs, models and versions may go",
+            USAGE,
+        )
     cluster = kubectl.connect(settings)
     kinds = f"{RUNNING},{KEPT}" if data else RUNNING
-    print(cluster.run("delete", kinds, "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "180s", seconds=200))
+    print(
+        cluster.run(
+            "delete", kinds, "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "180s", seconds=200
+        )
+    )
     if data:
         print(f"nothing of it is left in {settings.context}, namespace {settings.namespace}")
         return
@@ -103,7 +116,9 @@ def check_deployed(cluster: Cluster) -> None:
     """Raise SlipwayError when there is none."""
     if not is_deployed(cluster):
         here = f"CONTEXT={cluster.context} NAMESPACE={cluster.namespace}"
-        raise SlipwayError(f"no MLflow in {cluster.context}, namespace {cluster.namespace}", f"make deploy_tracking {here}")
+        raise SlipwayError(
+            f"no MLflow in {cluster.context}, namespace {cluster.namespace}", f"make deploy_tracking {here}"
+        )
 
 
 def find_address(settings: Settings) -> str:
@@ -113,7 +128,10 @@ def find_address(settings: Settings) -> str:
 
 @contextmanager
 def reached(settings: Settings, cluster: Cluster) -> Iterator[Settings]:
-    """Yield settings by which this machine reaches the MLflow of the namespace, once that is ready; as long as its pod lives."""
+    """Yield settings by which this machine reaches the MLflow of the namespace, once that is ready.
+
+    As long as its pod lives.
+    """
     check_deployed(cluster)
     wait.wait(cluster, f"deployment/{MLFLOW}", settings.services_timeout)
     with cluster.forwarded(f"service/{MLFLOW}", PORT) as url:
@@ -142,7 +160,8 @@ def describe(settings: Settings, facts: Facts, place: Path) -> dict[str, Any]:
     }  # fmt: skip
     context = "/spec/template/spec/securityContext"
     database: list[dict[str, Any]] = [
-        {"op": "replace", "path": f"{context}/{key}", "value": facts.user} for key in ("runAsUser", "runAsGroup", "fsGroup")
+        {"op": "replace", "path": f"{context}/{key}", "value": facts.user}
+        for key in ("runAsUser", "runAsGroup", "fsGroup")
     ]
     label = f"/spec/volumeClaimTemplates/0/metadata/labels/{MAJOR.replace('/', '~1')}"
     database += [{"op": "add", "path": label, "value": settings.postgres_major}]
@@ -186,7 +205,9 @@ def _find_user(postgres: str) -> int:
     """Return the id of the user postgres in its image: Debian's and Alpine's differ."""
     answer = shell.ask(["docker", "run", "--rm", "--entrypoint", "id", postgres, "-u", "postgres"])
     if answer.code != 0 or not answer.out.isdigit():
-        raise SlipwayError(f"{postgres} has no user postgres: {answer.words}", "POSTGRES_IMAGE=postgres:17, or one made like it")
+        raise SlipwayError(
+            f"{postgres} has no user postgres: {answer.words}", "POSTGRES_IMAGE=postgres:17, or one made like it"
+        )
     return int(answer.out)
 
 
@@ -218,5 +239,6 @@ def _check_names(settings: Settings, url: str) -> None:
         answer = requests.get(f"{url}{API}", headers={"Host": host}, timeout=30)
         if not answer.ok:
             raise SlipwayError(
-                f"MLflow answers {answer.status_code} to clients that use the host name {host}", "kubectl logs deployment/mlflow"
+                f"MLflow answers {answer.status_code} to clients that use the host name {host}",
+                "kubectl logs deployment/mlflow",
             )

@@ -1,4 +1,7 @@
-"""Backup and restoration of the tracking server in a cluster, in the archives of `make backup`: what one wrote, the other can read."""
+"""Backup and restoration of the tracking server in a cluster, in the archives of `make backup`.
+
+What one wrote, the other can read.
+"""
 
 from __future__ import annotations
 
@@ -32,16 +35,20 @@ EMPTY_AGAIN = "make undeploy_tracking DATA=delete, then make deploy_tracking, th
 
 
 def backup(settings: Settings) -> None:
-    """Write all that the cluster's tracking server keeps to one dated archive in BACKUP_DIR; it goes on while that is done.
+    """Write all that the cluster's tracking server keeps to one dated archive in BACKUP_DIR.
 
-    The database comes first, so that every model which it knows is among the files. Raises SlipwayError when anything fails: then there is
-    no archive.
+    It goes on while that is done.
+
+    The database comes first, so that every model which it knows is among the files. Raises SlipwayError when anything
+    fails: then there is no archive.
     """
     cluster = _connect(settings)
     now = datetime.now().astimezone()
     counts = {words: _count_rows(cluster).get(table, 0) for words, table in database.COUNTED.items()}
     postgres = int(_ask(cluster, *SQL, "--command=SHOW server_version_num")) // 10000
-    manifest = archive.Manifest(archive.FORMAT, VERSION, now.isoformat(timespec="seconds"), postgres, _ask_version(cluster), counts)
+    manifest = archive.Manifest(
+        archive.FORMAT, VERSION, now.isoformat(timespec="seconds"), postgres, _ask_version(cluster), counts
+    )
     with archive.disk_errors(settings.backup_dir):
         settings.backup_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=settings.backup_dir) as scratch:
@@ -52,7 +59,9 @@ def backup(settings: Settings) -> None:
             manifest = archive.pack(unfinished, dump, artifacts, manifest)
             path = unfinished.rename(settings.backup_dir / f"slipway-{now:%Y%m%d-%H%M%S}.tar.gz")
     print(f"{archive.show(path)}: {path.stat().st_size / 1e6:.2f} MB, {manifest}")
-    hints.say_next(f"make restore_tracking BACKUP={shlex.quote(archive.show(path))} (into an empty one), or make restore, on this machine")
+    hints.say_next(
+        f"make restore_tracking BACKUP={shlex.quote(archive.show(path))} (into an empty one), or make restore, on this machine"
+    )
 
 
 def restore(settings: Settings, name: str) -> None:
@@ -66,7 +75,9 @@ def restore(settings: Settings, name: str) -> None:
     restoration.check_versions(manifest, settings)
     files = int(_ask(cluster, SERVER, "--", "sh", "-c", "find /artifacts -type f | wc -l"))
     if files or database.find_filled(_count_rows(cluster)):
-        raise SlipwayError(f"the tracking server in {settings.context}, namespace {settings.namespace}, is not empty", EMPTY_AGAIN)
+        raise SlipwayError(
+            f"the tracking server in {settings.context}, namespace {settings.namespace}, is not empty", EMPTY_AGAIN
+        )
     try:
         with archive.disk_errors(settings.backup_dir), tempfile.TemporaryDirectory(dir=settings.backup_dir) as scratch:
             archive.extract(path, Path(scratch))
@@ -79,7 +90,9 @@ def restore(settings: Settings, name: str) -> None:
         if any(counts.get(table) != manifest.counts.get(words) for words, table in database.COUNTED.items()):
             raise SlipwayError(f"the database does not match the archive: {manifest}")  # noqa: TRY301 -- with the same cure
     except SlipwayError as error:
-        raise SlipwayError(f"{error.message}\n  the tracking server is now incomplete", EMPTY_AGAIN, error.code) from None
+        raise SlipwayError(
+            f"{error.message}\n  the tracking server is now incomplete", EMPTY_AGAIN, error.code
+        ) from None
     print(f"restored {manifest}, as they were at {manifest.date}")
     hints.say_next(f"{mlflow.HERE} make deploy MODEL=… CONTEXT={settings.context} NAMESPACE={settings.namespace}")
 
@@ -99,7 +112,9 @@ def _count_rows(cluster: Cluster) -> dict[str, int]:
 
 def _ask_version(cluster: Cluster) -> str:
     """Return the version of the MLflow that runs there; it is ours but for an older deployment."""
-    answer = cluster.ask("exec", SERVER, "--", "python", "-c", "from importlib.metadata import version; print(version('mlflow'))")
+    answer = cluster.ask(
+        "exec", SERVER, "--", "python", "-c", "from importlib.metadata import version; print(version('mlflow'))"
+    )
     return answer.out if answer.code == 0 else version("mlflow")
 
 
@@ -144,7 +159,9 @@ def _ask(cluster: Cluster, *arguments: str, words: str | None = None) -> str:
     return answer.out
 
 
-def _run(cluster: Cluster, arguments: list[str], *, source: IO[bytes] | None = None, target: IO[bytes] | None = None) -> None:
+def _run(
+    cluster: Cluster, arguments: list[str], *, source: IO[bytes] | None = None, target: IO[bytes] | None = None
+) -> None:
     """Run a program in a pod from a file, or into one. In a session of its own: Ctrl-C is for us alone."""
     command = cluster.command("exec", *arguments)
     shell.echo(command)

@@ -69,13 +69,23 @@ class Kubernetes:
         return int(version) if version.isdigit() else None
 
     def render(self, prepared: Prepared, image: str) -> Path:
-        """Write the version's manifests, by which a challenger keeps its share. Raises SlipwayError for components that cannot be."""
+        """Write the version's manifests, by which a challenger keeps its share.
+
+        Raises SlipwayError for components that cannot be.
+        """
         settings, overlay = self.find_choices()
         share = self.find_share()
-        if share and share.component == traffic.BY_WEIGHT and "gateway" not in manifests.check_components(settings.components):
+        if (
+            share
+            and share.component == traffic.BY_WEIGHT
+            and "gateway" not in manifests.check_components(settings.components)
+        ):
             share = None  # the route goes
         if share:
-            print(hints.complete("note: a challenger keeps its share of the requests; make canary WEIGHT=0 ends it"), flush=True)
+            print(
+                hints.complete("note: a challenger keeps its share of the requests; make canary WEIGHT=0 ends it"),
+                flush=True,
+            )
         return manifests.render(settings, prepared, image, overlay, share)
 
     def find_choices(self) -> tuple[Settings, str]:
@@ -87,18 +97,30 @@ class Kubernetes:
         known = read_annotations(found) if found else {}
         if files := sorted(self.settings.scoring.keys() & containers.SCORING_FILES):
             cure = f"unset {files[0]}; in a cluster, an ingress or Gateway in front of the model handles keys and TLS"
-            raise SlipwayError(f"{files[0]} is a file on this machine, which a deployment does not take to the cluster", cure, USAGE)
-        components = [name for name in self.settings.components or known.get("components", "").split() if name != NO_COMPONENT]
+            raise SlipwayError(
+                f"{files[0]} is a file on this machine, which a deployment does not take to the cluster", cure, USAGE
+            )
+        components = [
+            name for name in self.settings.components or known.get("components", "").split() if name != NO_COMPONENT
+        ]
         if "kserve" in components:
-            raise SlipwayError("KServe creates the Deployment itself, so make deploy cannot watch it", "see docs/kubernetes.md", USAGE)
+            raise SlipwayError(
+                "KServe creates the Deployment itself, so make deploy cannot watch it", "see docs/kubernetes.md", USAGE
+            )
         for name in kinds.NEEDED.keys() & {*manifests.check_components(components)}:
             kind, what, source = kinds.NEEDED[name]
             if not self._knows(kind):
                 words = f"the cluster {self.cluster.context} does not have {what}, which the component {name} needs"
                 raise SlipwayError(words, f"install {source} there, or COMPONENTS without {name}")
-        route = None if self.settings.gateway or "gateway" not in manifests.check_components(components) else self.find_route()
+        route = (
+            None
+            if self.settings.gateway or "gateway" not in manifests.check_components(components)
+            else self.find_route()
+        )
         gateway = traffic.read_gateway(route) if route else self.settings.gateway
-        return replace(self.settings, components=components, gateway=gateway), self.overlay or known.get("overlay", OVERLAY)
+        return replace(self.settings, components=components, gateway=gateway), self.overlay or known.get(
+            "overlay", OVERLAY
+        )
 
     def find_share(self) -> Share | None:
         """Return what gives a challenger its share, or None where there is none."""
@@ -120,7 +142,9 @@ class Kubernetes:
             settings, overlay = self.find_choices()
         except SlipwayError as error:
             settings, overlay, refused = self.settings, self.overlay or OVERLAY, error
-        none = Prepared(Model("", "", model_folder.load(self.settings.model_dir).name, "0"), self.settings.model_dir, "{}")
+        none = Prepared(
+            Model("", "", model_folder.load(self.settings.model_dir).name, "0"), self.settings.model_dir, "{}"
+        )
         rights.check(self.cluster, recovery.read(manifests.render(settings, none, "slipway/model:none", overlay)))
         if refused:
             raise refused
@@ -128,7 +152,9 @@ class Kubernetes:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Have the model in the namespace to ourselves, once it is known that we may deploy it there; the namespace is made.
+        """Have the model in the namespace to ourselves, once it is known that we may deploy it there.
+
+        The namespace is made.
 
         Raises SlipwayError when we may not, or somebody else is changing it.
         """
@@ -144,7 +170,9 @@ class Kubernetes:
         """
         with self.changing():
             self._manifest = self.render(prepared, image_delivery.deliver_version(self.settings, prepared))
-            self._tried = case is not None and trial_pod.test(self.settings, self.cluster, self._manifest, prepared, case)
+            self._tried = case is not None and trial_pod.test(
+                self.settings, self.cluster, self._manifest, prepared, case
+            )
             before = recovery.record(self.cluster, self._manifest, self.deployment, self._own_labels)
             self._old = {pod["metadata"]["name"] for pod in self.cluster.list("pods", self._own_labels, strict=True)}
             self._before = before
@@ -152,7 +180,9 @@ class Kubernetes:
                 self.cluster.apply(self._manifest)
                 self._wait(prepared)
             except BaseException as error:
-                print(f"\n{getattr(error, 'message', 'stopped')}", file=sys.stderr, flush=True)  # before the evidence goes
+                print(
+                    f"\n{getattr(error, 'message', 'stopped')}", file=sys.stderr, flush=True
+                )  # before the evidence goes
                 self.undo()
                 raise
 
@@ -162,7 +192,9 @@ class Kubernetes:
         self.settle()
 
     def look(self, prepared: Prepared, case: Case) -> None:
-        """Look which version answers, and put a case to it that it has not passed before. What keeps us from looking is a warning.
+        """Look which version answers, and put a case to it that it has not passed before.
+
+        What keeps us from looking is a warning.
 
         Raises SlipwayError when another answers, or it fails.
         """
@@ -173,16 +205,25 @@ class Kubernetes:
             raise SlipwayError(f"version {answers} answers in {self.cluster.context}, not {prepared.model.version}")
 
     def settle(self) -> None:
-        """Take the last rollout, which was tested, for good: nothing goes back from here on, and what only the one before had goes."""
+        """Take the last rollout, which was tested, for good.
+
+        Nothing goes back from here on, and what only the one before had goes.
+        """
         self._before = None
         answer = self.cluster.read("annotate", f"deployment/{self.deployment}", MARK)
         if answer.code != 0:
             words = f"warning: {self.deployment} is not marked as tested, so a next one that fails goes back past it"
-            hints.say_cure(f"{words}: {kubectl.explain(answer)}", self.cluster.show("annotate", f"deployment/{self.deployment}", MARK))
+            hints.say_cure(
+                f"{words}: {kubectl.explain(answer)}",
+                self.cluster.show("annotate", f"deployment/{self.deployment}", MARK),
+            )
         self.prune()
 
     def undo(self) -> None:
-        """Go back to what was there before the last rollout, or to nothing. A failure is a warning: why we go back counts."""
+        """Go back to what was there before the last rollout, or to nothing.
+
+        A failure is a warning: why we go back counts.
+        """
         before, self._before = self._before, None
         if not before:
             return
@@ -192,14 +233,29 @@ class Kubernetes:
                 before.restore(self.cluster)
             if ("Deployment", self.deployment) in map(recovery.name, before.there):
                 patience = self.settings.rollout_timeout
-                self.cluster.run("rollout", "status", f"deployment/{self.deployment}", "--timeout", f"{patience}s", seconds=patience + 10)
+                self.cluster.run(
+                    "rollout",
+                    "status",
+                    f"deployment/{self.deployment}",
+                    "--timeout",
+                    f"{patience}s",
+                    seconds=patience + 10,
+                )
             else:
-                self.cluster.run("wait", "--for=delete", "pods", "--selector", self._labels, "--timeout", "120s", seconds=150)
+                self.cluster.run(
+                    "wait", "--for=delete", "pods", "--selector", self._labels, "--timeout", "120s", seconds=150
+                )
         except SlipwayError as error:
-            hints.say_cure(f"warning: going back failed: {error.message}", self.cluster.show("get", "all", "--selector", self._labels))
+            hints.say_cure(
+                f"warning: going back failed: {error.message}",
+                self.cluster.show("get", "all", "--selector", self._labels),
+            )
 
     def prune(self) -> None:
-        """Delete what an earlier deployment had and the present one has not, such as an ingress; a failure is only a warning."""
+        """Delete what an earlier deployment had and the present one has not, such as an ingress.
+
+        A failure is only a warning.
+        """
         if not self._manifest:
             return
         labels = f"{self._labels},app.kubernetes.io/component!=challenger"
@@ -208,8 +264,12 @@ class Kubernetes:
             if answer.code != 0:
                 raise SlipwayError(f"kubectl get failed: {kubectl.explain(answer)}")  # noqa: TRY301 -- as any reason
             old = recovery.find_old(kubectl.parse(answer), recovery.read(self._manifest))
-            if names := [recovery.refer(each) for each in old if recovery.name(each) != ("Deployment", self.deployment)]:
-                self.cluster.run("delete", *names, "--ignore-not-found", "--wait", "--timeout", "120s", seconds=150, again=True)
+            if names := [
+                recovery.refer(each) for each in old if recovery.name(each) != ("Deployment", self.deployment)
+            ]:
+                self.cluster.run(
+                    "delete", *names, "--ignore-not-found", "--wait", "--timeout", "120s", seconds=150, again=True
+                )
         except SlipwayError as error:
             words = f"objects of an earlier deployment may still be there: {error.message}"
             print(f"warning: {words}; the next deployment looks again", file=sys.stderr, flush=True)
@@ -218,8 +278,12 @@ class Kubernetes:
         """Delete what was deployed, as far as we may, and wait until its pods are gone."""
         if not (deletable := self._find_kinds()):
             cure = self.cluster.show("auth", "can-i", "--list")
-            raise SlipwayError(f"you may delete nothing in {self.cluster.context}, namespace {self.cluster.namespace}", cure)
-        self.cluster.run("delete", deletable, "--selector", self._labels, "--wait", "--timeout", "120s", seconds=150, again=True)
+            raise SlipwayError(
+                f"you may delete nothing in {self.cluster.context}, namespace {self.cluster.namespace}", cure
+            )
+        self.cluster.run(
+            "delete", deletable, "--selector", self._labels, "--wait", "--timeout", "120s", seconds=150, again=True
+        )
         self.cluster.run("wait", "--for=delete", "pods", "--selector", self._labels, "--timeout", "120s", seconds=150)
 
     def _find_kinds(self) -> str:
@@ -245,4 +309,6 @@ class Kubernetes:
 def read_annotations(deployment: dict[str, Any]) -> dict[str, str]:
     """Return which model a Deployment's pods are: model, version, run, commit."""
     found = deployment["spec"]["template"]["metadata"].get("annotations", {})
-    return {key.removeprefix(manifests.PREFIX): value for key, value in found.items() if key.startswith(manifests.PREFIX)}
+    return {
+        key.removeprefix(manifests.PREFIX): value for key, value in found.items() if key.startswith(manifests.PREFIX)
+    }

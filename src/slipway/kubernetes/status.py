@@ -25,7 +25,10 @@ WIDTH_OFF_TERMINAL = 400  # a pipe has no width, and an image's digest is long
 
 @dataclass(frozen=True)
 class Row:
-    """A Deployment: whose it is, its image with the whole digest, how many replicas are ready, and when it last rolled out."""
+    """A Deployment.
+
+    Whose it is, its image with the whole digest, how many replicas are ready, and when it last rolled out.
+    """
 
     deployment: str
     component: str  # champion, challenger, tracking …
@@ -52,7 +55,9 @@ def show(settings: Settings, form: str) -> None:
         print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
         return
     if not rows:
-        raise SlipwayError(f"Slipway runs nothing in {settings.context}, namespace {settings.namespace}", "make deploy MODEL=…")
+        raise SlipwayError(
+            f"Slipway runs nothing in {settings.context}, namespace {settings.namespace}", "make deploy MODEL=…"
+        )
     console = Console()
     draw(console if console.is_terminal else Console(width=WIDTH_OFF_TERMINAL), rows)
 
@@ -63,7 +68,9 @@ def draw(console: Console, rows: list[Row]) -> None:
     for heading in ("deployment", "model", "version", "ready", "image", "last rollout"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(row.deployment, row.model, row.version, f"{row.ready} of {row.replicas}", row.image, row.last_rollout)
+        table.add_row(
+            row.deployment, row.model, row.version, f"{row.ready} of {row.replicas}", row.image, row.last_rollout
+        )
     console.print(table)
 
 

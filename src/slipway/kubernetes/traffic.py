@@ -1,4 +1,7 @@
-"""A challenger's share of the requests: how many pods it takes, what the manifests say of it, and what of it runs (pure)."""
+"""A challenger's share of the requests.
+
+How many pods it takes, what the manifests say of it, and what of it runs (pure).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from slipway.errors import USAGE, SlipwayError
 
 CHAMPION, CHALLENGER = "champion", "challenger"  # the label `component`
 COMPONENT = "app.kubernetes.io/component"
-OURS = {"pairs": {"app.kubernetes.io/part-of": "slipway"}}  # a label of each object, also of those that a model's own settings bring
+OURS = {
+    "pairs": {"app.kubernetes.io/part-of": "slipway"}
+}  # a label of each object, also of those that a model's own settings bring
 BY_WEIGHT, BY_PODS = "canary", "shares"  # the components that give a share: in a route, or as one Service for all pods
 PORT = 80  # of the Service
 
@@ -29,7 +34,9 @@ def parse(weight: str) -> int:
     """Return how many of 100 requests a challenger is to get. Raises SlipwayError (exit code 2) for what is no share."""
     if not re.fullmatch("[0-9]{1,2}", weight):
         raise SlipwayError(
-            f"WEIGHT is {weight!r}: must be a whole number from 0 to 99 (percent of requests)", "make canary MODEL=… WEIGHT=10", USAGE
+            f"WEIGHT is {weight!r}: must be a whole number from 0 to 99 (percent of requests)",
+            "make canary MODEL=… WEIGHT=10",
+            USAGE,
         )
     return int(weight)
 
@@ -37,7 +44,8 @@ def parse(weight: str) -> int:
 def count_pods(share: Share, champions: int) -> int:
     """Return how many pods a challenger needs beside so many of the champion's.
 
-    By pods: as many as come nearest to the share. By weight: as many as its part of the load takes, and two where the champion has two.
+    By pods: as many as come nearest to the share. By weight: as many as its part of the load takes, and two where the
+    champion has two.
     """
     if share.component == BY_PODS:
         return max(1, round(champions * share.weight / (100 - share.weight)))
@@ -60,7 +68,10 @@ def explain(share: Share, champions: int, challengers: int) -> str:
 
 
 def read(service: dict[str, Any] | None, route: dict[str, Any] | None, challenger: str) -> Share | None:
-    """Return the share that the champion's Service and route, as they run, give to the Service of a challenger; None for none."""
+    """Return the share that the champion's Service and route, as they run, give to the Service of a challenger.
+
+    None for none.
+    """
     backends = route["spec"]["rules"][0].get("backendRefs", []) if route else []
     weights = {each["name"]: each.get("weight", 1) for each in backends}
     if weights.get(challenger):
@@ -94,12 +105,18 @@ def patch_weights(share: Share | None) -> list[dict[str, Any]]:
     if not share or share.component != BY_WEIGHT:
         return []
     weights = (100 - share.weight, share.weight)
-    patch = [{"op": "replace", "path": f"/spec/rules/0/backendRefs/{at}/weight", "value": weight} for at, weight in enumerate(weights)]
+    patch = [
+        {"op": "replace", "path": f"/spec/rules/0/backendRefs/{at}/weight", "value": weight}
+        for at, weight in enumerate(weights)
+    ]
     return [{"target": {"kind": "HTTPRoute", "name": "model"}, "patch": json.dumps(patch)}]
 
 
 def choose_components(chosen: list[str], share: Share) -> list[str]:
-    """Return which of the champion's components a challenger has, too; behind one Service, the champion's monitor sees its pods already."""
+    """Return which of the champion's components a challenger has, too.
+
+    Behind one Service, the champion's monitor sees its pods already.
+    """
     return [each for each in chosen if each == "network" or (each == "monitoring" and share.component == BY_WEIGHT)]
 
 

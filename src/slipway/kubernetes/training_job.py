@@ -41,7 +41,8 @@ LONGEST = 40  # of a model's name in that of its Jobs, whose pods get more appen
 def train(settings: Settings, job: str = "") -> ModelVersion:
     """Train in the cluster of CONTEXT, show the Job's log, register what it logged, and return the version.
 
-    With `job`, follow one that goes on. Ctrl-C deletes the Job. Raises SlipwayError, with the script's own exit code, when it fails.
+    With `job`, follow one that goes on. Ctrl-C deletes the Job. Raises SlipwayError, with the script's own exit code,
+    when it fails.
     """
     cluster, model = kubectl.connect(settings), model_folder.load(settings.model_dir)
     inside = find_tracking(settings, cluster)
@@ -55,7 +56,16 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
     except KeyboardInterrupt:
         with suppress(SlipwayError):  # its pods are waited for: only then can nothing log to its run any more
             cluster.run("delete", "job", job, "--ignore-not-found")
-            cluster.run("delete", "pods", "--selector", f"job-name={job}", "--grace-period=1", "--wait", "--timeout=60s", seconds=70)
+            cluster.run(
+                "delete",
+                "pods",
+                "--selector",
+                f"job-name={job}",
+                "--grace-period=1",
+                "--wait",
+                "--timeout=60s",
+                seconds=70,
+            )
             _end_runs(settings, cluster, inside, session)
         raise
     except job_log.ClusterUnreachableError:
@@ -89,7 +99,11 @@ def find_tracking(settings: Settings, cluster: Cluster) -> str:
     if address:
         if urlsplit(address).username or urlsplit(address).password:
             secret = "kubectl create secret generic slipway-training --from-literal MLFLOW_TRACKING_USERNAME=…"  # noqa: S105 -- how to make one
-            raise SlipwayError("the tracking server's address contains a password, which must not stand in a Job's manifest", secret, USAGE)
+            raise SlipwayError(
+                "the tracking server's address contains a password, which must not stand in a Job's manifest",
+                secret,
+                USAGE,
+            )
         return address
     if mlflow.is_deployed(cluster):
         return mlflow.find_address(settings)
@@ -102,14 +116,21 @@ def read_resources(settings: Settings) -> dict[str, dict[str, str]]:
 
     Raises SlipwayError (exit code 2) for a quantity that is none.
     """
-    for name, value, example in (("TRAIN_CPU", settings.train_cpu, "500m"), ("TRAIN_MEMORY", settings.train_memory, "2Gi")):
+    for name, value, example in (
+        ("TRAIN_CPU", settings.train_cpu, "500m"),
+        ("TRAIN_MEMORY", settings.train_memory, "2Gi"),
+    ):
         if not QUANTITY.fullmatch(value):
             raise SlipwayError(f"{name} is {value!r}: must be a Kubernetes quantity", f"{name}={example}", USAGE)
     requests, limits = {"cpu": settings.train_cpu, "memory": settings.train_memory}, {"memory": settings.train_memory}
     if settings.train_gpu:
         found = DEVICES.fullmatch(settings.train_gpu)
         if not found:
-            raise SlipwayError(f"TRAIN_GPU is {settings.train_gpu!r}: must be a number", "TRAIN_GPU=1, or TRAIN_GPU=amd.com/gpu=1", USAGE)
+            raise SlipwayError(
+                f"TRAIN_GPU is {settings.train_gpu!r}: must be a number",
+                "TRAIN_GPU=1, or TRAIN_GPU=amd.com/gpu=1",
+                USAGE,
+            )
         limits |= {found[1] or "nvidia.com/gpu": found[2]}
     return {"requests": requests, "limits": limits}
 
@@ -151,20 +172,27 @@ def _start(settings: Settings, cluster: Cluster, model: model_folder.ModelFolder
     place = BUILD / "k8s" / manifests.make_name(settings.context) / f"_training-{settings.namespace}" / job
     manifest = manifests.write(place, describe(settings, job, container, session, place))
     cluster.make_namespace()
-    print(f"training {model.name} as Job {job} with {model.path.name}/train.py {settings.train_args}".rstrip(), flush=True)
+    print(
+        f"training {model.name} as Job {job} with {model.path.name}/train.py {settings.train_args}".rstrip(), flush=True
+    )
     cluster.run("create", "--filename", str(manifest))
     return job
 
 
 def _follow(settings: Settings, cluster: Cluster, job: str) -> bool:
-    """Follow a Job until it is done, and return whether it took more than one attempt. Raises SlipwayError when it fails."""
+    """Follow a Job until it is done, and return whether it took more than one attempt.
+
+    Raises SlipwayError when it fails.
+    """
     followed = job_log.Followed(cluster, job)
     ending = followed.follow()
     if ending.reason == job_log.OUT_OF_MEMORY:
         raise SlipwayError(f"train.py needed more memory than {settings.train_memory}", "TRAIN_MEMORY=8Gi", ending.code)
     if ending.lost:
         again = f"make train_on_kubernetes CONTEXT={settings.context}"
-        raise SlipwayError(f"every attempt of {job} was lost; the last one: {ending.reason}", f"{again} TRAIN_RETRIES=5", ending.code)
+        raise SlipwayError(
+            f"every attempt of {job} was lost; the last one: {ending.reason}", f"{again} TRAIN_RETRIES=5", ending.code
+        )
     if ending.code != 0:
         raise SlipwayError(f"train.py ended with exit code {ending.code}; see its output above", code=ending.code)
     return followed.began_again

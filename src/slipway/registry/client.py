@@ -81,10 +81,16 @@ def check_reachable(settings: Settings) -> None:
     if settings.in_docker and not settings.external_tracking_uri:  # who exports another checkout's address means it
         ownership.refuse_other(settings.mlflow_port)
     ours = settings.in_docker and settings.owns_tracking
-    start = "make start_mlflow_services" if shutil.which("docker") else "RUNTIME=host with the same command, which needs no Docker"
+    start = (
+        "make start_mlflow_services"
+        if shutil.which("docker")
+        else "RUNTIME=host with the same command, which needs no Docker"
+    )
     cure = start if ours else "check MLFLOW_TRACKING_URI, or unset it"
     try:
-        answer = requests.get(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", timeout=settings.request_timeout)
+        answer = requests.get(
+            f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", timeout=settings.request_timeout
+        )
     except requests.Timeout:
         late = time_out(f"the tracking server at {uri} did not answer", settings.request_timeout, "REQUEST_TIMEOUT")
         raise UnreachableError(late.message, late.cure) from None
@@ -109,7 +115,10 @@ def list_versions(client: MlflowClient, metric: str) -> list[Row]:
 
 
 def find_aliases(client: MlflowClient) -> dict[str, dict[str, int]]:
-    """Return, for every registered model, its aliases and the version each stands for; a search for versions leaves them out."""
+    """Return, for every registered model, its aliases and the version each stands for.
+
+    A search for versions leaves them out.
+    """
     return {
         model.name: {alias: int(version) for alias, version in model.aliases.items()}
         for model in _pages(client.search_registered_models)
@@ -131,7 +140,9 @@ def find_versions(client: MlflowClient, name: str) -> dict[int, ModelVersion]:
 
 def find_versions_of_run(client: MlflowClient, run_id: str) -> list[ModelVersion]:
     """Return the registered versions that a run made, newest first."""
-    return sorted(_pages(client.search_model_versions, f"run_id = '{run_id}'"), key=lambda version: -int(version.version))
+    return sorted(
+        _pages(client.search_model_versions, f"run_id = '{run_id}'"), key=lambda version: -int(version.version)
+    )
 
 
 def find_by_tag(client: MlflowClient, name: str, tag: str, value: str) -> ModelVersion | None:
@@ -141,13 +152,17 @@ def find_by_tag(client: MlflowClient, name: str, tag: str, value: str) -> ModelV
 
 
 def quote(name: str) -> str:
-    """Return a name as MLflow's filters read it, in the quotes that are not in it: with both kinds in a name there is no way to write it.
+    """Return a name as MLflow's filters read it, in the quotes that are not in it.
+
+    With both kinds in a name there is no way to write it.
 
     Raises SlipwayError for such a name.
     """
     mark = "'" if "'" not in name else '"'
     if mark in name:
-        raise SlipwayError(f"MLflow cannot search for {name}, which has both kinds of quotes", "MODEL=models:/m-<id>, or rename it")
+        raise SlipwayError(
+            f"MLflow cannot search for {name}, which has both kinds of quotes", "MODEL=models:/m-<id>, or rename it"
+        )
     return f"{mark}{name}{mark}"
 
 

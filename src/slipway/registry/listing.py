@@ -46,7 +46,15 @@ def show(settings: Settings, form: str) -> None:
     for row in rows:
         value = "-" if row.metric is None else f"{row.metric:.5g}"
         aliases = " ".join(f"@{alias}" for alias in row.aliases)
-        table.add_row(row.name, str(row.version), aliases, value, age(row.created), row.run_id[:8], f"MODEL={shlex.quote(row.model)}")
+        table.add_row(
+            row.name,
+            str(row.version),
+            aliases,
+            value,
+            age(row.created),
+            row.run_id[:8],
+            f"MODEL={shlex.quote(row.model)}",
+        )
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH_OFF_TERMINAL)
@@ -56,7 +64,10 @@ def show(settings: Settings, form: str) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON that every program can read: null stands for a number that is not finite, which JSON does not know."""
+    """Print a value as JSON that every program can read.
+
+    Null stands for a number that is not finite, which JSON does not know.
+    """
     print(json.dumps(_replace_infinite(value), indent=2, allow_nan=False))
 
 

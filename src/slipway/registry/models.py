@@ -97,7 +97,9 @@ def fetch(model: Model, *, fresh: bool = False) -> Path:
         (found.parent / META).unlink(missing_ok=True)
         present = compute_checksum(found.parent)
         if model.checksum not in {None, present}:
-            raise SlipwayError(f"the files of {model.uri} are not those that were registered: their checksum differs", OTHERS)
+            raise SlipwayError(
+                f"the files of {model.uri} are not those that were registered: their checksum differs", OTHERS
+            )
         _checksum_file(target).write_text(present, encoding="utf-8")
         with contextlib.suppress(OSError):  # another command was quicker; the files are the same
             found.parent.rename(target)
@@ -105,9 +107,16 @@ def fetch(model: Model, *, fresh: bool = False) -> Path:
 
 
 def checksum(files: Path) -> str:
-    """Return the checksum that a model's files had when they were downloaded; for a folder of the user's own, the present one."""
+    """Return the checksum that a model's files had when they were downloaded.
+
+    For a folder of the user's own, the present one.
+    """
     noted = _checksum_file(files)
-    return noted.read_text(encoding="utf-8") if files.parent == BUILD / "models" and noted.exists() else compute_checksum(files)
+    return (
+        noted.read_text(encoding="utf-8")
+        if files.parent == BUILD / "models" and noted.exists()
+        else compute_checksum(files)
+    )
 
 
 def record_checksum(client: MlflowClient, name: str, version: str, files: Path) -> None:
@@ -137,7 +146,9 @@ def compute_checksum(files: Path) -> str:
     The server computes it again before it loads them.
     """
     total = hashlib.sha256()
-    for name in sorted(f"./{path.relative_to(files)}" for path in files.rglob("*") if path.is_file() and path.name != META):
+    for name in sorted(
+        f"./{path.relative_to(files)}" for path in files.rglob("*") if path.is_file() and path.name != META
+    ):
         total.update(f"{hashlib.sha256((files / name).read_bytes()).hexdigest()}  {name}\n".encode())
     return f"sha256:{total.hexdigest()}"
 
@@ -154,7 +165,9 @@ def read_metadata(path: Path) -> dict[str, Any]:
     try:
         metadata = yaml.safe_load((path / "MLmodel").read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        raise SlipwayError(f"no MLflow model at {path}: it has no readable MLmodel file", f"make list_models, then {FORMS}") from None
+        raise SlipwayError(
+            f"no MLflow model at {path}: it has no readable MLmodel file", f"make list_models, then {FORMS}"
+        ) from None
     if not isinstance(metadata, dict) or "flavors" not in metadata:
         raise SlipwayError(f"no MLflow model at {path}: its MLmodel file lists no flavors")
     return metadata
@@ -172,16 +185,24 @@ def find_gaps(path: Path) -> list[str]:
     if not read_metadata(path).get("signature"):
         gaps.append("no signature, so only the model itself can reject wrong requests: log it with signature=…")
     if read_example(path) is None:
-        gaps.append("no input example, so the server cannot try the model before serving it: log it with input_example=…")
+        gaps.append(
+            "no input example, so the server cannot try the model before serving it: log it with input_example=…"
+        )
     return gaps
 
 
 def _resolve_path(path: Path) -> Model:
     if not path.exists():
-        meant = f"MODEL=models:/{path}/1, or make list_models" if re.fullmatch(r"[\w.-]+", str(path)) else f"make list_models, then {FORMS}"
+        meant = (
+            f"MODEL=models:/{path}/1, or make list_models"
+            if re.fullmatch(r"[\w.-]+", str(path))
+            else f"make list_models, then {FORMS}"
+        )
         raise SlipwayError(f"no such folder: {path}", meant)
     metadata = read_metadata(path)
-    return Model(str(path.resolve()), str(path.resolve()), run_id=metadata.get("run_id"), model_id=metadata.get("model_id"))
+    return Model(
+        str(path.resolve()), str(path.resolve()), run_id=metadata.get("run_id"), model_id=metadata.get("model_id")
+    )
 
 
 def _resolve_logged(client: MlflowClient, model_id: str) -> Model:
@@ -201,7 +222,10 @@ def _resolve_version(client: MlflowClient, name: str, number: str | None, alias:
         there = ", ".join(sorted(aliases)) or "none yet; make train_model makes one"
         raise SlipwayError(f"no registered model {name!r}; there is: {there}", "make list_models")
     if alias and alias not in aliases[name]:
-        there = ", ".join(f"@{known} (version {version})" for known, version in sorted(aliases[name].items())) or "no alias yet"
+        there = (
+            ", ".join(f"@{known} (version {version})" for known, version in sorted(aliases[name].items()))
+            or "no alias yet"
+        )
         raise SlipwayError(f"{name} has no alias @{alias}; there is: {there}", "make list_models")
     versions = registry.find_versions(client, name)
     wanted = aliases[name][alias] if alias else max(versions, default=0) if number == "latest" else int(str(number))
@@ -209,8 +233,14 @@ def _resolve_version(client: MlflowClient, name: str, number: str | None, alias:
         there = ", ".join(map(str, sorted(versions)[-10:])) or "none"
         raise SlipwayError(f"{name} has no version {wanted}; there is: {there}", "make list_models")
     version = versions[wanted]
-    model_id = version.model_id or (found[1] if (found := re.fullmatch(r"models:/(m-\w+)", version.source or "")) else None)
-    location = client.get_logged_model(model_id).artifact_location if model_id else client.get_model_version_download_uri(name, str(wanted))
+    model_id = version.model_id or (
+        found[1] if (found := re.fullmatch(r"models:/(m-\w+)", version.source or "")) else None
+    )
+    location = (
+        client.get_logged_model(model_id).artifact_location
+        if model_id
+        else client.get_model_version_download_uri(name, str(wanted))
+    )
     known = version.tags.get(CHECKSUM_TAG)
     return Model(f"models:/{name}/{wanted}", location, name, str(wanted), version.run_id, model_id, known)
 
@@ -225,4 +255,6 @@ def _resolve_run(client: MlflowClient, run_id: str, path: str) -> Model:
         return _resolve_logged(client, logged[path])
     if any(file.path == f"{path}/MLmodel" for file in client.list_artifacts(run_id, path)):  # a run of MLflow 2
         return Model(f"runs:/{run_id}/{path}", f"{run.info.artifact_uri}/{path}", run_id=run_id)
-    raise SlipwayError(f"run {run_id} logged no model {path!r}; there is: {', '.join(sorted(logged)) or 'none'}", "make list_models")
+    raise SlipwayError(
+        f"run {run_id} logged no model {path!r}; there is: {', '.join(sorted(logged)) or 'none'}", "make list_models"
+    )

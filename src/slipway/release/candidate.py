@@ -1,4 +1,7 @@
-"""A version on its way to @champion: its files, the gate, its image, its smoke test. Whoever releases it takes these steps."""
+"""A version on its way to @champion: its files, the gate, its image, its smoke test.
+
+Whoever releases it takes these steps.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     from slipway.model_folder import ModelFolder
     from slipway.settings import Settings
 
-Step = Callable[[str], AbstractContextManager[Callable[[str], None]]]  # opens a step of a release; what it yields takes what came of it
+Step = Callable[
+    [str], AbstractContextManager[Callable[[str], None]]
+]  # opens a step of a release; what it yields takes what came of it
 
 
 @dataclass(frozen=True)
@@ -58,15 +63,21 @@ class Candidacy:
             prepared = server.prepare(self.settings, uri, fresh=True)
             if not prepared.model.checksum:
                 models.record_checksum(self.client, self.model.name, str(self.version), prepared.files)
-            api_test.read_rows(self.settings, prepared)  # without rows there is nothing to test it with: said before anything is measured
-            whole = "as they were registered" if prepared.model.checksum else "registered without a checksum; recorded now"
+            api_test.read_rows(
+                self.settings, prepared
+            )  # without rows there is nothing to test it with: said before anything is measured
+            whole = (
+                "as they were registered" if prepared.model.checksum else "registered without a checksum; recorded now"
+            )
             told("; ".join([whole, *models.find_gaps(prepared.files)]))
         if judged:
             with step("gate") as told:
                 verdicts = [self.weigh()]
                 told(_pass(verdicts[0], force=force))
         with step("image") as told:
-            prepared = server.prepare(self.settings, uri)  # after the gate: what it measured is part of what a server says of itself
+            prepared = server.prepare(
+                self.settings, uri
+            )  # after the gate: what it measured is part of what a server says of itself
             told(server.build(self.settings, prepared))
         with step("smoke test") as told:
             make_case, latency, before = self._test(prepared)
@@ -78,9 +89,12 @@ class Candidacy:
         return Outcome(prepared, make_case, decisive.line, forced=judged and not decisive.passed)
 
     def _test(self, prepared: server.Prepared) -> tuple[Callable[[], api_test.Case], float, str]:
-        """Run the smoke test, unless this very image passed it within the hour: promotion and deployer need it once, not each.
+        """Run the smoke test, unless this very image passed it within the hour.
 
-        Then the model is not asked either, until somebody needs its case: that takes seconds, which a rollback may not have.
+        Promotion and deployer need it once, not each.
+
+        Then the model is not asked either, until somebody needs its case: that takes seconds, which a rollback may not
+        have.
         """
         passed = passes.find(self.client, self.settings, prepared)
         if passed:

@@ -66,8 +66,9 @@ def record(client: MlflowClient, name: str, release: Release) -> None:
 def walk(releases: Sequence[Release], champion: int | None) -> list[int]:
     """Return the versions that a rollback walks back through, the present champion last (pure).
 
-    A promotion adds to the way, a rollback shortens it: so rolling back twice goes further back, never in a circle. What the
-    alias points to is the truth: a step that was recorded and never done is dropped, an alias moved by hand counts as a promotion.
+    A promotion adds to the way, a rollback shortens it: so rolling back twice goes further back, never in a circle.
+    What the alias points to is the truth: a step that was recorded and never done is dropped, an alias moved by hand
+    counts as a promotion.
     """
     way: list[int] = []
     for release in releases:
@@ -118,7 +119,11 @@ def show(settings: Settings, form: str = "") -> None:
     Console().print(table) if Console().is_terminal else Console(width=listing.WIDTH_OFF_TERMINAL).print(table)
     way = walk(releases, champion)
     by_hand = "" if champion is None or champion in {release.version for release in releases} else ", moved by hand"
-    print(f"\n@{registry.CHAMPION} is version {champion}{by_hand}" if champion else f"\nthere is no @{registry.CHAMPION} now")
+    print(
+        f"\n@{registry.CHAMPION} is version {champion}{by_hand}"
+        if champion
+        else f"\nthere is no @{registry.CHAMPION} now"
+    )
     if len(way) > 1:
         hints.say_next(f"make rollback    # to version {way[-2]}")
 

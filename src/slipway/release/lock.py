@@ -1,7 +1,10 @@
-"""Locks in the registry itself, so that they hold between machines: one promotion at a time, one rollback, one move of the alias.
+"""Locks in the registry itself, so that they hold between machines.
 
-The one thing that a registry makes at most once is a registered model's name, so a lock is a registered model without versions,
-there for as long as the work takes. A rollback does not wait for a promotion: whoever promotes looks whether one is under way.
+One promotion at a time, one rollback, one move of the alias.
+
+The one thing that a registry makes at most once is a registered model's name, so a lock is a registered model without
+versions, there for as long as the work takes. A rollback does not wait for a promotion: whoever promotes looks whether
+one is under way.
 """
 
 from __future__ import annotations
@@ -41,7 +44,10 @@ class GiveWayError(SlipwayError):
 
 @dataclass(frozen=True)
 class Holder:
-    """Who releases: `by` for people, `process` to tell whether it still lives ("host/pid", or a name that survives a restart)."""
+    """Who releases.
+
+    `by` for people, `process` to tell whether it still lives ("host/pid", or a name that survives a restart).
+    """
 
     by: str
     process: str
@@ -62,7 +68,9 @@ def identify_caller() -> Holder:
 
 
 @contextmanager
-def held(client: MlflowClient, name: str, holder: Holder, patience: float = 0.0, what: str = PROMOTION) -> Iterator[None]:
+def held(
+    client: MlflowClient, name: str, holder: Holder, patience: float = 0.0, what: str = PROMOTION
+) -> Iterator[None]:
     """Hold one of a model's locks; wait `patience` seconds for another holder, and say so.
 
     Raises SlipwayError, which names the other, when it does not end.
@@ -79,7 +87,9 @@ def held(client: MlflowClient, name: str, holder: Holder, patience: float = 0.0,
         if silent > (MOVE_LIMIT if what == MOVE else LIMIT) or holder.is_gone(other):
             _remove(client, lock, other)
         elif time.monotonic() > deadline:
-            words = f"{other.by} has been releasing {name} for {max(since, 0):.0f} s; only one release can run at a time"
+            words = (
+                f"{other.by} has been releasing {name} for {max(since, 0):.0f} s; only one release can run at a time"
+            )
             raise SlipwayError(words, "the same command again, a little later")
         else:
             if not said and what != MOVE:
@@ -139,7 +149,9 @@ def _every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
 
 def _renew(client: MlflowClient, lock: str, holder: Holder) -> None:
     if (found := _find(client, lock)) and found[0].process == holder.process:
-        client.update_registered_model(lock, WORDS)  # sets the time of the last update, by the clock that set that of its making
+        client.update_registered_model(
+            lock, WORDS
+        )  # sets the time of the last update, by the clock that set that of its making
 
 
 def _find(client: MlflowClient, lock: str) -> tuple[Holder, float, float] | None:
@@ -156,7 +168,10 @@ def _take(client: MlflowClient, lock: str, holder: Holder) -> bool:
     try:
         client.create_registered_model(lock, {"by": holder.by, "process": holder.process}, WORDS)
     except Exception as error:
-        if getattr(error, "error_code", "") in {"RESOURCE_ALREADY_EXISTS", GONE}:  # gone: while MLflow looked which one exists already
+        if getattr(error, "error_code", "") in {
+            "RESOURCE_ALREADY_EXISTS",
+            GONE,
+        }:  # gone: while MLflow looked which one exists already
             return False
         raise
     return True

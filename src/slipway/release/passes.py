@@ -1,4 +1,7 @@
-"""Smoke tests that a version passed, noted in the registry: who comes after with the same image need not run the same test again."""
+"""Smoke tests that a version passed, noted in the registry.
+
+Who comes after with the same image need not run the same test again.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ class Pass:
 
 
 def find(client: MlflowClient, settings: Settings, prepared: server.Prepared) -> Pass | None:
-    """Return the pass of what would be tested now, or None: another image, other settings of the server, another test, or long ago."""
+    """Return the pass of what would be tested now, or None.
+
+    Another image, other settings of the server, another test, or long ago.
+    """
     if not (prepared.model.name and prepared.model.version):
         return None
     try:
@@ -52,10 +58,19 @@ def record(client: MlflowClient, settings: Settings, prepared: server.Prepared, 
 
 
 def _name(settings: Settings, prepared: server.Prepared) -> str:
-    """Return what identifies a test: image (or the libraries and code of a process), files, the server's settings, the test's code."""
-    image, code, process = server.build(settings, prepared), [ROOT / "src" / "slipway" / "serving" / "api_checks.py"], []
+    """Return what identifies a test.
+
+    Image (or the libraries and code of a process), files, the server's settings, the test's code.
+    """
+    image, code, process = (
+        server.build(settings, prepared),
+        [ROOT / "src" / "slipway" / "serving" / "api_checks.py"],
+        [],
+    )
     if not (settings.in_docker or settings.in_cluster):
         code += [ROOT / "src" / "scoring", ROOT / "requirements" / "serving.txt"]
         process = [sys.version, sys.prefix]
-    variables = json.dumps({name: value for name, value in sorted(settings.scoring.items()) if name not in containers.SCORING_FILES})
+    variables = json.dumps(
+        {name: value for name, value in sorted(settings.scoring.items()) if name not in containers.SCORING_FILES}
+    )
     return model_folder.digest(code, image, models.checksum(prepared.files), variables, *process)[:16]

@@ -37,8 +37,8 @@ class MovedMeanwhileError(SlipwayError):
 def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
     """Have a version (the newest, when `uri` is empty) pass the gate and the smoke test, then move @champion to it.
 
-    With `force`, against the gate's verdict, which is recorded with who and why. Raises SlipwayError when it is refused, or when somebody
-    rolls back meanwhile, which goes first: @champion is untouched.
+    With `force`, against the gate's verdict, which is recorded with who and why. Raises SlipwayError when it is
+    refused, or when somebody rolls back meanwhile, which goes first: @champion is untouched.
     """
     started = time.monotonic()
     model = model_folder.load(settings.model_dir)
@@ -59,15 +59,29 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
         except lock.GiveWayError as error:
             raise SlipwayError(f"version {version} was not promoted: {error.message}", again) from None
         except registry.UnreachableError as error:  # no word against the version
-            _note_outage(settings, client, model, Release(history.INTERRUPTED, version, champion, holder.by, error.message))
-            raise registry.UnreachableError(f"version {version} was neither promoted nor refused: {error.message}", error.cure) from None
+            _note_outage(
+                settings, client, model, Release(history.INTERRUPTED, version, champion, holder.by, error.message)
+            )
+            raise registry.UnreachableError(
+                f"version {version} was neither promoted nor refused: {error.message}", error.cure
+            ) from None
         except TimedOutError as error:
             raise error.within(f"version {version} was neither promoted nor refused: ") from None
         except SlipwayError as error:
             history.record(client, model.name, Release(history.REFUSED, version, champion, holder.by, error.message))
-            raise SlipwayError(f"version {version} was not promoted: {error.message}", error.cure or models.OTHERS, error.code) from None
-        move(client, model, Release(history.PROMOTED, version, champion, holder.by, outcome.verdict, outcome.forced, why), holder, again)
-    print(f"{model.name} version {version} is @{registry.CHAMPION}, after {time.monotonic() - started:.1f} s", flush=True)
+            raise SlipwayError(
+                f"version {version} was not promoted: {error.message}", error.cure or models.OTHERS, error.code
+            ) from None
+        move(
+            client,
+            model,
+            Release(history.PROMOTED, version, champion, holder.by, outcome.verdict, outcome.forced, why),
+            holder,
+            again,
+        )
+    print(
+        f"{model.name} version {version} is @{registry.CHAMPION}, after {time.monotonic() - started:.1f} s", flush=True
+    )
     command = "test_api" if _follow_up(settings, client, model, version) else "serve_model"
     hints.say_next(f"make {command} MODEL=models:/{model.name}@{registry.CHAMPION}")
 
@@ -99,7 +113,9 @@ def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], No
             else:
                 print(f"{model.name}, back from version {champion} to version {version}", flush=True)
             try:
-                outcome = Candidacy(settings, client, model, version, champion, owner="rollback").examine(print_step, judged=False)
+                outcome = Candidacy(settings, client, model, version, champion, owner="rollback").examine(
+                    print_step, judged=False
+                )
                 if roll_out:
                     roll_out(outcome)
             except registry.UnreachableError as error:
@@ -114,8 +130,17 @@ def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], No
                 print(f"\nnot rolled back; {hints.complete(again)} tries it again", file=sys.stderr)
                 raise
             if version != champion:
-                move(client, model, Release(history.ROLLED_BACK, version, champion, holder.by, outcome.verdict), holder, again)
-    print(f"{model.name} version {version} is @{registry.CHAMPION} again, after {time.monotonic() - started:.1f} s", flush=True)
+                move(
+                    client,
+                    model,
+                    Release(history.ROLLED_BACK, version, champion, holder.by, outcome.verdict),
+                    holder,
+                    again,
+                )
+    print(
+        f"{model.name} version {version} is @{registry.CHAMPION} again, after {time.monotonic() - started:.1f} s",
+        flush=True,
+    )
     if roll_out is None:
         _follow_up(settings, client, model, version)
 
@@ -128,7 +153,9 @@ def find_version(client: MlflowClient, model: ModelFolder, uri: str) -> int:
     found = models.resolve(client, uri)
     if found.name != model.name or not found.version:
         what = f"a version of {found.name}" if found.name else "not registered"
-        raise SlipwayError(f"{uri} is {what}; {model.path.name}/model.toml has the rules of {model.name}", "make list_models", USAGE)
+        raise SlipwayError(
+            f"{uri} is {what}; {model.path.name}/model.toml has the rules of {model.name}", "make list_models", USAGE
+        )
     return int(found.version)
 
 
@@ -147,7 +174,8 @@ def choose_previous(client: MlflowClient, model: ModelFolder, to: str = "") -> i
         return champion
     if not way:
         raise SlipwayError(
-            f"version {champion} is the first champion of {model.name}; there is no earlier one to roll back to", "make releases"
+            f"version {champion} is the first champion of {model.name}; there is no earlier one to roll back to",
+            "make releases",
         )
     if to and int(to) not in way:
         raise SlipwayError(
@@ -157,7 +185,9 @@ def choose_previous(client: MlflowClient, model: ModelFolder, to: str = "") -> i
     return int(to) if to else way[-1]
 
 
-def move(client: MlflowClient, model: ModelFolder, release: Release, holder: lock.Holder, again: str = "make releases") -> None:
+def move(
+    client: MlflowClient, model: ModelFolder, release: Release, holder: lock.Holder, again: str = "make releases"
+) -> None:
     """Record a release, then move @champion: what is recorded and was never done is seen, not the other way round.
 
     Raises MovedMeanwhileError when @champion was moved by somebody else meanwhile.
@@ -166,14 +196,20 @@ def move(client: MlflowClient, model: ModelFolder, release: Release, holder: loc
         champion = registry.find_champion(client, model.name)
         if champion not in {release.previous, release.version}:
             now = f"to version {champion}" if champion else "away"
-            raise MovedMeanwhileError(f"@{registry.CHAMPION} was moved {now} by somebody else meanwhile; nothing is changed", again)
+            raise MovedMeanwhileError(
+                f"@{registry.CHAMPION} was moved {now} by somebody else meanwhile; nothing is changed", again
+            )
         history.record(client, model.name, release)
         client.set_registered_model_alias(model.name, registry.CHAMPION, str(release.version))
 
 
 def _note_outage(settings: Settings, client: MlflowClient, model: ModelFolder, event: Release) -> None:
     """Record that the tracking server went away in a release, once it is back; give up soon: the caller is told anyway."""
-    print(f"the tracking server went away; waiting up to {OUTAGE_S:.0f} s for it, to record that", file=sys.stderr, flush=True)
+    print(
+        f"the tracking server went away; waiting up to {OUTAGE_S:.0f} s for it, to record that",
+        file=sys.stderr,
+        flush=True,
+    )
     deadline = time.monotonic() + OUTAGE_S
     while time.monotonic() < deadline:
         try:

@@ -25,7 +25,11 @@ USER_ID = 10001  # of the user in our images
 HARDENING = ["--init", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108 -- the container's
 LOGS = ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"]  # they rotate
 UNLIMITED = re.compile(r"0+(\.0*)?[a-zA-Z]*")  # a limit of 0, in any unit
-SCORING_FILES = {"SCORING_API_KEYS_FILE", "SCORING_TLS_CERT", "SCORING_TLS_KEY"}  # settings of the server that name files of this machine
+SCORING_FILES = {
+    "SCORING_API_KEYS_FILE",
+    "SCORING_TLS_CERT",
+    "SCORING_TLS_KEY",
+}  # settings of the server that name files of this machine
 
 
 def training_command(  # noqa: PLR0913 -- what a container is given
@@ -39,14 +43,17 @@ def training_command(  # noqa: PLR0913 -- what a container is given
 ) -> list[str]:
     """Return the docker command that runs `command` in a training container.
 
-    It can write to `kept` alone, and read each of our files in `mounts` at the path in the container that stands with it.
+    It can write to `kept` alone, and read each of our files in `mounts` at the path in the container that stands with
+    it.
     """
     image = images.build_training(settings, model)
     network, uri = [], settings.tracking_uri
     if settings.owns_tracking:
         network, uri = ["--network", settings.project], "http://mlflow:5000"
     elif not uri.startswith("http") or urlsplit(uri).hostname in LOCAL:
-        raise SlipwayError(f"a container cannot reach MLFLOW_TRACKING_URI={uri}", "RUNTIME=host, or another address of that server")
+        raise SlipwayError(
+            f"a container cannot reach MLFLOW_TRACKING_URI={uri}", "RUNTIME=host, or another address of that server"
+        )
     variables = variables | no_proxy() | {"MLFLOW_TRACKING_URI": uri} | ({"KEPT_DIR": "/kept"} if kept else {})
     passed = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
     volumes = [part for path, place in (mounts or {}).items() for part in ("--volume", f"{path}:{place}:ro")]
@@ -57,7 +64,10 @@ def training_command(  # noqa: PLR0913 -- what a container is given
 
 
 def confinement(settings: Settings) -> list[str]:
-    """Return docker's options for each container that trains or serves: it is closed, ours, within its limits, and its log rotates."""
+    """Return docker's options for each container that trains or serves.
+
+    It is closed, ours, within its limits, and its log rotates.
+    """
     given = {"--memory": settings.model_memory, "--cpus": settings.model_cpus, "--pids-limit": settings.model_pids}
     limits = [part for flag, value in given.items() if not UNLIMITED.fullmatch(value) for part in (flag, value)]
     return [*HARDENING, *ownership.LABELS, *LOGS, *limits]
@@ -80,7 +90,9 @@ def writing_user(path: Path) -> str:
 
 
 def serving_options(settings: Settings, name: str, *, publish: bool = True) -> list[str]:
-    """Return docker's options for a container that serves: closed, on 127.0.0.1:PORT, with the server's own settings and their files.
+    """Return docker's options for a container that serves.
+
+    Closed, on 127.0.0.1:PORT, with the server's own settings and their files.
 
     Without `publish` only its network reaches it: a port that is free in our container may not be so on the machine.
     """
@@ -88,7 +100,9 @@ def serving_options(settings: Settings, name: str, *, publish: bool = True) -> l
     for setting in settings.scoring.keys() & SCORING_FILES:
         file, inside = Path(settings.scoring[setting]).resolve(), f"/run/secrets/{setting.lower()}"
         if not file.is_file():
-            raise SlipwayError(f"{setting} does not name a file: {file}", f"unset {setting}, or the path of a file", USAGE)
+            raise SlipwayError(
+                f"{setting} does not name a file: {file}", f"unset {setting}, or the path of a file", USAGE
+            )
         options += ["--volume", f"{file}:{inside}:ro"]
         variables[setting] = inside
         if os.getuid():  # a file that only its owner may read is read by its owner

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 BASE = f"slipway/base:{VERSION}"
 LABEL = "io.slipway.content"
-COPIED = ("src", "scripts", "requirements", "deploy/kubernetes", "pyproject.toml")  # into the deployer's image for a cluster
+COPIED = (
+    "src",
+    "scripts",
+    "requirements",
+    "deploy/kubernetes",
+    "pyproject.toml",
+)  # into the deployer's image for a cluster
 DIGITS = 12  # of a content digest in a tag
 
 
@@ -60,11 +66,19 @@ def build_model(settings: Settings, model: model_folder.ModelFolder) -> None:
 def _build_layer(settings: Settings, model: model_folder.ModelFolder, target: str, tag: str) -> str:
     place = _check_context(model)
     if not exists(tag):
-        _build(settings, model.path / "Dockerfile", target, tag, _options("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": place}))
+        _build(
+            settings,
+            model.path / "Dockerfile",
+            target,
+            tag,
+            _options("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": place}),
+        )
     return tag
 
 
-def build_served(settings: Settings, model: model_folder.ModelFolder, served: models.Model, files: Path, identity: str = "") -> str:
+def build_served(
+    settings: Settings, model: model_folder.ModelFolder, served: models.Model, files: Path, identity: str = ""
+) -> str:
     """Build layer 3, the image of one model version, unless it is there; return its tag."""
     runtime = build_runtime(settings, model)
     name = served.name or model.name
@@ -97,7 +111,10 @@ def build_service(settings: Settings, name: str) -> str:
 
 
 def build_deployer(settings: Settings, model: model_folder.ModelFolder) -> str:
-    """Build the image of the deployer for a cluster, which holds what it needs of this checkout, unless it is there; return its tag."""
+    """Build the image of the deployer for a cluster, which holds what it needs of this checkout, unless it is there.
+
+    Return its tag.
+    """
     place = _check_context(model)
     content = model_folder.digest([*(ROOT / name for name in COPIED), model.path], _base_id(), place)
     tag = f"slipway/deployer-kubernetes:{content[:DIGITS]}"
@@ -140,15 +157,27 @@ def size(tag: str) -> str:
 
 
 def check_libraries(settings: Settings, files: Path, served: models.Model) -> None:
-    """Raise SlipwayError for libraries other than the locked, unless SCORING_CHECK_LIBRARIES is off; warn of what training alone has."""
+    """Raise SlipwayError for libraries other than the locked, unless SCORING_CHECK_LIBRARIES is off.
+
+    Warn of what training alone has.
+    """
     requirements = files / "requirements.txt"
     if settings.scoring.get("SCORING_CHECK_LIBRARIES") == "off" or not requirements.exists():
         return
     wanted = _pins(requirements.read_text(encoding="utf-8"))
-    locked, training = (_pins((ROOT / "requirements" / f"{group}.txt").read_text(encoding="utf-8")) for group in ("serving", "dev"))
+    locked, training = (
+        _pins((ROOT / "requirements" / f"{group}.txt").read_text(encoding="utf-8")) for group in ("serving", "dev")
+    )
     if beside := [f"{name} {wanted.pop(name)}" for name in list(wanted) if name in training and name not in locked]:
-        print(f"warning: missing where {served.uri} is served, since only training has it: {', '.join(beside)}", file=sys.stderr)
-    differing = [f"{name} {version} (here {locked.get(name, 'none')})" for name, version in wanted.items() if locked.get(name) != version]
+        print(
+            f"warning: missing where {served.uri} is served, since only training has it: {', '.join(beside)}",
+            file=sys.stderr,
+        )
+    differing = [
+        f"{name} {version} (here {locked.get(name, 'none')})"
+        for name, version in wanted.items()
+        if locked.get(name) != version
+    ]
     if differing:
         raise SlipwayError(
             f"{served.uri} was trained with libraries other than the locked ones: {', '.join(differing)}",
@@ -164,7 +193,10 @@ def _pins(text: str) -> dict[str, str]:
 def _check_context(model: model_folder.ModelFolder) -> str:
     """Return the model folder as the build context has it. Raises SlipwayError when .dockerignore does not let it in."""
     if not any(model.path.is_relative_to(ROOT / name) for name in ("model", "examples")):
-        raise SlipwayError(f"no image can be built from {model.path}: it is not in model/ or examples/", "copy it there, or RUNTIME=host")
+        raise SlipwayError(
+            f"no image can be built from {model.path}: it is not in model/ or examples/",
+            "copy it there, or RUNTIME=host",
+        )
     return str(model.path.relative_to(ROOT))
 
 
@@ -184,7 +216,19 @@ def read_label(tag: str, name: str) -> str | None:
 
 def _build(settings: Settings, file: Path, target: str, tag: str, options: list[str]) -> None:
     with _secrets(settings) as secrets:
-        command = ["docker", "build", "--file", str(file), "--target", target, "--tag", tag, *options, *secrets, str(ROOT)]
+        command = [
+            "docker",
+            "build",
+            "--file",
+            str(file),
+            "--target",
+            target,
+            "--tag",
+            tag,
+            *options,
+            *secrets,
+            str(ROOT),
+        ]
         shell.run(command, env={"DOCKER_BUILDKIT": "1"})
     print(f"built {tag}, {size(tag)}")
 

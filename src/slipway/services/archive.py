@@ -1,4 +1,7 @@
-"""The archive that a backup is: the database's dump, the artifacts, and a manifest with the checksum of each file. No Docker here."""
+"""The archive that a backup is: the database's dump, the artifacts, and a manifest with the checksum of each file.
+
+No Docker here.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ DUMP, ARTIFACTS, MANIFEST = "database.dump", "artifacts", "manifest.json"
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an archive holds: `counts` for people; `files` with [size, sha256] of every file in it but the manifest itself."""
+    """What an archive holds: `counts` for people.
+
+    `files` with [size, sha256] of every file in it but the manifest itself.
+    """
 
     format: int
     slipway: str
@@ -44,18 +50,26 @@ class Manifest:
 
     def __str__(self) -> str:
         """Return the counts in words, such as `3 runs, 1 registered model, 0 model versions, 17 artifact files`."""
-        return ", ".join(f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in self.counts.items())
+        return ", ".join(
+            f"{count} {name.removesuffix('s') if count == 1 else name}" for name, count in self.counts.items()
+        )
 
 
-def pack(archive: Path, dump: Path, artifacts: Path, manifest: Manifest, besides: Mapping[str, Path] | None = None) -> Manifest:
-    """Write an archive that its owner alone can read; return the manifest, now with the files, which is its last member.
+def pack(
+    archive: Path, dump: Path, artifacts: Path, manifest: Manifest, besides: Mapping[str, Path] | None = None
+) -> Manifest:
+    """Write an archive that its owner alone can read.
+
+    Return the manifest, now with the files, which is its last member.
 
     Folders that lie `besides` the artifacts are among them in the archive, by the names that are given with them.
     """
     files: dict[str, list[Any]] = {}
     with archive.open("xb") as raw, _progress("archiving") as bar:
         os.fchmod(raw.fileno(), 0o600)
-        with tarfile.open(fileobj=raw, mode="w:gz", compresslevel=1) as tar:  # the tracking server waits: quick, not small
+        with tarfile.open(
+            fileobj=raw, mode="w:gz", compresslevel=1
+        ) as tar:  # the tracking server waits: quick, not small
             for name, path in _list_members(dump, {"": artifacts, **(besides or {})}):
                 with path.open("rb") as file:
                     member, content = tarfile.TarInfo(name), _Hashed(file, bar)
@@ -63,7 +77,9 @@ def pack(archive: Path, dump: Path, artifacts: Path, manifest: Manifest, besides
                     tar.addfile(member, content)
                 files[name] = content.describe()
             manifest = replace(manifest, counts=manifest.counts | {"artifact files": len(files) - 1}, files=files)
-            known = {name: value for name, value in asdict(manifest).items() if value or name != "place"}  # an older Slipway knows none
+            known = {
+                name: value for name, value in asdict(manifest).items() if value or name != "place"
+            }  # an older Slipway knows none
             words = json.dumps(known, indent=1).encode()
             member = tarfile.TarInfo(MANIFEST)
             member.size = len(words)
@@ -76,7 +92,8 @@ def pack(archive: Path, dump: Path, artifacts: Path, manifest: Manifest, besides
 def verify(archive: Path) -> Manifest:
     """Read a whole archive and return its manifest.
 
-    Raises SlipwayError when anything is not as it was written: a byte, a missing or additional file, a link, a path that leads outside.
+    Raises SlipwayError when anything is not as it was written: a byte, a missing or additional file, a link, a path
+    that leads outside.
     """
     found: dict[str, list[Any]] = {}
     words = b""
@@ -94,7 +111,9 @@ def verify(archive: Path) -> Manifest:
                 pass
         return _parse(words, found)
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise SlipwayError(f"{archive} is damaged, or not a backup: {error}", "another archive, or a fresh copy of this one") from None
+        raise SlipwayError(
+            f"{archive} is damaged, or not a backup: {error}", "another archive, or a fresh copy of this one"
+        ) from None
 
 
 def extract(archive: Path, target: Path) -> None:
@@ -158,14 +177,18 @@ def _parse(words: bytes, found: dict[str, list[Any]]) -> Manifest:
         said = {**manifest.files, MANIFEST: found[MANIFEST]}
     except (ValueError, TypeError, KeyError):
         raise tarfile.TarError(f"it has no readable {MANIFEST}") from None
-    wrong = next((name for name in sorted(found.keys() | said.keys() | {DUMP}) if found.get(name, []) != said.get(name)), "")
+    wrong = next(
+        (name for name in sorted(found.keys() | said.keys() | {DUMP}) if found.get(name, []) != said.get(name)), ""
+    )
     if wrong:
         raise tarfile.TarError(f"{wrong} does not match the manifest")
     return manifest
 
 
 def _progress(action: str) -> tqdm[Any]:
-    return tqdm(desc=action, unit="B", unit_scale=True, delay=2, disable=None, leave=False)  # on a terminal, and when it takes over 2 s
+    return tqdm(
+        desc=action, unit="B", unit_scale=True, delay=2, disable=None, leave=False
+    )  # on a terminal, and when it takes over 2 s
 
 
 class _Hashed:

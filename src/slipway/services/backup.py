@@ -28,7 +28,8 @@ MLFLOW_VERSION = ["python", "-c", "from importlib.metadata import version; print
 def backup(settings: Settings) -> None:
     """Stop the tracking server for a moment and write all its data to one dated archive in BACKUP_DIR.
 
-    Raises SlipwayError when the services do not run or the disk is full; then, as after Ctrl-C, there is no archive, and the server runs.
+    Raises SlipwayError when the services do not run or the disk is full; then, as after Ctrl-C, there is no archive,
+    and the server runs.
     """
     if not settings.in_docker:
         embedded.backup(settings)
@@ -37,10 +38,16 @@ def backup(settings: Settings) -> None:
     _check_artifact_root(settings)
     now = datetime.now().astimezone()
     date = now.isoformat(timespec="seconds")
-    postgres, mlflow = database.read_major(settings), database.compose(settings, "exec", "-T", "mlflow", *MLFLOW_VERSION, echo=False)
+    postgres, mlflow = (
+        database.read_major(settings),
+        database.compose(settings, "exec", "-T", "mlflow", *MLFLOW_VERSION, echo=False),
+    )
     with archive.disk_errors(settings.backup_dir):
         settings.backup_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=settings.backup_dir) as scratch, _watched(settings, scratch):
+        with (
+            tempfile.TemporaryDirectory(prefix=".unfinished-", dir=settings.backup_dir) as scratch,
+            _watched(settings, scratch),
+        ):
             dump, unfinished = Path(scratch, archive.DUMP), Path(scratch, "archive")
             with _paused(settings):
                 with dump.open("xb") as target:
@@ -48,7 +55,9 @@ def backup(settings: Settings) -> None:
                 manifest = archive.Manifest(archive.FORMAT, VERSION, date, postgres, mlflow, database.count(settings))
                 manifest = archive.pack(unfinished, dump, settings.artifact_root, manifest)
                 if "mlflow" in database.find_running(settings):
-                    raise SlipwayError("the tracking server was started during the backup, which may not be consistent", "make backup")
+                    raise SlipwayError(
+                        "the tracking server was started during the backup, which may not be consistent", "make backup"
+                    )
             path = unfinished.rename(settings.backup_dir / f"slipway-{now:%Y%m%d-%H%M%S}.tar.gz")
     print(f"{archive.show(path)}: {path.stat().st_size / 1e6:.2f} MB, {manifest}")
     hints.say_next(f"make restore BACKUP={shlex.quote(archive.show(path))} (into empty services)")
@@ -58,7 +67,8 @@ def _check_artifact_root(settings: Settings) -> None:
     """Compare the folder that the running server writes to with the one that would be archived."""
     if settings.backup_dir.is_relative_to(settings.artifact_root):
         raise SlipwayError(
-            f"BACKUP_DIR lies in the artifact folder {settings.artifact_root}: a backup would contain itself", "BACKUP_DIR=backups"
+            f"BACKUP_DIR lies in the artifact folder {settings.artifact_root}: a backup would contain itself",
+            "BACKUP_DIR=backups",
         )
     container = database.compose(settings, "ps", "--quiet", "mlflow", echo=False)
     mounts = '{{range .Mounts}}{{if eq .Destination "/artifacts"}}{{.Source}}{{end}}{{end}}'
@@ -70,9 +80,12 @@ def _check_artifact_root(settings: Settings) -> None:
 
 @contextmanager
 def _watched(settings: Settings, scratch: str) -> Iterator[None]:
-    """Have a process beside us that puts things back when we are killed: the tracking server runs, and what was unfinished is gone.
+    """Have a process beside us that puts things back when we are killed.
 
-    It waits for a word of ours, in a session of its own; the end of the pipe without one means that we cannot say it any more.
+    The tracking server runs, and what was unfinished is gone.
+
+    It waits for a word of ours, in a session of its own; the end of the pipe without one means that we cannot say it
+    any more.
     """
     again = shlex.join(mlflow_services.compose(settings, "restart", "mlflow"))
     script = f'trap "" INT TERM HUP; read -r word || {{ {again}; rm -rf "$0"; }}'
@@ -94,5 +107,7 @@ def _paused(settings: Settings) -> Iterator[None]:
         yield
     finally:
         with database.undisturbed():
-            database.compose(settings, "restart", "mlflow")  # unlike `start`, it waits for a stop that Ctrl-C left to the engine
+            database.compose(
+                settings, "restart", "mlflow"
+            )  # unlike `start`, it waits for a stop that Ctrl-C left to the engine
         mlflow_services.wait_for_mlflow(settings)

@@ -1,4 +1,7 @@
-"""The services' secrets: made once, kept in `.slipway/`, and handed to containers as files, which `docker inspect` does not show."""
+"""The services' secrets.
+
+Made once, kept in `.slipway/`, and handed to containers as files, which `docker inspect` does not show.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,20 @@ def password() -> str:
 
 
 def webhook_key() -> str:
-    """Return the key (Fernet's) that MLflow encrypts its webhooks' secrets with; with another one it could not sign its events."""
+    """Return the key (Fernet's) that MLflow encrypts its webhooks' secrets with.
+
+    With another one it could not sign its events.
+    """
     return secret_file.read_or_make(WEBHOOK_KEY, lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
 
 
 def write(folder: Path = FOLDER) -> dict[str, str]:
-    """Write the files that compose mounts; return its variables for them: the folder, and a digest that changes with what is in them.
+    """Write the files that compose mounts.
 
-    The containers' users are not we, and a mounted file keeps its mode: so each may be read by all, in a folder that only we may enter.
+    Return its variables for them: the folder, and a digest that changes with what is in them.
+
+    The containers' users are not we, and a mounted file keeps its mode: so each may be read by all, in a folder that
+    only we may enter.
     """
     uri = f"postgresql+psycopg2://mlflow:{password()}@postgres:5432/mlflow"
     contents = {"postgres_password": password(), "store_uri": uri, "webhook_key": webhook_key()}
@@ -43,4 +52,7 @@ def write(folder: Path = FOLDER) -> dict[str, str]:
             file.unlink(missing_ok=True)
             file.write_text(content, encoding="utf-8")
         file.chmod(0o644)
-    return {"SECRETS": str(folder), "SECRETS_DIGEST": hashlib.sha256("\n".join(contents.values()).encode()).hexdigest()[:12]}
+    return {
+        "SECRETS": str(folder),
+        "SECRETS_DIGEST": hashlib.sha256("\n".join(contents.values()).encode()).hexdigest()[:12],
+    }

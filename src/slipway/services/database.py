@@ -20,14 +20,20 @@ if TYPE_CHECKING:
 
     from slipway.settings import Settings
 
-COUNTED = {"runs": "runs", "registered models": "registered_models", "model versions": "model_versions"}  # in words: table
+COUNTED = {
+    "runs": "runs",
+    "registered models": "registered_models",
+    "model versions": "model_versions",
+}  # in words: table
 FRESH = {"experiments": 1, "workspaces": 1}  # rows that the server itself makes in an empty database
 BOOKKEEPING = {  # filled by the server, a look at the UI, or the deployer
     "alembic_version", "experiment_tags", "jobs", "job_locks", "scheduler_leases", "webhooks", "webhook_events",
 }  # fmt: skip
-# A release that was under way when the archive was written is none: its lock is as old as can be, and the next release takes it away.
+# A release that was under way when the archive was written is none: its lock is as old as can be, and the next release
+# takes it away.
 FORGET_LOCKS = "UPDATE registered_models SET creation_time = 0 WHERE name LIKE '%" + registry.LOCK + "'"  # noqa: S608 -- constants
-# The deployer's registration for events, whose secret this machine's MLflow may not be able to read: make start_deployer makes it anew.
+# The deployer's registration for events, whose secret this machine's MLflow may not be able to read: make
+# start_deployer makes it anew.
 FORGET = (
     "DO $$ BEGIN IF to_regclass('webhooks') IS NOT NULL THEN DELETE FROM webhooks WHERE name LIKE 'slipway-%'; END IF; "  # noqa: S608 -- constants
     "IF to_regclass('registered_models') IS NOT NULL THEN " + FORGET_LOCKS + "; END IF; END $$"
@@ -74,7 +80,12 @@ def replace(settings: Settings, source: IO[bytes]) -> None:
 
 
 def run(
-    settings: Settings, program: str, *arguments: str, source: IO[bytes] | None = None, target: IO[bytes] | None = None, echo: bool = False
+    settings: Settings,
+    program: str,
+    *arguments: str,
+    source: IO[bytes] | None = None,
+    target: IO[bytes] | None = None,
+    echo: bool = False,
 ) -> str:
     """Run one of Postgres's programs in its container, as `compose` does."""
     database = [] if any(argument.startswith("--dbname") for argument in arguments) else ["--dbname=mlflow"]
@@ -83,9 +94,15 @@ def run(
 
 
 def compose(
-    settings: Settings, *arguments: str, source: IO[bytes] | None = None, target: IO[bytes] | None = None, echo: bool = True
+    settings: Settings,
+    *arguments: str,
+    source: IO[bytes] | None = None,
+    target: IO[bytes] | None = None,
+    echo: bool = True,
 ) -> str:
-    """Run a compose command from `source` to `target`, or return what it printed. In a session of its own: Ctrl-C is for us alone.
+    """Run a compose command from `source` to `target`, or return what it printed.
+
+    In a session of its own: Ctrl-C is for us alone.
 
     Raises SlipwayError when it fails.
     """

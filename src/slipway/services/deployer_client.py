@@ -1,4 +1,7 @@
-"""The deployer as a command sees it: whether one follows the alias that was just moved, and when the new champion answers."""
+"""The deployer as a command sees it.
+
+Whether one follows the alias that was just moved, and when the new champion answers.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +36,20 @@ def follows(settings: Settings, name: str) -> bool:
 
 
 def follow_up(settings: Settings, name: str, version: int, created: int | None) -> bool:
-    """Have the deployer look at the alias now, and say when the new champion answers; return False when none follows it.
+    """Have the deployer look at the alias now, and say when the new champion answers.
 
-    `created` is when the version was registered (ms since 1970): a deployer of another registry may know the same name and number.
-    Raises SlipwayError when what was promoted does not answer in the end.
+    Return False when none follows it.
+
+    `created` is when the version was registered (ms since 1970): a deployer of another registry may know the same name
+    and number. Raises SlipwayError when what was promoted does not answer in the end.
     """
     started = time.monotonic()
     status = _call(settings, "GET", "/status")
-    if status is None or (status.get("model"), status.get("champion"), status.get("created")) != (name, version, created):
+    if status is None or (status.get("model"), status.get("champion"), status.get("created")) != (
+        name,
+        version,
+        created,
+    ):
         return False
     deadline = started + settings.rollout_timeout
     asked = _look(settings, deadline)
@@ -51,12 +60,18 @@ def follow_up(settings: Settings, name: str, version: int, created: int | None) 
         print(f"the deployer rolls version {version} out on {deployment['target']}: {_url(settings)}", flush=True)
         ended = _wait(settings, deployment["id"], deadline)
         if ended["state"] in UNDER_WAY:
-            late = time_out(f"version {version} is {ended['state']}, and was not rolled out", settings.rollout_timeout, "ROLLOUT_TIMEOUT")
+            late = time_out(
+                f"version {version} is {ended['state']}, and was not rolled out",
+                settings.rollout_timeout,
+                "ROLLOUT_TIMEOUT",
+            )
             raise TimedOutError(late.message, f"see {_url(settings)}, where the deployer goes on: @champion has moved")
         if ended["state"] != "done":
             words = f"version {version} does not answer on {deployment['target']}: {ended['state']}, {ended['reason']}"
             raise SlipwayError(words, "make releases")
-    where = ", ".join(f"{name} at {each['url']}" if each.get("url") else name for name, each in status["targets"].items())
+    where = ", ".join(
+        f"{name} at {each['url']}" if each.get("url") else name for name, each in status["targets"].items()
+    )
     print(f"version {version} answers on {where}, {time.monotonic() - started:.1f} s later", flush=True)
     return True
 
@@ -73,7 +88,11 @@ def _look(settings: Settings, deadline: float) -> dict[str, Any] | None:
         if not (find_home(settings) / "token").exists() or (answer is not None and answer.status_code in DENIED):
             return None
         if time.monotonic() > deadline:
-            late = time_out(f"the deployer at {_url(settings)} did not look at the alias", settings.rollout_timeout, "ROLLOUT_TIMEOUT")
+            late = time_out(
+                f"the deployer at {_url(settings)} did not look at the alias",
+                settings.rollout_timeout,
+                "ROLLOUT_TIMEOUT",
+            )
             raise TimedOutError(late.message, "make logs; it looks by itself every half a minute: @champion has moved")
         time.sleep(LOOK_S)
 

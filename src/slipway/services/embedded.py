@@ -1,4 +1,6 @@
-"""Backup and restoration of the embedded store (RUNTIME=host): its sqlite file and its artifacts, in an archive like the services'.
+"""Backup and restoration of the embedded store (RUNTIME=host).
+
+Its sqlite file and its artifacts, in an archive like the services'.
 
 What one runtime wrote, the other cannot read: Postgres's dump is no sqlite file. Each says so by name.
 """
@@ -39,8 +41,8 @@ REFERENCES = {"models", "runs"}  # begin what stands for a place that another ro
 def backup(settings: Settings) -> None:
     """Write the embedded store to one dated archive in BACKUP_DIR; whoever trains meanwhile goes on.
 
-    The database comes first, so that every model which it knows is among the files. Raises SlipwayError when anything fails: then there is
-    no archive.
+    The database comes first, so that every model which it knows is among the files. Raises SlipwayError when anything
+    fails: then there is no archive.
     """
     store = _find(settings)
     if not store.is_file():
@@ -55,7 +57,9 @@ def backup(settings: Settings) -> None:
             rows = count_rows(dump)
             counts = {words: rows.get(table, 0) for words, table in database.COUNTED.items()}
             date = now.isoformat(timespec="seconds")
-            manifest = archive.Manifest(archive.FORMAT, VERSION, date, 0, version("mlflow"), counts, place=artifacts.as_uri())
+            manifest = archive.Manifest(
+                archive.FORMAT, VERSION, date, 0, version("mlflow"), counts, place=artifacts.as_uri()
+            )
             manifest = archive.pack(unfinished, dump, artifacts, manifest, _gather(dump, artifacts))
             path = unfinished.rename(settings.backup_dir / f"slipway-{now:%Y%m%d-%H%M%S}.tar.gz")
     print(f"{archive.show(path)}: {path.stat().st_size / 1e6:.2f} MB, {manifest}")
@@ -76,7 +80,9 @@ def restore(settings: Settings, path: Path, manifest: archive.Manifest) -> None:
     files = sum(1 for _ in archive.find_files(artifacts))
     if files or database.find_filled(rows):
         held = f"{rows.get('runs', 0)} runs, {rows.get('model_versions', 0)} model versions and {files} files"
-        raise SlipwayError(f"{store.parent} holds {held}; restore needs an empty one", "make backup, then make wipe, then this again")
+        raise SlipwayError(
+            f"{store.parent} holds {held}; restore needs an empty one", "make backup, then make wipe, then this again"
+        )
     with archive.disk_errors(store.parent):
         store.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".restored-", dir=store.parent) as scratch:
@@ -116,7 +122,10 @@ def _find(settings: Settings) -> Path:
 
 
 def _copy(store: Path, target: Path) -> None:
-    """Copy a database that others may write to, as sqlite's own backup does; a release that is under way is none in the copy."""
+    """Copy a database that others may write to, as sqlite's own backup does.
+
+    A release that is under way is none in the copy.
+    """
     with closing(sqlite3.connect(store)) as source, closing(sqlite3.connect(target)) as copy:
         source.backup(copy)
         if copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'registered_models'").fetchone():
@@ -138,7 +147,11 @@ def _gather(dump: Path, artifacts: Path) -> dict[str, Path]:
         folder = _find_folder(place)
         if folder is None:
             missing += [place] if urlsplit(place).scheme not in REFERENCES else []
-        elif not folder.resolve().is_relative_to(artifacts.resolve()) and others.isdisjoint(above) and any(archive.find_files(folder)):
+        elif (
+            not folder.resolve().is_relative_to(artifacts.resolve())
+            and others.isdisjoint(above)
+            and any(archive.find_files(folder))
+        ):
             root = next((each for each in above if each in experiments), place)
             names[root] = names.get(root) or next(free)
             found[names[root] + place[len(root) :]] = folder
@@ -166,7 +179,12 @@ def _read_places(dump: Path, columns: Iterable[tuple[str, str]]) -> set[str]:
     """Return what the database has in some columns."""
     with closing(sqlite3.connect(dump)) as opened:
         there = [(table, column) for table, column in columns if _has(opened, table, column)]
-        return {place for table, column in there for (place,) in opened.execute(f"SELECT DISTINCT {column} FROM {table}") if place}  # noqa: S608 -- ours
+        return {
+            place
+            for table, column in there
+            for (place,) in opened.execute(f"SELECT DISTINCT {column} FROM {table}")
+            if place
+        }  # noqa: S608 -- ours
 
 
 def _has(opened: sqlite3.Connection, table: str, column: str) -> bool:

@@ -30,10 +30,15 @@ def start(settings: Settings) -> None:
     folder = STATE / "registry" / str(settings.registry_port)
     folder.mkdir(parents=True, exist_ok=True)
     ownership.make("network", settings.project, settings.project, "default")
-    variables = mlflow.environment(settings) | {"REGISTRY_USER": containers.writing_user(folder), "REGISTRY_FOLDER": str(folder)}
+    variables = mlflow.environment(settings) | {
+        "REGISTRY_USER": containers.writing_user(folder),
+        "REGISTRY_FOLDER": str(folder),
+    }
     shell.run(_compose(settings, "up", "--detach", "--no-deps", "registry"), env=variables)
     starting.wait(settings, "registry", lambda: _answers(settings), lambda: mlflow.explain(settings))
-    print(f"the registry answers at http://127.0.0.1:{settings.registry_port}/v2/_catalog; its images: {folder.relative_to(STATE.parent)}")
+    print(
+        f"the registry answers at http://127.0.0.1:{settings.registry_port}/v2/_catalog; its images: {folder.relative_to(STATE.parent)}"
+    )
     hints.say_next(f"make deploy MODEL=… CONTEXT=… REGISTRY=127.0.0.1:{settings.registry_port}")
 
 

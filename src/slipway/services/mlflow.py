@@ -38,7 +38,10 @@ def start(settings: Settings) -> None:
     check_ours(settings)
     _check_major(settings)
     check_data(settings)
-    if shell.ask(compose(settings, "port", "mlflow", "5000"), env=environment(settings)).out != f"127.0.0.1:{settings.mlflow_port}":
+    if (
+        shell.ask(compose(settings, "port", "mlflow", "5000"), env=environment(settings)).out
+        != f"127.0.0.1:{settings.mlflow_port}"
+    ):
         ownership.check_port(settings.mlflow_port, "MLFLOW_PORT")
     mlflow_image = images.build_service(settings, "mlflow")
     started = time.monotonic()
@@ -48,7 +51,9 @@ def start(settings: Settings) -> None:
     up(settings, "mlflow", variables | {"MLFLOW_IMAGE": mlflow_image})
     wait_for_mlflow(settings)
     _check_names(settings)
-    print(f"MLflow answers at {settings.tracking_uri} after {time.monotonic() - started:.0f} s; artifacts: {settings.artifact_root}")
+    print(
+        f"MLflow answers at {settings.tracking_uri} after {time.monotonic() - started:.0f} s; artifacts: {settings.artifact_root}"
+    )
     hints.say_next("make train_model")
 
 
@@ -75,7 +80,16 @@ def show_ui(settings: Settings) -> None:
     ports.check(settings.mlflow_port, "MLFLOW_PORT")
     registry.connect(settings)
     print(f"http://127.0.0.1:{settings.mlflow_port}; Ctrl-C stops it", flush=True)
-    command = ["mlflow", "server", "--backend-store-uri", settings.tracking_uri, "--host", "127.0.0.1", "--port", str(settings.mlflow_port)]
+    command = [
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        settings.tracking_uri,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(settings.mlflow_port),
+    ]
     command += ["--workers", "1", "--default-artifact-root", (STATE / "artifacts").as_uri()]
     with contextlib.suppress(KeyboardInterrupt):
         shell.wait(shell.start([sys.executable, "-m", *command], env=local_webhooks()))
@@ -95,7 +109,11 @@ def reset_password(settings: Settings) -> None:
     start_database(settings)
     variables = environment(settings, up=True)
     statement = f"ALTER USER mlflow PASSWORD '{credentials.password()}'\n"
-    answer = shell.ask(compose(settings, "exec", "-T", "postgres", "psql", "--username=mlflow", "--quiet"), env=variables, words=statement)
+    answer = shell.ask(
+        compose(settings, "exec", "-T", "postgres", "psql", "--username=mlflow", "--quiet"),
+        env=variables,
+        words=statement,
+    )
     if answer.code != 0:
         raise SlipwayError(f"Postgres did not take the password: {answer.words}")
     print("done")
@@ -116,7 +134,10 @@ def check_ours(settings: Settings) -> None:
 
 
 def check_data(settings: Settings) -> None:
-    """Raise SlipwayError when the services that the settings name, or what they keep, may be another checkout's: nothing was touched."""
+    """Raise SlipwayError when the services that the settings name, or what they keep, may be another checkout's.
+
+    Nothing was touched.
+    """
     check_ours(settings)
     known = credentials.PASSWORD.exists()
     ownership.check_volumes(settings.project, known=known)
@@ -128,17 +149,29 @@ def start_database(settings: Settings) -> None:
     pull(settings.postgres_image, "POSTGRES_IMAGE")
     variables = environment(settings, up=True)
     up(settings, "postgres", variables)
-    ready = ["exec", f"{settings.project}-postgres-1", "pg_isready", "--username=mlflow", "--dbname=mlflow", "--host=127.0.0.1"]
+    ready = [
+        "exec",
+        f"{settings.project}-postgres-1",
+        "pg_isready",
+        "--username=mlflow",
+        "--dbname=mlflow",
+        "--host=127.0.0.1",
+    ]
     starting.wait(settings, "postgres", lambda: shell.ask(["docker", *ready]).code == 0, lambda: explain(settings))
 
 
 def wait_for_mlflow(settings: Settings) -> None:
     """Wait until the tracking server's API answers, from this machine."""
-    starting.wait(settings, "mlflow", lambda: _ask_api(settings, "localhost") == requests.codes.ok, lambda: explain(settings))
+    starting.wait(
+        settings, "mlflow", lambda: _ask_api(settings, "localhost") == requests.codes.ok, lambda: explain(settings)
+    )
 
 
 def up(settings: Settings, service: str, variables: dict[str, str]) -> None:
-    """Have compose start one service. It does not wait for it: compose gives up what it finds unhealthy, also while it answers."""
+    """Have compose start one service.
+
+    It does not wait for it: compose gives up what it finds unhealthy, also while it answers.
+    """
     command = compose(settings, "up", "--detach", "--no-deps", service)
     shell.echo(command)
     answer = shell.ask(command, env=variables)
@@ -162,7 +195,10 @@ def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
 
     Other commands use only the volume's name, but compose insists on a value for each variable.
     """
-    unused = dict.fromkeys(FILLED, "unused") | {"POSTGRES_MAJOR": settings.postgres_major, "SLIPWAY_ROOT": ownership.CHECKOUT}
+    unused = dict.fromkeys(FILLED, "unused") | {
+        "POSTGRES_MAJOR": settings.postgres_major,
+        "SLIPWAY_ROOT": ownership.CHECKOUT,
+    }
     if not up:
         return unused
     ownership.check_artifacts(settings.artifact_root, known=True)  # another checkout's mark stays
@@ -170,7 +206,9 @@ def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
         settings.artifact_root.mkdir(parents=True, exist_ok=True)
         ownership.mark(settings.artifact_root)
     except OSError as error:
-        raise SlipwayError(f"the artifact folder cannot be created: {error}", "MLFLOW_ARTIFACT_ROOT=/a/folder/of/yours") from None
+        raise SlipwayError(
+            f"the artifact folder cannot be created: {error}", "MLFLOW_ARTIFACT_ROOT=/a/folder/of/yours"
+        ) from None
     ownership.make("network", settings.project, settings.project, "default")
     ownership.make("volume", volume(settings), settings.project, "postgres")
     return (
@@ -189,7 +227,9 @@ def pull(wanted: str, setting: str) -> None:
         try:
             shell.run(["docker", "pull", wanted])
         except SlipwayError:
-            raise SlipwayError(f"cannot pull the image {wanted}", f"check {setting} and the network; make doctor") from None
+            raise SlipwayError(
+                f"cannot pull the image {wanted}", f"check {setting} and the network; make doctor"
+            ) from None
 
 
 def volume(settings: Settings) -> str:
@@ -212,7 +252,9 @@ def _check_major(settings: Settings) -> None:
     existing = answer.out.splitlines()
     if volume(settings) in existing:
         return
-    others = [found[1] for name in existing if (found := re.fullmatch(rf"{re.escape(settings.project)}_postgres(\d+)", name))]
+    others = [
+        found[1] for name in existing if (found := re.fullmatch(rf"{re.escape(settings.project)}_postgres(\d+)", name))
+    ]
     if others:
         old = others[-1]
         raise SlipwayError(

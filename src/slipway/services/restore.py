@@ -1,6 +1,7 @@
 """The restoration of a backup, into empty services or an empty embedded store: all of it, or nothing.
 
-Restore only archives of your own: a dump is run as the database's superuser, and the models in it run code when they are loaded.
+Restore only archives of your own: a dump is run as the database's superuser, and the models in it run code when they
+are loaded.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 def restore(settings: Settings, name: str) -> None:
     """Verify an archive, restore it into empty services, and start them.
 
-    Raises SlipwayError when it is damaged or the services hold something: nothing was touched. When it fails later they are empty again.
+    Raises SlipwayError when it is damaged or the services hold something: nothing was touched. When it fails later they
+    are empty again.
     """
     if settings.in_docker:
         images.check_engine()
@@ -71,7 +73,9 @@ def find(settings: Settings, name: str) -> Path:
     wrong = f"no such archive: {name}" if name else "BACKUP is empty: which archive?"
     listed = "".join(f"\n    {found}" for found in there) or " nothing yet; make backup writes one"
     cure = f"make restore BACKUP={shlex.quote(there[0]) if there else '…'}"
-    raise SlipwayError(f"{wrong}; in {archive.show(settings.backup_dir)} there is:{listed}", cure, USER_CAN_FIX if name else USAGE)
+    raise SlipwayError(
+        f"{wrong}; in {archive.show(settings.backup_dir)} there is:{listed}", cure, USER_CAN_FIX if name else USAGE
+    )
 
 
 def check_versions(manifest: archive.Manifest, settings: Settings) -> None:
@@ -105,7 +109,9 @@ def _check_empty(settings: Settings) -> None:
     files = sum(1 for _ in archive.find_files(settings.artifact_root))
     if files or database.find_filled(rows):
         held = f"{rows.get('runs', 0)} runs, {rows.get('model_versions', 0)} model versions and {files} files in {settings.artifact_root}"
-        raise SlipwayError(f"the services hold {held}; restore needs empty ones", "make backup, then make wipe, then this again")
+        raise SlipwayError(
+            f"the services hold {held}; restore needs empty ones", "make backup, then make wipe, then this again"
+        )
 
 
 def _fill(settings: Settings, path: Path) -> None:
@@ -125,7 +131,10 @@ def _fill(settings: Settings, path: Path) -> None:
 
 
 def _empty(settings: Settings) -> None:
-    """Remove what a failed restore made: the volume, and everything in the artifact folder, both of which were empty before."""
+    """Remove what a failed restore made.
+
+    The volume, and everything in the artifact folder, both of which were empty before.
+    """
     with database.undisturbed():
         database.compose(settings, "down", "--volumes", "--remove-orphans")
         for entry in settings.artifact_root.glob("*"):

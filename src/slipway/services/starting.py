@@ -18,7 +18,9 @@ STATE = "{{.State.Status}} {{.RestartCount}}"
 
 
 def wait(settings: Settings, service: str, answers: Callable[[], bool], explain: Callable[[], SlipwayError]) -> None:
-    """Wait until a service answers, whatever the engine thinks of its health: on a slow machine it calls ill what answers.
+    """Wait until a service answers, whatever the engine thinks of its health.
+
+    On a slow machine it calls ill what answers.
 
     Raises SlipwayError when it does not: what `explain` returns when its container ends, else that this is a time-out.
     """

@@ -1,4 +1,7 @@
-"""What the API test checks of a served model, wherever it runs: its answers to real rows, and that it refuses what is wrong."""
+"""What the API test checks of a served model, wherever it runs.
+
+Its answers to real rows, and that it refuses what is wrong.
+"""
 
 from __future__ import annotations
 
@@ -62,10 +65,15 @@ class Api:
     seconds: float  # for each answer
 
     def post(self, body: Any = None, data: bytes | None = None) -> Answer:  # noqa: ANN401 -- any JSON
-        """Send one request to /invocations. Raises NoAnswerError when the answer takes too long; requests' own errors otherwise."""
+        """Send one request to /invocations.
+
+        Raises NoAnswerError when the answer takes too long; requests' own errors otherwise.
+        """
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
         try:
-            answer = requests.post(f"{self.url}/invocations", json=body, data=data, headers=headers, timeout=self.seconds)
+            answer = requests.post(
+                f"{self.url}/invocations", json=body, data=data, headers=headers, timeout=self.seconds
+            )
         except requests.Timeout:
             raise NoAnswerError from None
         except requests.ConnectionError as error:
@@ -100,7 +108,10 @@ def _differ(served: Any, direct: Any) -> str:  # noqa: ANN401 -- any JSON
 
 
 def check_incomplete(api: Api) -> str | None:
-    """Check that it refuses rows without a column, or a request without an input, that the model needs; None where nothing can go."""
+    """Check that it refuses rows without a column, or a request without an input, that the model needs.
+
+    None where nothing can go.
+    """
     found = example.make_incomplete(api.rows)
     if found is None:
         return None
@@ -133,8 +144,8 @@ CHECKS: dict[str, Callable[[Api], str | None]] = {
 def run(api: Api, seconds: float) -> dict[str, str | None]:
     """Return, for each check, why it failed: "" where it passed, None where there is nothing to check.
 
-    Raises NoAnswerError as `Api.post` does, and OutOfTimeError after `seconds`, however slowly an answer drips: then the thread that
-    reads it is left behind.
+    Raises NoAnswerError as `Api.post` does, and OutOfTimeError after `seconds`, however slowly an answer drips: then
+    the thread that reads it is left behind.
     """
     found: dict[str, str | None] = {}
     late: list[NoAnswerError] = []

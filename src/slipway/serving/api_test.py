@@ -1,4 +1,6 @@
-"""The API test: real rows to a served model, its answers against the model without a server, then the contract for bad input.
+"""The API test.
+
+Real rows to a served model, its answers against the model without a server, then the contract for bad input.
 
 What it checks stands in api_checks.
 """
@@ -58,7 +60,9 @@ def check(settings: Settings, uri: str = "") -> Case:
         raise SlipwayError(f"{settings.api_url} serves {recorded}, not {uri}", "make test_api")
     if not (uri or recorded):
         raise SlipwayError(
-            f"which model should {settings.api_url} serve? It was not started by make serve_model here", "make test_api MODEL=…", USAGE
+            f"which model should {settings.api_url} serve? It was not started by make serve_model here",
+            "make test_api MODEL=…",
+            USAGE,
         )
     return examine(settings, server.prepare(settings, uri or recorded or ""))
 
@@ -66,8 +70,8 @@ def check(settings: Settings, uri: str = "") -> Case:
 def examine(settings: Settings, prepared: server.Prepared, is_alive: Callable[[], bool] | None = None) -> Case:
     """Test the API at `settings.api_url` against a model; print its predictions beside the true values, and what fails.
 
-    `is_alive` tells whether the server still runs, where it is ours. Raises SlipwayError when the test fails, or the server does
-    not get ready.
+    `is_alive` tells whether the server still runs, where it is ours. Raises SlipwayError when the test fails, or the
+    server does not get ready.
     """
     case = make_case(settings, prepared)
     ask(settings, case, is_alive)
@@ -79,13 +83,21 @@ def make_case(settings: Settings, prepared: server.Prepared) -> Case:
     """Return what to ask the API at `settings.api_url`, and what the model says to it without a server."""
     print(f"asking {prepared.model.uri} without a server, to compare", file=sys.stderr, flush=True)
     rows, true = read_rows(settings, prepared)
-    return Case(settings.api_url, prepared.model.uri, rows, server.predict(settings, prepared, rows), true, settings.request_timeout)
+    return Case(
+        settings.api_url,
+        prepared.model.uri,
+        rows,
+        server.predict(settings, prepared, rows),
+        true,
+        settings.request_timeout,
+    )
 
 
 def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] | None = None) -> None:
     """Put a case to the server at its URL.
 
-    Raises SlipwayError when it does not pass, or the server does not get ready; UntestedError when this machine does not end the test.
+    Raises SlipwayError when it does not pass, or the server does not get ready; UntestedError when this machine does
+    not end the test.
     """
     wait_until_ready(settings, case.url, is_alive)
     started = time.monotonic()
@@ -95,7 +107,9 @@ def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] | None = No
     except NoAnswerError as how:
         raise _untested(f"{case.url} did not answer{how}", case.seconds, "REQUEST_TIMEOUT") from None
     except OutOfTimeError:
-        raise _untested(f"this machine did not end the test of {case.uri}", settings.test_timeout, "TEST_TIMEOUT") from None
+        raise _untested(
+            f"this machine did not end the test of {case.uri}", settings.test_timeout, "TEST_TIMEOUT"
+        ) from None
     if failed := {name: reason for name, reason in found.items() if reason}:
         print("\n".join(f"FAILED {name}: {reason}" for name, reason in failed.items()))
         why = "; ".join([*failed.values()][:2])
@@ -124,7 +138,9 @@ def wait_until_ready(settings: Settings, url: str, is_alive: Callable[[], bool] 
             if answer.ok:
                 return
             if answer.status_code < requests.codes.server_error:  # a server that starts, or a proxy before it, says 5xx
-                raise SlipwayError(f"{url} is not a model API: it answers {answer.status_code} to /ping", "URL=http://127.0.0.1:8001")
+                raise SlipwayError(
+                    f"{url} is not a model API: it answers {answer.status_code} to /ping", "URL=http://127.0.0.1:8001"
+                )
         except requests.exceptions.SSLError as error:
             raise SlipwayError(
                 f"{url} does not speak TLS as expected: {error}", "http:// instead of https://, or its certificate"
@@ -134,7 +150,9 @@ def wait_until_ready(settings: Settings, url: str, is_alive: Callable[[], bool] 
         except (requests.ConnectionError, requests.Timeout):
             pass
         except requests.RequestException as error:
-            raise SlipwayError(f"{url} is not the address of an API: {error}", "URL=http://127.0.0.1:8001", USAGE) from None
+            raise SlipwayError(
+                f"{url} is not the address of an API: {error}", "URL=http://127.0.0.1:8001", USAGE
+            ) from None
         if not said and time.monotonic() > started + 2:
             print(f"waiting for {url}, at most {limit} s (START_TIMEOUT) …", file=sys.stderr, flush=True)
             said = True

@@ -1,4 +1,7 @@
-"""The rows of a model's input example: a table (columns, data), or what a tensor or a dictionary goes in as ({"inputs": …}). Pure."""
+"""The rows of a model's input example.
+
+A table (columns, data), or what a tensor or a dictionary goes in as ({"inputs": …}). Pure.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +81,9 @@ def list_lines(rows: Rows) -> tuple[list[str], list[list[Any]]]:
     inputs = rows[_key(rows)]
     if isinstance(inputs, dict):
         names, total = list(inputs), count(rows)
-        return names, [[value[at] if isinstance(value, list) else value for value in inputs.values()] for at in range(total)]
+        return names, [
+            [value[at] if isinstance(value, list) else value for value in inputs.values()] for at in range(total)
+        ]
     lines = [line if isinstance(line, list) else [line] for line in (inputs if isinstance(inputs, list) else [inputs])]
     return [str(at) for at in range(max(map(len, lines), default=0))], lines
 

@@ -81,12 +81,14 @@ class Follower:
 def serve(settings: Settings, uri: str) -> None:
     """Serve what an alias stands for, in the foreground on 127.0.0.1:PORT until Ctrl-C; follow it as it moves.
 
-    A version that does not load or fails its smoke test is not served: the one before goes on serving. Raises SlipwayError when
-    `uri` names no alias, or the first version does not load.
+    A version that does not load or fails its smoke test is not served: the one before goes on serving. Raises
+    SlipwayError when `uri` names no alias, or the first version does not load.
     """
     found = re.fullmatch(r"models:/+([^/]+)@([^/@]+)", uri.strip())
     if not found:
-        raise SlipwayError(f"FOLLOW=1 needs an alias, but MODEL is {uri!r}", f"MODEL=models:/name@{registry.CHAMPION}", USAGE)
+        raise SlipwayError(
+            f"FOLLOW=1 needs an alias, but MODEL is {uri!r}", f"MODEL=models:/name@{registry.CHAMPION}", USAGE
+        )
     with server.taken(settings):
         prepared = server.prepare(settings, uri)
         registry.limit_retries()

@@ -1,7 +1,8 @@
 """A server on PORT whose model is changed while it answers: the files change place, a signal has the server load them.
 
-The folder `.slipway/live/<port>/` holds the versions and a link, `current`, to the one that answers; the link changes at once. The server
-loads what stands there and drops the old model only when the new one has answered its own example, so that no request fails.
+The folder `.slipway/live/<port>/` holds the versions and a link, `current`, to the one that answers; the link changes
+at once. The server loads what stands there and drops the old model only when the new one has answered its own example,
+so that no request fails.
 """
 
 from __future__ import annotations
@@ -41,9 +42,13 @@ class Slot:
 
     def __init__(self, settings: Settings) -> None:
         if settings.scoring.keys() & {"SCORING_TLS_CERT", "SCORING_TLS_KEY"}:
-            raise SlipwayError("a server that follows an alias speaks http", "unset SCORING_TLS_CERT and put a proxy before it", USAGE)
+            raise SlipwayError(
+                "a server that follows an alias speaks http", "unset SCORING_TLS_CERT and put a proxy before it", USAGE
+            )
         self._container = f"{settings.project}-live-{settings.port}"
-        self.settings = replace(settings, url=f"http://{self._container}:8080" if settings.network else f"http://127.0.0.1:{settings.port}")
+        self.settings = replace(
+            settings, url=f"http://{self._container}:8080" if settings.network else f"http://127.0.0.1:{settings.port}"
+        )
         self._model = model_folder.load(settings.model_dir)
         self._folder = STATE / "live" / str(settings.port)
         self._link = self._folder / "current"
@@ -68,7 +73,10 @@ class Slot:
         if self.settings.in_docker:
             ownership.check_container(self._container)
         if self.is_running():
-            raise SlipwayError(f"port {self.settings.port} is the deployer's", "make stop_deployer, or another PORT with the same command")
+            raise SlipwayError(
+                f"port {self.settings.port} is the deployer's",
+                "make stop_deployer, or another PORT with the same command",
+            )
         self.stop()
         ownership.check_port(self.settings.port, "PORT")
         self._place(prepared)
@@ -77,7 +85,9 @@ class Slot:
         return self._process
 
     def change(self, prepared: server.Prepared) -> None:
-        """Have another model answer, without a failed request; start the server, in the background, when it does not run.
+        """Have another model answer, without a failed request.
+
+        Start the server, in the background, when it does not run.
 
         Raises SlipwayError when the new one does not load: the one before goes on serving.
         """
@@ -95,14 +105,21 @@ class Slot:
         self._tidy(before)
 
     def _answers(self) -> bool:
-        """Whether a server answers, which is then never ended; TimedOutError for one that is slow: it may well be answering others."""
+        """Whether a server answers, which is then never ended.
+
+        TimedOutError for one that is slow: it may well be answering others.
+        """
         seconds = self.settings.request_timeout
         deadline = time.monotonic() + seconds
-        while self.is_running() and time.monotonic() < deadline:  # one that starts, or ends again and again, has no open port
+        while (
+            self.is_running() and time.monotonic() < deadline
+        ):  # one that starts, or ends again and again, has no open port
             try:
                 return bool(requests.get(f"{self.url}/livez", timeout=seconds).status_code)
             except requests.ReadTimeout:
-                raise time_out(f"the server at {self.url} runs, and did not answer", seconds, "REQUEST_TIMEOUT") from None
+                raise time_out(
+                    f"the server at {self.url} runs, and did not answer", seconds, "REQUEST_TIMEOUT"
+                ) from None
             except requests.RequestException:
                 time.sleep(0.2)
         return False
@@ -141,16 +158,29 @@ class Slot:
         pid = self._pid_file.read_text(encoding="utf-8")
         with contextlib.suppress(ChildProcessError, ValueError):
             os.waitpid(int(pid), os.WNOHANG)  # a child of ours that has ended would seem to live
-        lives = pid.isdigit() and f"-m scoring {self._link}" in shell.ask(["ps", "-ww", "-o", "command=", "-p", pid]).out
+        lives = (
+            pid.isdigit() and f"-m scoring {self._link}" in shell.ask(["ps", "-ww", "-o", "command=", "-p", pid]).out
+        )
         return int(pid) if lives else None
 
     def _command(self, how: list[str]) -> tuple[list[str], dict[str, str]]:
         if not self.settings.in_docker:
             variables = self.settings.scoring | {"SCORING_IDENTITY": str(self._link / "identity.json")}
-            return [sys.executable, "-m", "scoring", str(self._link / "model"), "--port", str(self.settings.port)], variables
+            return [
+                sys.executable,
+                "-m",
+                "scoring",
+                str(self._link / "model"),
+                "--port",
+                str(self.settings.port),
+            ], variables
         runtime = images.build_runtime(self.settings, self._model)
         inside = f"{INSIDE}/current"
-        options = [*containers.serving_options(self.settings, self._container), "--volume", f"{self._folder}:{INSIDE}:ro"]
+        options = [
+            *containers.serving_options(self.settings, self._container),
+            "--volume",
+            f"{self._folder}:{INSIDE}:ro",
+        ]
         options += ["--env", f"SCORING_IDENTITY={inside}/identity.json", runtime]
         program = ["python", "-m", "scoring", f"{inside}/model", "--host", "0.0.0.0", "--port", "8080"]  # noqa: S104 -- in the container
         return ["docker", "run", *how, *options, *program], {}
@@ -175,7 +205,11 @@ class Slot:
             self.stop()
             raise
         except SlipwayError:
-            words = shell.ask(["docker", "logs", self._container]).words if self.settings.in_docker else log.read_text(encoding="utf-8")
+            words = (
+                shell.ask(["docker", "logs", self._container]).words
+                if self.settings.in_docker
+                else log.read_text(encoding="utf-8")
+            )
             self.stop()
             last = (words.strip().splitlines() or ["no word of why"])[-1]
             raise SlipwayError(f"it did not load: {last}", code=MODEL_DID_NOT_LOAD) from None
@@ -231,7 +265,12 @@ class Slot:
             shutil.rmtree(unfinished, ignore_errors=True)
             shutil.copytree(prepared.files, unfinished / "model")
             (unfinished / "identity.json").write_text(prepared.identity, encoding="utf-8")
-            for path in (self._folder, unfinished.parent, unfinished, *unfinished.rglob("*")):  # the container's user reads it
+            for path in (
+                self._folder,
+                unfinished.parent,
+                unfinished,
+                *unfinished.rglob("*"),
+            ):  # the container's user reads it
                 path.chmod(0o755 if path.is_dir() else 0o644)
             unfinished.rename(place)
         self._point(place.relative_to(self._folder))

@@ -46,7 +46,10 @@ class Prepared:
 
     @property
     def lasting(self) -> str:
-        """The identity without the run's metrics, which a validation adds to: what an image holds, so that its tag stays the same."""
+        """The identity without the run's metrics, which a validation adds to.
+
+        What an image holds, so that its tag stays the same.
+        """
         return json.dumps({name: value for name, value in json.loads(self.identity).items() if name != "metrics"})
 
 
@@ -77,9 +80,13 @@ def serve(settings: Settings, uri: str) -> None:
 def explain(prepared: Prepared, code: int) -> None:
     """Raise SlipwayError for the exit code of a server that ended by itself; 0 is well."""
     if code == MODEL_DID_NOT_LOAD:
-        raise SlipwayError(f"{prepared.model.uri} did not load; see the error above", "make list_models, for another version", code)
+        raise SlipwayError(
+            f"{prepared.model.uri} did not load; see the error above", "make list_models, for another version", code
+        )
     if code in {-signal.SIGKILL, 128 + signal.SIGKILL}:
-        raise SlipwayError("the server was killed, by somebody or for lack of memory", "make doctor, to see how much there is")
+        raise SlipwayError(
+            "the server was killed, by somebody or for lack of memory", "make doctor, to see how much there is"
+        )
     if code != 0:
         raise SlipwayError(f"the server ended with exit code {code}; see its output above")
 
@@ -92,7 +99,13 @@ def prepare(settings: Settings, uri: str, *, fresh: bool = False) -> Prepared:
     models.read_metadata(files)
     images.check_libraries(settings, files, model)
     metrics = registry.read_metrics(client, model.run_id) if client and model.run_id else {}
-    known = {"name": model.name, "version": model.version, "run": model.run_id, "metrics": metrics, "checksum": models.checksum(files)}
+    known = {
+        "name": model.name,
+        "version": model.version,
+        "run": model.run_id,
+        "metrics": metrics,
+        "checksum": models.checksum(files),
+    }
     return Prepared(model, files, json.dumps({name: value for name, value in known.items() if value}))
 
 
@@ -101,18 +114,25 @@ def command_for(settings: Settings, prepared: Prepared, container: str = "") -> 
     if not settings.in_docker:
         command = [sys.executable, "-m", "scoring", str(prepared.files), "--port", str(settings.port)]
         return command, settings.scoring | {"SCORING_IDENTITY": prepared.identity}
-    options = containers.serving_options(settings, container or _container(settings), publish=not (container and settings.network))
+    options = containers.serving_options(
+        settings, container or _container(settings), publish=not (container and settings.network)
+    )
     identity = ["--env", f"SCORING_IDENTITY={prepared.identity}"]  # with the metrics of today; the image has none
     return ["docker", "run", "--rm", *options, *identity, build(settings, prepared)], {}
 
 
 def build(settings: Settings, prepared: Prepared) -> str:
-    """Return the tag of the image that serves a model, built when it is not there; in a cluster the one pushed; without Docker, say so."""
+    """Return the tag of the image that serves a model, built when it is not there; in a cluster the one pushed.
+
+    Without Docker, say so.
+    """
     if settings.in_cluster:
         return models.find_image(registry.connect(settings), prepared.model)
     if not settings.in_docker:
         return "none, a process of .venv serves"
-    return images.build_served(settings, model_folder.load(settings.model_dir), prepared.model, prepared.files, prepared.lasting)
+    return images.build_served(
+        settings, model_folder.load(settings.model_dir), prepared.model, prepared.files, prepared.lasting
+    )
 
 
 def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> list[Any]:
@@ -134,18 +154,32 @@ def _predict(settings: Settings, prepared: Prepared, rows: str) -> list[Any]:
     command = [sys.executable, "-W", "ignore", "-m", "scoring.reference", str(prepared.files)]
     name = containers.name_reference(settings)
     if settings.in_docker:
-        ownership.remove_container(name)  # that of an earlier life: a container that begins again gives the same numbers
+        ownership.remove_container(
+            name
+        )  # that of an earlier life: a container that begins again gives the same numbers
         limit = ["timeout", str(seconds)]  # a client that is killed leaves its container
         closed = ["docker", "run", "--rm", "--interactive", "--name", name, "--no-healthcheck", "--network", "none"]
         closed += containers.confinement(settings)
-        command = [*closed, build(settings, prepared), *limit, "python", "-W", "ignore", "-m", "scoring.reference", "/opt/model"]
+        command = [
+            *closed,
+            build(settings, prepared),
+            *limit,
+            "python",
+            "-W",
+            "ignore",
+            "-m",
+            "scoring.reference",
+            "/opt/model",
+        ]
     try:
         answer = shell.ask(command, words=rows, seconds=seconds + (ENGINE_S if settings.in_docker else 0))
     finally:
         if settings.in_docker:  # after Ctrl-C or a time-out, what is left of it would go on asking the model
             ownership.remove_container(name)
     if answer.code == shell.TIMED_OUT:
-        raise time_out(f"{prepared.model.uri} did not predict its own example without a server", seconds, "PREDICT_TIMEOUT")
+        raise time_out(
+            f"{prepared.model.uri} did not predict its own example without a server", seconds, "PREDICT_TIMEOUT"
+        )
     found = re.findall(r"^predictions: (\[.*\])$", answer.out, re.MULTILINE) if answer.code == 0 else []
     if not found:
         last = f"{answer.last} (exit code {answer.code})" if answer.words else f"exit code {answer.code}"
@@ -178,7 +212,11 @@ def taken(settings: Settings) -> Iterator[None]:
     deadline = time.monotonic() + MOMENT
     while True:
         with file.open("a", encoding="utf-8") as record:
-            if _lock(record, fcntl.LOCK_EX) and file.exists() and os.path.samestat(os.fstat(record.fileno()), file.stat()):
+            if (
+                _lock(record, fcntl.LOCK_EX)
+                and file.exists()
+                and os.path.samestat(os.fstat(record.fileno()), file.stat())
+            ):
                 record.truncate(0)  # what one that was killed left
                 try:
                     yield
@@ -188,18 +226,24 @@ def taken(settings: Settings) -> Iterator[None]:
         if time.monotonic() > deadline:  # and not one who only looks, or takes its note away
             served = find_recorded(settings) or "a model of another make serve_model"
             raise SlipwayError(
-                f"port {settings.port} already serves {served}", f"Ctrl-C there, or PORT={settings.port + 1} with the same command"
+                f"port {settings.port} already serves {served}",
+                f"Ctrl-C there, or PORT={settings.port + 1} with the same command",
             )
         time.sleep(0.05)
 
 
 def note(settings: Settings, prepared: Prepared) -> None:
     """Note, for who has PORT's note `taken`, which model is served there."""
-    (RECORDS / f"{settings.port}.json").write_text(json.dumps({"uri": prepared.model.uri, "pid": os.getpid()}), encoding="utf-8")
+    (RECORDS / f"{settings.port}.json").write_text(
+        json.dumps({"uri": prepared.model.uri, "pid": os.getpid()}), encoding="utf-8"
+    )
 
 
 def find_recorded(settings: Settings) -> str | None:
-    """Return the URI of the model that `serve_model` serves on PORT, or None when it serves none: a note that nobody holds is none."""
+    """Return the URI of the model that `serve_model` serves on PORT, or None when it serves none.
+
+    A note that nobody holds is none.
+    """
     file = RECORDS / f"{settings.port}.json"
     if settings.url or not file.exists():
         return None

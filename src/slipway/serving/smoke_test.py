@@ -1,4 +1,7 @@
-"""The smoke test before a release: the real image in a throwaway container (or a process), its API tested, its latency measured."""
+"""The smoke test before a release.
+
+The real image in a throwaway container (or a process), its API tested, its latency measured.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +31,22 @@ WARM, TIMED = 5, 50  # requests
 MEASUREMENTS = 3  # of a latency that is too high; the best counts
 
 
-def run(settings: Settings, prepared: server.Prepared, owner: str = "release", bound: float | None = None) -> tuple[api_test.Case, float]:
+def run(
+    settings: Settings, prepared: server.Prepared, owner: str = "release", bound: float | None = None
+) -> tuple[api_test.Case, float]:
     """Serve a model where nobody else sees it, and test its API; return what was asked, and the p95 of its latency.
 
-    The latency is that of one row, from one client, in ms; above `bound` it is measured again, and the best counts: other programs slow
-    a server down, and none makes it quicker. An `owner` has one trial of a model at a time.
+    The latency is that of one row, from one client, in ms; above `bound` it is measured again, and the best counts:
+    other programs slow a server down, and none makes it quicker. An `owner` has one trial of a model at a time.
 
-    Raises SlipwayError, with what the server or the test said, when it fails. Nothing of it is left, and nothing of an earlier
-    trial that was killed.
+    Raises SlipwayError, with what the server or the test said, when it fails. Nothing of it is left, and nothing of an
+    earlier trial that was killed.
     """
     name, log = _places(settings, prepared.model.name, owner)
     port = ports.find_free()
-    plain = {key: value for key, value in settings.scoring.items() if key not in containers.SCORING_FILES} | {"SCORING_WORKERS": "1"}
+    plain = {key: value for key, value in settings.scoring.items() if key not in containers.SCORING_FILES} | {
+        "SCORING_WORKERS": "1"
+    }
     url = f"http://{name}:8080" if settings.network else f"http://127.0.0.1:{port}"
     alone = replace(settings, port=port, url=url, scoring=plain)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +114,10 @@ def clear(settings: Settings, model: str | None, owner: str = "release") -> None
 
 
 def _words(command: list[str]) -> str:
-    """Return what the process list shows of a trial's server and of no other: its files and its port, for numbers are used again."""
+    """Return what the process list shows of a trial's server and of no other.
+
+    Its files and its port, for numbers are used again.
+    """
     return " ".join(command[1:])
 
 

@@ -42,7 +42,9 @@ class Difference:
 
 
 def compare(settings: Settings, uri: str = "", several: str = "") -> Path:
-    """Print a version (default: the newest) beside the champion, or all that `several` names; draw them, and return the picture's path.
+    """Print a version (default: the newest) beside the champion, or all that `several` names.
+
+    Draw them, and return the picture's path.
 
     Raises SlipwayError for a version that is not there, without a champion, and for fewer than two versions.
     """
@@ -66,7 +68,11 @@ def compare(settings: Settings, uri: str = "", several: str = "") -> Path:
     _warn(model, found, versions)
     if verdict:
         summary.say_verdict(verdict)
-    path = BUILD / "compare" / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', '-'.join([model.name, *(label for label, _ in versions)]))}.png"
+    path = (
+        BUILD
+        / "compare"
+        / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', '-'.join([model.name, *(label for label, _ in versions)]))}.png"
+    )
     validated = any(name.startswith("validation_") for name in metrics)
     drawn = [name for name in metrics if name == model.rules.metric or name.startswith("validation_") or not validated]
     draw(path, f"{model.name}: versions {', '.join(label for label, _ in versions)}", versions, drawn)
@@ -75,14 +81,20 @@ def compare(settings: Settings, uri: str = "", several: str = "") -> Path:
 
 
 def list_metrics(versions: list[Measured], deciding: str) -> list[str]:
-    """Return the names of all metrics, less the spreads: the one that decides, then those of a validation, then the others."""
+    """Return the names of all metrics, less the spreads.
+
+    The one that decides, then those of a validation, then the others.
+    """
     names = {name for measured in versions for name in measured.metrics}
     values = {name for name in names if not (name.endswith("_std") and name.removesuffix("_std") in names)}
     return sorted(values, key=lambda name: (name != deciding, not name.startswith("validation_"), name))
 
 
 def find_differences(versions: list[Measured]) -> list[Difference]:
-    """Return the parameters, data, libraries and commits that not all versions share; "-" stands for one that is not known."""
+    """Return the parameters, data, libraries and commits that not all versions share.
+
+    "-" stands for one that is not known.
+    """
     kinds: list[tuple[str, Callable[[Measured], dict[str, str]]]] = [
         ("", lambda measured: measured.params),
         ("", lambda measured: {"data (digest)": measured.data, "commit": measured.commit[:10]}),
@@ -117,7 +129,11 @@ def draw(path: Path, title: str, versions: list[tuple[str, Measured]], metrics: 
     for axes, name in zip(panels, shown, strict=False):
         for place, (label, measured) in enumerate(versions):
             if name in measured.metrics:
-                style = {"color": "tab:orange", "marker": "D"} if label.endswith(MARK) else {"color": "tab:blue", "marker": "o"}
+                style = (
+                    {"color": "tab:orange", "marker": "D"}
+                    if label.endswith(MARK)
+                    else {"color": "tab:blue", "marker": "o"}
+                )
                 spread = measured.metrics.get(f"{name}_std", 0)
                 axes.errorbar(place, measured.metrics[name], yerr=spread, capsize=4, **style)
         axes.set(title=name, xlim=(-0.6, len(versions) - 0.4))
@@ -135,13 +151,17 @@ def _find_two(client: MlflowClient, name: str, uri: str) -> list[models.Model]:
         champion = registry.find_aliases(client).get(name, {}).get(registry.CHAMPION)
         versions = registry.find_versions(client, name)
     if candidate.version and len(versions) == 1:
-        raise SlipwayError(f"{name} has only version {candidate.version}, so there is nothing to compare it with", "make train_model")
+        raise SlipwayError(
+            f"{name} has only version {candidate.version}, so there is nothing to compare it with", "make train_model"
+        )
     if champion is None:
         there = " ".join(map(str, sorted(versions)[-5:]))
         raise SlipwayError(f"{name} has no {MARK} to compare with", f'make compare MODELS="{there}"')
     if candidate.version == str(champion):
         others = [number for number in sorted(versions) if number != champion]
-        raise SlipwayError(f"{name} version {champion} is {MARK} itself", f"make compare MODEL=models:/{name}/{others[-1]}")
+        raise SlipwayError(
+            f"{name} version {champion} is {MARK} itself", f"make compare MODEL=models:/{name}/{others[-1]}"
+        )
     return [models.resolve(client, f"models:/{name}/{champion}"), candidate]
 
 
@@ -150,12 +170,19 @@ def _find_several(client: MlflowClient, name: str, several: str) -> list[models.
     found = [models.resolve(client, f"models:/{name}/{word}" if word.isdigit() else word) for word in words]
     distinct = list({(one.name, one.version) if one.version else one.location: one for one in found}.values())
     if len(distinct) < 2:  # noqa: PLR2004
-        raise SlipwayError(f"MODELS={several!r} names one version; a comparison needs two", 'make compare MODELS="1 2"', USAGE)
+        raise SlipwayError(
+            f"MODELS={several!r} names one version; a comparison needs two", 'make compare MODELS="1 2"', USAGE
+        )
     return distinct
 
 
-def _judge(settings: Settings, client: MlflowClient, model: model_folder.ModelFolder, found: list[models.Model]) -> gate.Verdict | None:
-    """Return what the gate says of a candidate beside the champion, both measured as a promotion does; None for what has no gate here."""
+def _judge(
+    settings: Settings, client: MlflowClient, model: model_folder.ModelFolder, found: list[models.Model]
+) -> gate.Verdict | None:
+    """Return what the gate says of a candidate beside the champion, both measured as a promotion does.
+
+    None for what has no gate here.
+    """
     champion, candidate = found
     if candidate.name != model.name or not candidate.version:
         return None
@@ -184,7 +211,9 @@ def _begin(title: str, labels: list[str]) -> Table:
     return table
 
 
-def _tabulate_metrics(versions: list[tuple[str, Measured]], metrics: list[str], model: model_folder.ModelFolder, *, ranked: bool) -> Table:
+def _tabulate_metrics(
+    versions: list[tuple[str, Measured]], metrics: list[str], model: model_folder.ModelFolder, *, ranked: bool
+) -> Table:
     table = _begin(f"{model.name}: {model.rules.metric} decides ({model.direction})", [label for label, _ in versions])
     for name in metrics:
         cells = [summary.write(measured.metrics, name) for _, measured in versions]
@@ -205,7 +234,10 @@ def _warn(model: model_folder.ModelFolder, found: list[models.Model], versions: 
         if any(name.startswith("validation_") for name in measured.metrics):
             digests.add(measured.data)
         else:
-            print(hints.complete(f"note: {label} has not been validated: make validate_model MODEL={one.uri}"), file=sys.stderr)
+            print(
+                hints.complete(f"note: {label} has not been validated: make validate_model MODEL={one.uri}"),
+                file=sys.stderr,
+            )
         if model.rules.metric not in measured.metrics:
             print(f"note: {label} has no {model.rules.metric}, the deciding metric", file=sys.stderr)
     if len(digests) > 1:

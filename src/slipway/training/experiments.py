@@ -21,8 +21,8 @@ DELETED = "deleted"  # the stage of a deleted experiment, as MLflow calls it
 def ensure(settings: Settings, name: str) -> None:
     """See to it that a script can log to an experiment.
 
-    That of the embedded store gets its place for artifacts, which would else be the folder of the script that makes it. Whether it is there
-    is asked of sqlite, or by HTTP: MLflow takes a second to import, before a training can begin.
+    That of the embedded store gets its place for artifacts, which would else be the folder of the script that makes it.
+    Whether it is there is asked of sqlite, or by HTTP: MLflow takes a second to import, before a training can begin.
 
     Raises SlipwayError for one that was deleted, where MLflow's client would end with a traceback.
     """
@@ -47,7 +47,9 @@ def _look_up(settings: Settings, name: str) -> tuple[str, str]:
         if not file.exists():
             return "", ""
         with closing(sqlite3.connect(file)) as database:
-            found = database.execute("SELECT experiment_id, lifecycle_stage FROM experiments WHERE name = ?", [name]).fetchone()
+            found = database.execute(
+                "SELECT experiment_id, lifecycle_stage FROM experiments WHERE name = ?", [name]
+            ).fetchone()
         return (str(found[0]), str(found[1])) if found else ("", "")
     if not settings.tracking_uri.startswith("http"):
         return "", ""

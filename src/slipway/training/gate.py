@@ -57,10 +57,14 @@ def judge(rules: Rules, candidate: Evidence, champion: Evidence | None) -> Verdi
     value = candidate.metrics[name]
     for metric, floor in rules.at_least.items():
         if candidate.metrics[metric] < floor:
-            return Verdict("below the floor", f"{metric} is {candidate.metrics[metric]:.5g}, at least {floor:g} is required")
+            return Verdict(
+                "below the floor", f"{metric} is {candidate.metrics[metric]:.5g}, at least {floor:g} is required"
+            )
     for metric, ceiling in rules.at_most.items():
         if candidate.metrics[metric] > ceiling:
-            return Verdict("above the ceiling", f"{metric} is {candidate.metrics[metric]:.5g}, at most {ceiling:g} is allowed")
+            return Verdict(
+                "above the ceiling", f"{metric} is {candidate.metrics[metric]:.5g}, at most {ceiling:g} is allowed"
+            )
     if champion is None:
         return Verdict("first model", f"there is no champion yet; {name} is {value:.5g}", passed=True)
     return _compare(rules, candidate, champion)
@@ -91,7 +95,9 @@ def _compare(rules: Rules, candidate: Evidence, champion: Evidence) -> Verdict:
         return Verdict("not comparable", f"of the champion, {refusal.words}")
     if candidate.data != champion.data:
         digests = f"{candidate.data or 'unknown'} and {champion.data or 'unknown'}"
-        return Verdict("not comparable", f"{name} was measured on different data from the champion's (digests {digests})")
+        return Verdict(
+            "not comparable", f"{name} was measured on different data from the champion's (digests {digests})"
+        )
     value, best = candidate.metrics[name], champion.metrics[name]
     gain = best - value if rules.direction == "minimize" else value - best
     beside = f"{name} {value:.5g}, the champion's (version {champion.version}) {best:.5g}"

@@ -26,7 +26,9 @@ UNKNOWN = "unknown"  # the digest of data that the run does not name
 
 @dataclass(frozen=True)
 class Measured:
-    """What is on record of a model: scores less those of single folds, parameters, the libraries it asks for, the commit it came from.
+    """What is on record of a model.
+
+    Scores less those of single folds, parameters, the libraries it asks for, the commit it came from.
 
     `data` is the digest of the rows that it was scored on, or "" when that is not known.
     """
@@ -93,7 +95,9 @@ def _stands_for_nan(metric: Metric, of_run: dict[str, float]) -> bool:
 
 def _find_data(metrics: list[Metric], run: Run | None) -> str:
     """Return the digest of the data that the model was validated on last, or ""."""
-    noted = [metric.dataset_digest for metric in metrics if metric.key.startswith("validation_") and metric.dataset_digest]
+    noted = [
+        metric.dataset_digest for metric in metrics if metric.key.startswith("validation_") and metric.dataset_digest
+    ]
     inputs = run.inputs.dataset_inputs if run and run.inputs else []
     context = ("mlflow.data.context", "validation")
     logged = [given.dataset.digest for given in inputs if context in {(tag.key, tag.value) for tag in given.tags}]

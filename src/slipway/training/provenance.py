@@ -28,7 +28,9 @@ def describe(settings: Settings, model: model_folder.ModelFolder, script: str) -
     commit = shell.ask_git("rev-parse", "HEAD")
     changed = [str(model.path), "requirements", "src/scoring", ":!*/request.json"]
     dirty = shell.ask_git("status", "--porcelain", "--", *changed)
-    source = {"mlflow.source.name": f"{model.path.relative_to(ROOT) if model.path.is_relative_to(ROOT) else model.path}/{script}"}
+    source = {
+        "mlflow.source.name": f"{model.path.relative_to(ROOT) if model.path.is_relative_to(ROOT) else model.path}/{script}"
+    }
     if commit[0] == 0:
         source |= {COMMIT_TAG: commit[1], "mlflow.source.git.dirty": str(bool(dirty[1])).lower()}
     if script == TRAIN:  # what `make demo` finds an earlier training by
@@ -37,7 +39,10 @@ def describe(settings: Settings, model: model_folder.ModelFolder, script: str) -
 
 
 def write_variables(model: model_folder.ModelFolder) -> dict[str, str]:
-    """Return what a script of the folder is told wherever it runs: its experiment, who we are, and that we do the talking."""
+    """Return what a script of the folder is told wherever it runs.
+
+    Its experiment, who we are, and that we do the talking.
+    """
     told = {"MLFLOW_EXPERIMENT_NAME": model.name, "LOGNAME": name_user()}
     told |= {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
     return told | {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}

@@ -29,7 +29,9 @@ def find_run(client: MlflowClient, script: str, session: str, kept: str) -> Run:
     if kept and not runs:
         return client.get_run(Path(kept).stem.rsplit("-", 1)[-1])
     if not runs:
-        raise SlipwayError(f"{script} ended well but logged no run", "call mlflow.start_run() in it; see model/README.md")
+        raise SlipwayError(
+            f"{script} ended well but logged no run", "call mlflow.start_run() in it; see model/README.md"
+        )
     tops = [run for run in runs if not _is_child(run, runs)]
     if finished := [run for run in tops if _has_model(client, run)]:
         if len(finished) > 1:
@@ -37,7 +39,9 @@ def find_run(client: MlflowClient, script: str, session: str, kept: str) -> Run:
             print(f"note: {words}", file=sys.stderr, flush=True)
         return finished[0]
     if nested := [run for run in runs if _has_model(client, run)]:
-        there = ", ".join(f"{run.info.run_name} ({run.info.run_id[:8]})" for run in nested[:SHOWN]) + (", …" if len(nested) > SHOWN else "")
+        there = ", ".join(f"{run.info.run_name} ({run.info.run_id[:8]})" for run in nested[:SHOWN]) + (
+            ", …" if len(nested) > SHOWN else ""
+        )
         raise SlipwayError(
             f"{script} logged no model in its run {tops[0].info.run_name}, but in {len(nested)} nested in it: {there}",
             "log the model that counts in the outer run, when the search is done; see model/README.md",
@@ -53,7 +57,10 @@ def end_runs(settings: Settings, session: str) -> None:
 
 
 def forget_lost(settings: Settings, session: str) -> None:
-    """Keep one version of a training that was begun again: that of the newest run with a model, and any that an alias names."""
+    """Keep one version of a training that was begun again.
+
+    That of the newest run with a model, and any that an alias names.
+    """
     client = registry.connect(settings)
     runs = registry.find_runs(client, f"tags.`{TAG}` = '{session}'")
     tops = [run for run in runs if not _is_child(run, runs)]
@@ -81,4 +88,6 @@ def _find_root(run: Run, runs: list[Run]) -> str:
 
 
 def _has_model(client: MlflowClient, run: Run) -> bool:
-    return bool(run.outputs and run.outputs.model_outputs) or bool(registry.find_versions_of_run(client, run.info.run_id))
+    return bool(run.outputs and run.outputs.model_outputs) or bool(
+        registry.find_versions_of_run(client, run.info.run_id)
+    )

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def show(model: ModelFolder, client: MlflowClient, run: Run, version: ModelVersion) -> gate.Verdict:
-    """Print a run's parameters and metrics, each metric with its spread (`<name>_std`) and the champion's; then what the gate says.
+    """Print a run's parameters and metrics, each metric with its spread (`<name>_std`) and the champion's.
+
+    Then what the gate says.
 
     Return that verdict, which rests on what is on record.
     """
@@ -65,6 +67,9 @@ def write(metrics: dict[str, float], name: str) -> str:
 
 
 def choose_next(settings: Settings, model: ModelFolder, verdict: gate.Verdict) -> str:
-    """Return the command that makes sense after a training: to promote what is better, or what a deployer would serve; else to try it."""
+    """Return the command that makes sense after a training: to promote what is better, or what a deployer would serve.
+
+    Else to try it.
+    """
     is_wanted = verdict.kind == gate.BETTER or deployer_client.follows(settings, model.name)
     return "promote" if verdict.passed and is_wanted else "serve_model"

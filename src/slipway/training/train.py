@@ -39,11 +39,14 @@ KEPT = STATE / "kept"  # models that MLflow did not take
 def train(settings: Settings, kept: str = "") -> ModelVersion:
     """Run `train.py`, register what it logged, print a table of it, and return the version.
 
-    With `kept`, the script logs that file, left by a training that lost its server. Raises SlipwayError when the script fails.
+    With `kept`, the script logs that file, left by a training that lost its server. Raises SlipwayError when the script
+    fails.
     """
     model = model_folder.load(settings.model_dir)
     registry.check_reachable(settings)
-    threading.Thread(target=importlib.import_module, args=("mlflow",), daemon=True).start()  # a second, while the script runs
+    threading.Thread(
+        target=importlib.import_module, args=("mlflow",), daemon=True
+    ).start()  # a second, while the script runs
     arguments = split(settings.train_args)
     if kept:
         arguments += ["--kept", str(_kept_file(kept))]
@@ -58,7 +61,9 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     run, version, verdict = conclude(settings, model, session, seconds, kept)
     if settings.tracking_uri.startswith("http"):
         print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
-    hints.say_next(f"make {summary.choose_next(settings, model, verdict)} MODEL=models:/{version.name}/{version.version}")
+    hints.say_next(
+        f"make {summary.choose_next(settings, model, verdict)} MODEL=models:/{version.name}/{version.version}"
+    )
     if kept:
         _kept_file(kept).unlink()
     return version
@@ -67,14 +72,20 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
 def conclude(
     settings: Settings, model: model_folder.ModelFolder, session: str, seconds: float, kept: str = ""
 ) -> tuple[Run, ModelVersion, gate.Verdict]:
-    """Register what `train.py` logged and print a table of it; return run, version and the gate's verdict, wherever it was trained."""
+    """Register what `train.py` logged and print a table of it.
+
+    Return run, version and the gate's verdict, wherever it was trained.
+    """
     client = registry.connect(settings)
     with registry.translated_errors():
         run, version = register(client, model, TRAIN, session, kept)
         verdict = summary.show(model, client, run, version)
     if model.metric not in run.data.metrics:
         there = ", ".join(sorted(name for name in run.data.metrics if not name.startswith("fold_"))) or "none"
-        print(f"warning: model.toml names the metric {model.metric!r}, which train.py did not log; it logged: {there}", file=sys.stderr)
+        print(
+            f"warning: model.toml names the metric {model.metric!r}, which train.py did not log; it logged: {there}",
+            file=sys.stderr,
+        )
     print(f"trained and logged in {seconds:.1f} s, from {version.description}")
     return run, version, verdict
 
@@ -87,13 +98,17 @@ def run_logging(
     kept: Path | None = None,
     mounts: Mapping[Path, str] | None = None,
 ) -> tuple[int, str]:
-    """Run a script (its name, its arguments) that logs one run; return its exit code, and the session that `register` finds the run by.
+    """Run a script (its name, its arguments) that logs one run.
+
+    Return its exit code, and the session that `register` finds the run by.
 
     Ctrl-C marks the run, so that it does not look as if it still ran, and is raised on.
     """
     session = uuid.uuid4().hex
     try:
-        return run_script(settings, model, command, write_context(settings, model, command[0], session), kept=kept, mounts=mounts), session
+        return run_script(
+            settings, model, command, write_context(settings, model, command[0], session), kept=kept, mounts=mounts
+        ), session
     except KeyboardInterrupt:
         with suppress(SlipwayError):  # without a server there is no run to mark
             sessions.end_runs(settings, session)
@@ -132,7 +147,9 @@ def run_script(  # noqa: PLR0913 -- what a script is given
     return shell.finish([sys.executable, *command], heard, given, model.path)
 
 
-def register(client: MlflowClient, model: model_folder.ModelFolder, script: str, session: str, kept: str = "") -> tuple[Run, ModelVersion]:
+def register(
+    client: MlflowClient, model: model_folder.ModelFolder, script: str, session: str, kept: str = ""
+) -> tuple[Run, ModelVersion]:
     """See to the version of a run that a script logged, whichever way it was made; return both.
 
     Raises SlipwayError when the script logged no run or no model.
@@ -152,7 +169,9 @@ def split(arguments: str) -> list[str]:
     try:
         return shlex.split(arguments)
     except ValueError as error:
-        raise SlipwayError(f"TRAIN_ARGS is {arguments!r}: {error}", "TRAIN_ARGS='--name \"two words\"'", USAGE) from None
+        raise SlipwayError(
+            f"TRAIN_ARGS is {arguments!r}: {error}", "TRAIN_ARGS='--name \"two words\"'", USAGE
+        ) from None
 
 
 def _explain(settings: Settings, code: int, kept: list[Path]) -> NoReturn:
@@ -164,7 +183,10 @@ def _explain(settings: Settings, code: int, kept: list[Path]) -> NoReturn:
     except SlipwayError as error:
         words = "the tracking server went away and did not come back; the trained model is kept, nothing is lost"
         raise SlipwayError(words, f"{error.cure}, then {again}") from None
-    raise SlipwayError("MLflow did not accept the trained model (see the error above); the model is kept", f"fix train.py, then {again}")
+    raise SlipwayError(
+        "MLflow did not accept the trained model (see the error above); the model is kept",
+        f"fix train.py, then {again}",
+    )
 
 
 def _kept_file(kept: str) -> Path:
@@ -185,8 +207,12 @@ def _register(client: MlflowClient, run: Run, name: str, script: str) -> ModelVe
 
         version = mlflow.register_model(f"models:/{run.outputs.model_outputs[-1].model_id}", name)
     else:
-        raise SlipwayError(f"{script} ended well but logged no model", "call mlflow.<flavour>.log_model(…) in it; see model/README.md")
-    source = {key: value for key, value in run.data.tags.items() if key in provenance.TAGS}  # of the training, when a kept model is logged
+        raise SlipwayError(
+            f"{script} ended well but logged no model", "call mlflow.<flavour>.log_model(…) in it; see model/README.md"
+        )
+    source = {
+        key: value for key, value in run.data.tags.items() if key in provenance.TAGS
+    }  # of the training, when a kept model is logged
     data = [dataset.dataset for dataset in run.inputs.dataset_inputs] if run.inputs else []
     for key, value in {**source, "data.digest": data[0].digest if data else UNKNOWN}.items():
         client.set_model_version_tag(version.name, version.version, key, value)

@@ -50,7 +50,9 @@ def ensure(settings: Settings, client: MlflowClient, version: ModelVersion) -> N
 def _score(settings: Settings, uri: str) -> models.Model:
     model = model_folder.load(settings.model_dir)
     if not (model.path / SCRIPT).exists():
-        raise SlipwayError(f"{model.path.name}/ has no {SCRIPT}, which would score the model", f"copy model/{SCRIPT} there")
+        raise SlipwayError(
+            f"{model.path.name}/ has no {SCRIPT}, which would score the model", f"copy model/{SCRIPT} there"
+        )
     client = registry.connect(settings)
     validated = models.resolve(client, uri or f"models:/{model.name}/latest")
     is_folder = not re.match(r"[a-z]+:/", validated.uri)

@@ -30,7 +30,9 @@ def weigh(settings: Settings, client: MlflowClient, model: ModelFolder, version:
             raise  # no word against either
         except SlipwayError as error:  # its files are gone, say
             interruption.check()
-            return Weighed(gate.Verdict("not comparable", f"the champion could not be measured: {error.message}"), measured)
+            return Weighed(
+                gate.Verdict("not comparable", f"the champion could not be measured: {error.message}"), measured
+            )
     return Weighed(measurements.judge(model, measured, version, champion), measured)
 
 

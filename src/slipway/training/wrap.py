@@ -34,7 +34,9 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
     """
     model = model_folder.load(settings.model_dir)
     if not (model.path / SCRIPT).exists():
-        raise SlipwayError(f"{model.path.name}/ has no {SCRIPT}, which would wrap the file", f"copy model/{SCRIPT} there")
+        raise SlipwayError(
+            f"{model.path.name}/ has no {SCRIPT}, which would wrap the file", f"copy model/{SCRIPT} there"
+        )
     given = {"": _find(file, "FILE", "make wrap_model FILE=model.joblib")}
     if "example" in options:
         given["example"] = _find(options["example"], "EXAMPLE", "a CSV file with a header, or a JSON request")
@@ -76,7 +78,10 @@ def _find(file: str, variable: str, cure: str) -> Path:
 
 @contextmanager
 def _placed(settings: Settings, given: dict[str, Path]) -> Iterator[tuple[dict[str, str], dict[Path, str]]]:
-    """Return where the script finds the files, and what to mount for that: copies, which the container's user can surely read."""
+    """Return where the script finds the files, and what to mount for that.
+
+    Copies, which the container's user can surely read.
+    """
     if not settings.in_docker:
         yield {name: str(path) for name, path in given.items()}, {}
         return

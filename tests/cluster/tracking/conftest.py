@@ -94,7 +94,9 @@ class Tracked:
         deadline = time.monotonic() + seconds
         while not done():
             if time.monotonic() > deadline:
-                pytest.fail(f"not within {seconds} s: {what}\n{self.cluster.ask('describe', 'pods').out[-3000:]}", pytrace=False)
+                pytest.fail(
+                    f"not within {seconds} s: {what}\n{self.cluster.ask('describe', 'pods').out[-3000:]}", pytrace=False
+                )
             time.sleep(0.3)
 
 
@@ -102,14 +104,20 @@ class Tracked:
 def volumes(kubernetes: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], None]]:
     """Return a function that makes volumes for the claims, in a cluster of this machine that makes none by itself."""
     found = subprocess.run(
-        ["kubectl", "--context", kubernetes.context, "get", "storageclasses", "--output", "json"], check=True, capture_output=True
+        ["kubectl", "--context", kubernetes.context, "get", "storageclasses", "--output", "json"],
+        check=True,
+        capture_output=True,
     ).stdout
-    dynamic = any(each["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true" for each in json.loads(found)["items"])
+    dynamic = any(
+        each["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true" for each in json.loads(found)["items"]
+    )
     kubectl = ["kubectl", "--context", kubernetes.context]
     names = [f"{NAMESPACE}-{claim}" for claim in CLAIMS]
 
     def remove() -> None:
-        subprocess.run([*kubectl, "delete", "persistentvolumes", *names, "--ignore-not-found"], check=True, capture_output=True)
+        subprocess.run(
+            [*kubectl, "delete", "persistentvolumes", *names, "--ignore-not-found"], check=True, capture_output=True
+        )
 
     def make() -> None:
         remove()
@@ -151,4 +159,6 @@ def tracked(docker: None, volumes: Callable[[], None], tmp_path_factory: pytest.
 
 
 def _remove(tracked: Tracked) -> None:
-    tracked.cluster.ask("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout", "120s", seconds=150)
+    tracked.cluster.ask(
+        "delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout", "120s", seconds=150
+    )

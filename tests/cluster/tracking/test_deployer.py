@@ -1,4 +1,7 @@
-"""The deployer in the cluster, beside MLflow: from an alias that moves to the version that answers, with no machine of ours between."""
+"""The deployer in the cluster, beside MLflow.
+
+From an alias that moves to the version that answers, with no machine of ours between.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,11 @@ class Followed:
         """Return the version that answers, or None when none does."""
         service = self.tracked.cluster.get("service", MODEL)
         try:
-            return int(requests.get(f"http://{service['spec']['clusterIP']}/readyz", timeout=5).json()["version"]) if service else None
+            return (
+                int(requests.get(f"http://{service['spec']['clusterIP']}/readyz", timeout=5).json()["version"])
+                if service
+                else None
+            )
         except requests.RequestException:
             return None
 
@@ -89,17 +96,30 @@ def test_a_moved_alias_is_followed(followed: Followed) -> None:
 
     assert [each["state"] for each in done] == ["done", "done"]
     assert [each["by"] for each in done] == ["MLflow's event"] * 2
-    assert [step["name"] for step in done[1]["steps"]][1:] == ["gate", "image", "smoke test", "alias", "roll out", "smoke test there"]
+    assert [step["name"] for step in done[1]["steps"]][1:] == [
+        "gate",
+        "image",
+        "smoke test",
+        "alias",
+        "roll out",
+        "smoke test there",
+    ]
     assert followed.find_answering() == second
 
 
 @pytest.mark.parametrize(
     ("image", "state", "words"),
-    [("", "failed", "no image of version"), ("127.0.0.1:9/diabetes:v3-000000000000", "rolled back", "does not roll out")],
+    [
+        ("", "failed", "no image of version"),
+        ("127.0.0.1:9/diabetes:v3-000000000000", "rolled back", "does not roll out"),
+    ],
     ids=["none was pushed", "it is not where the registry says"],
 )
 def test_a_version_without_its_image_is_put_back(followed: Followed, image: str, state: str, words: str) -> None:
-    """A version that cannot run there is refused, or rolled out and back: the alias goes back, and the one before answers."""
+    """A version that cannot run there is refused, or rolled out and back.
+
+    The alias goes back, and the one before answers.
+    """
     _, second, third = followed.versions
     if image:
         with mlflow.reached(followed.tracked.settings, followed.tracked.cluster) as here:
@@ -139,7 +159,9 @@ def test_its_records_outlive_its_pod(followed: Followed) -> None:
         known = {each["version"] for each in requests.get(f"{url}/deployments", timeout=10).json()["deployments"]}
         wanted = {"model": f"models:/diabetes/{second}"}
         refused = requests.post(f"{url}/deployments", json=wanted, timeout=10)
-        taken = requests.post(f"{url}/deployments", json=wanted, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        taken = requests.post(
+            f"{url}/deployments", json=wanted, headers={"Authorization": f"Bearer {token}"}, timeout=10
+        )
 
     assert f"port-forward service/{in_cluster.NAME} {in_cluster.PORT}" in followed.said
     assert token not in followed.said

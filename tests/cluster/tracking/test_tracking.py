@@ -36,7 +36,9 @@ def write(tracked: Tracked) -> None:
 def is_there(tracked: Tracked) -> bool:
     """Whether the model is registered."""
     with mlflow.reached(tracked.settings, tracked.cluster) as here:
-        return requests.get(f"{here.tracking_uri}/api/2.0/mlflow/registered-models/get", params={"name": NAME}, timeout=30).ok
+        return requests.get(
+            f"{here.tracking_uri}/api/2.0/mlflow/registered-models/get", params={"name": NAME}, timeout=30
+        ).ok
 
 
 def test_it_answers_under_every_name(tracked: Tracked) -> None:
@@ -46,9 +48,13 @@ def test_it_answers_under_every_name(tracked: Tracked) -> None:
     code = f"import sys, urllib.request\nprint(urllib.request.urlopen({request}).status)"
     service = f"http://{mlflow.MLFLOW}:{mlflow.PORT}{mlflow.API}"
     pod = tracked.find_pod(MLFLOW)["metadata"]["name"]
-    answers = {name: tracked.cluster.ask("exec", pod, "--", "python", "-c", code, service, f"{name}:5000") for name in names}
+    answers = {
+        name: tracked.cluster.ask("exec", pod, "--", "python", "-c", code, service, f"{name}:5000") for name in names
+    }
 
-    assert {name: said.out[-3:] for name, said in answers.items() if name != "mlflow.elsewhere"} == dict.fromkeys(names[:-1], "200")
+    assert {name: said.out[-3:] for name, said in answers.items() if name != "mlflow.elsewhere"} == dict.fromkeys(
+        names[:-1], "200"
+    )
     assert "HTTP Error 403" in answers["mlflow.elsewhere"].err
 
 
@@ -84,15 +90,23 @@ def test_data_outlives_pods_and_rollouts(tracked: Tracked) -> None:
 
 @pytest.mark.thorough
 def test_an_ingress_shows_it(tracked: Tracked) -> None:
-    """With TRACKING_HOST an ingress leads to it, and its page may post to it; without, the ingress is no part of the deployment."""
+    """With TRACKING_HOST an ingress leads to it, and its page may post to it.
+
+    Without, the ingress is no part of the deployment.
+    """
     said = tracked.make("deploy_tracking", TRACKING_HOST="mlflow.test")
     ingress = tracked.cluster.get("ingress", "mlflow") or {}
     deployment = tracked.cluster.get("deployment", "mlflow") or {}
-    variables = {each["name"]: each.get("value") for each in deployment["spec"]["template"]["spec"]["containers"][0]["env"]}
+    variables = {
+        each["name"]: each.get("value") for each in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
     with mlflow.reached(tracked.settings, tracked.cluster) as here:
         headers = {"Host": "mlflow.test", "Origin": "https://mlflow.test"}
         answer = requests.post(
-            f"{here.tracking_uri}/api/2.0/mlflow/experiments/search", json={"max_results": 1}, headers=headers, timeout=30
+            f"{here.tracking_uri}/api/2.0/mlflow/experiments/search",
+            json={"max_results": 1},
+            headers=headers,
+            timeout=30,
         )
 
     assert ingress["spec"]["rules"][0]["host"] == "mlflow.test"

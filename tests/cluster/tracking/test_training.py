@@ -1,4 +1,7 @@
-"""A training as a Job of a real cluster: registered once, whatever becomes of pods; failed with the script's own exit code."""
+"""A training as a Job of a real cluster: registered once, whatever becomes of pods.
+
+Failed with the script's own exit code.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ if TYPE_CHECKING:
 
     from tests.cluster.tracking.conftest import Tracked
 
-TRAINING, MLFLOW, POSTGRES = (f"app.kubernetes.io/name={name}" for name in ("slipway-training", "mlflow", "mlflow-postgres"))
+TRAINING, MLFLOW, POSTGRES = (
+    f"app.kubernetes.io/name={name}" for name in ("slipway-training", "mlflow", "mlflow-postgres")
+)
 LONG = "--repeats 150"  # some 10 s of training
 STEPS = 150 * 5  # what it logs of each score
 
@@ -73,7 +78,10 @@ def test_a_failing_script_is_heard(tracked: Tracked, arguments: str, code: int, 
     before = tracked.list_versions()
     found, said = tracked.train(arguments)
     job = find_jobs(tracked)[0]["metadata"]["name"]
-    tracked.wait(lambda: "DeadlineExceeded" in str(tracked.cluster.get("job", job)), "the Job is ended, though it might try again")
+    tracked.wait(
+        lambda: "DeadlineExceeded" in str(tracked.cluster.get("job", job)),
+        "the Job is ended, though it might try again",
+    )
 
     assert found == code, said
     assert words in said

@@ -31,7 +31,11 @@ def test_a_wrong_word_deletes_nothing(tracked: Tracked) -> None:
 
 def read_files(folder: Path) -> dict[str, bytes]:
     """Return the files of a model by their names, less what MLflow adds as it downloads."""
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != "registered_model_meta"}
+    return {
+        path.name: path.read_bytes()
+        for path in folder.iterdir()
+        if path.is_file() and path.name != "registered_model_meta"
+    }
 
 
 def predict(tracked: Tracked, version: int) -> dict[str, Any]:
@@ -47,7 +51,10 @@ def predict(tracked: Tracked, version: int) -> dict[str, Any]:
 
 @pytest.mark.thorough
 def test_a_backup_brings_everything_back(tracked: Tracked, volumes: Callable[[], None], tmp_path: Path) -> None:
-    """All is deleted, deployed anew and restored: the same versions, tags, files and predictions. What holds something is refused."""
+    """All is deleted, deployed anew and restored: the same versions, tags, files and predictions.
+
+    What holds something is refused.
+    """
     code, said = tracked.train("--repeats 1")
     assert code == 0, said
     newest = max(tracked.list_versions())

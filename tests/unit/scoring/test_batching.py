@@ -67,7 +67,10 @@ def _encode(predictions: Any) -> Encoded:  # noqa: ANN401 -- an array
 
 
 def _answers(requests: list[Request], values: list[float]) -> tuple[list[bytes | int], list[int]]:
-    """Queue a row for each request in one turn of the loop; return what they were answered, and the rows of each predict."""
+    """Queue a row for each request in one turn of the loop.
+
+    Return what they were answered, and the rows of each predict.
+    """
     model = Doubling()
 
     async def run() -> None:

@@ -49,7 +49,12 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> list[QueuedPredict]:
 
 
 def _is_read_here(
-    queue: list[QueuedPredict], signature: Signature, body: bytes | dict[str, Any], kind: bytes = JSON, *, v2: bool = False
+    queue: list[QueuedPredict],
+    signature: Signature,
+    body: bytes | dict[str, Any],
+    kind: bytes = JSON,
+    *,
+    v2: bool = False,
 ) -> bool:
     """Whether a body has been read when its request is queued."""
     scorer = Scorer(Model(Identity(), signature, None), Settings(Path()), Metrics())
@@ -89,7 +94,15 @@ def test_what_is_soon_read(queue: list[QueuedPredict]) -> None:
         (WIDE, {"dataframe_split": {"columns": [*WIDE.names], "data": [[*[0.5] * 20_000, "x"]]}}),
         (DATES, {"instances": [{"w": "2024-01-31T12:00:00"}] * 150}),
     ],
-    ids=["keys", "columns", "texts for rows", "short rows", "whole numbers of a matrix", "many columns, and one text", "dates"],
+    ids=[
+        "keys",
+        "columns",
+        "texts for rows",
+        "short rows",
+        "whole numbers of a matrix",
+        "many columns, and one text",
+        "dates",
+    ],
 )
 def test_json_that_takes_long(queue: list[QueuedPredict], signature: Signature, body: dict[str, Any]) -> None:
     """What takes long in JSON is counted, whatever it is."""

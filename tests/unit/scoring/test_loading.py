@@ -68,7 +68,9 @@ def test_pinned_libraries_are_compared(tmp_path: Path, line: str, is_right: bool
 
 def test_a_library_that_is_not_here_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What merely stood beside a model refuses none that loads without it; when the model does not load, it is named."""
-    mlflow.sklearn.save_model(LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]), tmp_path / "model", pip_requirements=["none-such==1"])
+    mlflow.sklearn.save_model(
+        LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]), tmp_path / "model", pip_requirements=["none-such==1"]
+    )
     loading.load(Settings(tmp_path / "model"))
 
     assert "model unregistered: not here, and not needed to load: none-such 1" in caplog.messages
@@ -79,10 +81,25 @@ def test_a_library_that_is_not_here_is_named(tmp_path: Path, caplog: pytest.LogC
 
 
 def test_what_is_known_is_what_skops_trusts() -> None:
-    """Every name that passes our quick rule is in skops's own lists; scikit-learn's estimators all pass it; other things never do."""
-    trusted = {*types.SKLEARN_ESTIMATOR_TYPE_NAMES, *types.NUMPY_DTYPE_TYPE_NAMES, *types.PRIMITIVE_TYPE_NAMES, *types.CONTAINER_TYPE_NAMES}
+    """Every name that passes our quick rule is in skops's own lists; scikit-learn's estimators all pass it.
+
+    Other things never do.
+    """
+    trusted = {
+        *types.SKLEARN_ESTIMATOR_TYPE_NAMES,
+        *types.NUMPY_DTYPE_TYPE_NAMES,
+        *types.PRIMITIVE_TYPE_NAMES,
+        *types.CONTAINER_TYPE_NAMES,
+    }
     listed = {f"{kind.__module__}.{kind.__name__}" for _, kind in all_estimators()}
-    others = ("os.system", "sklearn.base.clone", "sklearn.base.BaseEstimator", "sklearn.no.Such", "builtins.eval", "numpy.load")
+    others = (
+        "os.system",
+        "sklearn.base.clone",
+        "sklearn.base.BaseEstimator",
+        "sklearn.no.Such",
+        "builtins.eval",
+        "numpy.load",
+    )
 
     assert listed & trusted == {name for name in listed if skops_file.is_known(name)} & trusted == listed
     assert {name for name in trusted if skops_file.is_known(name)} >= listed | set(types.PRIMITIVE_TYPE_NAMES)

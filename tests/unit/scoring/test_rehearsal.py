@@ -40,7 +40,11 @@ if TYPE_CHECKING:
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the models of these tests hold their own code
 CPU = Path("/proc/cpuinfo")
-KERNELS = ["Haswell", "Nehalem", *(["SkylakeX"] if CPU.exists() and "avx512f" in CPU.read_text() else [])]  # those that run here
+KERNELS = [
+    "Haswell",
+    "Nehalem",
+    *(["SkylakeX"] if CPU.exists() and "avx512f" in CPU.read_text() else []),
+]  # those that run here
 ROWS, TARGET = load_diabetes(return_X_y=True, as_frame=True)
 ASKED: list[int] = []  # rows of each predict
 MATRIX = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
@@ -83,7 +87,10 @@ def _estimator(path: Path, estimator: Any, rows: Any = ROWS, n: int = 2, **optio
 
 @pytest.mark.parametrize(("seconds", "calls"), [(0.0, 9), (0.3, 1)], ids=["quick", "slow"])
 def test_own_code_is_asked_for_few_rows(tmp_path: Path, seconds: float, calls: int) -> None:
-    """A model of one's own is asked for no more rows at once than its example has; when that was slow, for nothing more."""
+    """A model of one's own is asked for no more rows at once than its example has.
+
+    When that was slow, for nothing more.
+    """
     model = Choosy(seconds).fit()
     with warnings.catch_warnings():
         mlflow.sklearn.save_model(
@@ -100,7 +107,10 @@ def test_own_code_is_asked_for_few_rows(tmp_path: Path, seconds: float, calls: i
 
 
 def test_a_slow_model_of_scikit_learns_is_asked_for_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow predict that has no shortcut is asked for few rows, some times, and joins those of others: there it helps most."""
+    """A slow predict that has no shortcut is asked for few rows, some times, and joins those of others.
+
+    There it helps most.
+    """
     asked, predict = [], SVR.predict
 
     def slow(self: SVR, rows: Any) -> Any:  # noqa: ANN401 -- as scikit-learn's
@@ -118,10 +128,14 @@ def test_a_slow_model_of_scikit_learns_is_asked_for_little(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("missing", [0, 4, None], ids=["one", "another", "each"])
-def test_a_value_that_is_missing_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int | None) -> None:
+def test_a_value_that_is_missing_hides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int | None
+) -> None:
     """An example with NaN proves a shortcut as one without does: on rows far outside it, too."""
     fitted = RandomForestRegressor(3).fit(ROWS, TARGET)
-    monkeypatch.setattr(sklearn_fast, "find", lambda *_: lambda rows: fitted.predict(rows) + (np.abs(rows).max(axis=1) > 1000))
+    monkeypatch.setattr(
+        sklearn_fast, "find", lambda *_: lambda rows: fitted.predict(rows) + (np.abs(rows).max(axis=1) > 1000)
+    )
     rows = ROWS[:5].copy()
     rows.iloc[slice(None) if missing is None else missing, 1] = np.nan
     model = _estimator(tmp_path, fitted, input_example=rows)
@@ -157,7 +171,9 @@ def test_the_order_in_memory_is_no_difference(tmp_path: Path) -> None:
     assert model.ways["predict"].name == "shortcut"
 
 
-@pytest.mark.parametrize("kernel", [KERNELS[0], *(pytest.param(each, marks=pytest.mark.thorough) for each in KERNELS[1:])])
+@pytest.mark.parametrize(
+    "kernel", [KERNELS[0], *(pytest.param(each, marks=pytest.mark.thorough) for each in KERNELS[1:])]
+)
 def test_the_demos_model_takes_the_shortcut_on_any_processor(tmp_path: Path, kernel: str) -> None:
     """With the kernels of other processors, too, the way is the same, and the answer scikit-learn's but for rounding."""
     _estimator(tmp_path, make_pipeline(StandardScaler(), ElasticNet(alpha=0.05)).fit(ROWS, TARGET), n=3)
@@ -169,7 +185,11 @@ def test_the_demos_model_takes_the_shortcut_on_any_processor(tmp_path: Path, ker
     )
     environment = {**os.environ, "OPENBLAS_CORETYPE": kernel, "PYTHONPATH": str(Path(loading.__file__).parents[1])}
     printed = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script, str(tmp_path / "model")], env=environment, check=True, capture_output=True, text=True
+        [sys.executable, "-W", "ignore", "-c", script, str(tmp_path / "model")],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout
 
     assert printed.split() == ["shortcut", "True"]
@@ -192,7 +212,9 @@ def test_odd_names_load(tmp_path: Path, names: list[Any]) -> None:
     """Whatever the columns are called, a model loads, describes itself, and predicts."""
     rows = pd.DataFrame(ROWS.to_numpy()[:20, :3]).set_axis(names, axis=1)
     fitted = LinearRegression().fit(rows.to_numpy(), TARGET[:20])
-    example = tensors.to_table({str(name): rows[name].to_numpy() for name in names}, [Column(name, "double") for name in names])
+    example = tensors.to_table(
+        {str(name): rows[name].to_numpy() for name in names}, [Column(name, "double") for name in names]
+    )
     model = _estimator(tmp_path, fitted, rows, input_example=None if "" in names else rows[:2])
 
     assert model.predict([example], "predict", None) == pytest.approx(fitted.predict(rows.to_numpy()))

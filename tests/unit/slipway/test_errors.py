@@ -32,7 +32,11 @@ def _start(body: str) -> subprocess.Popen[str]:
         ("pass", 0, ""),
         ("raise errors.SlipwayError('it is broken', 'make whole')", 1, "error: it is broken\n  try: make whole\n"),
         ("raise errors.SlipwayError('which?', code=errors.USAGE)", 2, "error: which?\n"),
-        ("raise errors.SlipwayError('no model', 'another', errors.MODEL_DID_NOT_LOAD)", 3, "error: no model\n  try: another\n"),
+        (
+            "raise errors.SlipwayError('no model', 'another', errors.MODEL_DID_NOT_LOAD)",
+            3,
+            "error: no model\n  try: another\n",
+        ),
         ("raise KeyboardInterrupt", 130, "\nstopped\n"),
         (f"import atexit; atexit.register(print, 'cleaned', file=sys.stderr); {THREAD}", 0, "cleaned\n"),
         (f"{THREAD}; raise KeyboardInterrupt", 130, "\nstopped\n"),
@@ -55,14 +59,19 @@ def test_an_end_has_its_code_and_words(body: str, code: int, words: str) -> None
     assert (process.returncode, printed, said) == (code, "", words)
 
 
-@pytest.mark.parametrize(("target", "code"), [("/dev/full", 1), ("/dev/null", 0)], ids=["a full disk", "nobody listens"])
+@pytest.mark.parametrize(
+    ("target", "code"), [("/dev/full", 1), ("/dev/null", 0)], ids=["a full disk", "nobody listens"]
+)
 def test_lost_output_is_no_success(target: str, code: int) -> None:
     """A script whose output the disk did not take says so, and does not end with 0."""
     with Path(target).open("w") as output:
         command = [sys.executable, "-c", SCRIPT.format(body="print('done')")]
         done = subprocess.run(command, check=False, stdout=output, stderr=subprocess.PIPE, text=True, env=BUFFERED)
 
-    assert (done.returncode, done.stderr) == (code, "error: the output is incomplete: No space left on device\n" if code else "")
+    assert (done.returncode, done.stderr) == (
+        code,
+        "error: the output is incomplete: No space left on device\n" if code else "",
+    )
 
 
 def test_a_reader_that_has_left_is_no_failure() -> None:
@@ -79,7 +88,9 @@ def test_a_reader_that_has_left_is_no_failure() -> None:
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_ends_a_script_and_cleans_up(name: str) -> None:
     """Ctrl-C, a SIGTERM or a closed terminal runs what `finally` holds, and ends the script with 130."""
-    process = _start("try:\n        print('ready', flush=True)\n        time.sleep(60)\n    finally:\n        print('cleaned')")
+    process = _start(
+        "try:\n        print('ready', flush=True)\n        time.sleep(60)\n    finally:\n        print('cleaned')"
+    )
     assert process.stdout
     process.stdout.readline()
     process.send_signal(signal.Signals[name])
@@ -122,7 +133,10 @@ def test_ctrl_c_in_a_write_to_the_store_lets_the_clean_up_write(tmp_path: Path) 
 def test_ctrl_c_during_the_imports_is_no_traceback() -> None:
     """Ctrl-C while a script still imports ends it like any other."""
     done = subprocess.run(
-        [sys.executable, "-c", "from slipway import errors; raise KeyboardInterrupt"], check=False, capture_output=True, text=True
+        [sys.executable, "-c", "from slipway import errors; raise KeyboardInterrupt"],
+        check=False,
+        capture_output=True,
+        text=True,
     )
 
     assert (done.returncode, done.stderr) == (130, "\nstopped\n")

@@ -41,7 +41,10 @@ def test_defaults_and_arguments_are_not_typed_again(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("words", "completed"),
     [
-        ("make start_deployer, then make promote", "PORT=9001 CONTEXT=prod make start_deployer, then PORT=9001 CONTEXT=prod make promote"),
+        (
+            "make start_deployer, then make promote",
+            "PORT=9001 CONTEXT=prod make start_deployer, then PORT=9001 CONTEXT=prod make promote",
+        ),
         ("PORT=1 make serve_model MODEL=a", "CONTEXT=prod PORT=1 make serve_model MODEL=a"),
         ("make deploy MODEL=… CONTEXT=other PORT=2", "make deploy MODEL=… CONTEXT=other PORT=2"),
         ("make canary CONTEXT=… WEIGHT=0", "PORT=9001 make canary CONTEXT=prod WEIGHT=0"),
@@ -50,7 +53,16 @@ def test_defaults_and_arguments_are_not_typed_again(monkeypatch: pytest.MonkeyPa
         ("make sure that it is there; cmake doctor", "make sure that it is there; cmake doctor"),
         ("PORT=9002 with the same command", "PORT=9002 with the same command"),
     ],
-    ids=["two commands", "said before", "said after", "a gap is filled", "between", "another's", "no commands", "no make"],
+    ids=[
+        "two commands",
+        "said before",
+        "said after",
+        "a gap is filled",
+        "between",
+        "another's",
+        "no commands",
+        "no make",
+    ],
 )
 def test_nothing_is_said_twice(words: str, completed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting that a text names already is not put there again, and what is no command of ours stays as it is."""
@@ -67,7 +79,10 @@ def test_nothing_is_said_twice(words: str, completed: str, monkeypatch: pytest.M
         ("make deploy; kubectl logs x", "CONTEXT=prod make deploy; kubectl --context prod --namespace slipway logs x"),
         ("kubectl --context other get pods", "kubectl --context other get pods"),
         ("kubectl config get-contexts", "kubectl config get-contexts"),
-        ("see https://kubernetes.io/docs/tasks/tools/kubectl is there", "see https://kubernetes.io/docs/tasks/tools/kubectl is there"),
+        (
+            "see https://kubernetes.io/docs/tasks/tools/kubectl is there",
+            "see https://kubernetes.io/docs/tasks/tools/kubectl is there",
+        ),
     ],
     ids=["kubectl", "both", "named already", "of no cluster", "an address"],
 )
@@ -105,7 +120,9 @@ def test_what_a_library_sets_was_not_given(monkeypatch: pytest.MonkeyPatch) -> N
     assert hints.complete("make list_models") == "RUNTIME=host PORT=9001 make list_models"
 
 
-def test_an_error_and_a_next_line_are_completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_and_a_next_line_are_completed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The two places where commands are told to people: below an error, and after a command's end."""
     monkeypatch.setenv("RUNTIME", "host")
     hints.say_next("make doctor")

@@ -20,7 +20,12 @@ class Urgent(Exception):  # noqa: N818 -- a reason
 
 @pytest.mark.parametrize(
     "act",
-    [lambda: shell.ask(SLEEP), lambda: shell.run(SLEEP), lambda: shell.show(SLEEP), lambda: shell.wait(shell.start(SLEEP))],
+    [
+        lambda: shell.ask(SLEEP),
+        lambda: shell.run(SLEEP),
+        lambda: shell.show(SLEEP),
+        lambda: shell.wait(shell.start(SLEEP)),
+    ],
     ids=["ask", "run", "show", "start"],
 )
 def test_what_a_step_runs_ends_with_it(act: object) -> None:

@@ -13,7 +13,9 @@ from slipway import shell
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT
 
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +67,9 @@ def test_asking_returns_code_and_both_outputs_apart() -> None:
     """A question gets the exit code and both outputs, never mixed; the environment is ours and what is added."""
     script = "read line; echo $line $ADDED ${HOME:+home}; echo wrong >&2; exit 3"
 
-    assert shell.ask(["sh", "-c", script], env={"ADDED": "more"}, words="in\n") == shell.Answer(3, "in more home", "wrong")
+    assert shell.ask(["sh", "-c", script], env={"ADDED": "more"}, words="in\n") == shell.Answer(
+        3, "in more home", "wrong"
+    )
 
 
 def test_stopping_is_gentle_first(tmp_path: Path) -> None:

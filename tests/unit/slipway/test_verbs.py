@@ -65,7 +65,9 @@ def _run(script: Path, *arguments: str, **variables: str) -> tuple[int, str, str
     ],
     ids=["unset", "empty is unset", "a dash, a quote and a zero", "an argument wins"],
 )
-def test_an_option_is_what_make_exports(script: Path, arguments: list[str], variables: dict[str, str], printed: str) -> None:
+def test_an_option_is_what_make_exports(
+    script: Path, arguments: list[str], variables: dict[str, str], printed: str
+) -> None:
     """A verb is given what the environment says, as it is; an empty value counts as none."""
     assert _run(script, "say", *arguments, **variables) == (0, printed, "")
 

@@ -24,7 +24,9 @@ TO_DELETE = ("list", "delete")  # what deleting by labels needs
 
 
 def list_known(cluster: Cluster) -> list[str]:
-    """Return the kinds that a cluster knows; those of an API that is away for a moment, as its metrics may be, are not among them.
+    """Return the kinds that a cluster knows.
+
+    Those of an API that is away for a moment, as its metrics may be, are not among them.
 
     Raises SlipwayError when the cluster does not say.
     """
@@ -35,7 +37,10 @@ def list_known(cluster: Cluster) -> list[str]:
 
 
 def list_deletable(cluster: Cluster, known: list[str]) -> list[str]:
-    """Return the kinds that a deployment may have, of those that the user may list and delete: others the user cannot have made."""
+    """Return the kinds that a deployment may have, of those that the user may list and delete.
+
+    Others the user cannot have made.
+    """
     kinds = [*KINDS, *(kind for kind in OPTIONAL if kind in known)]
     allowed = rights.ask(cluster, {rights.Right(kind, verb) for kind in kinds for verb in TO_DELETE})
     return [kind for kind in kinds if all(allowed.get(rights.Right(kind, verb), True) for verb in TO_DELETE)]

@@ -27,7 +27,9 @@ POLL = 0.05  # s between two looks at what kubectl port-forward prints
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # of DNS: what Kubernetes takes as the name of a namespace
 FORWARDED = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
 COMPLAINT = re.compile(r"error|unable to|the connection to|The \S+ \".+\" is invalid", re.IGNORECASE)
-CHATTER = re.compile(r"warning:|[IWEF]\d{4} ", re.IGNORECASE)  # deprecations, plugins, and the log of kubectl's libraries
+CHATTER = re.compile(
+    r"warning:|[IWEF]\d{4} ", re.IGNORECASE
+)  # deprecations, plugins, and the log of kubectl's libraries
 FINAL = re.compile(  # what no second try changes
     r"\((Forbidden|NotFound|AlreadyExists|Invalid|BadRequest|Conflict|Unauthorized|MethodNotAllowed|UnsupportedMediaType)\)"
     r"|denied the request|doesn't have a resource type|no matches for kind|unknown (flag|command)|timed out waiting"
@@ -44,7 +46,9 @@ class Cluster:
 
     def __init__(self, settings: Settings) -> None:
         if not settings.context:
-            raise SlipwayError("CONTEXT is empty: which cluster? Slipway never guesses one", "kubectl config get-contexts", USAGE)
+            raise SlipwayError(
+                "CONTEXT is empty: which cluster? Slipway never guesses one", "kubectl config get-contexts", USAGE
+            )
         if not LABEL.fullmatch(settings.namespace):
             words = f"NAMESPACE is {settings.namespace!r}: a namespace has lower-case letters, digits and hyphens, 63 at most"
             raise SlipwayError(words, "NAMESPACE=models", USAGE)
@@ -60,13 +64,19 @@ class Cluster:
         if answer.code == shell.NOT_FOUND:
             raise SlipwayError("kubectl is not installed", "see https://kubernetes.io/docs/tasks/tools/")
         if answer.code != 0 and not self._inside:
-            raise SlipwayError(f"kubectl cannot read its configuration: {explain(answer)}", "kubectl config view", USAGE)
+            raise SlipwayError(
+                f"kubectl cannot read its configuration: {explain(answer)}", "kubectl config view", USAGE
+            )
         if not self._inside and self.context not in answer.out.split():
             there = ", ".join(answer.out.split()) or "none"
-            raise SlipwayError(f"there is no context {self.context}; there is: {there}", "kubectl config get-contexts", USAGE)
+            raise SlipwayError(
+                f"there is no context {self.context}; there is: {there}", "kubectl config get-contexts", USAGE
+            )
         answer = self.read("get", "--raw", "/readyz", "--request-timeout", "10s")
         if answer.code != 0 and not is_forbidden(answer):  # who may not look has been answered
-            raise SlipwayError(f"the cluster {self.context} does not answer: {explain(answer)}", self.show("cluster-info"))
+            raise SlipwayError(
+                f"the cluster {self.context} does not answer: {explain(answer)}", self.show("cluster-info")
+            )
 
     def command(self, *arguments: str) -> list[str]:
         """Return a kubectl command for this context and namespace, for whoever starts it."""
@@ -98,7 +108,9 @@ class Cluster:
         return answer
 
     def run(self, *arguments: str, words: str | None = None, seconds: float = SECONDS, again: bool = False) -> str:
-        """Run kubectl; return what it printed. With `again`, a failure that may pass is tried again: for what may be done twice.
+        """Run kubectl; return what it printed.
+
+        With `again`, a failure that may pass is tried again: for what may be done twice.
 
         Raises SlipwayError, with its words, when it fails.
         """
@@ -115,24 +127,36 @@ class Cluster:
         return parse(answer)[0] if answer.out else None
 
     def find(self, manifest: Path) -> list[dict[str, Any]]:
-        """Return those objects of a rendered file that are there, as they are. Raises SlipwayError when the cluster does not say."""
+        """Return those objects of a rendered file that are there, as they are.
+
+        Raises SlipwayError when the cluster does not say.
+        """
         answer = self.read("get", "--filename", str(manifest), "--ignore-not-found", "--output", "json")
         if answer.code != 0:
-            raise SlipwayError(f"kubectl get --filename failed: {explain(answer)}", self.show("get", "--filename", str(manifest)))
+            raise SlipwayError(
+                f"kubectl get --filename failed: {explain(answer)}", self.show("get", "--filename", str(manifest))
+            )
         return parse(answer) if answer.out else []
 
     def list(self, kind: str, labels: str, *, strict: bool = False) -> list[dict[str, Any]]:
-        """Return the objects of a kind with these labels; none when the cluster does not answer, or (`strict`) SlipwayError."""
+        """Return the objects of a kind with these labels.
+
+        None when the cluster does not answer, or (`strict`) SlipwayError.
+        """
         answer = (self.read if strict else self.ask)("get", kind, "--selector", labels, "--output", "json")
         if answer.code != 0 and strict:
-            raise SlipwayError(f"kubectl get {kind} failed: {explain(answer)}", self.show("auth", "can-i", "list", kind))
+            raise SlipwayError(
+                f"kubectl get {kind} failed: {explain(answer)}", self.show("auth", "can-i", "list", kind)
+            )
         return parse(answer) if answer.code == 0 else []
 
     def has_namespace(self) -> bool:
         """Whether the namespace is there, or may be: who has rights in a namespace alone may not look."""
         answer = self.read("get", "namespace", self.namespace, "--ignore-not-found", "--output", "name")
         if answer.code != 0 and not is_forbidden(answer):
-            raise SlipwayError(f"kubectl get namespace failed: {explain(answer)}", self.show("get", "namespace", self.namespace))
+            raise SlipwayError(
+                f"kubectl get namespace failed: {explain(answer)}", self.show("get", "namespace", self.namespace)
+            )
         return bool(answer.out) or answer.code != 0
 
     def make_namespace(self) -> None:
@@ -142,7 +166,9 @@ class Cluster:
         answer = self.read("create", "namespace", self.namespace)
         if answer.code != 0 and "(AlreadyExists)" not in answer.err:
             cure = f"ask a cluster administrator for: kubectl create namespace {self.namespace}"
-            raise SlipwayError(f"there is no namespace {self.namespace}, and it cannot be created: {explain(answer)}", cure)
+            raise SlipwayError(
+                f"there is no namespace {self.namespace}, and it cannot be created: {explain(answer)}", cure
+            )
 
     def apply(self, manifest: Path) -> None:
         """Apply a file of rendered manifests."""
@@ -184,7 +210,9 @@ def is_forbidden(answer: shell.Answer) -> bool:
 def explain(answer: shell.Answer) -> str:
     """Return why kubectl failed, in its words: the errors among what it printed, not what it warns of."""
     lines = [line.strip() for line in (answer.err or answer.out).splitlines() if line.strip()]
-    errors = [line for line in lines if COMPLAINT.match(line)] or [line for line in lines if not CHATTER.match(line)][-3:]
+    errors = [line for line in lines if COMPLAINT.match(line)] or [line for line in lines if not CHATTER.match(line)][
+        -3:
+    ]
     return "; ".join(dict.fromkeys(errors)) or answer.last
 
 

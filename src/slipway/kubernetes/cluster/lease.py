@@ -41,14 +41,21 @@ class Lease:
 
     def describe(self) -> dict[str, Any]:
         """Return it as the object that the cluster keeps (pure)."""
-        metadata = {"name": self.name, "annotations": {MACHINE: self.machine}, "labels": {"app.kubernetes.io/part-of": "slipway"}}
+        metadata = {
+            "name": self.name,
+            "annotations": {MACHINE: self.machine},
+            "labels": {"app.kubernetes.io/part-of": "slipway"},
+        }
         moment = self.renewed.strftime(TIME)
         times = {"leaseDurationSeconds": DURATION_S, "acquireTime": moment, "renewTime": moment}
         spec = {"holderIdentity": f"{self.holder.by} {self.holder.process}"} | times
         return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
 
     def is_free(self, found: dict[str, Any]) -> bool:
-        """Whether we may take over one that is there: it has expired, or its holder was ours, or has died on this machine."""
+        """Whether we may take over one that is there.
+
+        It has expired, or its holder was ours, or has died on this machine.
+        """
         spec = found.get("spec", {})
         if self.was_left(found):
             return True
@@ -60,7 +67,9 @@ class Lease:
 
     def was_left(self, found: dict[str, Any]) -> bool:
         """Whether the holder of one that is there was ours, or has died on this machine."""
-        return found["metadata"].get("annotations", {}).get(MACHINE) == self.machine and self.holder.is_gone(read_holder(found))
+        return found["metadata"].get("annotations", {}).get(MACHINE) == self.machine and self.holder.is_gone(
+            read_holder(found)
+        )
 
 
 def read_holder(found: dict[str, Any]) -> Holder:
@@ -122,7 +131,11 @@ def _is_renewed(cluster: Cluster, lease: Lease, found: dict[str, Any]) -> bool:
     """Whether the holder of an expired Lease still renews it: another machine's clock may be behind ours."""
     if lease.was_left(found) or "renewTime" not in found.get("spec", {}):
         return False
-    print(f"the lock {lease.name} of {read_holder(found).by} has expired; {LOOK_S} s show whether that is so", file=sys.stderr, flush=True)
+    print(
+        f"the lock {lease.name} of {read_holder(found).by} has expired; {LOOK_S} s show whether that is so",
+        file=sys.stderr,
+        flush=True,
+    )
     time.sleep(LOOK_S)
     now = cluster.get("lease", lease.name)
     return now is not None and now["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]
@@ -158,4 +171,8 @@ def _release(cluster: Cluster, lease: Lease) -> None:
     if found and read_holder(found) == lease.holder:
         answer = cluster.read("delete", "lease", lease.name, "--ignore-not-found")
         if answer.code != 0:
-            print(f"warning: the lock {lease.name} stays for {DURATION_S} s: {kubectl.explain(answer)}", file=sys.stderr, flush=True)
+            print(
+                f"warning: the lock {lease.name} stays for {DURATION_S} s: {kubectl.explain(answer)}",
+                file=sys.stderr,
+                flush=True,
+            )

@@ -1,4 +1,7 @@
-"""The way back: the objects of a rendered file as they were before it was applied, and as they are made again when it fails."""
+"""The way back.
+
+The objects of a rendered file as they were before it was applied, and as they are made again when it fails.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,9 @@ def find_changes(before: Object, now: Object | None) -> list[Object]:
     now = now or {}
     places = [key for key in before if key not in {"apiVersion", "kind", "metadata", "status"}]
     patch = [{"op": "add", "path": f"/{key}", "value": before[key]} for key in places if before[key] != now.get(key)]
-    patch += [{"op": "remove", "path": f"/{key}"} for key in now if key not in before and key not in {"metadata", "status"}]
+    patch += [
+        {"op": "remove", "path": f"/{key}"} for key in now if key not in before and key not in {"metadata", "status"}
+    ]
     for key in ("labels", "annotations"):
         was, has = before["metadata"].get(key, {}), now.get("metadata", {}).get(key, {})
         if was != has:

@@ -1,4 +1,7 @@
-"""What a user must be allowed in a namespace, asked before anything is built; `kubectl auth can-i` asks the same, one by one."""
+"""What a user must be allowed in a namespace, asked before anything is built.
+
+`kubectl auth can-i` asks the same, one by one.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,13 @@ class Right:
         """Return the question to the cluster, as Kubernetes' authorization API has it."""
         full, _, subresource = self.resource.partition("/")
         plural, _, group = full.partition(".")
-        attributes = {"namespace": namespace, "verb": self.verb, "group": group, "resource": plural, "subresource": subresource}
+        attributes = {
+            "namespace": namespace,
+            "verb": self.verb,
+            "group": group,
+            "resource": plural,
+            "subresource": subresource,
+        }
         kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
         return kind | {"spec": {"resourceAttributes": {key: value for key, value in attributes.items() if value}}}
 
@@ -43,16 +52,30 @@ def name_resource(described: dict[str, Any]) -> str:
     if kind == "endpoints":
         plural = kind
     else:
-        plural = f"{kind[:-1]}ies" if re.search("[^aeiou]y$", kind) else f"{kind}es" if kind.endswith(("s", "x", "ch")) else f"{kind}s"
+        plural = (
+            f"{kind[:-1]}ies"
+            if re.search("[^aeiou]y$", kind)
+            else f"{kind}es"
+            if kind.endswith(("s", "x", "ch"))
+            else f"{kind}s"
+        )
     return f"{plural}.{group}" if slash else plural
 
 
 def list_needed(objects: Iterable[dict[str, Any]]) -> set[Right]:
-    """Return what a deployment of these objects needs: to apply them, to follow the rollout, to test it, to go back (pure)."""
+    """Return what a deployment of these objects needs.
+
+    To apply them, to follow the rollout, to test it, to go back (pure).
+    """
     needed = {Right(name_resource(each), verb) for each in objects for verb in APPLIED}
     follow = {Right("deployments.apps", verb) for verb in ("list", "watch")}
     trial = {Right("pods", verb) for verb in ("get", "list", "watch", "create", "delete")}
-    trial |= {Right(right.resource, verb) for right in needed for verb in ("list", "watch") if right.resource.startswith("networkpolicies")}
+    trial |= {
+        Right(right.resource, verb)
+        for right in needed
+        for verb in ("list", "watch")
+        if right.resource.startswith("networkpolicies")
+    }
     return needed | follow | trial | {Right("pods/portforward", "create")}
 
 
@@ -60,7 +83,9 @@ def ask(cluster: Cluster, wanted: set[Right]) -> dict[Right, bool]:
     """Return which of these rights the user has in the namespace; {} where the cluster does not let that be asked."""
     order = sorted(wanted)
     reviews = {"apiVersion": "v1", "kind": "List", "items": [each.review(cluster.namespace) for each in order]}
-    answer = cluster.read("create", "--validate=false", "--filename", "-", "--output", "json", words=json.dumps(reviews))
+    answer = cluster.read(
+        "create", "--validate=false", "--filename", "-", "--output", "json", words=json.dumps(reviews)
+    )
     found = kubectl.parse(answer) if answer.code == 0 else []
     return {right: bool(each.get("status", {}).get("allowed")) for right, each in zip(order, found, strict=False)}
 

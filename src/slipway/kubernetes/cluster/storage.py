@@ -10,7 +10,10 @@ from slipway.errors import SlipwayError
 if TYPE_CHECKING:
     from slipway.kubernetes.cluster.kubectl import Cluster
 
-DEFAULT = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")  # annotate a StorageClass
+DEFAULT = (
+    "storageclass.kubernetes.io/is-default-class",
+    "storageclass.beta.kubernetes.io/is-default-class",
+)  # annotate a StorageClass
 KIND = "storageclasses.storage.k8s.io"
 
 
@@ -28,18 +31,23 @@ def check_claims(cluster: Cluster, claims: list[str]) -> None:
     if volumes is None or not waiting:
         return
     there = ", ".join(each["metadata"]["name"] for each in classes)
-    words = f"the cluster {cluster.context} has no default StorageClass, so nothing gives a volume to {', '.join(waiting)}"
+    words = (
+        f"the cluster {cluster.context} has no default StorageClass, so nothing gives a volume to {', '.join(waiting)}"
+    )
     patch = json.dumps({"metadata": {"annotations": {DEFAULT[0]: "true"}}})
     name = classes[0]["metadata"]["name"] if classes else ""
     mark = f"kubectl patch storageclass {name} --patch '{patch}'; there is: {there}"
     raise SlipwayError(
-        words, mark if classes else "ask a cluster administrator for a StorageClass that is the default, or a volume for each"
+        words,
+        mark if classes else "ask a cluster administrator for a StorageClass that is the default, or a volume for each",
     )
 
 
 def waits(claim: dict[str, Any] | None) -> bool:
     """Whether a claim, which may not be there yet, has no volume and names no StorageClass (pure)."""
-    return not claim or (claim.get("status", {}).get("phase") == "Pending" and not claim["spec"].get("storageClassName"))
+    return not claim or (
+        claim.get("status", {}).get("phase") == "Pending" and not claim["spec"].get("storageClassName")
+    )
 
 
 def is_default(storage: dict[str, Any]) -> bool:
@@ -53,7 +61,11 @@ def fits(volume: dict[str, Any], namespace: str, claim: str) -> bool:
     spec = volume["spec"]
     kept = spec.get("claimRef", {})
     ours = not kept or (kept.get("namespace"), kept.get("name")) == (namespace, claim)
-    return ours and not spec.get("storageClassName") and volume.get("status", {}).get("phase", "Available") in {"Available", "Pending"}
+    return (
+        ours
+        and not spec.get("storageClassName")
+        and volume.get("status", {}).get("phase", "Available") in {"Available", "Pending"}
+    )
 
 
 def _list(cluster: Cluster, kind: str) -> list[dict[str, Any]] | None:

@@ -27,7 +27,10 @@ def find_refusal(deployment: Object | None) -> str:
 
 
 def find_unplaced(pods: Iterable[Object]) -> str:
-    """Return why a pod has no node, or "" when all have one; a node may still come, so that is no reason to give up early."""
+    """Return why a pod has no node, or "" when all have one.
+
+    A node may still come, so that is no reason to give up early.
+    """
     for pod in pods:
         for condition in pod.get("status", {}).get("conditions", []):
             if (condition["type"], condition["status"]) == ("PodScheduled", "False"):
@@ -36,7 +39,9 @@ def find_unplaced(pods: Iterable[Object]) -> str:
 
 
 def find_newest(pods: Iterable[Object], version: str, old: set[str]) -> str:
-    """Return the name of a pod of a version that was not there before, or one that was; "" where there is none that does not end.
+    """Return the name of a pod of a version that was not there before, or one that was.
+
+    "" where there is none that does not end.
 
     kubectl, told a Deployment alone, prefers one that has been ready for longer, though it ends.
     """
@@ -65,7 +70,9 @@ def explain_end(pod: Object, container: str, ended: Object) -> str:
         return ""
     if ended.get("reason") != "OOMKilled":
         return f"it ended with exit code {ended['exitCode']}"
-    limits = [each.get("resources", {}).get("limits", {}) for each in pod["spec"]["containers"] if each["name"] == container]
+    limits = [
+        each.get("resources", {}).get("limits", {}) for each in pod["spec"]["containers"] if each["name"] == container
+    ]
     limit = next((found["memory"] for found in limits if "memory" in found), "")
     return f"OOMKilled: it needs more memory than {f'its limit, {limit}' if limit else 'the node has'}"
 

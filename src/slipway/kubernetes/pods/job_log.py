@@ -1,4 +1,7 @@
-"""The attempts of a Job, which are its pods: each is followed until it ended; one that was lost is followed by the next."""
+"""The attempts of a Job, which are its pods: each is followed until it ended.
+
+One that was lost is followed by the next.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,9 @@ def describe_wait(pod: dict[str, Any]) -> str:
     for container in status.get("containerStatuses", []):
         waiting = container.get("state", {}).get("waiting")
         if waiting and waiting.get("reason") in diagnosis.HOPELESS - {"ErrImagePull"}:  # which is tried once more
-            raise SlipwayError(f"it cannot start: {waiting['reason']}: {waiting.get('message', '')}", "check REGISTRY or IMAGE_LOAD")
+            raise SlipwayError(
+                f"it cannot start: {waiting['reason']}: {waiting.get('message', '')}", "check REGISTRY or IMAGE_LOAD"
+            )
         if waiting:
             return f"its container is being created ({waiting.get('reason', '')})"
     return "" if status.get("containerStatuses") else "waiting for a node"
@@ -81,7 +86,8 @@ class Followed:
     def follow(self) -> Ending:
         """Return how the attempt that decides ended: the first that was not lost, or the last that there may be.
 
-        Raises SlipwayError when no attempt can start, or the Job is gone, and ClusterUnreachableError when the cluster no longer answers.
+        Raises SlipwayError when no attempt can start, or the Job is gone, and ClusterUnreachableError when the cluster
+        no longer answers.
         """
         while True:
             job, pods = self._look()
@@ -89,7 +95,10 @@ class Followed:
             pod = next((each for each in pods if each["metadata"]["name"] not in self._ended), None)
             if pod:
                 self._follow(pod)
-            elif any(each["type"] == "Failed" and each["status"] == "True" for each in job.get("status", {}).get("conditions", [])):
+            elif any(
+                each["type"] == "Failed" and each["status"] == "True"
+                for each in job.get("status", {}).get("conditions", [])
+            ):
                 return list(self._ended.values())[-1] if self._ended else Ending(1, "no pod of it is left", lost=True)
             else:
                 self._say("a pod is made")
@@ -110,7 +119,9 @@ class Followed:
             if wait:
                 self._say(wait)
                 if time.monotonic() > deadline:
-                    raise SlipwayError(f"{name} has waited for {UNSCHEDULED} s: {wait}", "TRAIN_CPU=…, TRAIN_MEMORY=…, TRAIN_GPU=…")
+                    raise SlipwayError(
+                        f"{name} has waited for {UNSCHEDULED} s: {wait}", "TRAIN_CPU=…, TRAIN_MEMORY=…, TRAIN_GPU=…"
+                    )
                 time.sleep(POLL_S)
             elif not ending or not since:
                 self._stream(name, since)

@@ -1,4 +1,7 @@
-"""A version is tried in a cluster before it rolls out: in one pod like its own, which no Service reaches and no budget counts."""
+"""A version is tried in a cluster before it rolls out.
+
+In one pod like its own, which no Service reaches and no budget counts.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +34,18 @@ if TYPE_CHECKING:
 Object = dict[str, Any]  # as its JSON has it
 NAME, INSTANCE, COMPONENT = (f"app.kubernetes.io/{key}" for key in ("name", "instance", "component"))
 REFERRED = {"ConfigMap", "Secret", "ServiceAccount", "PersistentVolumeClaim"}  # what a pod needs before it starts
-SPARE_S = 60  # that a trial may last besides its start and its test: what is left over of one that was killed ends by itself
+SPARE_S = (
+    60  # that a trial may last besides its start and its test: what is left over of one that was killed ends by itself
+)
 POLL_S, TOLD_S = 0.5, 15  # s between two looks at the pod, and between two lines that say what it waits for
 PORT = 8080
 ROOM = "room for one more pod, which a rollout needs, too; or less cpu and memory, in the model's kubernetes/ (docs/kubernetes.md)"
 
 
 def describe(objects: list[Object], instance: str, seconds: int) -> list[Object]:
-    """Return the trial of the version in rendered objects: its pod, after the policies that hold for pods like it (pure).
+    """Return the trial of the version in rendered objects.
+
+    Its pod, after the policies that hold for pods like it (pure).
 
     The pod's labels differ from a replica's in each that a Service, a budget or the Deployment itself looks for.
     """
@@ -49,24 +56,44 @@ def describe(objects: list[Object], instance: str, seconds: int) -> list[Object]
     spec = copy.deepcopy(template["spec"])
     spec.pop("topologySpreadConstraints", None)
     spec |= {"restartPolicy": "Never", "activeDeadlineSeconds": seconds + SPARE_S}
-    metadata = {"name": name(instance), "namespace": space, "labels": own, "annotations": template["metadata"].get("annotations", {})}
-    policies = [each for each in objects if each["kind"] == "NetworkPolicy" and _selects(each["spec"]["podSelector"], labels)]
-    return [*(_follow(each, instance) for each in policies), {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}]
+    metadata = {
+        "name": name(instance),
+        "namespace": space,
+        "labels": own,
+        "annotations": template["metadata"].get("annotations", {}),
+    }
+    policies = [
+        each for each in objects if each["kind"] == "NetworkPolicy" and _selects(each["spec"]["podSelector"], labels)
+    ]
+    return [
+        *(_follow(each, instance) for each in policies),
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec},
+    ]
 
 
 def find_deployment(objects: list[Object], instance: str) -> Object:
     """Return a model's Deployment among rendered objects (pure). Raises SlipwayError (exit code 2) where there is none."""
-    found = [each for each in objects if (each["kind"], each["metadata"]["name"]) == ("Deployment", f"{instance}-model")]
+    found = [
+        each for each in objects if (each["kind"], each["metadata"]["name"]) == ("Deployment", f"{instance}-model")
+    ]
     if not found:
         words = f"the manifests have no Deployment {instance}-model: the model's {manifests.OWN}/ removes or renames it"
-        raise SlipwayError(words, f"see docs/kubernetes.md; {manifests.OWN}/ changes objects, and leaves their names alone", USAGE)
+        raise SlipwayError(
+            words, f"see docs/kubernetes.md; {manifests.OWN}/ changes objects, and leaves their names alone", USAGE
+        )
     return found[0]
 
 
 def has_room(deployment: Object) -> bool:
-    """Whether a Deployment ever has a pod more than its replicas; one that has not says that there is no room for another (pure)."""
+    """Whether a Deployment ever has a pod more than its replicas.
+
+    One that has not says that there is no room for another (pure).
+    """
     strategy = deployment["spec"].get("strategy", {})
-    return strategy.get("type") != "Recreate" and str(strategy.get("rollingUpdate", {}).get("maxSurge", 1)) not in {"0", "0%"}
+    return strategy.get("type") != "Recreate" and str(strategy.get("rollingUpdate", {}).get("maxSurge", 1)) not in {
+        "0",
+        "0%",
+    }
 
 
 def name(instance: str) -> str:
@@ -77,14 +104,19 @@ def name(instance: str) -> str:
 def test(settings: Settings, cluster: Cluster, manifest: Path, prepared: Prepared, case: Case) -> bool:
     """Start one pod of a version's rendered Deployment, put a case to it, and delete it, however that ends.
 
-    Returns False where the Deployment leaves no room for one more pod. Raises SlipwayError when the pod does not get ready or does not
-    pass, UntestedError when this machine does not end the test.
+    Returns False where the Deployment leaves no room for one more pod. Raises SlipwayError when the pod does not get
+    ready or does not pass, UntestedError when this machine does not end the test.
     """
     objects, instance = recovery.read(manifest), manifests.make_name(prepared.model.name or "model")
     if not has_room(find_deployment(objects, instance)):
-        print(f"note: {instance}-model never has one more pod (its strategy), so it is tested after the rollout", flush=True)
+        print(
+            f"note: {instance}-model never has one more pod (its strategy), so it is tested after the rollout",
+            flush=True,
+        )
         return False
-    print(f"{prepared.model.uri} is tested in a pod of its own, {name(instance)}, which receives no requests", flush=True)
+    print(
+        f"{prepared.model.uri} is tested in a pod of its own, {name(instance)}, which receives no requests", flush=True
+    )
     try:
         with _running(settings, cluster, instance, objects):
             _wait(settings, cluster, prepared, instance)
@@ -99,8 +131,8 @@ def test(settings: Settings, cluster: Cluster, manifest: Path, prepared: Prepare
 def look(settings: Settings, cluster: Cluster, where: str, prepared: Prepared, case: Case | None) -> str | None:
     """Put a case, where there is one, to a pod that was rolled out, and return which version it says it is.
 
-    None, with a warning, where this machine does not get to ask: the cluster has said that all pods are ready, and a slow machine or a
-    lost connection is no reason to go back. Raises SlipwayError when the case fails.
+    None, with a warning, where this machine does not get to ask: the cluster has said that all pods are ready, and a
+    slow machine or a lost connection is no reason to go back. Raises SlipwayError when the case fails.
     """
     try:
         with cluster.forwarded(where, PORT) as url:
@@ -119,7 +151,17 @@ def clear(cluster: Cluster, instance: str, kinds: str = "pods") -> None:
     """Delete the trial of a model where there is one, and wait until it is gone: it holds what the rollout needs."""
     selector = ",".join(f"{key}={value}" for key, value in _label(instance).items())
     if cluster.list("pods", selector, strict=True):
-        cluster.run("delete", kinds, "--selector", selector, "--grace-period=1", "--wait", "--timeout=60s", seconds=90, again=True)
+        cluster.run(
+            "delete",
+            kinds,
+            "--selector",
+            selector,
+            "--grace-period=1",
+            "--wait",
+            "--timeout=60s",
+            seconds=90,
+            again=True,
+        )
 
 
 @contextmanager
@@ -128,14 +170,20 @@ def _running(settings: Settings, cluster: Cluster, instance: str, objects: list[
     trial = describe(objects, instance, settings.rollout_timeout + settings.test_timeout)
     kinds = "pods,networkpolicies" if len(trial) > 1 else "pods"
     clear(cluster, instance, kinds)  # what a kill left over
-    missing = [each for each in objects if each["kind"] in REFERRED and not cluster.get(each["kind"].lower(), each["metadata"]["name"])]
+    missing = [
+        each
+        for each in objects
+        if each["kind"] in REFERRED and not cluster.get(each["kind"].lower(), each["metadata"]["name"])
+    ]
     try:
         if missing:
             cluster.run("apply", "--filename", "-", words=_join(missing), again=True)
         try:
             cluster.run("apply", "--filename", "-", words=_join(trial), again=True)
         except SlipwayError as error:
-            raise SlipwayError(f"the cluster rejects the pod that would test the version: {error.message}", ROOM) from None
+            raise SlipwayError(
+                f"the cluster rejects the pod that would test the version: {error.message}", ROOM
+            ) from None
         yield
     finally:
         try:
@@ -145,7 +193,9 @@ def _running(settings: Settings, cluster: Cluster, instance: str, objects: list[
                     delete = ["delete", "--filename", "-", "--ignore-not-found", "--timeout=60s"]
                     cluster.run(*delete, words=_join(missing), seconds=90, again=True)
         except SlipwayError as error:
-            hints.say_cure(f"warning: the trial pod is still there: {error.message}", cluster.show("delete", "pod", name(instance)))
+            hints.say_cure(
+                f"warning: the trial pod is still there: {error.message}", cluster.show("delete", "pod", name(instance))
+            )
 
 
 def _wait(settings: Settings, cluster: Cluster, prepared: Prepared, instance: str) -> None:
@@ -161,10 +211,17 @@ def _wait(settings: Settings, cluster: Cluster, prepared: Prepared, instance: st
         unplaced = diagnosis.find_unplaced([pod])
         if time.monotonic() - began > settings.rollout_timeout:
             late = f"it is not ready after {settings.rollout_timeout} s (ROLLOUT_TIMEOUT)"
-            raise SlipwayError(f"{prepared.model.uri} does not roll out: {unplaced or late}", ROOM if unplaced else "", MODEL_DID_NOT_LOAD)
+            raise SlipwayError(
+                f"{prepared.model.uri} does not roll out: {unplaced or late}",
+                ROOM if unplaced else "",
+                MODEL_DID_NOT_LOAD,
+            )
         if time.monotonic() - told > TOLD_S:
             told = time.monotonic()
-            print(f"waiting for {name(instance)}, since {told - began:.0f} s: {unplaced or status.get('phase', '')}", flush=True)
+            print(
+                f"waiting for {name(instance)}, since {told - began:.0f} s: {unplaced or status.get('phase', '')}",
+                flush=True,
+            )
         time.sleep(POLL_S)
 
 
@@ -172,7 +229,11 @@ def _check_hope(cluster: Cluster, prepared: Prepared, pod: Object) -> None:
     """Raise SlipwayError when a pod will never be ready."""
     status = pod.get("status", {})
     found = diagnosis.find_trouble([pod], prepared.model.version or "")
-    ended = f"its pod {status['phase'].lower()}: {status.get('message', '')}" if status.get("phase") in {"Failed", "Succeeded"} else ""
+    ended = (
+        f"its pod {status['phase'].lower()}: {status.get('message', '')}"
+        if status.get("phase") in {"Failed", "Succeeded"}
+        else ""
+    )
     if why := found[1] if found else ended:
         last = diagnosis.read_last_words(cluster, pod["metadata"]["name"])
         words = f"{last} ({why})" if last else why
@@ -185,7 +246,9 @@ def _label(instance: str) -> dict[str, str]:
 
 def _list_selected(objects: list[Object]) -> set[str]:
     """Return the labels that Services and budgets among the objects look for."""
-    found = [each["spec"].get("selector") or {} for each in objects if each["kind"] in {"Service", "PodDisruptionBudget"}]
+    found = [
+        each["spec"].get("selector") or {} for each in objects if each["kind"] in {"Service", "PodDisruptionBudget"}
+    ]
     return {key for selector in found for key in selector.get("matchLabels", selector)}
 
 

@@ -30,7 +30,10 @@ class Rollout:
     patience: int  # s
 
     def wait(self, uri: str) -> None:
-        """Wait until all pods are new and ready, and say how far that is. Raises SlipwayError when they never will be, or not in time."""
+        """Wait until all pods are new and ready, and say how far that is.
+
+        Raises SlipwayError when they never will be, or not in time.
+        """
         started, refused, said = time.monotonic(), 0.0, ""
         print(f"waiting for deployment/{self.deployment}, at most {self.patience} s", flush=True)
         while True:
@@ -66,9 +69,12 @@ class Rollout:
 
 
 def wait(cluster: Cluster, what: str, patience: int) -> None:
-    """Wait until a Deployment or StatefulSet, such as deployment/mlflow, is rolled out; its pods are those named as it is.
+    """Wait until a Deployment or StatefulSet, such as deployment/mlflow, is rolled out.
 
-    Raises TimedOutError, with what it waits for, after `patience` s, which come from SERVICES_TIMEOUT; SlipwayError when there is no hope.
+    Its pods are those named as it is.
+
+    Raises TimedOutError, with what it waits for, after `patience` s, which come from SERVICES_TIMEOUT; SlipwayError
+    when there is no hope.
     """
     deadline, refused = time.monotonic() + patience, 0.0
     kind, _, name = what.partition("/")
@@ -90,7 +96,9 @@ def wait(cluster: Cluster, what: str, patience: int) -> None:
             if why := trouble or refusal:
                 raise SlipwayError(f"{what} does not come up: {why}", evidence)
             why = "; ".join(filter(None, waits)) or kubectl.explain(answer)
-            raise TimedOutError(f"time-out: {what} is still starting after {patience} s (SERVICES_TIMEOUT): {why}", evidence)
+            raise TimedOutError(
+                f"time-out: {what} is still starting after {patience} s (SERVICES_TIMEOUT): {why}", evidence
+            )
         time.sleep(max(0.0, glance + 1 - now))
 
 
@@ -101,7 +109,9 @@ def _find_refusal(cluster: Cluster, kind: str, name: str) -> str:
     if kind != "statefulset" or not found or found.get("status", {}).get("replicas"):
         return diagnosis.find_refusal(found)
     fields = f"involvedObject.name={name},reason=FailedCreate"
-    answer = cluster.ask("get", "events", "--field-selector", fields, "--sort-by", "{.lastTimestamp}", "--output", "json")
+    answer = cluster.ask(
+        "get", "events", "--field-selector", fields, "--sort-by", "{.lastTimestamp}", "--output", "json"
+    )
     events = kubectl.parse(answer) if answer.code == 0 else []
     return f"the cluster rejects its pods: {events[-1].get('message', '')}" if events else ""
 
@@ -110,7 +120,10 @@ def _find_trouble(cluster: Cluster, name: str) -> str:
     """Return why a pod will never be ready, or "" while there is hope."""
     for pod in cluster.list("pods", f"app.kubernetes.io/name={name}"):
         for status in pod.get("status", {}).get("containerStatuses", []):
-            waiting, ended = status.get("state", {}).get("waiting", {}), status.get("lastState", {}).get("terminated", {})
+            waiting, ended = (
+                status.get("state", {}).get("waiting", {}),
+                status.get("lastState", {}).get("terminated", {}),
+            )
             if waiting.get("reason") in diagnosis.HOPELESS - {"CrashLoopBackOff"}:
                 return diagnosis.describe_wait(waiting)
             if status["restartCount"] >= RESTARTS:

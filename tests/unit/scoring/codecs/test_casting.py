@@ -28,7 +28,9 @@ def _read(body: dict[str, Any], *columns: Column) -> list[list[Any]]:
 
 @pytest.mark.parametrize("kind", ["str", "bytes"])
 @pytest.mark.parametrize(
-    "values", [["x", "y\0", "a\0b", ""], [1.5, True, None, 1e16, 10**30, -0.0], [["x"], ["yz"]], [{"k": 1}, "x"]], ids=repr
+    "values",
+    [["x", "y\0", "a\0b", ""], [1.5, True, None, 1e16, 10**30, -0.0], [["x"], ["yz"]], [{"k": 1}, "x"]],
+    ids=repr,
 )
 def test_texts_are_numpys(values: list[Any], kind: str) -> None:
     """Texts are what numpy makes of them, without its array."""
@@ -60,9 +62,16 @@ def test_one_long_text(column: Column, form: str) -> None:
 
 
 def test_texts_of_models_without_columns() -> None:
-    """MLflow's parser makes numpy's arrays of columns: they are refused when they would be too large, and nothing else is."""
+    """MLflow's parser makes numpy's arrays of columns.
+
+    They are refused when they would be too large, and nothing else is.
+    """
     bounds, texts = Bounds(max_bytes=MIB), ["x" * 10_000, *["y"] * 999]
-    allowed = [{"long": ["x" * 10_000], "short": ["y"] * 999}, [{"long": "x" * 10_000, "short": list("yyyyyyy")}] * 10, [[[0.5] * 10] * 10]]
+    allowed = [
+        {"long": ["x" * 10_000], "short": ["y"] * 999},
+        [{"long": "x" * 10_000, "short": list("yyyyyyy")}] * 10,
+        [[[0.5] * 10] * 10],
+    ]
 
     assert measure_texts([texts]) == 4 * 10_000 * 1001
     for data in (texts, {"a": texts}, [texts], [{"a": text} for text in texts]):
@@ -98,7 +107,9 @@ def test_dates_of_mixed_precision(form: str) -> None:
     assert found["a"].astype("int64").tolist() == [1_706_702_400_000_000_000 + part for part in parts]
 
 
-@pytest.mark.parametrize("value", ["now", "today", "12:30", "12:30:45.1234", "10am", "Jan", "2024", np.int64(5), True], ids=repr)
+@pytest.mark.parametrize(
+    "value", ["now", "today", "12:30", "12:30:45.1234", "10am", "Jan", "2024", np.int64(5), True], ids=repr
+)
 def test_what_is_no_date(value: Any) -> None:  # noqa: ANN401 -- text, or a number
     """A number is no date, and neither is a time of which nobody says the day."""
     with pytest.raises((ValueError, TypeError)):

@@ -18,7 +18,9 @@ def _read(text: str) -> list[list[object]]:
     return frame[["a", "s"]].to_numpy().tolist()  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize(("header", "end"), [("a,s", "\n"), ("a,s,more", "\n"), ("more,s,a", "\r\n"), ("a,more,s", "\r")], ids=repr)
+@pytest.mark.parametrize(
+    ("header", "end"), [("a,s", "\n"), ("a,s,more", "\n"), ("more,s,a", "\r\n"), ("a,more,s", "\r")], ids=repr
+)
 def test_a_line_that_is_too_long(header: str, end: str) -> None:
     """A line with more values than the header is refused, wherever it stands and whether there are more columns than the model's."""
     lines = [header, *[",".join(["1"] * (header.count(",") + 1))] * 45_000]  # more than one piece

@@ -89,7 +89,9 @@ def _infer(**more: Any) -> bytes:  # noqa: ANN401 -- any JSON
 
 def test_requests_of_tensors() -> None:
     """So it is in requests of the Open Inference Protocol: beside the inputs, in one, and in parameters."""
-    read = open_inference.parse(_infer(x=_nest(DEPTH - 1), tensor={"parameters": {"x": _nest(DEPTH - 4)}}), None, BOUNDS)
+    read = open_inference.parse(
+        _infer(x=_nest(DEPTH - 1), tensor={"parameters": {"x": _nest(DEPTH - 4)}}), None, BOUNDS
+    )
 
     assert read.arrays()["x"].sum() == 100.0
     for deep in (

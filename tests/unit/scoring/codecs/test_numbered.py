@@ -83,6 +83,8 @@ def test_tensors() -> None:
     inputs = [{"name": name, "datatype": "FP64", "shape": [2], "data": values} for name, values in BY_COLUMN.items()]
     tensors.check_names(list(BY_COLUMN), COLUMNS)
 
-    assert _is_read(tensors.to_table(open_inference.parse(json.dumps({"inputs": inputs}).encode(), None).arrays(), COLUMNS))
+    assert _is_read(
+        tensors.to_table(open_inference.parse(json.dumps({"inputs": inputs}).encode(), None).arrays(), COLUMNS)
+    )
     with pytest.raises(Refusal, match="missing: 2"):
         tensors.check_names(["0", "1"], COLUMNS)

@@ -65,7 +65,9 @@ def _estimator(path: Path, estimator: Any, rows: Any = ROWS, n: int = 2, **optio
     return loading.load(Settings(path / "model"))
 
 
-def _python(path: Path, inputs: Schema | None, example: Any, answer: Any = None, outputs: Schema | None = None) -> Model:  # noqa: ANN401 -- any
+def _python(
+    path: Path, inputs: Schema | None, example: Any, answer: Any = None, outputs: Schema | None = None
+) -> Model:  # noqa: ANN401 -- any
     signature = ModelSignature(inputs, outputs) if inputs else None
     mlflow.pyfunc.save_model(
         str(path / "model"), python_model=Says(answer), signature=signature, input_example=example, pip_requirements=[]
@@ -87,7 +89,9 @@ def test_a_matrix_of_any_flavour(tmp_path: Path) -> None:
 
 def test_metadata_of_named_tensors_of_any_rank(tmp_path: Path) -> None:
     """Inputs are told by name, type and shape; without an example the outputs are those that the signature declares."""
-    inputs = Schema([TensorSpec(np.dtype("float32"), (-1, 2, 2), "image"), TensorSpec(np.dtype("int64"), (-1,), "size")])
+    inputs = Schema(
+        [TensorSpec(np.dtype("float32"), (-1, 2, 2), "image"), TensorSpec(np.dtype("int64"), (-1,), "size")]
+    )
     outputs = Schema([TensorSpec(np.dtype("float32"), (-1, 5), "scores")])
     model = _python(tmp_path, inputs, None, outputs=outputs)
     described = metadata.build(model)
@@ -101,13 +105,19 @@ def test_metadata_of_named_tensors_of_any_rank(tmp_path: Path) -> None:
 
 
 def test_metadata_tells_what_one_request_gets(tmp_path: Path) -> None:
-    """A classifier's two methods are not had together: the default's output is told; a DataFrame's columns are outputs each."""
+    """A classifier's two methods are not had together: the default's output is told.
+
+    A DataFrame's columns are outputs each.
+    """
     labels = (TARGET > 100).map({True: "high", False: "low"})
     classifier = _estimator(tmp_path / "classifier", RandomForestClassifier(3).fit(ROWS, labels))
     frame = _python(tmp_path / "frame", MATRIX, np.array([[1.0, 2.0]]), pd.DataFrame({"a": [1.5], "b": ["x"]}))
 
     assert metadata.build(classifier)["outputs"] == [{"name": "predict", "datatype": "BYTES", "shape": [-1]}]
-    assert [(each["name"], each["datatype"]) for each in metadata.build(frame)["outputs"]] == [("a", "FP64"), ("b", "BYTES")]
+    assert [(each["name"], each["datatype"]) for each in metadata.build(frame)["outputs"]] == [
+        ("a", "FP64"),
+        ("b", "BYTES"),
+    ]
 
 
 @pytest.mark.parametrize("answer", [{1, 2}, uuid.UUID(int=0), [1 + 2j]], ids=["set", "uuid", "complex"])
@@ -116,7 +126,12 @@ def test_an_output_that_no_json_holds_is_found_at_once(tmp_path: Path, answer: A
     with pytest.raises(ModelError, match="cannot be written as JSON"):
         _python(tmp_path / "matrix", MATRIX, np.array([[1.0, 2.0]]), answer)
     with pytest.raises(ModelError, match="cannot be written as JSON"):
-        _python(tmp_path / "named", Schema([TensorSpec(np.dtype("float64"), (-1, 2), "x")]), {"x": np.array([[1.0, 2.0]])}, answer)
+        _python(
+            tmp_path / "named",
+            Schema([TensorSpec(np.dtype("float64"), (-1, 2), "x")]),
+            {"x": np.array([[1.0, 2.0]])},
+            answer,
+        )
 
 
 def test_sparse_output_is_found_at_once(tmp_path: Path) -> None:
@@ -151,7 +166,9 @@ def test_a_frame_of_one_type_is_as_pandas_makes_it() -> None:
     """The quick way to a DataFrame gives the same types, names and order in memory as one array for each column does."""
     columns = [Column(name, "double") for name in ("a", "b", "c")]
     values = [(1.0, 2.0, 3.0), (4.0, 5.0, 6.0)]
-    wanted = pd.DataFrame({column.name: np.array(each) for column, each in zip(columns, zip(*values, strict=True), strict=True)})
+    wanted = pd.DataFrame(
+        {column.name: np.array(each) for column, each in zip(columns, zip(*values, strict=True), strict=True)}
+    )
 
     for given in (rows.Table(2, values), rows.Table(2, block=np.array(values))):
         found = rows.frame([given], columns)

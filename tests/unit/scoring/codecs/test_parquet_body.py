@@ -48,7 +48,10 @@ def _peak(body: bytes, *columns: Column) -> int:
 
 
 def test_an_index_is_not_read() -> None:
-    """An index of pandas, which is no column of the model, takes no memory; a column of the model in it is missing, as under MLflow."""
+    """An index of pandas, which is no column of the model, takes no memory.
+
+    A column of the model in it is missing, as under MLflow.
+    """
     frame = pd.DataFrame({"a": np.zeros(2000)}, index=pd.Index(["x" * 10_000] * 2000, name="more"))
 
     assert _peak(_write(frame), A) < MIB
@@ -64,7 +67,9 @@ def test_no_column_of_the_model() -> None:
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
-@pytest.mark.parametrize("options", [{"use_dictionary": False}, {}, {"compression": "zstd"}, {"data_page_size": 1000}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{"use_dictionary": False}, {}, {"compression": "zstd"}, {"data_page_size": 1000}], ids=str
+)
 def test_pages_say_what_the_footer_says(version: str, options: dict[str, Any]) -> None:
     """The values of a column are those that its pages hold."""
     table = pa.table({"a": np.arange(50_000.0), "s": pa.array([None, "xyz"] * 25_000)})

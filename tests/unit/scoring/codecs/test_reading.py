@@ -73,7 +73,12 @@ def _read(form: str, value: Any) -> Table:  # noqa: ANN401 -- any JSON
         pd.DataFrame({"d": [value]}).to_parquet(sink)
         return parquet_body.read(sink.getvalue(), DATED, DEFAULT)
     if form == "v2":
-        tensor = {"name": "d", "shape": [1], "datatype": "BYTES" if isinstance(value, str) else "INT64", "data": [value]}
+        tensor = {
+            "name": "d",
+            "shape": [1],
+            "datatype": "BYTES" if isinstance(value, str) else "INT64",
+            "data": [value],
+        }
         return tensors.to_table(open_inference.parse(json.dumps({"inputs": [tensor]}).encode(), None).arrays(), DATED)
     return mlflow_forms.to_table(mlflow_forms.parse(json.dumps(bodies[form]).encode()), DATED)
 
@@ -122,7 +127,14 @@ def test_a_bomb() -> None:
 
 @pytest.mark.parametrize(
     ("header", "is_asked"),
-    [("gzip", True), ("deflate, gzip;q=0.5, br", True), ("x-gzip", True), ("gzip;q=0", False), ("", False), ("br", False)],
+    [
+        ("gzip", True),
+        ("deflate, gzip;q=0.5, br", True),
+        ("x-gzip", True),
+        ("gzip;q=0", False),
+        ("", False),
+        ("br", False),
+    ],
 )
 def test_accepts(header: str, is_asked: bool) -> None:  # noqa: FBT001 -- a parameter
     """Compressed answers are given to those who ask for them."""

@@ -46,7 +46,9 @@ def test_is_as_a_whole(size: int) -> None:
     """Right JSON gives the same, keys that are there twice included; wrong JSON is refused."""
     chance = random.Random(size)  # noqa: S311 -- a test
     for _ in range(40):
-        text = json.dumps(_make(chance, 0), ensure_ascii=chance.random() < 0.5, indent=chance.choice([None, None, 1])).encode()
+        text = json.dumps(
+            _make(chance, 0), ensure_ascii=chance.random() < 0.5, indent=chance.choice([None, None, 1])
+        ).encode()
         assert slices.load(text, size) == json.loads(text)
         for _ in range(4):
             wrong = _spoil(chance, text)
@@ -63,4 +65,6 @@ def test_is_as_a_whole(size: int) -> None:
 def test_commas(text: str) -> None:
     """A comma too many is found wherever the slices end, and so is what is not closed."""
     for size in range(1, 9):
-        assert _outcome(lambda each, size=size: slices.load(each, size), text.encode()) == _outcome(json.loads, text.encode())
+        assert _outcome(lambda each, size=size: slices.load(each, size), text.encode()) == _outcome(
+            json.loads, text.encode()
+        )

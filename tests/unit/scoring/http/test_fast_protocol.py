@@ -20,7 +20,10 @@ from scoring.models.signature import Column, Signature
 from scoring.settings import Settings
 
 ROWS = b'{"inputs": {"a": [2]}}'.ljust(200_000)
-HEAD = b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(ROWS)
+HEAD = (
+    b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+    % len(ROWS)
+)
 REQUEST = HEAD + b"\r\n" + ROWS
 
 
@@ -29,11 +32,15 @@ async def _statuses(pieces: list[bytes], count: int) -> list[int]:
     estimator = LinearRegression().fit(np.array([[0.0], [1.0]]), np.array([0.0, 1.0]))
     model = EstimatorModel(Identity(), Signature((Column("a", "double"),)), None, estimator, "predict", lambda: model)
     state = ServerState.of(Settings(Path(), access_log="off"), model, Metrics(None))
-    config = Config(Application(state), http=DirectProtocol, interface="asgi3", lifespan="off", proxy_headers=False, log_config=None)
+    config = Config(
+        Application(state), http=DirectProtocol, interface="asgi3", lifespan="off", proxy_headers=False, log_config=None
+    )
     config.load()
     ours, theirs = socket.socketpair()
     ours.settimeout(0)
-    _, protocol = await asyncio.get_running_loop().connect_accepted_socket(lambda: DirectProtocol(config, server.ServerState(), {}), theirs)
+    _, protocol = await asyncio.get_running_loop().connect_accepted_socket(
+        lambda: DirectProtocol(config, server.ServerState(), {}), theirs
+    )
     for piece in pieces:
         protocol.data_received(piece)
         await asyncio.sleep(0)

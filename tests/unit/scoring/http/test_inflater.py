@@ -40,7 +40,9 @@ class Body:
 
 
 def _send(monkeypatch: pytest.MonkeyPatch, bodies: list[Body], count: int) -> tuple[list[int], list[str], int]:
-    """Send bodies while the first is still inflated: return their statuses, what comes out of so many, and how many were inflated.
+    """Send bodies while the first is still inflated.
+
+    Return their statuses, what comes out of so many, and how many were inflated.
 
     All clients but those of `count` bodies go when all are sent.
     """

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 def _state(*arriving: Any) -> Any:  # noqa: ANN401 -- what a lifespan and an exchange see of the state
     return SimpleNamespace(
-        arriving=set(arriving), connections=set(), settings=Settings(Path()), metrics=Metrics(None), scorer=None, draining=False
+        arriving=set(arriving),
+        connections=set(),
+        settings=Settings(Path()),
+        metrics=Metrics(None),
+        scorer=None,
+        draining=False,
     )
 
 

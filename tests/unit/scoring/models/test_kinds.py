@@ -50,7 +50,9 @@ def test_what_a_library_holds_is_its_own(estimator: Any) -> None:  # noqa: ANN40
     assert not kinds.find_foreign(estimator.fit(ROWS, TARGET))
 
 
-@pytest.mark.parametrize("scaler", [Clipping(), Borrowed()], ids=["a subclass", "one that claims scikit-learn's module"])
+@pytest.mark.parametrize(
+    "scaler", [Clipping(), Borrowed()], ids=["a subclass", "one that claims scikit-learn's module"]
+)
 def test_a_class_of_the_same_name_is_foreign(scaler: Any) -> None:  # noqa: ANN401 -- as above
     """Neither a class's name nor its module's name makes it scikit-learn's."""
     fitted = make_pipeline(scaler, Ridge()).fit(ROWS, TARGET)

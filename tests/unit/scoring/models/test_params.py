@@ -35,7 +35,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Model]:
     folder: Path = tmp_path_factory.mktemp("model") / "model"
     signature = infer_signature(ROWS, params={"word": "w", "count": 1, "part": 0.25, "many": np.array([1.0])})
     mlflow.sklearn.save_model(
-        LinearRegression().fit(ROWS, [0, 1, 2]), str(folder), signature=signature, pip_requirements=[], serialization_format="cloudpickle"
+        LinearRegression().fit(ROWS, [0, 1, 2]),
+        str(folder),
+        signature=signature,
+        pip_requirements=[],
+        serialization_format="cloudpickle",
     )
     model = loading.load(Settings(folder))
     return model, GenericModel(model.identity, model.signature, None, folder)

@@ -51,7 +51,10 @@ def test_a_shortcut_gives_the_estimators_own_result(estimator: Any, method: str,
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, 2e15])
 def test_odd_values_of_an_example_cost_their_rows_only(odd: float) -> None:
-    """A value that is missing, or too large, leaves the proof the other rows; of an example without other rows, the other values."""
+    """A value that is missing, or too large, leaves the proof the other rows.
+
+    Of an example without other rows, the other values.
+    """
     rows = NUMBERS[0][:5].copy()
     rows[1, 2] = odd
 
@@ -117,7 +120,11 @@ def test_a_split_seen_as_double_is_seen() -> None:
     def leaf(tree: Any, row: Any) -> float:  # noqa: ANN401 -- a tree and a row
         node = 0
         while tree.feature[node] >= 0:
-            node = tree.children_left[node] if row[tree.feature[node]] <= tree.threshold[node] else tree.children_right[node]
+            node = (
+                tree.children_left[node]
+                if row[tree.feature[node]] <= tree.threshold[node]
+                else tree.children_right[node]
+            )
         return float(tree.value[node, 0, 0])
 
     def doubles(rows: np.ndarray) -> np.ndarray:

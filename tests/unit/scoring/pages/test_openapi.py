@@ -53,7 +53,9 @@ PARAMS = [
 CLASSES = {"methods": ["predict", "predict_proba"], "classes": ["high", "low"], "output": "class"}
 MODELS = {
     "numbers": describe(NUMBERS, example=split({"age": 59.0, "sex": 2})),
-    "text and maybe whole": describe(WORDS, example=split({"word": 'a, "b"', "count": None, "when": "2024-01-31"}), output="text"),
+    "text and maybe whole": describe(
+        WORDS, example=split({"word": 'a, "b"', "count": None, "when": "2024-01-31"}), output="text"
+    ),
     "every type": describe(EVERY, example=split(ROW), params=PARAMS, output="object"),
     "only optional columns": describe([{"name": "a", "type": "double", "required": False}], output="text"),
     "names that are numbers": describe(
@@ -80,7 +82,9 @@ def inline(value: Any, document: dict[str, Any]) -> Any:  # noqa: ANN401 -- any 
 
 def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return each operation of a document, with its path."""
-    return [(path, item[method]) for path, item in document["paths"].items() for method in ("get", "post") if method in item]
+    return [
+        (path, item[method]) for path, item in document["paths"].items() for method in ("get", "post") if method in item
+    ]
 
 
 def is_valid(model: str, schema: str, body: Any) -> bool:  # noqa: ANN401 -- any JSON
@@ -136,7 +140,9 @@ def test_no_csv_is_offered_where_a_binary_value_is_needed() -> None:
 def test_the_example_comes_as_tensors() -> None:
     """The example of /v2/…/infer is a tensor a column with the column's datatype; a model without columns has none."""
     infer = "/v2/models/{name}/infer"
-    asked = {name: openapi.build(model)["paths"][infer]["post"]["requestBody"]["content"] for name, model in MODELS.items()}
+    asked = {
+        name: openapi.build(model)["paths"][infer]["post"]["requestBody"]["content"] for name, model in MODELS.items()
+    }
 
     assert asked["numbers"]["application/json"]["example"]["inputs"] == [
         {"name": "age", "shape": [1], "datatype": "FP64", "data": [59.0]},
@@ -208,7 +214,9 @@ def test_an_answer_is_what_the_model_gives(model: str, predictions: Any, valid: 
 
 def test_a_method_is_offered_where_there_are_two() -> None:
     """A classifier's params name its methods; a model with one method has none to name."""
-    methods = openapi.build(MODELS["classifier"])["components"]["schemas"]["Records"]["properties"]["params"]["properties"]["method"]
+    methods = openapi.build(MODELS["classifier"])["components"]["schemas"]["Records"]["properties"]["params"][
+        "properties"
+    ]["method"]
     plain = openapi.build(MODELS["numbers"])["components"]["schemas"]["Records"]["properties"]
 
     assert methods["enum"] == ["predict", "predict_proba"]

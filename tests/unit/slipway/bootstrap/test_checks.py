@@ -69,7 +69,12 @@ def test_the_engine_is_new_enough(version: str, level: str) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "level"),
-    [(Answer(0, "2.19.1"), checks.FAIL), (Answer(0, "v2.20.0"), checks.OK), (Answer(0, "5.0.1"), checks.OK), (Answer(1), checks.FAIL)],
+    [
+        (Answer(0, "2.19.1"), checks.FAIL),
+        (Answer(0, "v2.20.0"), checks.OK),
+        (Answer(0, "5.0.1"), checks.OK),
+        (Answer(1), checks.FAIL),
+    ],
     ids=["old", "the first", "new", "missing"],
 )
 def test_compose_is_new_enough(answer: Answer, level: str) -> None:
@@ -120,7 +125,9 @@ def test_a_port_is_a_number(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "level"), [(2.9 * GB, checks.FAIL), (9.9 * GB, checks.WARN), (10 * GB, checks.OK)], ids=["full", "scarce", "enough"]
+    ("free", "level"),
+    [(2.9 * GB, checks.FAIL), (9.9 * GB, checks.WARN), (10 * GB, checks.OK)],
+    ids=["full", "scarce", "enough"],
 )
 def test_disk(free: float, level: str) -> None:
     """Below 3 GB of disk fails, below 10 GB warns."""
@@ -213,7 +220,11 @@ def test_leftovers_of_another_project_warn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("root", "writable", "level"),
-    [("/srv/artifacts", True, checks.OK), ("/srv/artifacts", False, checks.FAIL), ("/tmp/artifacts", True, checks.WARN)],  # noqa: S108 -- a name, not a file
+    [
+        ("/srv/artifacts", True, checks.OK),
+        ("/srv/artifacts", False, checks.FAIL),
+        ("/tmp/artifacts", True, checks.WARN),
+    ],  # noqa: S108 -- a name, not a file
     ids=["durable", "not ours", "gone after a reboot"],
 )
 def test_the_artifact_root(root: str, writable: bool, level: str) -> None:  # noqa: FBT001 -- a parameter of the test
@@ -236,4 +247,7 @@ def test_an_engine_whose_clock_drifted_fails() -> None:
 
     assert clocks.check_engine_clock("2030-01-02T04:04:05.123456789+01:00", answer, "docker").level == checks.OK
     assert clocks.check_engine_clock("2030-01-02T03:02:00.1Z", answer, "docker").level == checks.FAIL
-    assert clocks.check_engine_clock("2030-01-02T03:02:00.1Z", replace(answer, asked=now - 130), "docker").level == checks.OK
+    assert (
+        clocks.check_engine_clock("2030-01-02T03:02:00.1Z", replace(answer, asked=now - 130), "docker").level
+        == checks.OK
+    )

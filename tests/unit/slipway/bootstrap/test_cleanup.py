@@ -49,7 +49,10 @@ def no_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def held(place: Place, docker: None) -> Iterator[dict[str, list[str]]]:  # noqa: ARG001 -- needed, not used
-    """Have the engine hold what the services leave: two containers, a network, two volumes, an image; and what is another project's."""
+    """Have the engine hold what the services leave: two containers, a network, two volumes, an image.
+
+    And what is another project's.
+    """
     project, image, other = place.project, f"{place.project}/model:1", f"{place.project}x"
     label = f"com.docker.compose.project={project}"
     _docker("import", "-", image, words=EMPTY_TAR)
@@ -60,15 +63,26 @@ def held(place: Place, docker: None) -> Iterator[dict[str, list[str]]]:  # noqa:
     _docker("create", "--name", f"{project}-mlflow-1", "--label", label, image, "true")
     _docker("create", "--name", f"{project}-serve-8001", image, "true")
     _docker("create", "--name", f"{other}-mlflow-1", image, "true")
-    yield {"containers": [f"{project}-mlflow-1", f"{project}-serve-8001"], "other": [f"{other}-mlflow-1", f"{other}_postgres17"]}
-    subprocess.run(["docker", "rm", "--force", f"{other}-mlflow-1", f"{project}-mlflow-1", f"{project}-serve-8001"], check=False)
-    subprocess.run(["docker", "volume", "rm", f"{other}_postgres17", f"{project}_postgres16", f"{project}_postgres17"], check=False)
+    yield {
+        "containers": [f"{project}-mlflow-1", f"{project}-serve-8001"],
+        "other": [f"{other}-mlflow-1", f"{other}_postgres17"],
+    }
+    subprocess.run(
+        ["docker", "rm", "--force", f"{other}-mlflow-1", f"{project}-mlflow-1", f"{project}-serve-8001"], check=False
+    )
+    subprocess.run(
+        ["docker", "volume", "rm", f"{other}_postgres17", f"{project}_postgres16", f"{project}_postgres17"], check=False
+    )
     subprocess.run(["docker", "network", "rm", project], check=False)
     subprocess.run(["docker", "image", "rm", image], check=False)
 
 
 def _docker(*arguments: str, words: bytes = b"") -> list[str]:
-    return subprocess.run(["docker", *arguments], check=True, capture_output=True, input=words).stdout.decode().splitlines()
+    return (
+        subprocess.run(["docker", *arguments], check=True, capture_output=True, input=words)
+        .stdout.decode()
+        .splitlines()
+    )
 
 
 def _existing(tmp_path: Path, names: tuple[str, ...]) -> list[str]:
@@ -81,10 +95,16 @@ def _copy_script(tmp_path: Path) -> dict[str, str]:
         (tmp_path / "checkout" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / "checkout" / name)
     (tmp_path / "home").mkdir()
-    return {"PATH": str(tmp_path / "empty"), "HOME": str(tmp_path / "home"), "MLFLOW_ARTIFACT_ROOT": str(tmp_path / "artifacts")}
+    return {
+        "PATH": str(tmp_path / "empty"),
+        "HOME": str(tmp_path / "home"),
+        "MLFLOW_ARTIFACT_ROOT": str(tmp_path / "artifacts"),
+    }
 
 
-def _script(tmp_path: Path, variables: dict[str, str], stdin: int = subprocess.DEVNULL) -> subprocess.CompletedProcess[str]:
+def _script(
+    tmp_path: Path, variables: dict[str, str], stdin: int = subprocess.DEVNULL
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-S", "-B", str(tmp_path / "checkout" / "scripts" / "setup.py"), "wipe"]
     return subprocess.run(command, env=variables, check=False, capture_output=True, text=True, stdin=stdin)
 
@@ -99,7 +119,9 @@ def test_clean_removes_what_was_built(place: Place, tmp_path: Path, capsys: pyte
     assert capsys.readouterr().out == "removed build/ and caches: 3 files, 0.0 MB\n"
 
 
-def test_clean_keeps_images_in_use(place: Place, held: dict[str, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_clean_keeps_images_in_use(
+    place: Place, held: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
     """Clean removes our images, keeps those of containers, and names them."""
     _docker("import", "-", f"{place.project}/unused:1", words=EMPTY_TAR)
     cleanup.clean(place)
@@ -131,7 +153,9 @@ def test_wipe_twice_finds_nothing(place: Place, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.endswith("nothing to delete\n")
 
 
-def test_wipe_removes_what_the_engine_holds(place: Place, held: dict[str, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wipe_removes_what_the_engine_holds(
+    place: Place, held: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
     """Wipe removes the project's containers, network and volumes of every Postgres version, and nothing of another project."""
     cleanup.wipe(place, lambda: True)
     left = [
@@ -165,7 +189,9 @@ def test_wipe_without_agreement_deletes_nothing(place: Place, tmp_path: Path) ->
 
 @pytest.mark.usefixtures("no_docker")
 @pytest.mark.parametrize(
-    "folder", ["/", str(Path.home()), str(Path.home().parent), "checkout", "."], ids=["/", "home", "above home", "checkout", "above"]
+    "folder",
+    ["/", str(Path.home()), str(Path.home().parent), "checkout", "."],
+    ids=["/", "home", "above home", "checkout", "above"],
 )
 def test_wipe_refuses_a_folder_that_holds_more(place: Place, tmp_path: Path, folder: str) -> None:
     """An artifact root that is or holds the home folder or the checkout is refused, before anyone is asked."""
@@ -224,7 +250,9 @@ def test_the_script_deletes_nothing_without_a_terminal(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize(
-    ("typed", "left"), [("wipe", ()), ("yes", DATA), ("", DATA), ("\x04", DATA)], ids=["wipe", "yes", "return", "Ctrl-D"]
+    ("typed", "left"),
+    [("wipe", ()), ("yes", DATA), ("", DATA), ("\x04", DATA)],
+    ids=["wipe", "yes", "return", "Ctrl-D"],
 )
 def test_the_script_asks_for_the_word(tmp_path: Path, typed: str, left: tuple[str, ...]) -> None:
     """At a terminal, the word wipe deletes; anything else does not."""

@@ -80,7 +80,10 @@ def test_an_engine_that_hangs_holds_nothing_up(tmp_path: Path) -> None:
 
 
 def test_every_port_that_a_command_may_want_is_looked_at() -> None:
-    """A port of the deployer or of the registry that another program has is a warning; two settings with one port are, too."""
+    """A port of the deployer or of the registry that another program has is a warning.
+
+    Two settings with one port are, too.
+    """
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -108,7 +111,14 @@ def test_a_wrong_runtime_fails() -> None:
 
 def test_every_failure_has_a_cure(tmp_path: Path) -> None:
     """On a machine where all is wrong, whatever fails or warns says what to try."""
-    wrong = {"RUNTIME": "x", "PORT": "x", "MLFLOW_PORT": "x", "HTTP_PROXY": "p:1", "CA_BUNDLE": str(tmp_path / "x"), "MLFLOW_RUN_ID": "1"}
+    wrong = {
+        "RUNTIME": "x",
+        "PORT": "x",
+        "MLFLOW_PORT": "x",
+        "HTTP_PROXY": "p:1",
+        "CA_BUNDLE": str(tmp_path / "x"),
+        "MLFLOW_RUN_ID": "1",
+    }
     troubles = [check for check in doctor.examine(wrong) if check.level != checks.OK]
 
     assert len(troubles) >= len(wrong)

@@ -42,7 +42,11 @@ def engine(docker: None, project: str) -> Iterator[Run]:  # noqa: ARG001 -- need
 
     run("import", "-", f"{project}/empty:1", words=EMPTY_TAR)
     yield run
-    for kind, listing in (("container", ["ps", "-aq"]), ("network", ["network", "ls", "-q"]), ("volume", ["volume", "ls", "-q"])):
+    for kind, listing in (
+        ("container", ["ps", "-aq"]),
+        ("network", ["network", "ls", "-q"]),
+        ("volume", ["volume", "ls", "-q"]),
+    ):
         if found := run(*listing, "--filter", f"name=^/?{project}").split():
             run(kind, "rm", *(["--force"] if kind == "container" else []), *found)
     run("image", "rm", f"{project}/empty:1")
@@ -58,9 +62,14 @@ def test_another_checkout_is_one_that_is_there(other: str, tmp_path: Path) -> No
     assert not ownership.is_another(str(tmp_path / "link")), "ours, by another path"
 
 
-@pytest.mark.parametrize("kind", ["container", "network", "volume", "container of a Slipway before labels", "served model"])
+@pytest.mark.parametrize(
+    "kind", ["container", "network", "volume", "container of a Slipway before labels", "served model"]
+)
 def test_what_is_anothers_is_refused_and_kept(engine: Run, project: str, other: str, kind: str) -> None:
-    """A project of which anything bears another checkout's label is refused, with its path; without that it is anybody's."""
+    """A project of which anything bears another checkout's label is refused, with its path.
+
+    Without that it is anybody's.
+    """
     of_compose = ["--label", f"{ownership.PROJECT}={project}"]
     theirs = ["--label", f"{ownership.LABEL}={other}"]
     before = ["--label", f"{ownership.FILES}={other}/{ownership.COMPOSE_FILE}"]
@@ -68,7 +77,15 @@ def test_what_is_anothers_is_refused_and_kept(engine: Run, project: str, other: 
         "container": ["create", "--name", f"{project}-mlflow-1", *of_compose, *theirs, f"{project}/empty:1", "true"],
         "network": ["network", "create", *theirs, project],
         "volume": ["volume", "create", *theirs, f"{project}_postgres17"],
-        "container of a Slipway before labels": ["create", "--name", f"{project}-a", *of_compose, *before, f"{project}/empty:1", "true"],
+        "container of a Slipway before labels": [
+            "create",
+            "--name",
+            f"{project}-a",
+            *of_compose,
+            *before,
+            f"{project}/empty:1",
+            "true",
+        ],
         "served model": ["create", "--name", f"{project}-serve-8001", *theirs, f"{project}/empty:1", "true"],
     }
     ownership.check_project(project)
@@ -81,17 +98,30 @@ def test_what_is_anothers_is_refused_and_kept(engine: Run, project: str, other: 
 def test_a_container_of_anothers_is_not_removed(engine: Run, project: str, other: str) -> None:
     """A container is removed when it is ours or nobody's; another checkout's is refused, and is still there."""
     for name, label in (("theirs", other), ("ours", ownership.CHECKOUT), ("nobodys", "")):
-        engine("create", "--name", f"{project}-{name}", "--label", f"{ownership.LABEL}={label}", f"{project}/empty:1", "true")
+        engine(
+            "create",
+            "--name",
+            f"{project}-{name}",
+            "--label",
+            f"{ownership.LABEL}={label}",
+            f"{project}/empty:1",
+            "true",
+        )
     ownership.remove_container(f"{project}-ours")
     ownership.remove_container(f"{project}-nobodys", labelled=True)  # it does not run
     with pytest.raises(SlipwayError, match="belongs to the checkout"):
         ownership.remove_container(f"{project}-theirs")
 
-    assert engine("ps", "--all", "--filter", f"name=^{project}", "--format", "{{.Names}}").split() == [f"{project}-theirs"]
+    assert engine("ps", "--all", "--filter", f"name=^{project}", "--format", "{{.Names}}").split() == [
+        f"{project}-theirs"
+    ]
 
 
 def test_what_we_make_bears_our_label_and_what_is_there_stays(engine: Run, project: str) -> None:
-    """A network and a volume are made with our label; a volume of before labels is kept as it is, for who had services here before."""
+    """A network and a volume are made with our label.
+
+    A volume of before labels is kept as it is, for who had services here before.
+    """
     engine("volume", "create", f"{project}_postgres16")
     for kind, name, role in (("network", project, "default"), ("volume", f"{project}_postgres17", "postgres")):
         ownership.make(kind, name, project, role)
@@ -102,14 +132,21 @@ def test_what_we_make_bears_our_label_and_what_is_there_stays(engine: Run, proje
 
     ownership.check_project(project)
     ownership.check_volumes(project, known=True)
-    with pytest.raises(SlipwayError, match=f"the volume {project}_postgres16 exists, but this checkout did not create it"):
+    with pytest.raises(
+        SlipwayError, match=f"the volume {project}_postgres16 exists, but this checkout did not create it"
+    ):
         ownership.check_volumes(project, known=False)
     engine("volume", "rm", f"{project}_postgres16")
     ownership.check_volumes(project, known=False)
 
 
-def test_a_refused_restore_takes_nothing_over(engine: Run, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checkout that never had services restores nothing into what another may have left: no mark, no password, nothing started."""
+def test_a_refused_restore_takes_nothing_over(
+    engine: Run, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkout that never had services restores nothing into what another may have left.
+
+    No mark, no password, nothing started.
+    """
     monkeypatch.setattr(credentials, "PASSWORD", tmp_path / "postgres_password")
     (tmp_path / "artifacts" / "1").mkdir(parents=True)
     ours = replace(settings.load(), project=project, artifact_root=tmp_path / "artifacts", runtime="docker")
@@ -137,7 +174,10 @@ def test_wipe_leaves_a_database_that_may_be_anothers(engine: Run, project: str, 
 def test_who_does_not_hear_whose_it_is_touches_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, *, passes: bool
 ) -> None:
-    """A docker that fails once is asked again; one that goes on failing is an error, and no word that nothing is another's."""
+    """A docker that fails once is asked again.
+
+    One that goes on failing is an error, and no word that nothing is another's.
+    """
     (tmp_path / "docker").write_text(
         f'#!/bin/sh\necho x >> {tmp_path}/asked\n[ "$(wc -l < {tmp_path}/asked)" -gt {failures} ] || {{ echo "busy" >&2; exit 1; }}\n'
     )
@@ -154,7 +194,10 @@ def test_who_does_not_hear_whose_it_is_touches_nothing(
 
 
 def test_an_artifact_folder_is_one_checkouts(tmp_path: Path, other: str) -> None:
-    """A folder with another's mark, or with files and no mark where this checkout never had services, is refused; others are ours."""
+    """A folder with another's mark, or with files and no mark where this checkout never had services, is refused.
+
+    Others are ours.
+    """
     folder = tmp_path / "artifacts"
     ownership.check_artifacts(folder, known=False)
     folder.mkdir()
@@ -171,7 +214,10 @@ def test_an_artifact_folder_is_one_checkouts(tmp_path: Path, other: str) -> None
 
 
 def test_the_cure_is_one_line_to_paste() -> None:
-    """The line gives a project, each port and a folder, all different from the defaults; it is the same when asked again."""
+    """The line gives a project, each port and a folder, all different from the defaults.
+
+    It is the same when asked again.
+    """
     cure = ownership.suggest()
     words = shlex.split(cure)
     values = dict(word.split("=", 1) for word in words[1:])

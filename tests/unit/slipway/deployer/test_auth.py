@@ -58,7 +58,10 @@ def test_a_wrong_token_is_forbidden(file: Path, header: str) -> None:
 
 
 def test_guessing_comes_to_an_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After five wrong tokens an address waits with more of them; who has the right one never does, not even at the same address."""
+    """After five wrong tokens an address waits with more of them.
+
+    Who has the right one never does, not even at the same address.
+    """
     now = 1000.0
     monkeypatch.setattr(auth.time, "monotonic", lambda: now)
     checked = Guard(file)

@@ -82,7 +82,10 @@ def test_it_deploys_to_the_cluster_alone(inside: Settings) -> None:
 
 
 def test_an_image_comes_from_outside(inside: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no engine is, the image is the one that was noted in the registry; without a note it is said how to bring one in."""
+    """Where no engine is, the image is the one that was noted in the registry.
+
+    Without a note it is said how to bring one in.
+    """
     client = Client({})
     monkeypatch.setattr("slipway.registry.client.connect", lambda _: client)
     prepared: Any = SimpleNamespace(model=MODEL)
@@ -97,7 +100,10 @@ def test_an_image_comes_from_outside(inside: Settings, monkeypatch: pytest.Monke
 
 
 def test_a_delivered_version_is_noted(inside: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `make deploy` and `make push_model` deliver is noted as the version's, as the cluster calls it; of no version nothing is."""
+    """What `make deploy` and `make push_model` deliver is noted as the version's, as the cluster calls it.
+
+    Of no version nothing is.
+    """
     client, outside = Client({}), replace(inside, in_cluster=False, runtime="docker")
     monkeypatch.setattr("slipway.registry.client.connect", lambda _: client)
     monkeypatch.setattr("slipway.serving.server.build", lambda *_: TAG)

@@ -74,8 +74,17 @@ def test_waiting_is_no_attempt(store: Store) -> None:
 
 
 def test_what_concerns_the_champion_goes_first(store: Store) -> None:
-    """A rollback goes before a moved alias, and that before a candidate, whatever came first; one that is released is no candidate."""
-    asked = [(1, deployments.DEPLOY), (2, deployments.DEPLOY), (3, deployments.FOLLOW), (4, deployments.ROLL_BACK), (2, deployments.FOLLOW)]
+    """A rollback goes before a moved alias, and that before a candidate, whatever came first.
+
+    One that is released is no candidate.
+    """
+    asked = [
+        (1, deployments.DEPLOY),
+        (2, deployments.DEPLOY),
+        (3, deployments.FOLLOW),
+        (4, deployments.ROLL_BACK),
+        (2, deployments.FOLLOW),
+    ]
     for version, action in asked:
         store.add("m", version, "local", action, "a test")
     begun = []
@@ -83,7 +92,12 @@ def test_what_concerns_the_champion_goes_first(store: Store) -> None:
         begun.append((found.version, found.action))
         store.end(found.id, deployments.DONE)
 
-    assert begun == [(4, deployments.ROLL_BACK), (2, deployments.FOLLOW), (3, deployments.FOLLOW), (1, deployments.DEPLOY)]
+    assert begun == [
+        (4, deployments.ROLL_BACK),
+        (2, deployments.FOLLOW),
+        (3, deployments.FOLLOW),
+        (1, deployments.DEPLOY),
+    ]
 
 
 def test_one_that_gave_way_comes_again_as_new(store: Store) -> None:
@@ -96,7 +110,11 @@ def test_one_that_gave_way_comes_again_as_new(store: Store) -> None:
 
     assert between
     assert begun
-    assert (between.state, between.previous, between.reason) == ("pending", None, "waits: the rollback to version 4 goes first")
+    assert (between.state, between.previous, between.reason) == (
+        "pending",
+        None,
+        "waits: the rollback to version 4 goes first",
+    )
     assert (begun.attempts, begun.reason) == (1, "")
 
 
@@ -113,9 +131,14 @@ def test_cancelling(store: Store, begun: bool) -> None:  # noqa: FBT001
     assert (found.state, found.cancel) == (("running", True) if begun else ("cancelled", True))
 
 
-@pytest.mark.parametrize(("state", "early"), [("running", False), ("done", False), ("interrupted", True), ("failed", True)])
+@pytest.mark.parametrize(
+    ("state", "early"), [("running", False), ("done", False), ("interrupted", True), ("failed", True)]
+)
 def test_only_a_move_that_was_made_is_too_late(store: Store, state: str, early: bool) -> None:  # noqa: FBT001
-    """While @champion moves, and when it has, nothing is cancelled or made more urgent; a move that came to nothing hinders neither."""
+    """While @champion moves, and when it has, nothing is cancelled or made more urgent.
+
+    A move that came to nothing hinders neither.
+    """
     found = add(store)
     store.begin("local")
     step = store.begin_step(found, "alias")

@@ -11,7 +11,11 @@ from slipway.deployer import webhooks
 from slipway.deployer.webhooks import AliasMoved, InvalidEventError
 
 SECRET = "a secret of the test's own"  # noqa: S105
-MOVED = {"entity": "model_version_alias", "action": "created", "data": {"name": "m", "alias": "champion", "version": "4"}}
+MOVED = {
+    "entity": "model_version_alias",
+    "action": "created",
+    "data": {"name": "m", "alias": "champion", "version": "4"},
+}
 
 
 def send(event: Any, *, secret: str = SECRET, age: float = 0, **changes: str) -> tuple[dict[str, str], bytes]:  # noqa: ANN401 -- any JSON

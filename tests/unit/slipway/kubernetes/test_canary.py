@@ -1,4 +1,7 @@
-"""A canary in a cluster that is made up: what is patched when a share begins and ends, and what a deployment finds of it."""
+"""A canary in a cluster that is made up.
+
+What is patched when a share begins and ends, and what a deployment finds of it.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,9 @@ def test_a_route_gets_its_weights(loaded: Settings, share: Share | None, backend
     [(CLOSED, Share(BY_PODS, 50), None), (OPEN, None, "champion"), (OPEN, Share(BY_WEIGHT, 50), "champion")],
     ids=["it begins", "it ends", "a route takes over"],
 )
-def test_a_service_is_opened_and_closed(loaded: Settings, selector: dict[str, str], share: Share | None, component: str | None) -> None:
+def test_a_service_is_opened_and_closed(
+    loaded: Settings, selector: dict[str, str], share: Share | None, component: str | None
+) -> None:
     """Of the Service that runs only the selector changes."""
     cluster = Running(service=service(selector))
     canary.direct(run(loaded, cluster), share)
@@ -117,7 +122,9 @@ def test_the_share_comes_after_the_test(begin: Callable[..., None]) -> None:
 def test_another_challenger_goes_first(begin: Callable[..., None]) -> None:
     """A challenger of another version loses its share, and is deleted, before the new one starts."""
     shared = route(CHAMPION | {"weight": 50}, CHALLENGER | {"weight": 50})
-    cluster = Running(ROUTES, deployment=deployment(3), challenger=deployment(2), service=service(CLOSED), httproutes=shared)
+    cluster = Running(
+        ROUTES, deployment=deployment(3), challenger=deployment(2), service=service(CLOSED), httproutes=shared
+    )
     begin(cluster, "gateway")
 
     assert [words[0] for words in cluster.done[:4]] == ["patch", "delete", "wait", "start"]
@@ -127,7 +134,9 @@ def test_another_challenger_goes_first(begin: Callable[..., None]) -> None:
 def test_one_that_fails_is_deleted(begin: Callable[..., None]) -> None:
     """What does not start leaves nothing: only a challenger's objects are deleted, and a share that it had has ended."""
     shared = route(CHAMPION | {"weight": 50}, CHALLENGER | {"weight": 50})
-    cluster = Running(ROUTES, deployment=deployment(3), challenger=deployment(4), service=service(CLOSED), httproutes=shared)
+    cluster = Running(
+        ROUTES, deployment=deployment(3), challenger=deployment(4), service=service(CLOSED), httproutes=shared
+    )
 
     with pytest.raises(SlipwayError, match="it hangs"):
         begin(cluster, "gateway", fails="it hangs")
@@ -139,7 +148,10 @@ def test_one_that_fails_is_deleted(begin: Callable[..., None]) -> None:
 def test_an_end_that_fails_hides_nothing(
     begin: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """When a challenger that failed cannot be deleted, the error is still why it failed; the rest is a warning that says what to do."""
+    """When a challenger that failed cannot be deleted, the error is still why it failed.
+
+    The rest is a warning that says what to do.
+    """
 
     def refuse(*_: object) -> None:
         raise SlipwayError("kubectl delete failed: forbidden")
@@ -169,7 +181,9 @@ def test_an_end_that_fails_hides_nothing(
     ],
     ids=["no champion", "no pod of it", "a champion without its route", "a shadow"],
 )
-def test_what_cannot_share_is_named(begin: Callable[..., None], objects: dict[str, Any], components: str, words: str) -> None:
+def test_what_cannot_share_is_named(
+    begin: Callable[..., None], objects: dict[str, Any], components: str, words: str
+) -> None:
     """What stands in the way of a share is said before anything is deployed."""
     cluster = Running(ROUTES, **objects)
 

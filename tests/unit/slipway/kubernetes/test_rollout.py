@@ -40,7 +40,11 @@ def test_a_deployment_finds_the_share(
     loaded: Settings, selector: dict[str, str], backends: list[dict[str, Any]], share: Share | None
 ) -> None:
     """A deployment of the champion looks whether a challenger is there, and what it gets."""
-    objects = {"service": service(selector), "challenger": {"kind": "Deployment"}, **({"httproutes": route(*backends)} if backends else {})}
+    objects = {
+        "service": service(selector),
+        "challenger": {"kind": "Deployment"},
+        **({"httproutes": route(*backends)} if backends else {}),
+    }
 
     assert run(loaded, Running(ROUTES, **objects)).find_share() == share
 
@@ -56,7 +60,9 @@ def test_a_gateway_is_missed_early(loaded: Settings) -> None:
     """A cluster that knows no HTTPRoute is named, before anything is deployed to it."""
     champion = run(replace(loaded, components=["gateway"]), Running("deployments.apps"))
 
-    with pytest.raises(SlipwayError, match="the cluster team does not have HTTPRoute, which the component gateway needs") as raised:
+    with pytest.raises(
+        SlipwayError, match="the cluster team does not have HTTPRoute, which the component gateway needs"
+    ) as raised:
         champion.find_choices()
 
     assert "COMPONENTS without gateway" in raised.value.cure
@@ -91,10 +97,15 @@ def test_a_pod_without_a_node_is_explained(loaded: Settings, monkeypatch: pytest
     pod = {"metadata": {"name": "diabetes-model-1"}, "status": {"phase": "Pending", "conditions": [condition]}}
     cluster = Running(pods=pod, deployment=deployment(3))
 
-    with pytest.raises(SlipwayError, match="no node can take diabetes-model-1: 0/1 nodes are available: 1 Insufficient cpu"):
+    with pytest.raises(
+        SlipwayError, match="no node can take diabetes-model-1: 0/1 nodes are available: 1 Insufficient cpu"
+    ):
         run(replace(loaded, rollout_timeout=0), cluster).roll_out(prepared)
 
-    assert [words[:2] for words in cluster.done] == [("apply", str(manifest)), ("rollout", "status")]  # nothing had changed
+    assert [words[:2] for words in cluster.done] == [
+        ("apply", str(manifest)),
+        ("rollout", "status"),
+    ]  # nothing had changed
 
 
 def test_keys_are_not_forgotten_in_silence(loaded: Settings) -> None:
@@ -102,6 +113,7 @@ def test_keys_are_not_forgotten_in_silence(loaded: Settings) -> None:
     champion = run(replace(loaded, scoring={"SCORING_API_KEYS_FILE": "keys"}), Running("deployments.apps"))
 
     with pytest.raises(
-        SlipwayError, match="SCORING_API_KEYS_FILE is a file on this machine, which a deployment does not take to the cluster"
+        SlipwayError,
+        match="SCORING_API_KEYS_FILE is a file on this machine, which a deployment does not take to the cluster",
     ):
         champion.find_choices()

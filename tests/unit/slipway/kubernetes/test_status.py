@@ -17,8 +17,14 @@ def test_the_server_is_told_from_its_neighbours() -> None:
     """Of a pod with a container beside the server the server's image is shown, with the version, and what is ready of what should be."""
     found = deployment(3)
     found["metadata"] = {"name": "diabetes-model", "labels": {"app.kubernetes.io/component": "champion"}}
-    found["spec"]["template"]["spec"]["containers"] = [{"name": "log", "image": "log:1"}, {"name": "model", "image": IMAGE}]
-    found["status"] = {"readyReplicas": 1, "conditions": [{"type": "Progressing", "lastUpdateTime": "2026-01-31T00:00:00Z"}]}
+    found["spec"]["template"]["spec"]["containers"] = [
+        {"name": "log", "image": "log:1"},
+        {"name": "model", "image": IMAGE},
+    ]
+    found["status"] = {
+        "readyReplicas": 1,
+        "conditions": [{"type": "Progressing", "lastUpdateTime": "2026-01-31T00:00:00Z"}],
+    }
 
     row = status.read(found)
 

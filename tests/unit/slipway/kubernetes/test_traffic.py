@@ -1,4 +1,7 @@
-"""A challenger's share: what is a weight, how many pods it takes, what the manifests and the objects that run say of it."""
+"""A challenger's share.
+
+What is a weight, how many pods it takes, what the manifests and the objects that run say of it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ OPEN, CLOSED = {"app.kubernetes.io/name": "slipway-model"}, {"app.kubernetes.io/
 CHAMPION, CHALLENGER = {"name": "diabetes-model", "port": 80}, {"name": "diabetes-challenger-model", "port": 80}
 
 
-@pytest.mark.parametrize(("weight", "percent"), [("0", 0), ("5", 5), ("50", 50), ("99", 99)], ids=["the end", "small", "half", "most"])
+@pytest.mark.parametrize(
+    ("weight", "percent"), [("0", 0), ("5", 5), ("50", 50), ("99", 99)], ids=["the end", "small", "half", "most"]
+)
 def test_a_weight_is_a_whole_number(weight: str, percent: int) -> None:
     """A weight is how many of 100 requests the challenger gets."""
     assert traffic.parse(weight) == percent
@@ -33,7 +38,15 @@ def test_any_other_weight_is_refused(weight: str) -> None:
 @pytest.mark.parametrize(
     ("champions", "weight", "pods"),
     [(2, 50, 2), (9, 10, 1), (18, 10, 2), (2, 10, 1), (1, 50, 1), (3, 25, 1), (2, 75, 6)],
-    ids=["half", "a tenth", "a tenth of more", "less than one pod", "one and one", "a quarter", "more than the champion"],
+    ids=[
+        "half",
+        "a tenth",
+        "a tenth of more",
+        "less than one pod",
+        "one and one",
+        "a quarter",
+        "more than the champion",
+    ],
 )
 def test_pods_come_near_to_a_share(champions: int, weight: int, pods: int) -> None:
     """By replicas a challenger has as many pods as come nearest to its share, and at least one."""
@@ -43,7 +56,13 @@ def test_pods_come_near_to_a_share(champions: int, weight: int, pods: int) -> No
 @pytest.mark.parametrize(
     ("champions", "weight", "pods"),
     [(2, 10, 2), (1, 50, 1), (10, 25, 3), (10, 1, 2), (4, 99, 4)],
-    ids=["two, as the champion", "one, as the champion", "its part, rounded up", "two at least", "never more than the champion"],
+    ids=[
+        "two, as the champion",
+        "one, as the champion",
+        "its part, rounded up",
+        "two at least",
+        "never more than the champion",
+    ],
 )
 def test_pods_carry_a_weight(champions: int, weight: int, pods: int) -> None:
     """By weight a challenger has as many pods as its part of the load takes, and can lose one where the champion can."""
@@ -62,7 +81,10 @@ def test_a_share_that_replicas_do_not_reach_is_admitted() -> None:
     words = traffic.explain(Share(BY_PODS, 10), 2, 1)
 
     assert words.startswith("not quite 10 %")
-    assert "1 of 3 pods: about 33 %, the closest that replicas allow; a Gateway has exact weights: COMPONENTS=gateway" in words
+    assert (
+        "1 of 3 pods: about 33 %, the closest that replicas allow; a Gateway has exact weights: COMPONENTS=gateway"
+        in words
+    )
 
 
 def test_a_weight_is_exact() -> None:
@@ -81,9 +103,19 @@ def test_a_weight_is_exact() -> None:
         (CLOSED, [CHAMPION | {"weight": 100}, CHALLENGER | {"weight": 0}], None),
         (CLOSED, [CHAMPION, {"name": "another-model", "port": 80}], None),
     ],
-    ids=["no route", "one Service for both", "a route to one", "a route to both", "weights by hand", "weight 0", "a Service of another"],
+    ids=[
+        "no route",
+        "one Service for both",
+        "a route to one",
+        "a route to both",
+        "weights by hand",
+        "weight 0",
+        "a Service of another",
+    ],
 )
-def test_a_share_is_read_from_what_runs(selector: dict[str, str], backends: list[dict[str, Any]] | None, share: Share | None) -> None:
+def test_a_share_is_read_from_what_runs(
+    selector: dict[str, str], backends: list[dict[str, Any]] | None, share: Share | None
+) -> None:
     """The champion's Service and route say whether a challenger gets requests, and how many."""
     service = {"spec": {"selector": selector}}
     route = {"spec": {"rules": [{"backendRefs": backends}]}} if backends else None
@@ -92,11 +124,16 @@ def test_a_share_is_read_from_what_runs(selector: dict[str, str], backends: list
 
 
 @pytest.mark.parametrize(
-    ("share", "components"), [(BY_WEIGHT, ["monitoring", "network"]), (BY_PODS, ["network"])], ids=["by weight", "by pods"]
+    ("share", "components"),
+    [(BY_WEIGHT, ["monitoring", "network"]), (BY_PODS, ["network"])],
+    ids=["by weight", "by pods"],
 )
 def test_a_challenger_has_what_guards_it(share: str, components: list[str]) -> None:
     """Of the champion's components a challenger has those of pods, and its own monitor unless the champion's sees it."""
-    assert traffic.choose_components(["autoscaling", "gateway", "ingress", "monitoring", "network"], Share(share)) == components
+    assert (
+        traffic.choose_components(["autoscaling", "gateway", "ingress", "monitoring", "network"], Share(share))
+        == components
+    )
 
 
 def test_a_challenger_is_the_same_under_another_name() -> None:

@@ -61,8 +61,13 @@ def test_a_wrong_quantity_is_named(host_settings: Settings, setting: str, value:
     ],
     ids=["told", "one for all", "deployed", "deployed, and forwarded", "deployed, and a file"],
 )
-def test_the_cluster_has_a_tracking_server(host_settings: Settings, inside: str, exported: str, deployed: bool, found: str) -> None:  # noqa: FBT001
-    """What is told goes before what is exported, and that before what is deployed; an address of this machine is none of the cluster's."""
+def test_the_cluster_has_a_tracking_server(
+    host_settings: Settings, inside: str, exported: str, deployed: bool, found: str
+) -> None:  # noqa: FBT001
+    """What is told goes before what is exported, and that before what is deployed.
+
+    An address of this machine is none of the cluster's.
+    """
     settings = replace(host_settings, tracking_in_cluster=inside, external_tracking_uri=exported, namespace="ml")
 
     assert training_job.find_tracking(settings, Cluster(deployed)) == found  # type: ignore[arg-type]

@@ -42,8 +42,9 @@ ACTS = (
 def test_threads_that_bring_mlflow_at_once_do_not_trip_over_each_other(tmp_path: Path) -> None:
     """Two threads that both need MLflow, as in the deployer's start, get a whole one.
 
-    Who asks for a part of a package holds the part, and who is bringing the package holds that: each waits for the other, and Python
-    lets one go on with half a module. A stand-in for MLflow takes half a second here; its parts need the whole, as MLflow's own do.
+    Who asks for a part of a package holds the part, and who is bringing the package holds that: each waits for the
+    other, and Python lets one go on with half a module. A stand-in for MLflow takes half a second here; its parts need
+    the whole, as MLflow's own do.
     """
     package = tmp_path / "mlflow"
     package.mkdir()

@@ -13,7 +13,15 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "now"), (30, "30 s"), (90, "1 min"), (2 * HOUR - MINUTE, "1 h"), (DAY + HOUR, "1 d"), (400 * DAY + HOUR, "400 d"), (-DAY, "now")],
+    [
+        (0, "now"),
+        (30, "30 s"),
+        (90, "1 min"),
+        (2 * HOUR - MINUTE, "1 h"),
+        (DAY + HOUR, "1 d"),
+        (400 * DAY + HOUR, "400 d"),
+        (-DAY, "now"),
+    ],
     ids=["now", "seconds", "minutes", "hours", "a day", "a year", "a clock ahead of ours"],
 )
 def test_age_is_in_its_largest_unit(seconds: float, words: str) -> None:

@@ -10,7 +10,9 @@ from slipway.release.history import INTERRUPTED, PROMOTED, PUT_BACK, REFUSED, RO
 
 def tell(*events: tuple[str, int] | tuple[str, int, int]) -> list[Release]:
     """Return a history of (action, version) or (action, version, the champion before)."""
-    return [Release(action, version, before[0] if before else None, "somebody", "") for action, version, *before in events]
+    return [
+        Release(action, version, before[0] if before else None, "somebody", "") for action, version, *before in events
+    ]
 
 
 def promoted(*versions: int) -> list[tuple[str, int]]:

@@ -23,11 +23,22 @@ def _check(folder: Path, requirements: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "unlimited"),
-    [("0", True), ("0g", True), ("0.0", True), ("0.5", False), ("0.05", False), ("1.50", False), ("512m", False), ("10", False)],
+    [
+        ("0", True),
+        ("0g", True),
+        ("0.0", True),
+        ("0.5", False),
+        ("0.05", False),
+        ("1.50", False),
+        ("512m", False),
+        ("10", False),
+    ],
 )
 def test_only_nought_is_no_limit(value: str, *, unlimited: bool) -> None:
     """MODEL_CPUS=0.5 is half a processor."""
-    assert (value in containers.confinement(replace(settings.load(), model_memory="0", model_pids="0", model_cpus=value))) != unlimited
+    assert (
+        value in containers.confinement(replace(settings.load(), model_memory="0", model_pids="0", model_cpus=value))
+    ) != unlimited
 
 
 @pytest.mark.parametrize(
@@ -35,7 +46,10 @@ def test_only_nought_is_no_limit(value: str, *, unlimited: bool) -> None:
     [
         ("numpy==2.4.0\n", {"numpy": "2.4.0"}),
         ('scikit-learn==1.9.1 ; python_version >= "3.11" \\\n    --hash=sha256:00\n', {"scikit-learn": "1.9.1"}),
-        ("mlflow-skinny[db]==3.17.2\nPyYAML==6.0\nruamel.yaml==0.18\n", {"mlflow": "3.17.2", "pyyaml": "6.0", "ruamel-yaml": "0.18"}),
+        (
+            "mlflow-skinny[db]==3.17.2\nPyYAML==6.0\nruamel.yaml==0.18\n",
+            {"mlflow": "3.17.2", "pyyaml": "6.0", "ruamel-yaml": "0.18"},
+        ),
         ("typing_extensions==4.0;python_version<'4'\n", {"typing-extensions": "4.0"}),
         ("# numpy==1.0\nnumpy>=2\n-r other.txt\n    --hash=sha256:a==b\n", {}),
     ],
@@ -81,8 +95,16 @@ def test_who_takes_the_risk_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_validation_leaves_the_image_alone() -> None:
-    """What a validation measures is said by the server, and is no part of the image: its tag, and what a cluster has of it, stay."""
-    before, after = ({"name": "wine", "version": "3", "metrics": metrics, "checksum": "sha256:0"} for metrics in ({}, {"rmse": 1.0}))
-    images = {server.Prepared(models.Model("models:/wine/3", ""), Path(), json.dumps(known)).lasting for known in (before, after)}
+    """What a validation measures is said by the server, and is no part of the image.
+
+    Its tag, and what a cluster has of it, stay.
+    """
+    before, after = (
+        {"name": "wine", "version": "3", "metrics": metrics, "checksum": "sha256:0"} for metrics in ({}, {"rmse": 1.0})
+    )
+    images = {
+        server.Prepared(models.Model("models:/wine/3", ""), Path(), json.dumps(known)).lasting
+        for known in (before, after)
+    }
 
     assert [json.loads(each) for each in images] == [{"name": "wine", "version": "3", "checksum": "sha256:0"}]

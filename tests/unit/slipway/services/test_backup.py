@@ -103,7 +103,9 @@ def test_every_flipped_byte_is_found(packed: Path) -> None:
     assert missed == []
 
 
-@pytest.mark.parametrize("left", [0, 5, 0.3, 0.9, -1], ids=["empty", "header only", "a third", "most", "all but a byte"])
+@pytest.mark.parametrize(
+    "left", [0, 5, 0.3, 0.9, -1], ids=["empty", "header only", "a third", "most", "all but a byte"]
+)
 def test_a_truncated_archive_is_refused(packed: Path, left: float) -> None:
     """An archive that a copy broke off is damaged, wherever it broke off."""
     whole = packed.read_bytes()
@@ -181,7 +183,10 @@ def test_what_older_programs_made_is_welcome(docker_settings: Settings) -> None:
 
 @pytest.mark.parametrize(("name", "code"), [("", 2), ("no/such.tar.gz", 1)], ids=["none", "no such file"])
 def test_without_an_archive_the_error_lists_what_there_is(docker_settings: Settings, name: str, code: int) -> None:
-    """The newest archive is listed first, and is what the cure names; the exit code is that of wrong usage when none was given."""
+    """The newest archive is listed first, and is what the cure names.
+
+    The exit code is that of wrong usage when none was given.
+    """
     for date in ("20260101-000000", "20260131-235959"):
         (docker_settings.backup_dir / f"slipway-{date}.tar.gz").touch()
     with pytest.raises(SlipwayError) as error:
@@ -209,5 +214,9 @@ def test_a_database_is_empty_until_people_put_something_there(rows: dict[str, in
 
 def test_a_full_disk_is_said_in_words(tmp_path: Path) -> None:
     """Writing to a full disk is an error with its cure, and no traceback."""
-    with pytest.raises(SlipwayError, match="the disk is full"), archive.disk_errors(tmp_path), Path("/dev/full").open("wb", 0) as full:
+    with (
+        pytest.raises(SlipwayError, match="the disk is full"),
+        archive.disk_errors(tmp_path),
+        Path("/dev/full").open("wb", 0) as full,
+    ):
         full.write(b"x")

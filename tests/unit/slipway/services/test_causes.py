@@ -91,7 +91,9 @@ def test_any_log_will_do(settings: Settings, log: str) -> None:
     assert causes.diagnose(log, settings).cure == "make logs"
 
 
-def test_without_docker_there_is_no_deployer_to_stop(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_docker_there_is_no_deployer_to_stop(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Stopping it where docker is not installed is an error in words."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SlipwayError, match="docker is not installed"):

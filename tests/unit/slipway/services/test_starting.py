@@ -18,7 +18,9 @@ def settings(docker: None) -> Iterator[Settings]:  # noqa: ARG001 -- needed, not
     """Return settings of a project whose service `mlflow` was made and does not run."""
     project = f"slipwaytest{uuid.uuid4().hex[:12]}"
     subprocess.run(["docker", "import", "-", f"{project}:1"], input=b"\0" * 10240, check=True, capture_output=True)
-    subprocess.run(["docker", "create", "--name", f"{project}-mlflow-1", f"{project}:1", "true"], check=True, capture_output=True)
+    subprocess.run(
+        ["docker", "create", "--name", f"{project}-mlflow-1", f"{project}:1", "true"], check=True, capture_output=True
+    )
     yield replace(slipway_settings.load(), project=project, services_timeout=1)
     subprocess.run(["docker", "rm", "--force", f"{project}-mlflow-1"], check=True, capture_output=True)
     subprocess.run(["docker", "image", "rm", f"{project}:1"], check=True, capture_output=True)
@@ -35,8 +37,13 @@ def test_a_container_that_ended_is_explained_at_once(settings: Settings) -> None
         starting.wait(settings, "mlflow", lambda: False, lambda: SlipwayError("the disk is full"))
 
 
-def test_a_slow_start_is_a_time_out(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """While the container runs, it is said that it is still starting; after the setting's seconds that is called a time-out."""
+def test_a_slow_start_is_a_time_out(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While the container runs, it is said that it is still starting.
+
+    After the setting's seconds that is called a time-out.
+    """
     monkeypatch.setattr(starting, "_read", lambda *_: ("running", 0))
     monkeypatch.setattr(starting, "SAY", 0.0)
     with pytest.raises(SlipwayError, match="still starting after 1 s: a time-out") as raised:

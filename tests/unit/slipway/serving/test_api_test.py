@@ -55,7 +55,10 @@ def send(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"") -> Non
 def test_a_server_that_is_not_ready_in_time_is_a_time_out(is_alive: Callable[[], bool] | None) -> None:
     """A server that starts for longer than START_TIMEOUT is told as that, with the setting to change."""
     slow = replace(settings.load(), start_timeout=1)
-    with serve(lambda handler: send(handler, 503)) as url, pytest.raises(TimedOutError, match=r"time-out: .* within 1 s") as raised:
+    with (
+        serve(lambda handler: send(handler, 503)) as url,
+        pytest.raises(TimedOutError, match=r"time-out: .* within 1 s") as raised,
+    ):
         api_test.wait_until_ready(slow, url, is_alive)
 
     assert raised.value.cure.startswith("START_TIMEOUT=2 ")
@@ -88,7 +91,9 @@ def test_a_test_that_does_not_end_says_nothing_about_the_version() -> None:
 
     with (
         serve(answer) as url,
-        pytest.raises(api_test.UntestedError, match="this machine did not end the test of models:/diabetes/3 within 0 s"),
+        pytest.raises(
+            api_test.UntestedError, match="this machine did not end the test of models:/diabetes/3 within 0 s"
+        ),
     ):
         api_test.ask(replace(settings.load(), test_timeout=0), replace(CASE, url=url))
 
@@ -145,8 +150,13 @@ def test_an_answer_that_drips_is_a_time_out(setting: str) -> None:
         "fails at what is wrong",
     ],
 )
-def test_what_an_api_must_do(predictions: list[object] | None, status: int, why: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """An API passes that answers the example as the model does, and refuses three wrong bodies; whatever else it does is said."""
+def test_what_an_api_must_do(
+    predictions: list[object] | None, status: int, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An API passes that answers the example as the model does, and refuses three wrong bodies.
+
+    Whatever else it does is said.
+    """
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
@@ -174,7 +184,10 @@ def test_an_api_that_goes_away_fails() -> None:
         else:
             handler.close_connection = True
 
-    with serve(answer) as url, pytest.raises(SlipwayError, match="should: the request failed: ConnectionError") as raised:
+    with (
+        serve(answer) as url,
+        pytest.raises(SlipwayError, match="should: the request failed: ConnectionError") as raised,
+    ):
         api_test.ask(settings.load(), replace(CASE, url=url))
 
     assert not isinstance(raised.value, TimedOutError)
@@ -197,7 +210,10 @@ def test_a_latency_is_measured_again_before_it_counts(
 
 
 def test_a_model_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one command needs twice of a model without a server is asked once: its answer to other rows, or of other files, is another."""
+    """What one command needs twice of a model without a server is asked once.
+
+    Its answer to other rows, or of other files, is another.
+    """
     asked: list[str] = []
     monkeypatch.setattr(server, "_answered", {})
     monkeypatch.setattr(server, "_predict", lambda _settings, _prepared, rows: asked.append(rows) or [len(asked)])

@@ -35,7 +35,10 @@ WORDS = {"inputs": ["one", "two"], "params": {"k": 1}}
 def test_requests_are_made_of_rows(
     rows: dict[str, Any], count: int, first: dict[str, Any], incomplete: tuple[str, dict[str, Any]] | None, wrong: dict[str, Any],
 ) -> None:  # fmt: skip
-    """The first row alone, a request that lacks something, one with values of the wrong type; the rows stay as they are."""
+    """The first row alone, a request that lacks something, one with values of the wrong type.
+
+    The rows stay as they are.
+    """
     before = repr(rows)
 
     assert example.count(rows) == count

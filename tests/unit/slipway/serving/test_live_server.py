@@ -40,7 +40,16 @@ def test_a_server_that_is_slow_goes_on(slot: Slot, tmp_path: Path) -> None:
     place = STATE / "live" / str(slot.settings.port)
     place.mkdir(parents=True)
     (tmp_path / "MLmodel").write_text("{}")
-    command = [sys.executable, "-c", SILENT, "-m", "scoring", str(place / "current" / "model"), "--port", str(slot.settings.port)]
+    command = [
+        sys.executable,
+        "-c",
+        SILENT,
+        "-m",
+        "scoring",
+        str(place / "current" / "model"),
+        "--port",
+        str(slot.settings.port),
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()

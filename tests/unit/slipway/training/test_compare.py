@@ -9,8 +9,16 @@ from slipway.training import compare
 from slipway.training.compare import Difference
 from slipway.training.measurements import Measured
 
-ONE = Measured({"rmse": 1.0, "rmse_std": 0.1, "validation_r2": 0.5}, {"alpha": "1"}, "abc", {"numpy": "2.4.6"}, "c0ffee0123456789")
-TWO = Measured({"rmse": 2.0, "half_std": 3.0}, {"alpha": "2", "l1": "0"}, "abc", {"numpy": "2.4.6", "pandas": "3.1.1"}, "c0ffee0123456789")
+ONE = Measured(
+    {"rmse": 1.0, "rmse_std": 0.1, "validation_r2": 0.5}, {"alpha": "1"}, "abc", {"numpy": "2.4.6"}, "c0ffee0123456789"
+)
+TWO = Measured(
+    {"rmse": 2.0, "half_std": 3.0},
+    {"alpha": "2", "l1": "0"},
+    "abc",
+    {"numpy": "2.4.6", "pandas": "3.1.1"},
+    "c0ffee0123456789",
+)
 
 
 def test_the_metric_that_decides_comes_first() -> None:
@@ -29,7 +37,9 @@ def test_only_what_differs_is_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metrics", "rows"), [(["rmse"], 1), (["rmse", "validation_r2"], 1), ([], 1), (["none"], 1)], ids=["one", "two", "none", "unknown"]
+    ("metrics", "rows"),
+    [(["rmse"], 1), (["rmse", "validation_r2"], 1), ([], 1), (["none"], 1)],
+    ids=["one", "two", "none", "unknown"],
 )
 def test_a_picture_is_drawn_of_any_metrics(tmp_path: Path, metrics: list[str], rows: int) -> None:
     """There is a picture of one metric or several, of versions that lack one, and of none at all."""

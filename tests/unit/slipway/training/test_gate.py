@@ -49,8 +49,13 @@ MAXIMIZE = Rules("accuracy", "maximize")
         "other data", "unknown data", "the champion has no metric", "the champion's is NaN",
     ],
 )  # fmt: skip
-def test_each_situation_has_its_verdict(candidate: Evidence, champion: Evidence | None, passed: bool, kind: str, said: str) -> None:  # noqa: FBT001
-    """A candidate passes when it is measured, above all floors, on the champion's data, and better by the margin; the words say why not."""
+def test_each_situation_has_its_verdict(
+    candidate: Evidence, champion: Evidence | None, passed: bool, kind: str, said: str
+) -> None:  # noqa: FBT001
+    """A candidate passes when it is measured, above all floors, on the champion's data, and better by the margin.
+
+    The words say why not.
+    """
     verdict = gate.judge(RULES, candidate, champion)
 
     assert (verdict.passed, verdict.kind) == (passed, kind)

@@ -82,7 +82,9 @@ def test_a_repository_that_git_cannot_read_is_said(
     monkeypatch.setattr(shell, "ROOT", tmp_path)
     shell.ask_git("rev-parse", "HEAD")
 
-    assert capsys.readouterr().err.startswith("note: git does not say which commit this is: fatal: not a git repository")
+    assert capsys.readouterr().err.startswith(
+        "note: git does not say which commit this is: fatal: not a git repository"
+    )
 
 
 @pytest.mark.parametrize("name", ["diabetes", "my-model_2.1"])

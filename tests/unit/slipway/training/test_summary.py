@@ -24,7 +24,9 @@ OLD = Measured({"rmse": 1.0, "validation_rmse": 5.0}, data="rows")
     ],
     ids=["better by the gate's metric alone", "worse by it", "NaN", "other rows"],
 )
-def test_one_verdict_is_shown_everywhere(new: Measured, kind: str, passed: bool, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: FBT001
+def test_one_verdict_is_shown_everywhere(
+    new: Measured, kind: str, passed: bool, capsys: pytest.CaptureFixture[str]
+) -> None:  # noqa: FBT001
     """The gate's metric decides, whatever another says, and the line tells both values and what a promotion would do."""
     verdict = measurements.judge(MODEL, {2: new, 1: OLD}, 2, 1)
     summary.say_verdict(verdict)

@@ -97,7 +97,9 @@ def test_a_kind_is_a_resource(api: str, kind: str, resource: str) -> None:
 
 def test_only_what_is_deployed_needs_rights() -> None:
     """A kind that is not among what is deployed is not asked for."""
-    needed = rights.list_needed([{"apiVersion": "apps/v1", "kind": "Deployment"}, {"apiVersion": "v1", "kind": "Service"}])
+    needed = rights.list_needed(
+        [{"apiVersion": "apps/v1", "kind": "Deployment"}, {"apiVersion": "v1", "kind": "Service"}]
+    )
 
     assert {right.resource for right in needed} == {"deployments.apps", "services", "pods", "pods/portforward"}
     assert {right.verb for right in needed if right.resource == "services"} == {"get", "create", "patch", "delete"}
@@ -111,7 +113,12 @@ def test_a_right_is_asked_for_as_can_i_does() -> None:
     review = Right("pods/log", "get").review("models")
 
     assert review["kind"] == "SelfSubjectAccessReview"
-    assert review["spec"]["resourceAttributes"] == {"namespace": "models", "verb": "get", "resource": "pods", "subresource": "log"}
+    assert review["spec"]["resourceAttributes"] == {
+        "namespace": "models",
+        "verb": "get",
+        "resource": "pods",
+        "subresource": "log",
+    }
 
 
 @pytest.mark.parametrize(
@@ -123,7 +130,13 @@ def test_a_right_is_asked_for_as_can_i_does() -> None:
         (Holder("ann@here", f"{HOST}/999999999"), "m1", 0, True),
         (Holder("ann@there", f"{HOST}/999999999"), "m2", 0, False),
     ],
-    ids=["it works elsewhere", "it has expired", "it works here", "it has died here", "it works on another machine of that name"],
+    ids=[
+        "it works elsewhere",
+        "it has expired",
+        "it works here",
+        "it has died here",
+        "it works on another machine of that name",
+    ],
 )
 def test_a_lock_is_taken_over(holder: Holder, machine: str, age: int, *, free: bool) -> None:
     """The lock of one who has died is taken over: at once on the same machine, or else when it has expired."""
@@ -135,10 +148,16 @@ def test_a_lock_is_taken_over(holder: Holder, machine: str, age: int, *, free: b
 
 @pytest.mark.parametrize(
     ("words", "again", "calls"),
-    [("Unable to connect to the server: EOF", True, 2), ("Unable to connect to the server: EOF", False, 1), (FORBIDDEN, True, 1)],
+    [
+        ("Unable to connect to the server: EOF", True, 2),
+        ("Unable to connect to the server: EOF", False, 1),
+        (FORBIDDEN, True, 1),
+    ],
     ids=["a hiccup", "what may not be done twice", "what no second try changes"],
 )
-def test_a_hiccup_passes(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, again: bool, calls: int) -> None:
+def test_a_hiccup_passes(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, again: bool, calls: int
+) -> None:
     """What may be done twice is tried again when it fails for a moment; an answer of the cluster stays one."""
     for name, value in obstacles.fail(tmp_path, FAIL_AT="1", FAIL_WORDS=words, REAL="/bin/echo").items():
         monkeypatch.setenv(name, value)
@@ -150,11 +169,15 @@ def test_a_hiccup_passes(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         said = error.message
 
     assert len((tmp_path / "calls").read_text().splitlines()) == calls
-    assert said == ("--context team --namespace models delete pod/a" if calls > 1 else f"kubectl delete failed: {words}")
+    assert said == (
+        "--context team --namespace models delete pod/a" if calls > 1 else f"kubectl delete failed: {words}"
+    )
 
 
 @pytest.mark.parametrize(("version", "renewed"), [("7", False), ("8", True)], ids=["it is dead", "its clock is behind"])
-def test_an_expired_lock_is_watched_before_it_is_taken(version: str, *, renewed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_lock_is_watched_before_it_is_taken(
+    version: str, *, renewed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What another machine's clock calls expired is taken only when nobody renews it for a while."""
     monkeypatch.setattr("slipway.kubernetes.cluster.lease.LOOK_S", 0)
     theirs = Lease("a", Holder("ann@there", "there/1"), "m2", NOW - timedelta(seconds=DURATION_S + 5)).describe()
@@ -162,4 +185,7 @@ def test_an_expired_lock_is_watched_before_it_is_taken(version: str, *, renewed:
     later = {**theirs, "metadata": {**theirs["metadata"], "resourceVersion": version}}
     cluster = SimpleNamespace(get=lambda *_: later)
 
-    assert lease._is_renewed(cluster, Lease("a", Holder("bob@here", f"{HOST}/{os.getpid()}"), "m1", NOW), theirs) == renewed  # noqa: SLF001
+    assert (
+        lease._is_renewed(cluster, Lease("a", Holder("bob@here", f"{HOST}/{os.getpid()}"), "m1", NOW), theirs)
+        == renewed
+    )  # noqa: SLF001

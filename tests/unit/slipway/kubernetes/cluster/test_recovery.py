@@ -16,15 +16,26 @@ if TYPE_CHECKING:
     from slipway.kubernetes.cluster.kubectl import Cluster
 
 
-def make(kind: str, name: str, spec: dict[str, Any] | None = None, group: str = "apps/v1", **annotations: str) -> dict[str, Any]:
+def make(
+    kind: str, name: str, spec: dict[str, Any] | None = None, group: str = "apps/v1", **annotations: str
+) -> dict[str, Any]:
     """Return an object."""
-    return {"apiVersion": group, "kind": kind, "metadata": {"name": name, "annotations": annotations}, "spec": spec or {}}
+    return {
+        "apiVersion": group,
+        "kind": kind,
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": spec or {},
+    }
 
 
 def make_replica_set(version: int, revision: str) -> dict[str, Any]:
     """Return a ReplicaSet of a Deployment's revision."""
     template = {"metadata": {"labels": {"a": "b", recovery.HASH: "5d"}}, "spec": {"version": version}}
-    annotations = {REVISION: revision, "deployment.kubernetes.io/desired-replicas": "2", "io.slipway/version": str(version)}
+    annotations = {
+        REVISION: revision,
+        "deployment.kubernetes.io/desired-replicas": "2",
+        "io.slipway/version": str(version),
+    }
     return {"metadata": {"annotations": annotations}, "spec": {"template": template}}
 
 
@@ -65,7 +76,10 @@ def test_an_apply_that_failed_is_taken_back_whole(tmp_path: Path) -> None:
     """What was there is made again what it was, the Deployment first; what was not is deleted; the rest is not touched."""
     before = [make("Service", "a", {"x": 1}, "v1"), make("Deployment", "a", {"x": 1}), make("Ingress", "a", {"x": 1})]
     cluster = Changed(
-        make("Deployment", "a", {"x": 2}), make("Service", "a", {"x": 2}, "v1"), make("Ingress", "a", {"x": 1}), make("Budget", "a", {})
+        make("Deployment", "a", {"x": 2}),
+        make("Service", "a", {"x": 2}, "v1"),
+        make("Ingress", "a", {"x": 1}),
+        make("Budget", "a", {}),
     )
     (manifest := tmp_path / "manifest.yaml").write_text("")
     recovery.Before(manifest, before).restore(as_cluster(cluster))
@@ -74,7 +88,10 @@ def test_an_apply_that_failed_is_taken_back_whole(tmp_path: Path) -> None:
 
 
 def test_an_autoscaler_is_not_overruled() -> None:
-    """The way back leaves the number of pods that an autoscaler has chosen meanwhile; one that was chosen here comes back."""
+    """The way back leaves the number of pods that an autoscaler has chosen meanwhile.
+
+    One that was chosen here comes back.
+    """
     before, now = make("Deployment", "a", {"replicas": 2, "x": 1}), make("Deployment", "a", {"replicas": 6, "x": 2})
 
     assert recovery.keep_replicas(before, now)["spec"] == {"replicas": 6, "x": 1}
@@ -88,16 +105,28 @@ def as_cluster(changed: Changed) -> Cluster:
 
 def test_nothing_is_deleted_where_it_is_not_known_what_is_wanted() -> None:
     """What is there and not wanted is old; when nothing is known to be wanted, nothing is."""
-    there = [make("Deployment", "a"), make("Ingress", "a", group="extensions/v1beta1"), make("Service", "a", group="v1")]
+    there = [
+        make("Deployment", "a"),
+        make("Ingress", "a", group="extensions/v1beta1"),
+        make("Service", "a", group="v1"),
+    ]
 
     assert recovery.find_old(there, []) == []
-    assert [recovery.refer(each) for each in recovery.find_old(there, there[:1])] == ["ingress.extensions/a", "service/a"]
+    assert [recovery.refer(each) for each in recovery.find_old(there, there[:1])] == [
+        "ingress.extensions/a",
+        "service/a",
+    ]
     assert recovery.find_old(there, [make("Ingress", "a", group="networking.k8s.io/v1"), *there]) == []
 
 
 def test_a_killed_run_left_no_way_back() -> None:
     """A Deployment that nobody has tested goes back to the revision before it, not to itself."""
-    found = make("Deployment", "a", {"replicas": 2, "template": {"spec": {"version": 2}}}, **{UNPROVED: "3", REVISION: "4", "kept": "1"})
+    found = make(
+        "Deployment",
+        "a",
+        {"replicas": 2, "template": {"spec": {"version": 2}}},
+        **{UNPROVED: "3", REVISION: "4", "kept": "1"},
+    )
     proved = recovery.find_proved(found, [make_replica_set(2, "4"), make_replica_set(1, "3")])
 
     assert proved
@@ -119,7 +148,10 @@ def test_a_first_run_that_was_killed_is_none(available: int, *, stays: bool) -> 
     ids=["nothing before", "a tested one", "one that was not tested"],
 )
 def test_what_is_applied_is_marked(tmp_path: Path, annotations: dict[str, str] | None, revision: str) -> None:
-    """The Deployment of a rendered file says which revision was tested last; its pods' template, and all else, stay as they are."""
+    """The Deployment of a rendered file says which revision was tested last.
+
+    Its pods' template, and all else, stay as they are.
+    """
     manifest, deployment = tmp_path / "manifest.yaml", make("Deployment", "a", {"template": {"metadata": {}}})
     manifest.write_text(yaml.safe_dump_all([deployment, make("Service", "a", {"port": 80})]))
     recovery.mark(manifest, None if annotations is None else make("Deployment", "a", **annotations))

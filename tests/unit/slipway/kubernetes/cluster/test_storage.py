@@ -15,7 +15,10 @@ DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
 
 
 class Cluster:
-    """A cluster that is made up: its StorageClasses and volumes, None where this user may not look, and the claims that are there."""
+    """A cluster that is made up.
+
+    Its StorageClasses and volumes, None where this user may not look, and the claims that are there.
+    """
 
     context, namespace = "team", "models"
 
@@ -40,7 +43,10 @@ def make(annotations: dict[str, str] | None = None) -> dict[str, Any]:
 
 def volume(claim: str = "", phase: str = "Available", **spec: Any) -> dict[str, Any]:  # noqa: ANN401 -- as in a manifest
     """Return a volume, kept for a claim."""
-    return {"spec": spec | ({"claimRef": {"namespace": "models", "name": claim}} if claim else {}), "status": {"phase": phase}}
+    return {
+        "spec": spec | ({"claimRef": {"namespace": "models", "name": claim}} if claim else {}),
+        "status": {"phase": phase},
+    }
 
 
 @pytest.mark.parametrize(
@@ -52,7 +58,13 @@ def volume(claim: str = "", phase: str = "Available", **spec: Any) -> dict[str, 
         Cluster(None),
         Cluster([], None),
     ],
-    ids=["a default", "volumes that somebody made", "claims that are there", "no right to look", "no right to look at volumes"],
+    ids=[
+        "a default",
+        "volumes that somebody made",
+        "claims that are there",
+        "no right to look",
+        "no right to look at volumes",
+    ],
 )
 def test_where_volumes_come_from_nothing_is_said(cluster: Cluster) -> None:
     """A default StorageClass or volumes by hand will do, and what cannot be known is left to the cluster."""
@@ -70,7 +82,9 @@ def test_where_volumes_come_from_nothing_is_said(cluster: Cluster) -> None:
 )
 def test_without_any_the_claim_is_named(cluster: Cluster, cure: str) -> None:
     """The error names the claims that would wait for ever, and what to do."""
-    with pytest.raises(SlipwayError, match=r"team has no default StorageClass, so nothing gives a volume to .*artifacts") as raised:
+    with pytest.raises(
+        SlipwayError, match=r"team has no default StorageClass, so nothing gives a volume to .*artifacts"
+    ) as raised:
         storage.check_claims(cluster, ["data", "artifacts"])  # type: ignore[arg-type]
 
     assert cure in raised.value.cure

@@ -23,7 +23,9 @@ def pod(name: str = "one", **status: object) -> Status:
 
 def ended(code: int, reason: str = "Error", name: str = "one") -> Status:
     """Return a pod whose container ended."""
-    return pod(name, phase="Failed", containerStatuses=[{"state": {"terminated": {"exitCode": code, "reason": reason}}}])
+    return pod(
+        name, phase="Failed", containerStatuses=[{"state": {"terminated": {"exitCode": code, "reason": reason}}}]
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,18 @@ def ended(code: int, reason: str = "Error", name: str = "one") -> Status:
         (pod(phase="Failed", reason="NodeLost"), Ending(1, "NodeLost", lost=True)),
         (pod(phase="Unknown"), Ending(1, "its end was not seen", lost=True)),
     ],
-    ids=["waits", "runs", "done", "failed", "killed", "terminated", "out of memory", "evicted", "lost with its node", "unknown"],
+    ids=[
+        "waits",
+        "runs",
+        "done",
+        "failed",
+        "killed",
+        "terminated",
+        "out of memory",
+        "evicted",
+        "lost with its node",
+        "unknown",
+    ],
 )
 def test_a_pods_ending_is_its_scripts_or_not(found: Status, ending: Ending | None) -> None:
     """A script ends by itself, or by a signal that was not its fault; memory that ran out is its own."""
@@ -51,7 +64,11 @@ def test_a_pods_ending_is_its_scripts_or_not(found: Status, ending: Ending | Non
     ("found", "words"),
     [
         (
-            pod(conditions=[{"type": "PodScheduled", "status": "False", "message": "0/3 nodes: Insufficient nvidia.com/gpu"}]),
+            pod(
+                conditions=[
+                    {"type": "PodScheduled", "status": "False", "message": "0/3 nodes: Insufficient nvidia.com/gpu"}
+                ]
+            ),
             "not scheduled yet: 0/3 nodes: Insufficient nvidia.com/gpu",
         ),
         (pod(), "waiting for a node"),
@@ -70,7 +87,9 @@ def test_waiting_is_described(found: Status, words: str) -> None:
 
 def test_an_image_that_is_not_there_is_no_waiting() -> None:
     """What will never start is an error with the cluster's words."""
-    never = pod(containerStatuses=[{"state": {"waiting": {"reason": "ErrImageNeverPull", "message": "image not present"}}}])
+    never = pod(
+        containerStatuses=[{"state": {"waiting": {"reason": "ErrImageNeverPull", "message": "image not present"}}}]
+    )
     with pytest.raises(SlipwayError, match="it cannot start: ErrImageNeverPull: image not present"):
         job_log.describe_wait(never)
 
@@ -105,13 +124,19 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
         ([({}, []), ({}, [RUNS]), ({}, [ended(0, "Completed")])], Ending(0, "Completed", lost=False), ["one"]),
         ([({}, [ended(3)])], Ending(3, "Error", lost=False), ["one"]),
         ([({}, [RUNS]), ({}, []), ({}, [ended(0, "", "second")])], Ending(0, "", lost=False), ["one", "second"]),
-        ([({}, [ended(137)]), ({}, [ended(137), ended(0, "", "second")])], Ending(0, "", lost=False), ["one", "second"]),
+        (
+            [({}, [ended(137)]), ({}, [ended(137), ended(0, "", "second")])],
+            Ending(0, "", lost=False),
+            ["one", "second"],
+        ),
         ([({}, [ended(137)]), (FAILED, [ended(137)])], Ending(137, "Error", lost=True), ["one"]),
         ([(FAILED, [])], Ending(1, "no pod of it is left", lost=True), []),
     ],
     ids=["done", "ended before it was seen", "deleted, then done", "killed, then done", "killed too often", "no pod"],
 )
-def test_the_attempt_that_decides(looks: list[tuple[Status, list[Status]]], ending: Ending, streamed: list[str]) -> None:
+def test_the_attempt_that_decides(
+    looks: list[tuple[Status, list[Status]]], ending: Ending, streamed: list[str]
+) -> None:
     """A lost attempt is followed by the next, each one's log is shown, and the Job ends with the first that was not lost."""
     followed = Scripted(iter(looks))
 

@@ -27,10 +27,20 @@ if TYPE_CHECKING:
 
 PREPARED = Prepared(Model("models:/diabetes/4", "", "diabetes", "4"), Path(), "{}")
 CASE = api_test.Case("", "models:/diabetes/4", {"columns": ["a"], "data": [[1.0]]}, [2.0], [])
-LABELS = {"app.kubernetes.io/name": "slipway-model", "app.kubernetes.io/instance": "diabetes", "app.kubernetes.io/component": "champion"}
+LABELS = {
+    "app.kubernetes.io/name": "slipway-model",
+    "app.kubernetes.io/instance": "diabetes",
+    "app.kubernetes.io/component": "champion",
+}
 READY = {"conditions": [{"type": "Ready", "status": "True"}]}
-CRASHED = {"containerStatuses": [{"name": "model", "state": {"terminated": {"exitCode": 9, "reason": "Error"}}}], "phase": "Failed"}
-UNPLACED = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "1 Insufficient cpu."}], "phase": "Pending"}
+CRASHED = {
+    "containerStatuses": [{"name": "model", "state": {"terminated": {"exitCode": 9, "reason": "Error"}}}],
+    "phase": "Failed",
+}
+UNPLACED = {
+    "conditions": [{"type": "PodScheduled", "status": "False", "message": "1 Insufficient cpu."}],
+    "phase": "Pending",
+}
 EVICTED = {"phase": "Failed", "message": "The node was low on resource: memory."}
 
 
@@ -83,11 +93,21 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> Settings:
     return replace(settings.load(), context="team", namespace="models", rollout_timeout=0)
 
 
-def write(folder: Path, *besides: dict[str, Any], strategy: dict[str, Any] | None = None, name: str = "diabetes-model") -> Path:
+def write(
+    folder: Path, *besides: dict[str, Any], strategy: dict[str, Any] | None = None, name: str = "diabetes-model"
+) -> Path:
     """Write a rendered Deployment, with other objects, and return the file."""
-    template = {"metadata": {"labels": LABELS, "annotations": {"io.slipway/version": "4"}}, "spec": {"containers": [{"name": "model"}]}}
+    template = {
+        "metadata": {"labels": LABELS, "annotations": {"io.slipway/version": "4"}},
+        "spec": {"containers": [{"name": "model"}]},
+    }
     spec = {"selector": {"matchLabels": LABELS}, "template": template, "strategy": strategy or {}}
-    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "models"}, "spec": spec}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "models"},
+        "spec": spec,
+    }
     file = folder / "manifest.yaml"
     file.write_text(yaml.safe_dump_all([deployment, *besides]))
     return file
@@ -101,7 +121,11 @@ def run(loaded: Settings, cluster: Cluster, manifest: Path) -> bool:
 def test_a_version_that_passes_leaves_nothing(loaded: Settings, tmp_path: Path) -> None:
     """What a killed run left over goes first; what the pod refers to is there before it; in the end nothing of it is."""
     secret = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "diabetes-words"}}
-    policy = {"kind": "NetworkPolicy", "metadata": {"name": "diabetes-model"}, "spec": {"podSelector": {"matchLabels": LABELS}}}
+    policy = {
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "diabetes-model"},
+        "spec": {"podSelector": {"matchLabels": LABELS}},
+    }
     cluster = Cluster(left=True)
 
     assert run(loaded, cluster, write(tmp_path, secret, policy))
@@ -136,7 +160,9 @@ def test_a_trial_that_fails_says_why(loaded: Settings, tmp_path: Path, cluster: 
     assert cluster.pods == []
 
 
-@pytest.mark.parametrize("ends", [KeyboardInterrupt, SlipwayError("it predicts 3.0"), api_test.UntestedError("time-out: it takes long")])
+@pytest.mark.parametrize(
+    "ends", [KeyboardInterrupt, SlipwayError("it predicts 3.0"), api_test.UntestedError("time-out: it takes long")]
+)
 def test_however_it_ends_it_goes(loaded: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: Any) -> None:  # noqa: ANN401 -- an error
     """After Ctrl-C, wrong answers or a time-out of this machine, which stays one, nothing of the trial is left."""
 
@@ -152,7 +178,9 @@ def test_however_it_ends_it_goes(loaded: Settings, tmp_path: Path, monkeypatch: 
     assert cluster.done == ["apply Pod", "delete pods"]
 
 
-@pytest.mark.parametrize("strategy", [{"type": "Recreate"}, {"rollingUpdate": {"maxSurge": 0}}, {"rollingUpdate": {"maxSurge": "0%"}}])
+@pytest.mark.parametrize(
+    "strategy", [{"type": "Recreate"}, {"rollingUpdate": {"maxSurge": 0}}, {"rollingUpdate": {"maxSurge": "0%"}}]
+)
 def test_where_there_is_never_room_nothing_is_tried(
     loaded: Settings, tmp_path: Path, strategy: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
