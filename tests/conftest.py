@@ -28,7 +28,7 @@ signal.signal(
 )  # a background job may ignore Ctrl-C, and all it starts with it
 
 
-def need(tool: str, present: bool, cure: str) -> None:  # noqa: FBT001 -- the fact it is about
+def need(tool: str, present: bool, cure: str) -> None:
     """Skip the test on a machine without a tool, and say so; fail where REQUIRE names it."""
     if present:
         return

@@ -31,6 +31,8 @@ from tests.conftest import need
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.aliases import Data, Estimator, Json, Option
+
 DEADLINE = 90  # s for a server to answer on a busy machine
 KEY = "a key's value"
 TYPES = ["double", "float", "long", "integer", "boolean", "string", "datetime"]
@@ -87,7 +89,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     """
     visits: list[tuple[Visit, bool]] = []
 
-    def open_page(url: str, width: int = 1280, *, refused: bool = False, **options: Any) -> Page:  # noqa: ANN401 -- playwright's
+    def open_page(url: str, width: int = 1280, *, refused: bool = False, **options: Option) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": 900}, service_workers="block", accept_downloads=True, **options
         )
@@ -124,7 +126,7 @@ def serve(
     log: Path,
     keys: Path | None = None,
     known: Path | None = None,
-    **identity: Any,  # noqa: ANN401 -- any JSON
+    **identity: Json,
 ) -> Iterator[Served]:
     """Serve a model folder; fail at once with the log when the server ends, and always stop it.
 
@@ -170,7 +172,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("browser")
 
 
-def save(folder: Path, estimator: Any, rows: pd.DataFrame, target: Any, **options: Any) -> Path:  # noqa: ANN401 -- any of these
+def save(folder: Path, estimator: Estimator, rows: pd.DataFrame, target: Data, **options: Option) -> Path:
     """Fit an estimator and save it as MLflow does."""
     mlflow.sklearn.save_model(
         estimator.fit(rows, target),
@@ -260,7 +262,8 @@ def tensor(folder: Path) -> Iterator[Served]:
     """Serve a model that takes a matrix without names."""
     rows = np.arange(12.0).reshape(6, 2)
     mlflow.sklearn.save_model(
-        LinearRegression().fit(rows, rows.sum(axis=1)), str(folder / "tensor"), signature=infer_signature(rows), input_example=rows[:2],
+        LinearRegression().fit(rows, rows.sum(axis=1)), str(folder / "tensor"), signature=infer_signature(rows),
+        input_example=rows[:2],
         pip_requirements=[],
     )  # fmt: skip
     with serve(folder / "tensor", folder / "tensor.log") as served:

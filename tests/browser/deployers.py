@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Locator, Page, Route
 
+    from tests.aliases import Json
+
 DEADLINE = 400  # s for a deployment on a busy machine
 GOOD, BETTER, WORSE = 1, 2, 3  # the versions
 ARGUMENTS = {GOOD: "--alpha 1 --repeats 1", BETTER: "--alpha 0.05 --repeats 1", WORSE: "--alpha 4 --repeats 1"}
@@ -58,11 +60,11 @@ class Running:
         """Its records."""
         return deployments.Store(deployer_client.find_home(self.settings) / "diabetes.db")
 
-    def get(self, path: str) -> Any:  # noqa: ANN401 -- any JSON
+    def get(self, path: str) -> Json:
         """Return what it answers."""
         return requests.get(f"{self.url}{path}", timeout=30).json()
 
-    def post(self, path: str, **body: Any) -> dict[str, Any]:  # noqa: ANN401 -- any JSON
+    def post(self, path: str, **body: Json) -> dict[str, Any]:
         """Ask for a deployment, and return it."""
         answer = requests.post(
             f"{self.url}{path}", json=body, headers={"Authorization": f"Bearer {self.token}"}, timeout=30
@@ -119,12 +121,12 @@ class Running:
         self.store.end(found.id, deployments.FAILED, words)
         return found.id
 
-    def record_release(self, **facts: Any) -> None:  # noqa: ANN401 -- fields of a release
+    def record_release(self, **facts: Json) -> None:
         """Record a release that was refused."""
         release = history.Release(history.REFUSED, WORSE, None, **facts)
         history.record(registry.connect(self.settings), "diabetes", release)
 
-    def _await(self, look: Any, suits: Any) -> Any:  # noqa: ANN401 -- functions of any JSON
+    def _await(self, look: Callable[[], Json], suits: Callable[[Json], bool]) -> Json:
         deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -149,7 +151,8 @@ def run(folder: Path) -> Iterator[Running]:
     for arguments in ARGUMENTS.values():
         _run("train_model", {**environment, "TRAIN_ARGS": arguments})
     settings = replace(
-        slipway_settings.load(), runtime="host", port=port, deployer_port=deployer_port, url="", model_dir=ROOT / "model",
+        slipway_settings.load(), runtime="host", port=port, deployer_port=deployer_port, url="",
+        model_dir=ROOT / "model",
         external_tracking_uri=chosen["MLFLOW_TRACKING_URI"],
     )  # fmt: skip
     log = folder / "deployer.log"
@@ -181,7 +184,7 @@ def card(page: Page, version: int) -> Locator:
 
 
 def states(page: Page, shown: str) -> list[Callable[[], Any]]:
-    """Return what brings the page into one state after another: at rest, with a picture, asking for the token, refused."""
+    """Return what takes the page from state to state: at rest, with a picture, asking for the token, refused."""
 
     def open_picture() -> None:
         card(page, WORSE).locator("summary").click()
@@ -205,7 +208,7 @@ def answer(page: Page, token: str) -> None:
     page.get_by_role("dialog").get_by_role("button").first.click()
 
 
-def change_status(page: Page, **changes: Any) -> None:  # noqa: ANN401 -- any JSON
+def change_status(page: Page, **changes: Json) -> None:
     """Have /status say something else than it does."""
 
     def handle(route: Route) -> None:

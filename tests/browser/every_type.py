@@ -1,4 +1,4 @@
-"""A model with a column of every type, as code that MLflow saves: it answers the values that it got, and their types."""
+"""A model with a column of every type, saved as code: it answers the values that it got, and their types."""
 
 import pandas as pd
 from mlflow.models import set_model

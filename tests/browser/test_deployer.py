@@ -127,7 +127,7 @@ def test_markup_stays_text(deployer: Running, odd: str, visit: Callable[..., Pag
 def test_what_is_wrong_is_said(
     deployer: Running, visit: Callable[..., Page], changes: dict[str, Any], words: str
 ) -> None:
-    """The page says in words when something else answers than the champion, or nothing, or the tracking server is silent."""
+    """The page says so when another version than the champion answers, or none, or the tracking server is silent."""
     page = visit(f"{deployer.url}/")
     change_status(page, **changes)
 

@@ -96,7 +96,7 @@ def test_other_errors_are_told_in_words(numbers: Served, visit: Callable[..., Pa
 
 
 def test_a_key_is_asked_for(closed: Served, visit: Callable[..., Page]) -> None:
-    """Where keys are needed the page asks for one, says when it is wrong, keeps it for the tab, and forgets it when told to."""
+    """Where keys are needed the page asks for one, says when it is wrong, keeps it for the tab, and can forget it."""
     page = visit(f"{closed.url}/", refused=True)
     expect(page.get_by_label("API key")).to_be_focused()
     expect(page.get_by_role("button", name="Predict")).to_be_hidden()
@@ -172,7 +172,7 @@ def test_a_swapped_model_is_told(place: Callable[..., Served], visit: Callable[.
 
 
 def test_a_swapped_model_with_other_columns_is_told(place: Callable[..., Served], visit: Callable[..., Page]) -> None:
-    """When the version that answers now takes other columns, the page shows its form, and no prediction that belongs to neither."""
+    """When the version that answers takes other columns, the page shows its form, and no prediction of the old one."""
     page = visit(f"{place().url}/", refused=True)
     predict(page, "Prediction: 2")
     place("2", ["b", "a", "c"], 0)

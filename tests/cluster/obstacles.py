@@ -42,7 +42,7 @@ WORDS = "Unable to connect to the server: net/http: TLS handshake timeout"
 def make_user(
     cluster: Cluster, name: str, folder: Path, rights: tuple[tuple[str, str, list[str]], ...]
 ) -> dict[str, str]:
-    """Make an account with rights in the cluster's namespace alone; return the variables by which make works as that."""
+    """Make an account with rights in the cluster's namespace alone; return the variables with which make uses it."""
     rules = [{"apiGroups": [group], "resources": [resource], "verbs": verbs} for group, resource, verbs in rights]
     rbac = "rbac.authorization.k8s.io"
     subjects = [{"kind": "ServiceAccount", "name": name, "namespace": cluster.namespace}]
@@ -111,9 +111,11 @@ def refusing(cluster: Cluster, folder: Path, resource: str, words: str) -> Itera
     name = f"{cluster.namespace}-refusing"
     group, _, plural = resource.rpartition("/")
     webhook = {
-        "name": "no.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": "Fail", "timeoutSeconds": 5,
+        "name": "no.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": "Fail",
+        "timeoutSeconds": 5,
         "clientConfig": {
-            "url": f"https://127.0.0.1:{server.server_port}/", "caBundle": base64.b64encode(certificate.read_bytes()).decode(),
+            "url": f"https://127.0.0.1:{server.server_port}/",
+            "caBundle": base64.b64encode(certificate.read_bytes()).decode(),
         },
         "rules": [{"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE"], "resources": [plural]}],
         "namespaceSelector": {"matchLabels": {"refused": cluster.namespace}},

@@ -137,7 +137,7 @@ def test_undeploy_takes_the_challenger_too(served: Served) -> None:
 
 @pytest.mark.thorough
 def test_what_cannot_be_is_said_at_once(served: Served) -> None:
-    """A weight that is none, no version at all, or a Gateway on a cluster that knows none, is an error before anything is deployed."""
+    """A wrong weight, no version, or a Gateway that the cluster lacks is an error before anything is deployed."""
     begin(served, 1)
     known = (
         "httproutes.gateway.networking.k8s.io" in served.cluster.ask("api-resources", "--output", "name").out.split()

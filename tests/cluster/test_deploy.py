@@ -178,7 +178,7 @@ def test_undeploy_leaves_nothing(served: Served) -> None:
 
 
 def test_a_rollback_is_one_there_too(served: Served) -> None:
-    """`make rollback TARGET=kubernetes` brings the champion before to the cluster, tests it there, and then moves the alias."""
+    """`make rollback TARGET=kubernetes` deploys the champion before, tests it there, and then moves the alias."""
     for version in (1, 2):
         served.make("promote", MODEL=f"models:/diabetes/{version}", FORCE="1", WHY="a test's beginning")
     served.deploy(2)

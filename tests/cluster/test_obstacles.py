@@ -21,7 +21,7 @@ KINDS = "deployments,services,poddisruptionbudgets"
 
 
 def check_whole(served: Served, version: int) -> None:
-    """Fail unless a version answers, in as many pods as before, with all that belongs to it, and nobody holds its lock."""
+    """Fail unless a version answers, in as many pods as before, with all its objects, and nobody holds its lock."""
     served.wait(lambda: served.get("deployment", SERVICE)["status"].get("readyReplicas") == 2, "two pods are ready")
     found = served.get("deployment", SERVICE)
     kinds = {each["kind"] for each in served.cluster.list(KINDS, "app.kubernetes.io/instance=diabetes", strict=True)}
@@ -121,7 +121,7 @@ def test_a_webhook_that_refuses_is_said(served: Served, tmp_path: Path) -> None:
 @pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_end_in_the_middle_is_no_version(served: Served, tmp_path: Path, number: signal.Signals) -> None:
-    """Ctrl-C in a rollout goes back; after kill -9 the next deployment that fails goes back past what was never tested."""
+    """Ctrl-C in a rollout goes back; after kill -9 the next failed deployment goes back past what was never tested."""
     served.settle(1)
     process = served.stack.start("deploy", MODEL="models:/diabetes/2")
     served.wait(lambda: served.get("deployment", SERVICE)["status"].get("updatedReplicas") == 1, "it rolls out")
@@ -140,7 +140,7 @@ def test_an_end_in_the_middle_is_no_version(served: Served, tmp_path: Path, numb
     "words", [obstacles.WORDS, "Error from server (Forbidden): no more"], ids=["a hiccup", "for good"]
 )
 def test_each_call_may_fail(served: Served, tmp_path: Path, words: str) -> None:
-    """Whichever call of kubectl fails: the exit code says whether the version answers, and never less runs than before."""
+    """Whichever kubectl call fails: the exit code says whether the version answers, and no fewer pods run."""
     served.settle(1)
     served.deploy(2, **obstacles.fail(tmp_path))
     answering, shapes = 2, [shape(call) for call in (tmp_path / "calls").read_text().splitlines()]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.aliases import Json
+
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
 
 
@@ -35,7 +37,7 @@ def cases(model: str, table: Mapping[str, Any], kind: str = JSON, prefix: str = 
     return [Case(model, prefix + name, _to_bytes(body), kind) for name, body in table.items()]
 
 
-def _to_bytes(body: Any) -> bytes:  # noqa: ANN401 -- bytes, text or any JSON
+def _to_bytes(body: Json) -> bytes:
     if isinstance(body, bytes):
         return body
     return (body if isinstance(body, str) else json.dumps(body)).encode()
@@ -44,4 +46,5 @@ def _to_bytes(body: Any) -> bytes:  # noqa: ANN401 -- bytes, text or any JSON
 def split(columns: Mapping[str, str], rows: int = 1) -> str:
     """Write a dataframe_split of JSON literals by column; the rows are equal."""
     names = json.dumps(list(columns))
-    return f'{{"dataframe_split": {{"columns": {names}, "data": [{", ".join(["[" + ", ".join(columns.values()) + "]"] * rows)}]}}}}'
+    data = ", ".join(["[" + ", ".join(columns.values()) + "]"] * rows)
+    return f'{{"dataframe_split": {{"columns": {names}, "data": [{data}]}}}}'

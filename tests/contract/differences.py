@@ -16,14 +16,17 @@ NO_JSON = ("set", "complex", "pairs as keys", "decimal", "duration", "NA", "fram
 
 DIFFERENCES: dict[str, tuple[int, int, tuple[str, ...]]] = {
     "a fraction for a long or an integer is an error; MLflow cuts it": (
-        200, 400, tuple(f"{column} = {value}: *" for column in (*LONGS, *INTEGERS) for value in ("fraction", "long decimal")),
+        200, 400,
+        tuple(f"{column} = {value}: *" for column in (*LONGS, *INTEGERS) for value in ("fraction", "long decimal")),
     ),
     "a number beyond the type is an error in every form; MLflow wraps it in some": (
         200, 400, tuple(f"{each}: *{form}" for each in BEYOND for form in ("split", "split, second row", "records")),
     ),
     "without a content type nobody knows what the body is; MLflow fails": (500, 415, ("A type none", "A type none, *")),
-    "deep nesting is a wrong request; MLflow fails": (500, 400, ("? deep*", "Pi deep", "* inputs deep", "* instances deep")),
-    "a number of thousands of digits is a wrong request; MLflow fails": (500, 400, ("* = 5000 digits: *", "B a number of 5000 digits, *")),
+    "deep nesting is a wrong request; MLflow fails":
+        (500, 400, ("? deep*", "Pi deep", "* inputs deep", "* instances deep")),
+    "a number of thousands of digits is a wrong request; MLflow fails":
+        (500, 400, ("* = 5000 digits: *", "B a number of 5000 digits, *")),
     "the same where nobody reads it does no harm; MLflow fails": (500, 200, ("A a number of 5000 digits, ignored",)),
     "a column's name that is no text is a wrong request; MLflow fails": (500, 400, ("A split, a name that is *",)),
     "a trailing slash is another path; MLflow sends the caller to the one without": (307, 404, ("A trailing slash*",)),

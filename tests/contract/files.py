@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from tests.contract.case import CSV, PARQUET, cases
 from tests.contract.forms import SPLIT
+
+if TYPE_CHECKING:
+    from tests.aliases import Data
 
 CSVS = {
     "csv": "a,b,s\n0.5,2,x\n",
@@ -52,7 +55,7 @@ CSVS = {
 }
 
 
-def _parquet(names: list[str] | None = None, **columns: Any) -> bytes:  # noqa: ANN401 -- any column
+def _parquet(names: list[str] | None = None, **columns: Data) -> bytes:
     buffer = io.BytesIO()
     table = {"a": [0.5, 1.5], "b": [2, 3], "s": ["x", "y"], **columns}
     pd.DataFrame(table, columns=names).to_parquet(buffer)

@@ -26,21 +26,26 @@ JSON_FORMS: dict[str, Any] = {
     "split, two rows": {"dataframe_split": {**SPLIT, "data": SPLIT["data"] * 2}},
     "split, other order": {"dataframe_split": {"columns": ["s", "b", "a"], "data": [["x", 2, 0.5]]}},
     "split, data first": '{"dataframe_split": {"data": [[0.5, 2, "x"]], "columns": ["a", "b", "s"]}}',
-    "split, extra column": {"dataframe_split": {"columns": ["a", "hemlock", "b", "s"], "data": [[0.5, {"k": [31337]}, 2, "x"]]}},
+    "split, extra column":
+        {"dataframe_split": {"columns": ["a", "hemlock", "b", "s"], "data": [[0.5, {"k": [31337]}, 2, "x"]]}},
     "split, missing column": {"dataframe_split": {"columns": ["a", "s"], "data": [[0.5, "hemlock"]]}},
     "split, wrong name": {"dataframe_split": {"columns": ["a", "hemlock", "s"], "data": SPLIT["data"]}},
     "split, name in capitals": {"dataframe_split": {"columns": ["a", "B", "s"], "data": SPLIT["data"]}},
     "split, column twice": {"dataframe_split": {"columns": ["a", "b", "s", "b"], "data": [[0.5, 2, "x", 31337]]}},
-    "split, extra column twice": {"dataframe_split": {"columns": ["a", "b", "s", "z", "z"], "data": [[0.5, 2, "x", 1, 2]]}},
+    "split, extra column twice":
+        {"dataframe_split": {"columns": ["a", "b", "s", "z", "z"], "data": [[0.5, 2, "x", 1, 2]]}},
     "split, no columns": {"dataframe_split": {"data": SPLIT["data"]}},
     "split, null columns": {"dataframe_split": {"columns": None, "data": SPLIT["data"]}},
     "split, columns a text": {"dataframe_split": {"columns": "abs", "data": SPLIT["data"]}},
     "split, columns an object": {"dataframe_split": {"columns": {"a": 1, "b": 2, "s": 3}, "data": SPLIT["data"]}},
     "split, columns numbers": {"dataframe_split": {"columns": [0, 1, 2], "data": SPLIT["data"]}},
-    "split, columns mixed": {"dataframe_split": {"columns": ["a", "b", "s", 31337, None], "data": [[0.5, 2, "x", 1, 1]]}},
+    "split, columns mixed":
+        {"dataframe_split": {"columns": ["a", "b", "s", 31337, None], "data": [[0.5, 2, "x", 1, 1]]}},
     "split, columns lists": {"dataframe_split": {"columns": [["a", "b", "s"]], "data": SPLIT["data"]}},
-    "split, a name that is a list": {"dataframe_split": {"columns": ["a", "b", "s", ["hemlock"]], "data": [[0.5, 2, "x", 1]]}},
-    "split, a name that is an object": {"dataframe_split": {"columns": ["a", "b", "s", {"hemlock": 1}], "data": [[0.5, 2, "x", 1]]}},
+    "split, a name that is a list":
+        {"dataframe_split": {"columns": ["a", "b", "s", ["hemlock"]], "data": [[0.5, 2, "x", 1]]}},
+    "split, a name that is an object":
+        {"dataframe_split": {"columns": ["a", "b", "s", {"hemlock": 1}], "data": [[0.5, 2, "x", 1]]}},
     "split, columns empty": {"dataframe_split": {"columns": [], "data": []}},
     "split, too few columns": {"dataframe_split": {"columns": ["a", "b"], "data": SPLIT["data"]}},
     "split, no data": {"dataframe_split": {"columns": ["a", "b", "s"]}},
@@ -49,7 +54,8 @@ JSON_FORMS: dict[str, Any] = {
     "split, data a text": {"dataframe_split": {"columns": ["a", "b", "s"], "data": "hemlock"}},
     "split, data one row, not nested": {"dataframe_split": {"columns": ["a", "b", "s"], "data": [0.5, 2, "x"]}},
     "split, data of objects": {"dataframe_split": {"columns": ["a", "b", "s"], "data": [ROW]}},
-    "split, data by column": {"dataframe_split": {"columns": ["a", "b", "s"], "data": {"a": [0.5], "b": [2], "s": ["x"]}}},
+    "split, data by column":
+        {"dataframe_split": {"columns": ["a", "b", "s"], "data": {"a": [0.5], "b": [2], "s": ["x"]}}},
     "split, data by column, no columns": {"dataframe_split": {"data": {"a": [0.5], "b": [2], "s": ["x"]}}},
     "split, data of objects, no columns": {"dataframe_split": {"data": [ROW]}},
     "split, rows of null": {"dataframe_split": {"columns": ["a", "b", "s"], "data": [None]}},
@@ -155,7 +161,8 @@ JSON_FORMS: dict[str, Any] = {
     "key twice, last counts": '{"dataframe_split": 31337, "dataframe_split": ' + json.dumps(SPLIT) + "}",
     "key twice, last is wrong": '{"dataframe_split": ' + json.dumps(SPLIT) + ', "dataframe_split": 31337}',
     "data twice": '{"dataframe_split": {"columns": ["a","b","s"], "data": [[9, 9, "y"]], "data": [[0.5, 2, "x"]]}}',
-    "columns twice": '{"dataframe_split": {"columns": ["s","b","a"], "columns": ["a","b","s"], "data": [[0.5, 2, "x"]]}}',
+    "columns twice":
+        '{"dataframe_split": {"columns": ["s","b","a"], "columns": ["a","b","s"], "data": [[0.5, 2, "x"]]}}',
     "inputs key twice": '{"inputs": {"a": [31337], "b": [2], "s": ["x"], "a": [0.5]}}',
     "escaped keys": r'{"dataframe\u005fsplit": {"columns": ["\u0061", "b", "s"], "data": [[0.5, 2, "\u0078"]]}}',
     "a list": [31337],
@@ -186,16 +193,22 @@ JSON_FORMS: dict[str, Any] = {
     "NUL behind": json.dumps({"dataframe_split": SPLIT}) + "\x00",
     "not UTF-8 in a value": b'{"dataframe_split": {"columns": ["a","b","s"], "data": [[0.5, 2, "\xff"]]}}',
     "not UTF-8 in a name": b'{"dataframe_split": {"columns": ["a","b","\xff"], "data": [[0.5, 2, "x"]]}}',
-    "not UTF-8 in an ignored column": b'{"dataframe_split": {"columns": ["a","b","s","z"], "data": [[0.5, 2, "x", "\xff"]]}}',
-    "not UTF-8 in an ignored key": b'{"\xff": 1, "dataframe_split": {"columns": ["a","b","s"], "data": [[0.5, 2, "x"]]}}',
-    "not UTF-8 in an ignored value": b'{"z": "\xff", "dataframe_split": {"columns": ["a","b","s"], "data": [[0.5, 2, "x"]]}}',
-    "surrogate in UTF-8": b'{"z": "\xed\xa0\x80", "dataframe_split": {"columns": ["a","b","s"], "data": [[0.5, 2, "x"]]}}',
+    "not UTF-8 in an ignored column":
+        b'{"dataframe_split": {"columns": ["a","b","s","z"], "data": [[0.5, 2, "x", "\xff"]]}}',
+    "not UTF-8 in an ignored key":
+        b'{"\xff": 1, "dataframe_split": {"columns": ["a","b","s"], "data": [[0.5, 2, "x"]]}}',
+    "not UTF-8 in an ignored value":
+        b'{"z": "\xff", "dataframe_split": {"columns": ["a","b","s"], "data": [[0.5, 2, "x"]]}}',
+    "surrogate in UTF-8":
+        b'{"z": "\xed\xa0\x80", "dataframe_split": {"columns": ["a","b","s"], "data": [[0.5, 2, "x"]]}}',
     "overlong UTF-8": b'{"z": "\xc0\xaf", "dataframe_split": {"columns": ["a","b","s"], "data": [[0.5, 2, "x"]]}}',
     "gibberish": b"\xff\xfe{}",
     "deep list": "[" * DEEP + "]" * DEEP,
-    "deep value": '{"dataframe_split": {"columns": ["a","b","s"], "data": [[0.5, 2, ' + "[" * DEEP + "]" * DEEP + "]]}}",
+    "deep value":
+        '{"dataframe_split": {"columns": ["a","b","s"], "data": [[0.5, 2, ' + "[" * DEEP + "]" * DEEP + "]]}}",
     "deep ignored value": '{"z": ' + "[" * DEEP + "]" * DEEP + ', "dataframe_split": ' + json.dumps(SPLIT) + "}",
-    "deep ignored object": '{"z": ' + '{"k":' * DEEP + "1" + "}" * DEEP + ', "dataframe_split": ' + json.dumps(SPLIT) + "}",
+    "deep ignored object":
+        '{"z": ' + '{"k":' * DEEP + "1" + "}" * DEEP + ', "dataframe_split": ' + json.dumps(SPLIT) + "}",
     "a number of 5000 digits, ignored": '{"z": ' + "1" * 5000 + ', "dataframe_split": ' + json.dumps(SPLIT) + "}",
     "ignored value 100 deep": '{"z": ' + "[" * 100 + "]" * 100 + ', "dataframe_split": ' + json.dumps(SPLIT) + "}",
 }  # fmt: skip

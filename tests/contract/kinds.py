@@ -23,7 +23,9 @@ PARAMS = {
     "a text": '"hemlock"',
     "a number": "31337",
     "unknown": '{"hemlock": 31337}',
-    "all": '{"sleep": 0.0, "fail": false, "word": "é", "count": 2, "small": 2, "many": [1.5, 2.5], "when": "2024-05-06"}',
+    "all": (
+        '{"sleep": 0.0, "fail": false, "word": "é", "count": 2, "small": 2, "many": [1.5, 2.5], "when": "2024-05-06"}'
+    ),
     "raises": '{"fail": true}',
     "text for double": '{"sleep": "hemlock"}',
     "integer for double": '{"sleep": 0}',
@@ -62,8 +64,9 @@ def _parquet(frame: pd.DataFrame) -> bytes:
 
 
 FRAME = pd.DataFrame({
-    "double": [1.5], "float": pd.array([2.5], dtype="float32"), "long": [3], "integer": pd.array([4], dtype="int32"), "boolean": [True],
-    "string": ["s"], "datetime": pd.to_datetime(["2024-01-02"]), "binary": [b"hemlock"], "opt_double": [1.25], "opt_long": [7],
+    "double": [1.5], "float": pd.array([2.5], dtype="float32"), "long": [3], "integer": pd.array([4], dtype="int32"),
+    "boolean": [True], "string": ["s"], "datetime": pd.to_datetime(["2024-01-02"]), "binary": [b"hemlock"],
+    "opt_double": [1.25], "opt_long": [7],
 })  # fmt: skip
 PARQUETS = {
     "parquet": FRAME,
@@ -155,15 +158,18 @@ NESTED: dict[str, Any] = {
         for name, values in {
             "list": [[], [1, 2], ["hemlock"], [None], "hemlock", None, [[1.5]], [True], 31337],
             "object": [
-                {"name": "a"}, {}, {"name": 31337}, {"name": "a", "age": None}, {"name": "a", "age": 2.5}, {"name": "a", "hemlock": 1},
-                None, "hemlock", [],
+                {"name": "a"}, {}, {"name": 31337}, {"name": "a", "age": None}, {"name": "a", "age": 2.5},
+                {"name": "a", "hemlock": 1}, None, "hemlock", [],
             ],
             "map": [{}, {"k": "hemlock"}, {"k": None}, {"k": 2.5}, None, [31337], "hemlock"],
             "people": [[], None, [{}], [{"name": "a", "age": 1}, {"name": "b"}], [31337]],
         }.items()
         for value in values
     },
-    **{f"{name} is missing": {"dataframe_records": [{key: value for key, value in PERSON.items() if key != name}]} for name in PERSON},
+    **{
+        f"{name} is missing": {"dataframe_records": [{key: value for key, value in PERSON.items() if key != name}]}
+        for name in PERSON
+    },
     "records, empty": {"dataframe_records": []},
 }  # fmt: skip
 FEW: dict[str, Any] = {
@@ -207,7 +213,9 @@ ODD_NAMES: dict[str, Any] = {
 }
 CASES = [
     *cases("C", {f"params, {name}": f'{ROW}, "params": {params}}}' for name, params in PARAMS.items()}),
-    *cases("C", {f"{key}, param beside": f'{{"{key}": "hemlock", "count": 2}}' for key in ("messages", "prompt", "input")}),
+    *cases(
+        "C", {f"{key}, param beside": f'{{"{key}": "hemlock", "count": 2}}' for key in ("messages", "prompt", "input")}
+    ),
     *cases("C", {name: _parquet(frame) for name, frame in PARQUETS.items()}, PARQUET),
     *cases("C", CSVS, CSV),
     *cases("slow", {"too slow": f'{ROW}, "params": {{"sleep": 3.0}}}}', "quick": f"{ROW}}}"}),
@@ -227,5 +235,6 @@ CASES = [
     *cases("H", NESTED),
     *cases("L", FEW),
     *cases("J", {f"output, {name}": split({"kind": json.dumps(name)}) for name in OUTPUTS}),
-    *cases("J", {"no such output": split({"kind": '"hemlock"'}), "bare list": {"inputs": ["words"]}, "bare text": {"inputs": "words"}}),
+    *cases("J", {"no such output": split({"kind": '"hemlock"'})}),
+    *cases("J", {"bare list": {"inputs": ["words"]}, "bare text": {"inputs": "words"}}),
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mlflow.pyfunc
 import mlflow.sklearn
@@ -25,22 +25,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.aliases import Data, Estimator, Option
+
 TYPES = ["double", "float", "long", "integer", "boolean", "string", "datetime", "binary"]
 OPTIONAL = ["double", "long", "string"]
 
 
-def _sklearn(path: Path, estimator: Any, rows: Any, target: Any, **options: Any) -> None:  # noqa: ANN401 -- any estimator and data
+def _sklearn(path: Path, estimator: Estimator, rows: Data, target: Data, **options: Option) -> None:
     options = {"signature": infer_signature(rows), "input_example": rows[:3], **options}
     fitted = estimator.fit(rows, target)
     mlflow.sklearn.save_model(fitted, str(path), serialization_format="cloudpickle", pip_requirements=[], **options)
 
 
-def _pyfunc(path: Path, model: Any, inputs: Schema | None = None, params: ParamSchema | None = None) -> None:  # noqa: ANN401 -- or a function
+def _pyfunc(path: Path, model: Option, inputs: Schema | None = None, params: ParamSchema | None = None) -> None:
     signature = ModelSignature(inputs=inputs, params=params) if inputs else None
     mlflow.pyfunc.save_model(str(path), python_model=model, signature=signature, pip_requirements=[])
 
 
-def _strings(path: Path, **options: Any) -> None:  # noqa: ANN401 -- save_model's
+def _strings(path: Path, **options: Option) -> None:
     rows = pd.DataFrame({"a": [0.5, 1.0, 2.0, 3.0], "b": [2, 1, 3, 4], "s": ["x", "y", "x", "é"]})
     prepare = ColumnTransformer(
         [("s", OneHotEncoder(handle_unknown="ignore"), ["s"]), ("a", SimpleImputer(), ["a"])], remainder="passthrough"
@@ -65,8 +67,9 @@ def _every_type(path: Path) -> None:
         [*(ColSpec(kind, kind) for kind in TYPES), *(ColSpec(kind, f"opt_{kind}", required=False) for kind in OPTIONAL)]
     )
     params = [
-        ParamSpec("sleep", "double", 0.0), ParamSpec("fail", "boolean", default=False), ParamSpec("word", "string", "w"),
-        ParamSpec("count", "long", 1), ParamSpec("small", "integer", 1), ParamSpec("many", "double", [1.0], shape=(-1,)),
+        ParamSpec("sleep", "double", 0.0), ParamSpec("fail", "boolean", default=False),
+        ParamSpec("word", "string", "w"), ParamSpec("count", "long", 1), ParamSpec("small", "integer", 1),
+        ParamSpec("many", "double", [1.0], shape=(-1,)),
         ParamSpec("when", "datetime", np.datetime64("2024-01-02")),
     ]  # fmt: skip
     _pyfunc(path, pyfuncs.Echo(), inputs, ParamSchema(params))

@@ -78,8 +78,14 @@ CASES = [
     *(Case("A", f"type {name}", BODY, kind) for name, kind in TYPES.items()),
     *(Case("A", f"type none, {name}", body, None) for name, body in {"empty": b"", "csv": b"a,b,s\n0.5,2,x\n"}.items()),
     *(Case("A", f"{kind}, empty body", b"", kind) for kind in (JSON, CSV, PARQUET)),
-    *(Case("A", f"{method} invocations", BODY if method in {"PUT", "PATCH"} else b"", method=method) for method in METHODS),
-    *(Case("A", name, BODY if method == "POST" else b"", method=method, path=path) for name, (method, path) in PATHS.items()),
+    *(
+        Case("A", f"{method} invocations", BODY if method in {"PUT", "PATCH"} else b"", method=method)
+        for method in METHODS
+    ),
+    *(
+        Case("A", name, BODY if method == "POST" else b"", method=method, path=path)
+        for name, (method, path) in PATHS.items()
+    ),
     *(Case("A", name, BODY, headers=headers) for name, headers in HEADERS.items()),
     Case("A", "gzip", gzip.compress(BODY)),
     Case("A", "gzip, said", gzip.compress(BODY), headers={"Content-Encoding": "gzip"}),

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +16,7 @@ from tests.contract.differences import DIFFERENCES, FAILURES, expected, matches
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.aliases import Json
     from tests.contract.case import Case
     from tests.contract.conftest import Answer
 
@@ -109,7 +110,7 @@ def _find_leak(answer: Answer) -> str:
     return ""
 
 
-def _predictions(answer: Answer, *, lenient: bool) -> Any:  # noqa: ANN401 -- any JSON
+def _predictions(answer: Answer, *, lenient: bool) -> Json:
     """Read an answer; only MLflow's may have NaN and Infinity, which are null in ours."""
     return json.loads(answer.body, parse_constant=(lambda _: None) if lenient else _refuse)
 
@@ -118,7 +119,7 @@ def _refuse(constant: str) -> None:
     raise AssertionError(f"{constant} is no JSON")
 
 
-def _equal(one: Any, other: Any) -> bool:  # noqa: ANN401 -- any JSON
+def _equal(one: Json, other: Json) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
         return list(one) == list(other) and all(_equal(value, other[key]) for key, value in one.items())
     if isinstance(one, list) and isinstance(other, list):

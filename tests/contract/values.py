@@ -82,8 +82,9 @@ OTHERS = {
     "empty object": "{}",
 }
 GOOD = {
-    "double": "1.5", "float": "2.5", "long": "3", "integer": "4", "boolean": "true", "string": '"s"', "datetime": '"2024-01-02T03:04:05"',
-    "binary": '"aGVtbG9jaw=="', "opt_double": "1.25", "opt_long": "7", "opt_string": '"o"',
+    "double": "1.5", "float": "2.5", "long": "3", "integer": "4", "boolean": "true", "string": '"s"',
+    "datetime": '"2024-01-02T03:04:05"', "binary": '"aGVtbG9jaw=="', "opt_double": "1.25", "opt_long": "7",
+    "opt_string": '"o"',
 }  # fmt: skip
 COLUMNS = [*TYPES, *(f"opt_{kind}" for kind in OPTIONAL)]
 NUMERIC = {  # model: its columns; the values go to the last
@@ -105,7 +106,8 @@ MANY = 250  # rows: a body of more than the 4 KB from which our server reads num
 
 
 def _records(rows: list[dict[str, str]], key: str) -> str:
-    return f'{{"{key}": [{", ".join("{" + ", ".join(f""""{name}": {value}""" for name, value in row.items()) + "}" for row in rows)}]}}'
+    records = ("{" + ", ".join(f'"{name}": {value}' for name, value in row.items()) + "}" for row in rows)
+    return f'{{"{key}": [{", ".join(records)}]}}'
 
 
 def _lists(rows: list[dict[str, str]]) -> str:

@@ -47,8 +47,8 @@ class Stack:
         """Start a make target in a session of its own, as a terminal does."""
         environment = {**os.environ, **self.variables, **variables}
         return subprocess.Popen(
-            ["make", "--no-print-directory", target], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            ["make", "--no-print-directory", target], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
 
     def make(self, target: str, **variables: str) -> str:

@@ -94,8 +94,9 @@ class Stack:
 def stack(docker: None, make: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> Iterator[Stack]:  # noqa: ARG001 -- skips or fails without an engine
     """Have services of the test's own, not started yet; whatever happens, nothing of them is left."""
     variables = {
-        "RUNTIME": "docker", "MLFLOW_TRACKING_URI": "", "COMPOSE_PROJECT_NAME": PROJECT, "MLFLOW_PORT": str(ports.find_free()),
-        "MLFLOW_ARTIFACT_ROOT": str(tmp_path / "artifacts"), "BACKUP_DIR": str(tmp_path / "backups"),
+        "RUNTIME": "docker", "MLFLOW_TRACKING_URI": "", "COMPOSE_PROJECT_NAME": PROJECT,
+        "MLFLOW_PORT": str(ports.find_free()), "MLFLOW_ARTIFACT_ROOT": str(tmp_path / "artifacts"),
+        "BACKUP_DIR": str(tmp_path / "backups"),
     }  # fmt: skip
     stack = Stack(variables, make)
     stack.lose()
@@ -118,7 +119,8 @@ def fill(stack: Stack) -> None:
             mlflow.log_text("größe; 1\n", "notes/größe.txt")
             signature = infer_signature(features, forest.predict(features))
             mlflow.sklearn.log_model(
-                forest, name="model", signature=signature, pip_requirements=["scikit-learn"], serialization_format="pickle",
+                forest, name="model", signature=signature, pip_requirements=["scikit-learn"],
+                serialization_format="pickle",
                 registered_model_name=NAME,
             )  # fmt: skip
         client.set_model_version_tag(NAME, str(seed), "seed", str(seed))
@@ -151,7 +153,7 @@ def predict(alias: str) -> np.ndarray:
 
 
 def test_all_that_was_lost_comes_back(stack: Stack) -> None:
-    """After a restore, runs, metrics, versions, tags and aliases are the same, and predictions are equal bit for bit."""
+    """After a restore, runs, metrics, versions, tags and aliases are the same, and predictions are equal bit by bit."""
     stack.make("start_mlflow_services")
     fill(stack)
     before, predictions = read(stack), [predict("champion"), predict("challenger")]
@@ -230,7 +232,7 @@ def test_an_interrupted_backup_leaves_nothing_and_the_server_running(stack: Stac
 def test_what_cannot_be_restored_leaves_the_services_empty(
     stack: Stack, tmp_path: Path, *, flipped: bool, words: str
 ) -> None:
-    """A damaged archive is refused with nothing touched; when the database refuses the dump, what was made goes again."""
+    """A damaged archive changes nothing; when the database refuses the dump, what was made is removed."""
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "model.pkl").write_bytes(bytes(1000))
     (tmp_path / "dump").write_bytes(b"PGDMP, and then nothing that pg_restore knows")

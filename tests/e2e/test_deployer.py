@@ -113,7 +113,7 @@ def test_a_worse_one_is_put_back(place: Place) -> None:
 
 @pytest.mark.parametrize(("kind", "why"), [("Garbage", "does not do what"), ("Crash", "exit code 9")])
 def test_a_bad_one_is_refused(place: Place, kind: str, why: str) -> None:
-    """A version that scores best of all, and answers garbage or crashes where it serves, fails its smoke test in a container."""
+    """A version with the best score that answers garbage or crashes in its container fails its smoke test."""
     place.settle(3)
     place.stack.make("wrap_model", FILE="tests/e2e/bad_models.py", CLASS=kind)
     answer = place.post("/deployments", {"model": "models:/diabetes/latest"})
@@ -127,7 +127,7 @@ def test_a_bad_one_is_refused(place: Place, kind: str, why: str) -> None:
 
 
 def test_whoever_is_not_mlflow_is_refused(place: Place) -> None:
-    """Events without signature, with a wrong one or sent twice, wrong tokens and wrong requests are refused in one shape; nothing moves."""
+    """Unsigned, forged or repeated events, wrong tokens and wrong requests are refused in one shape; nothing moves."""
     place.settle(3)
     body = json.dumps(
         {

@@ -20,14 +20,14 @@ from tests.e2e.conftest import Stack
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 REFUSED = (
-    "start_mlflow_services", "stop_mlflow_services", "logs", "backup", "reset_database_password", "train_model", "list_models", "promote",
-    "start_deployer", "stop_deployer", "stop_registry", "wipe",
+    "start_mlflow_services", "stop_mlflow_services", "logs", "backup", "reset_database_password", "train_model",
+    "list_models", "promote", "start_deployer", "stop_deployer", "stop_registry", "wipe",
 )  # fmt: skip
 
 
 @pytest.fixture
 def second(stack: Stack, tmp_path: Path) -> Iterator[Run]:
-    """Clone this checkout, as it is; return a function that runs make there with the first one's settings, or others."""
+    """Clone this checkout as it is; return a function that runs make there with the first one's settings, or others."""
     clone = tmp_path / "a second clone"
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     files = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True)
@@ -58,7 +58,7 @@ def second(stack: Stack, tmp_path: Path) -> Iterator[Run]:
 
 @pytest.mark.thorough
 def test_neither_harms_the_other(stack: Stack, second: Run, tmp_path: Path) -> None:
-    """With the first one's settings every command is refused; with those that the error prints both run side by side."""
+    """With the first one's settings every command is refused; with those that the error prints both run in parallel."""
     stack.variables["REGISTRY_PORT"] = str(ports.find_free())
     stack.make("start_mlflow_services")
     names = [f"{stack.project}-mlflow-1", f"{stack.project}-postgres-1"]

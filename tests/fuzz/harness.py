@@ -1,4 +1,4 @@
-"""The fuzzer: libFuzzer's loop around the targets, guided by the branches of scoring that an input reaches. make fuzz starts it."""
+"""The fuzzer: libFuzzer's loop around the targets, guided by the branches of scoring that an input reaches."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import random
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import atheris
+
+if TYPE_CHECKING:
+    from tests.aliases import Json
 
 with atheris.instrument_imports(include=["scoring"]):
     from tests.fuzz import seeds, targets
@@ -46,7 +49,7 @@ def mutate(data: bytes, max_size: int, seed: int) -> bytes:
     return (head + changed + data[start + end :])[:max_size]
 
 
-def _change(tree: Any, chance: random.Random) -> Any:  # noqa: ANN401 -- any JSON
+def _change(tree: Json, chance: random.Random) -> Json:
     """Return JSON with one value, somewhere, another, gone or doubled."""
     if isinstance(tree, dict | list) and tree and chance.random() < 0.8:
         place = chance.choice(list(tree)) if isinstance(tree, dict) else chance.randrange(len(tree))

@@ -13,19 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 VALUES: dict[str, list[Any]] = {
-    "double": [1.5, 2], "float": [0.1, -1e10], "long": [2**53 + 1, -1], "integer": [2**31 - 1, 0], "boolean": [True, False],
-    "string": ["é", "x"], "datetime": ["2024-01-02T03:04:05", "1999-12-31"], "binary": ["cmF3", "cg=="],
+    "double": [1.5, 2], "float": [0.1, -1e10], "long": [2**53 + 1, -1], "integer": [2**31 - 1, 0],
+    "boolean": [True, False], "string": ["é", "x"], "datetime": ["2024-01-02T03:04:05", "1999-12-31"],
+    "binary": ["cmF3", "cg=="],
 }  # fmt: skip
 DATATYPES = {"double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL"}
 KEYS = [
-    "dataframe_split", "dataframe_records", "inputs", "instances", "params", "columns", "data", "index", "messages", "input",
-    "prompt", "name", "shape", "datatype", "outputs", "id", "parameters", "binary_data_size", "binary_data", "BOOL", "UINT8", "UINT64",
-    "INT8", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES", "do", "fl", "lo", "in", "bo", "st", "da", "bi", "a", "l", "i", "f", "s",
+    "dataframe_split", "dataframe_records", "inputs", "instances", "params", "columns", "data", "index", "messages",
+    "input", "prompt", "name", "shape", "datatype", "outputs", "id", "parameters", "binary_data_size", "binary_data",
+    "BOOL", "UINT8", "UINT64", "INT8", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES", "do", "fl", "lo", "in", "bo",
+    "st", "da", "bi", "a", "l", "i", "f", "s",
 ]  # fmt: skip
 WORDS = [  # what JSON may hold that is of interest: keys, and values at the edges
-    *(f'"{key}"' for key in KEYS), "null", "true", "false", "NaN", "-Infinity", "-0", "-0.0", "0.5", "1e400", "1e39", "128", "2147483648",
-    "9007199254740993", "-9223372036854775809", "18446744073709551616", '"\\ud800"', '"\\u0000"', '"2024-01-02"', '"9999-01-01"', '"NaT"',
-    "[]", "{}", "[[]]", "[{}]",
+    *(f'"{key}"' for key in KEYS), "null", "true", "false", "NaN", "-Infinity", "-0", "-0.0", "0.5", "1e400", "1e39",
+    "128", "2147483648", "9007199254740993", "-9223372036854775809", "18446744073709551616", '"\\ud800"', '"\\u0000"',
+    '"2024-01-02"', '"9999-01-01"', '"NaT"', "[]", "{}", "[[]]", "[{}]",
 ]  # fmt: skip
 
 

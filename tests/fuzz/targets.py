@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import warnings
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+
+Read = TypeVar("Read")
 LARGE = (0, 4096)  # from how many bytes on the short way is that of large bodies: at once, and as it is
 SIGNATURES = {
     "numbers": [Column("a", "double"), Column("b", "float")],
@@ -109,7 +111,7 @@ def same_frames(one: pd.DataFrame, other: pd.DataFrame) -> None:
         assert all(a == b or (a != a and b != b) for a, b in zip(left.tolist(), right.tolist(), strict=True))  # noqa: PLR0124 -- NaN
 
 
-def _allowed(call: Callable[[], Any]) -> Any:  # noqa: ANN401 -- what it gives, or None when it refuses
+def _allowed(call: Callable[[], Read]) -> Read | None:
     try:
         return call()
     except Refusal:

@@ -37,7 +37,7 @@ def test_no_image_keeps_the_builds_secrets(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """What a build is told of proxies, indexes and certificates is used, and is then in no history, setting or file of an image."""
+    """A build uses proxies, indexes and certificates, and leaves none in a history, setting or file of an image."""
     marker = f"secret{uuid.uuid4().hex}"
     certificates = slipway_settings.load().ca_bundle or Path(
         ssl.get_default_verify_paths().cafile or requests.certs.where()

@@ -30,7 +30,7 @@ def test_the_serving_image_answers_in_a_closed_container(served: str) -> None:
 
 
 def test_the_reference_that_a_kill_left_is_in_nobodys_way(settings: Settings, served: str, files: Path) -> None:
-    """Asking a model without a server replaces the container of an earlier life, whose numbers a restarted container has again."""
+    """Asking a model without a server replaces an earlier container, whose process ids a restarted one has again."""
     name = containers.name_reference(settings)
     ask_docker("run", "--detach", "--name", name, served, "sleep", "600")
     prepared = server.Prepared(models.Model(f"models:/{NAME}/7", "", NAME, "7"), files, "{}")
@@ -93,7 +93,7 @@ def test_a_model_that_does_not_load_ends_the_container(
 
 @pytest.mark.parametrize("options", [[], ["--init"]], ids=["as process 1", "under an init"])
 @pytest.mark.parametrize("ready", [False, True], ids=["while it loads", "while it serves"])
-def test_sigterm_ends_the_server(served: str, options: list[str], ready: bool) -> None:  # noqa: FBT001 -- a parameter
+def test_sigterm_ends_the_server(served: str, options: list[str], ready: bool) -> None:
     """SIGTERM ends a server within five seconds, at any time, with exit code 0."""
     with run_server(served, *CLOSED, *options) as (name, url):
         if ready:

@@ -59,7 +59,7 @@ def test_the_labels_say_what_it_is(served: str) -> None:
 
 
 def test_layer_3_holds_the_model_alone(served: str, model: ModelFolder, files: Path, tmp_path: Path) -> None:
-    """The image of a version is the runtime image and one layer more, in which there are the model's files and no others."""
+    """The image of a version is the runtime image and one more layer, which has only the model's files."""
     below, layers = (inspect(tag)["RootFS"]["Layers"] for tag in (images.runtime_tag(model), served))
     ask_docker("save", "--output", str(tmp_path / "image.tar"), served)
     with tarfile.open(tmp_path / "image.tar") as saved:

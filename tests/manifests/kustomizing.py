@@ -1,4 +1,4 @@
-"""Kustomizations as a deployment writes them, of every overlay with the components that go together, and what they render to."""
+"""Kustomizations as a deployment writes them, of every overlay with components, and what they render to."""
 
 import json
 import os

@@ -95,7 +95,7 @@ def _policies(objects: list[Object]) -> list[str]:
 
 
 def _pods(objects: list[Object]) -> list[str]:
-    """Find pods that are not their own Deployment's alone, not one budget's (an eviction fails with two), or no Service's."""
+    """Find pods of more than one Deployment or budget (an eviction fails with two budgets), or of no Service."""
     faults = []
     for pod in find_pods(objects):
         own = pod.owner["kind"] == "Deployment"

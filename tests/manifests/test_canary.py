@@ -94,7 +94,7 @@ def test_a_share_is_what_the_service_asks(pair: Pair, case: tuple[str, str]) -> 
 
 
 def test_nothing_of_the_two_is_mixed_up(pair: Pair) -> None:
-    """Each name is there once, each selector meets its own, and the labels of a challenger are on all that is deleted with it."""
+    """Each name is unique, each selector finds its own, and all that is deleted with a challenger has its labels."""
     champion, challenger = pair
     names = [(each["kind"], each["metadata"]["name"]) for each in champion + challenger]
     labels = [each["metadata"]["labels"] for each in challenger]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.aliases import Json
 from tests.manifests import schemas, security
 from tests.manifests.kustomizing import Object
 from tests.manifests.pods import find
@@ -39,31 +40,44 @@ BREAKING: dict[str, tuple[str, Any]] = {  # for each rule, a place in the Deploy
 }
 
 DANGLING = {  # a kind, a place in it, what is written there, and what is found
-    "a Service without pods": ("Service", "spec/selector/app.kubernetes.io~name", "other", "Service diabetes-model selects no pod"),
+    "a Service without pods":
+        ("Service", "spec/selector/app.kubernetes.io~name", "other", "Service diabetes-model selects no pod"),
     "a Service's port": ("Service", "spec/ports/0/targetPort", "https", "Deployment diabetes-model has no port https"),
-    "an Ingress's Service": ("Ingress", "spec/rules/0/http/paths/0/backend/service/name", "model", "sends to model:http"),
-    "an Ingress's port": ("Ingress", "spec/rules/0/http/paths/0/backend/service/port", {"number": 81}, "diabetes-model:81"),
-    "a route's Service": ("HTTPRoute", "spec/rules/0/backendRefs/1/name", "challenger-model", "sends to challenger-model:80"),
-    "a monitor's Service": ("ServiceMonitor", "spec/selector/matchLabels/app.kubernetes.io~name", "other", "selects 0 Services"),
-    "a monitor of two": ("ServiceMonitor", "spec/selector/matchLabels/app.kubernetes.io~component", GONE, "selects 2 Services"),
+    "an Ingress's Service":
+        ("Ingress", "spec/rules/0/http/paths/0/backend/service/name", "model", "sends to model:http"),
+    "an Ingress's port":
+        ("Ingress", "spec/rules/0/http/paths/0/backend/service/port", {"number": 81}, "diabetes-model:81"),
+    "a route's Service":
+        ("HTTPRoute", "spec/rules/0/backendRefs/1/name", "challenger-model", "sends to challenger-model:80"),
+    "a monitor's Service":
+        ("ServiceMonitor", "spec/selector/matchLabels/app.kubernetes.io~name", "other", "selects 0 Services"),
+    "a monitor of two":
+        ("ServiceMonitor", "spec/selector/matchLabels/app.kubernetes.io~component", GONE, "selects 2 Services"),
     "a monitor's port": ("ServiceMonitor", "spec/endpoints/0/port", "metrics", "no Service has metrics"),
-    "an autoscaler's target": ("HorizontalPodAutoscaler", "spec/scaleTargetRef/name", "model", "scales model, which is not there"),
+    "an autoscaler's target":
+        ("HorizontalPodAutoscaler", "spec/scaleTargetRef/name", "model", "scales model, which is not there"),
     "a number beside an autoscaler": ("Deployment", "spec/replicas", 2, "sets replicas too"),
-    "a policy without pods": ("NetworkPolicy", "spec/podSelector/matchLabels/app.kubernetes.io~name", "other", "selects no pod"),
+    "a policy without pods":
+        ("NetworkPolicy", "spec/podSelector/matchLabels/app.kubernetes.io~name", "other", "selects no pod"),
     "a policy's port": ("NetworkPolicy", "spec/ingress/0/ports/0/port", 80, "opens 80, which no pod has"),
-    "a budget without pods": ("PodDisruptionBudget", "spec/selector/matchLabels/app.kubernetes.io~name", "other", "selects no pod"),
-    "two budgets for a pod": ("PodDisruptionBudget", "spec/selector/matchLabels/app.kubernetes.io~component", GONE, "2 budgets, not one"),
-    "a Deployment of others' pods": ("Deployment", "spec/selector/matchLabels/app.kubernetes.io~component", GONE, "are selected by"),
+    "a budget without pods":
+        ("PodDisruptionBudget", "spec/selector/matchLabels/app.kubernetes.io~name", "other", "selects no pod"),
+    "two budgets for a pod":
+        ("PodDisruptionBudget", "spec/selector/matchLabels/app.kubernetes.io~component", GONE, "2 budgets, not one"),
+    "a Deployment of others' pods":
+        ("Deployment", "spec/selector/matchLabels/app.kubernetes.io~component", GONE, "are selected by"),
     "a spread of others' pods": (
-        "Deployment", f"{POD}/topologySpreadConstraints/0/labelSelector/matchLabels/app.kubernetes.io~name", "other", "spread by others'",
+        "Deployment", f"{POD}/topologySpreadConstraints/0/labelSelector/matchLabels/app.kubernetes.io~name", "other",
+        "spread by others'",
     ),
     "a spread over a challenger, too": (
-        "Deployment", f"{POD}/topologySpreadConstraints/0/labelSelector/matchLabels/app.kubernetes.io~component", GONE, "spread by others'",
+        "Deployment", f"{POD}/topologySpreadConstraints/0/labelSelector/matchLabels/app.kubernetes.io~component", GONE,
+        "spread by others'",
     ),
 }  # fmt: skip
 
 
-def change(objects: list[Object], kind: str, place: str, value: Any) -> list[Object]:  # noqa: ANN401 -- whatever a manifest may hold
+def change(objects: list[Object], kind: str, place: str, value: Json) -> list[Object]:
     """Return the objects with one thing changed in the first of a kind.
 
     `~` in a place stands for the slash of a label's name.
@@ -100,7 +114,7 @@ def test_a_broken_rule_is_found(render: Render, rule: str) -> None:
     ],
     ids=["content tag", "digest", "nothing", "latest", "a version's tag, which moves", "half a digest"],
 )
-def test_an_image_is_pinned_by_its_content(image: str, pinned: bool) -> None:  # noqa: FBT001 -- the fact it is about
+def test_an_image_is_pinned_by_its_content(image: str, pinned: bool) -> None:
     """Only a digest, or a tag that is made from one, says for good what runs."""
     assert security.RULES["its image is pinned"]({}, {"image": image}) is pinned
 
@@ -114,7 +128,7 @@ def test_kserves_pods_are_looked_at(render: Render, overlay: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "place", "value", "found"), DANGLING.values(), ids=DANGLING)
-def test_what_dangles_is_found(render: Render, kind: str, place: str, value: Any, found: str) -> None:  # noqa: ANN401 -- as in change
+def test_what_dangles_is_found(render: Render, kind: str, place: str, value: Json, found: str) -> None:
     """A reference or selector that misses is found."""
     faults = find_dangling(change(render("cloud", "all with a canary"), kind, place, value))
 
@@ -152,7 +166,7 @@ def test_a_mirror_that_misses_is_found(render: Render) -> None:
     ],
     ids=["misspelt, deep inside", "a word for a number", "unknown", "missing", "a version that is gone"],
 )
-def test_kubernetes_refuses(render: Render, version: str, kind: str, place: str, value: Any) -> None:  # noqa: ANN401 -- as in change
+def test_kubernetes_refuses(render: Render, version: str, kind: str, place: str, value: Json) -> None:
     """A field that is misspelt, of the wrong type, unknown or missing is found, in each release."""
     changed = find(change(render("cloud", "all with a canary"), kind, place, value), kind)[0]
 

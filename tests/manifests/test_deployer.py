@@ -66,7 +66,7 @@ def test_its_pod_is_closed(deployer: list[Object]) -> None:
 
 
 def test_its_token_is_its_pods_alone(deployer: list[Object]) -> None:
-    """The account that has rights hands its token to no pod by itself, and is bound to the one role in its namespace."""
+    """The account that has rights hands its token to no pod by itself, and has the one role in its namespace."""
     account, binding = find(deployer, "ServiceAccount")[0], find(deployer, "RoleBinding")[0]
 
     assert account["automountServiceAccountToken"] is False

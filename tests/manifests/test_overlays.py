@@ -35,7 +35,7 @@ def test_the_base_is_complete() -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_an_end_waits_for_requests(render: Render, overlay: str) -> None:
-    """A pod gets more time to end than the server takes: the grace, in which it still accepts, and the drain after it."""
+    """A pod gets more time to end than the server takes: the grace, in which it still accepts, and the drain."""
     pod = deployment(render(overlay, "nothing besides"))["template"]["spec"]
     grace = {each["name"]: float(each["value"]) for each in pod["containers"][0]["env"]}["SCORING_GRACE"]
 
@@ -45,7 +45,7 @@ def test_an_end_waits_for_requests(render: Render, overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_a_rollout_never_takes_a_server_away(render: Render, overlay: str) -> None:
-    """A rollout adds a pod before it takes one, gives a start less time than itself, and so ends before it is given up."""
+    """A rollout adds a pod before it takes one, and allows a start less time than it has itself."""
     spec = deployment(render(overlay, "nothing besides"))
     probe = spec["template"]["spec"]["containers"][0]["startupProbe"]
 
@@ -79,7 +79,7 @@ def test_minikube_needs_no_registry(render: Render) -> None:
 
 
 def test_kserve_runs_the_same_container(render: Render) -> None:
-    """The InferenceService's pod is the Deployment's, but for what KServe wants: the container's name and the protocol."""
+    """The InferenceService's pod is the Deployment's, except KServe's name of the container and of the protocol."""
     spec = deployment(render("cloud", "nothing besides"))["template"]["spec"]
     (service,) = find(render("cloud", "kserve"), "InferenceService")
     predictor = service["spec"]["predictor"]

@@ -33,7 +33,7 @@ IMAGE = "registry.example/team/diabetes:v3-abc"
 
 @pytest.fixture
 def render(kubectl: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[Object]]:  # noqa: ARG001 -- needed
-    """Return a function that renders a version whose model folder has this kustomization; its challenger, with `pods`."""
+    """Return a function that renders a version with the model folder's kustomization; its challenger, with `pods`."""
     monkeypatch.setattr(manifests, "BUILD", tmp_path / "build")
     own = tmp_path / "model" / "kubernetes"
     own.mkdir(parents=True)

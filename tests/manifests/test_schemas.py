@@ -15,7 +15,7 @@ VERSIONS = ("1.25", "1.37")
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_kubernetes_takes_its_own_kinds(objects: list[Object], version: str) -> None:
-    """Each object of a kind of Kubernetes' own is as its release wants it, and has no field that the release does not know."""
+    """Each object of Kubernetes' own kinds follows its release's schema, and has no field that the release lacks."""
     own = [each for each in objects if schemas.is_own(each)]
 
     assert own

@@ -112,7 +112,7 @@ def test_they_meet_each_other(tracked: list[Object]) -> None:
 
 
 def test_what_a_deployment_finds_out_is_in_them(tracked: list[Object]) -> None:
-    """Images, the user of the database's image, its major version, the Secret's id, and the names that MLflow is called by."""
+    """Images, the database image's user, its major version, the Secret's id, and the names of MLflow's address."""
     mlflow, postgres = find(tracked, "Deployment")[0], find(tracked, "StatefulSet")[0]
     variables = {
         each["name"]: each.get("value", "") for each in mlflow["spec"]["template"]["spec"]["containers"][0]["env"]

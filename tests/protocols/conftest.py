@@ -19,8 +19,11 @@ from tests.contract.models import MODELS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.aliases import Data, Json
+
 KINDS = {  # what the models are called here
-    "numbers": "D", "types": "C", "strings": "A", "classes": "F", "matrix": "G", "tensors": "G2", "outputs": "J", "untyped": "untyped",
+    "numbers": "D", "types": "C", "strings": "A", "classes": "F", "matrix": "G", "tensors": "G2", "outputs": "J",
+    "untyped": "untyped",
 }  # fmt: skip
 LENGTH = "Inference-Header-Content-Length"
 
@@ -36,12 +39,12 @@ class Client:
         """Send a GET."""
         return ask(self.port, "GET", path)
 
-    def infer(self, body: Any, headers: dict[str, str] | None = None, version: str = "") -> Answer:  # noqa: ANN401 -- JSON, or bytes
+    def infer(self, body: Json, headers: dict[str, str] | None = None, version: str = "") -> Answer:
         """Send an inference request."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         return ask(self.port, "POST", f"/v2/models/{self.name}{version}/infer", headers, data)
 
-    def invoke(self, body: Any) -> Any:  # noqa: ANN401 -- JSON
+    def invoke(self, body: Json) -> Json:
         """Return the predictions that /invocations gives."""
         answer = ask(self.port, "POST", "/invocations", {"Content-Type": "application/json"}, json.dumps(body).encode())
 
@@ -88,12 +91,12 @@ def numbers(served: dict[str, Client]) -> Client:
     return served["numbers"]
 
 
-def tensor(name: str, datatype: str, data: Any, shape: list[int] | None = None) -> dict[str, Any]:  # noqa: ANN401 -- lists, flat or nested
+def tensor(name: str, datatype: str, data: Data, shape: list[int] | None = None) -> dict[str, Any]:
     """Return a tensor in JSON."""
     return {"name": name, "datatype": datatype, "shape": list(np.shape(data)) if shape is None else shape, "data": data}
 
 
-def with_binary(tensors: list[tuple[str, str, list[int], bytes]], **more: Any) -> tuple[bytes, dict[str, str]]:  # noqa: ANN401 -- JSON
+def with_binary(tensors: list[tuple[str, str, list[int], bytes]], **more: Json) -> tuple[bytes, dict[str, str]]:
     """Return body and headers of a request whose tensors (name, datatype, shape, data) are binary."""
     inputs = [
         {"name": name, "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": len(data)}}

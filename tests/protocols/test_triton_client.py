@@ -83,7 +83,7 @@ def test_infer(
 
 
 @pytest.mark.parametrize("sent", [True, False], ids=["binary", "json"])
-def test_text(connect: Callable[[str], triton.InferenceServerClient], served: dict[str, Client], sent: bool) -> None:  # noqa: FBT001 -- cases
+def test_text(connect: Callable[[str], triton.InferenceServerClient], served: dict[str, Client], sent: bool) -> None:
     """Columns of text and of numbers travel as a tensor each."""
     columns = {"a": ([0.5, 3.0], "f8", "FP64"), "b": ([2, 4], "i8", "INT64"), "s": (["x", "é"], object, "BYTES")}
     given = [

@@ -13,6 +13,7 @@ from tests.protocols import wrong
 from tests.protocols.conftest import LENGTH, tensor, texts, with_binary
 
 if TYPE_CHECKING:
+    from tests.aliases import Json
     from tests.protocols.conftest import Client
 
 pytestmark = pytest.mark.fast
@@ -107,7 +108,7 @@ def test_json(numbers: Client, inputs: list[dict[str, Any]], version: str, expec
         {"outputs": [{"name": "predict", "parameters": {"binary_data": True}}]},
     ],
 )
-def test_binary(numbers: Client, asked: dict[str, Any], columns: bool, expected: list[float]) -> None:  # noqa: FBT001 -- of the cases
+def test_binary(numbers: Client, asked: dict[str, Any], columns: bool, expected: list[float]) -> None:
     """Binary numbers give the same, and come back binary when that is asked for."""
     upright = [(f"x{at}", "FP64", [2, 1], np.array([row[at] for row in ROWS]).tobytes()) for at in range(10)]
     answer = numbers.infer(*with_binary(upright if columns else [BINARY], **asked))
@@ -147,7 +148,7 @@ DTYPES = {"FP64": "<f8", "FP32": "<f4", "INT64": "<i8", "INT32": "<i4", "BOOL": 
 
 @pytest.mark.parametrize("binary", [False, True])
 @pytest.mark.parametrize("given", [EVERY, {**EVERY, **OPTIONAL}], ids=["required", "all"])
-def test_every_type_of_column(served: dict[str, Client], given: dict[str, tuple[str, Any, Any]], binary: bool) -> None:  # noqa: FBT001 -- as above
+def test_every_type_of_column(served: dict[str, Client], given: dict[str, tuple[str, Any, Any]], binary: bool) -> None:
     """Every type reaches the model as by /invocations, with and without the optional columns; the params too."""
     client, params = served["types"], {"word": "hello", "many": [1.0, 2.0]}
     expected = client.invoke(
@@ -191,12 +192,12 @@ def test_bytes_need_not_be_text(served: dict[str, Client]) -> None:
     assert json.loads(output["data"][0])["binary"] == ["object", repr(b"\xff\x00")]
 
 
-def _binary(kind: str, value: Any) -> bytes:  # noqa: ANN401 -- of any datatype
+def _binary(kind: str, value: Json) -> bytes:
     return texts(value.encode()) if kind == "BYTES" else np.array([value], DTYPES[kind]).tobytes()
 
 
 def test_text_is_text_in_both(served: dict[str, Client]) -> None:
-    """A model without a signature gets the same text whether it came in JSON or binary, and bytes that are no text as they are."""
+    """A model without a signature gets the same text from JSON and binary, and bytes that are no text unchanged."""
     client = served["untyped"]
     answers = [
         client.infer({"inputs": [tensor("any", "BYTES", ["é"])]}),
@@ -219,7 +220,7 @@ def test_no_rows(served: dict[str, Client], kind: str) -> None:
 
 
 @pytest.mark.parametrize("case", wrong.CASES.values(), ids=wrong.CASES)
-def test_wrong_requests(numbers: Client, case: Any) -> None:  # noqa: ANN401 -- a body, or with headers
+def test_wrong_requests(numbers: Client, case: Json) -> None:
     """A wrong request is 400 with words that hold nothing of it."""
     body, headers = case if isinstance(case, tuple) else (case, {})
     answer = numbers.infer(body, headers)

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tests.protocols.conftest import LENGTH, tensor, texts, with_binary
+
+if TYPE_CHECKING:
+    from tests.aliases import Json
 
 ROWS = np.ones((2, 10)).tolist()
 MATRIX = tensor("any", "FP64", ROWS)
@@ -32,7 +35,7 @@ def _head(length: str, extra: bytes = b"") -> tuple[bytes, dict[str, str]]:
     return with_binary([BINARY])[0] + extra, {LENGTH: length}
 
 
-def _sized(size: Any, shape: list[Any]) -> tuple[bytes, dict[str, str]]:  # noqa: ANN401 -- any JSON
+def _sized(size: Json, shape: list[Any]) -> tuple[bytes, dict[str, str]]:
     head = json.dumps(
         {"inputs": [{"name": "hemlock", "datatype": "FP64", "shape": shape, "parameters": {"binary_data_size": size}}]}
     ).encode()

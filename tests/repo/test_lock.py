@@ -29,7 +29,7 @@ def test_every_group_is_exported() -> None:
 
 @pytest.mark.parametrize("group", lockfile.GROUPS)
 def test_requirements_are_those_of_the_lock(group: str) -> None:
-    """An exported file has exactly its group's packages, each with the lock's version and all of its hashes, and nothing else."""
+    """An exported file has exactly its group's packages, each with the lock's version and all of its hashes."""
     lines = (ROOT / "requirements" / f"{group}.txt").read_text(encoding="utf-8").replace(" \\\n   ", "").splitlines()
     exported = {}
     for line in lines:
@@ -46,7 +46,7 @@ def test_requirements_are_those_of_the_lock(group: str) -> None:
 
 
 def test_the_lock_is_of_this_pyproject() -> None:
-    """The lock's content hash is that of pyproject.toml, as poetry.packages.locker.Locker (2.3 and later) computes it."""
+    """The lock's content hash is that of pyproject.toml, as Poetry's Locker (2.3 and later) computes it."""
     project = {
         key: PROJECT["project"][key]
         for key in ("requires-python", "dependencies", "optional-dependencies")

@@ -98,7 +98,7 @@ def test_verbs_and_targets_belong_together() -> None:
 
 
 def test_a_group_has_one_script() -> None:
-    """The verbs of a group of the Makefile stand in one script, but for those that run before set-up, which are in setup.py."""
+    """The verbs of a group of the Makefile stand in one script; those that run before set-up, in setup.py."""
     groups = "\n".join(LINES).split("\n##@ ")[1:]
     scripts = {group.splitlines()[0]: set(re.findall(r"scripts/(\w+)\.py", group)) - {"setup"} for group in groups}
 

@@ -12,7 +12,7 @@ BY_HAND = {"model", "host", "port", "identity"}  # what slipway sets itself
 
 
 def test_mlflow_is_for_other_flavours() -> None:
-    """Only the loader of other flavours and custom models, the check of params, and the reference beside the server bring MLflow."""
+    """Only the loader of other flavours and custom models, the check of params, and the reference import MLflow."""
     assert [
         name
         for name, path in MODULES.items()

@@ -19,7 +19,10 @@ SECRETS = {
     "cloud key": r"\b(AKIA|ASIA)[0-9A-Z]{16}\b",
     "token": r"\b(gh[pousr]_\w{36}|github_pat_\w{22}|glpat-[\w-]{20}|xox[abpr]-[\w-]{10}|pypi-AgE\w{20})",
     "password in an address": r"\w+://(?!me:)[\w.-]*:[^\s/@${}\"'<>*…]+@[\w.-]",  # tests pretend to be `me`
-    "password": r"(?i)\b\w*(password|passwd|secret_key|api_key|auth_token)\b[\"']?\s*[:=]\s*[\"'][^\"'${}<>\s/]{6,}[\"']",
+    "password": (
+        r"(?i)\b\w*(password|passwd|secret_key|api_key|auth_token)\b[\"']?\s*[:=]\s*"
+        r"[\"'][^\"'${}<>\s/]{6,}[\"']"
+    ),
 }
 MACHINE = {
     "home folder": "(?<![\\w.$}~/-])/(" + "root|home/(?!someone)\\w+|Users/\\w+)/",

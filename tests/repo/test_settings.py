@@ -1,4 +1,4 @@
-"""mlflow_env.sh is the one list of settings: one form, the caller wins, and nothing reads a setting that is not in it."""
+"""mlflow_env.sh is the one list of settings: one form, the caller wins, and nothing reads a setting outside it."""
 
 import ast
 import os

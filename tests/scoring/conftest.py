@@ -13,7 +13,7 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cloudpickle
 import mlflow.sklearn
@@ -25,8 +25,14 @@ from tests.conftest import need
 from tests.scoring import estimators
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from tests.aliases import Json
+
+    Content = bytes | Iterable[bytes] | None  # a request's body
+
+Found = TypeVar("Found")
 
 DEADLINE = 60  # s for whatever must come true on a busy machine
 ROWS = pd.DataFrame({"a": [0.0, -3.0], "b": [1.0, 2.0], "c": [2.0, 0.5]})
@@ -51,8 +57,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         warnings.simplefilter("ignore")
         for name, estimator in MODELS.items():
             mlflow.sklearn.save_model(
-                estimator.fit(ROWS), str(at / name), serialization_format="cloudpickle", signature=infer_signature(ROWS),
-                input_example=None if name == "never" else ROWS, pip_requirements=[],
+                estimator.fit(ROWS), str(at / name), serialization_format="cloudpickle",
+                signature=infer_signature(ROWS), input_example=None if name == "never" else ROWS, pip_requirements=[],
             )  # fmt: skip
     return {name: at / name for name in MODELS}
 
@@ -69,7 +75,7 @@ def body(*values: float) -> bytes:
     return json.dumps({"dataframe_split": {"columns": ["a", "b", "c"], "data": [row]}}).encode()
 
 
-def until(what: Callable[[], Any], words: str) -> Any:  # noqa: ANN401 -- whatever it gives
+def until(what: Callable[[], Found], words: str) -> Found:
     """Return what a function gives once that is true; fail when it does not become so."""
     deadline = time.monotonic() + DEADLINE
     while time.monotonic() < deadline:
@@ -87,7 +93,7 @@ class Answer:
     headers: dict[str, str]
     body: bytes
 
-    def json(self) -> Any:  # noqa: ANN401 -- any JSON
+    def json(self) -> Json:
         """Return the body's JSON."""
         return json.loads(self.body)
 
@@ -101,7 +107,7 @@ class Server:
     out: Path
     err: Path
 
-    def ask(self, method: str, path: str, content: Any = None, timeout: float = DEADLINE, **headers: str) -> Answer:  # noqa: ANN401 -- bytes, or an iterator of them
+    def ask(self, method: str, path: str, content: Content = None, timeout: float = DEADLINE, **headers: str) -> Answer:
         """Send one request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         with contextlib.closing(connection):
@@ -179,8 +185,8 @@ def _command(pid: int) -> str:
 
 
 def exchange(
-    connection: http.client.HTTPConnection, method: str, path: str, content: Any, headers: dict[str, str]
-) -> Answer:  # noqa: ANN401
+    connection: http.client.HTTPConnection, method: str, path: str, content: Content, headers: dict[str, str]
+) -> Answer:
     """Send a request on a connection and return its answer."""
     connection.request(method, path, content, {"Content-Type": "application/json", **headers})
     response = connection.getresponse()

@@ -15,6 +15,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 if TYPE_CHECKING:
     from typing import Self
 
+    from tests.aliases import Data
+
 
 class Sum(RegressorMixin, BaseEstimator):
     """Predicts the sum of a row, plus a number that tells its version."""
@@ -23,13 +25,13 @@ class Sum(RegressorMixin, BaseEstimator):
         self.plus = plus
         self.ballast = ballast
 
-    def fit(self, rows: Any, _: Any = None) -> Self:  # noqa: ANN401 -- as scikit-learn's
+    def fit(self, rows: Data, _: Data = None) -> Self:
         """Hold as many bytes as it is to weigh."""
         self.fitted_, self.weight_ = True, np.random.default_rng(0).random(self.ballast // 8)
         self.n_features_in_ = np.shape(rows)[1]
         return self
 
-    def predict(self, rows: Any) -> Any:  # noqa: ANN401 -- as above
+    def predict(self, rows: Data) -> Data:
         """Return the sums."""
         return np.asarray(rows, dtype=float).sum(axis=1) + self.plus
 
@@ -37,7 +39,7 @@ class Sum(RegressorMixin, BaseEstimator):
 class Slow(Sum):
     """Takes as many seconds as the first column says at most."""
 
-    def predict(self, rows: Any) -> Any:  # noqa: ANN401 -- as above
+    def predict(self, rows: Data) -> Data:
         """Sleep, then return the sums; leave a file behind where a test wants one."""
         if witness := os.environ.get("SCORING_TEST_WITNESS"):
             Path(witness).touch()
@@ -48,7 +50,7 @@ class Slow(Sum):
 class LessMean(Sum):
     """Subtracts the mean of the whole batch, so its rows are not independent."""
 
-    def predict(self, rows: Any) -> Any:  # noqa: ANN401 -- as above
+    def predict(self, rows: Data) -> Data:
         """Return the sums less their mean."""
         sums = super().predict(rows)
         return sums - sums.mean()
@@ -57,7 +59,7 @@ class LessMean(Sum):
 class Moody(Sum):
     """Refuses some rows, each in its own way, and everybody whose batch they are in."""
 
-    def predict(self, rows: Any) -> Any:  # noqa: ANN401 -- as above
+    def predict(self, rows: Data) -> Data:
         """Return the sums, or fail."""
         first = np.asarray(rows, dtype=float)[:, 0]
         if np.isnan(first).any():
@@ -83,6 +85,6 @@ class Hold(Sum):
 class Never(Sum):
     """Cannot predict anything."""
 
-    def predict(self, _: Any) -> Any:  # noqa: ANN401 -- as above
+    def predict(self, _: Data) -> Data:
         """Fail."""
         raise RuntimeError(f"several\nlines of {os.name}")

@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.aliases import Data
+
 Body = tuple[str, bytes, dict[str, str], str]
 NAMES = ["a", "b", "c"]
 INFER = "/v2/models/model/infer"
@@ -63,12 +65,15 @@ def _json() -> dict[str, Any]:
         "instances, each with another key": {"instances": keys},
         "inputs, each with another key": {"inputs": keys},
         "inputs, a long text among short ones": {"inputs": dict.fromkeys(NAMES, ["x" * 60_000] + ["y"] * 9999)},
-        "inputs, a long column and many scalars": {"inputs": {"a": [0.5] * 9000, **{f"k{at}": 0 for at in range(9000)}}},
-        "a message, a long column and many scalars": {"input": "x", "a": [[0.5]] * 9000, **{f"k{at}": 0 for at in range(9000)}},
+        "inputs, a long column and many scalars":
+            {"inputs": {"a": [0.5] * 9000, **{f"k{at}": 0 for at in range(9000)}}},
+        "a message, a long column and many scalars":
+            {"input": "x", "a": [[0.5]] * 9000, **{f"k{at}": 0 for at in range(9000)}},
         "split, one long row": {"dataframe_split": {"data": [[0] * 9000] + [[]] * 9000}},
         "split, short rows": {"dataframe_split": {"columns": [*NAMES, *WIDE.split(",")], "data": [[0.5]] * 9000}},
         "split, empty rows": {"dataframe_split": {"columns": NAMES, "data": [[]] * 600_000}},
-        "split, a long index": {"dataframe_split": {"columns": [*NAMES, *WIDE.split(",")], "index": [0] * 9000, "data": 0}},
+        "split, a long index":
+            {"dataframe_split": {"columns": [*NAMES, *WIDE.split(",")], "index": [0] * 9000, "data": 0}},
         "split, an index of columns": {"dataframe_split": {"data": {name: {name: 0} for name in WIDE.split(",")}}},
         "split, records": {"dataframe_split": {"columns": [*NAMES, *WIDE.split(",")], "data": [{}] * 9000}},
         "split, 8 KB": {"dataframe_split": {"data": [[0] * 1300] + [[]] * 1300}},
@@ -76,7 +81,8 @@ def _json() -> dict[str, Any]:
         "deep objects": b'{"a":' * 100_000 + b"0" + b"}" * 100_000,
         "empty lists": b'{"inputs": [' + b"[]," * 5_000_000 + b"[]]}",
         "a row of many": b'{"inputs": [[' + b"0," * 2_000_000 + b"0]]}",
-        "deep beside a right one": b'{"x": ' + b"[" * 40 + b"]" * 40 + b', "dataframe_records": [' + json.dumps(FULL).encode() + b"]}",
+        "deep beside a right one":
+            b'{"x": ' + b"[" * 40 + b"]" * 40 + b', "dataframe_records": [' + json.dumps(FULL).encode() + b"]}",
         "keys beside the rows": {"dataframe_records": [{"a": 0.5}], **{f"k{at}": 0 for at in range(100_000)}},
         "brackets in a text": json.dumps({"dataframe_records": [{**FULL, "a": "[" * 5_000_000}]}).encode(),
     }  # fmt: skip
@@ -98,7 +104,7 @@ def _csv() -> dict[str, str]:
 
 
 def _tables() -> Iterator[tuple[str, pa.Table, dict[str, Any]]]:
-    def columns(values: Any) -> dict[str, Any]:  # noqa: ANN401 -- what pyarrow takes
+    def columns(values: Data) -> dict[str, Any]:
         return dict.fromkeys(NAMES, values)
 
     yield "more rows than may be", pa.table(columns(np.zeros(2_000_000))), {}

@@ -39,7 +39,7 @@ def _all_right(load: Load, plus: float = 0.0) -> bool:
     "flags", [[], ["--workers", "2"], ["--cors-origins", "https://a.example"]], ids=["one", "two", "plain ASGI"]
 )
 def test_grace(flags: list[str], serve: Serve, folders: dict[str, Path]) -> None:
-    """After SIGTERM readiness fails and predictions are still answered for the grace, on old connections and on new ones."""
+    """After SIGTERM readiness fails and predictions are still answered for the grace, on old and new connections."""
     with serve(folders["one"], "--grace", "2", *flags) as server:
         connections = [_connect(server) for _ in range(2)]
         for connection in connections:
@@ -101,8 +101,10 @@ def test_hanging_predict_does_not_hold_the_process(
     """A predict that hangs is given up after the drain."""
     with serve(folders["slow"], "--workers", workers, "--drain", "1") as server:
         with server.connect() as line:
-            line.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-                         % (len(body(3600.0)), body(3600.0)))  # fmt: skip
+            line.sendall(
+                b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: %d\r\n\r\n%s" % (len(body(3600.0)), body(3600.0))
+            )
             until(lambda: server.metrics()["scoring_in_flight"] == 1, "it is under way")
             workers_before = server.workers()
             code = server.stop(number)

@@ -126,7 +126,8 @@ def test_without_signature(untyped: Server) -> None:
 
     assert {name: each for name, each in found.items() if each.status >= 500 or not each.is_small} == {}
     assert {name for name, each in found.items() if each.status == 200} <= {
-        "CSV, commas", "a row of many", "keys beside the rows", "brackets in a text", "Parquet, lists", "CSV, commas, a long line",
+        "CSV, commas", "a row of many", "keys beside the rows", "brackets in a text", "Parquet, lists",
+        "CSV, commas, a long line",
     }  # fmt: skip
     assert untyped.memory() - before < GROWTH, found
 

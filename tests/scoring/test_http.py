@@ -47,7 +47,8 @@ def plain(request: pytest.FixtureRequest, serve: Serve, folders: dict[str, Path]
 
 
 CASES: dict[str, tuple[bytes, list[tuple[int, str | None]]]] = {
-    "pipelined": (post(1) + post(2) + PING + post(3) + LAST, [(200, "1.0"), (200, "2.0"), (200, ""), (200, "3.0"), (200, "")]),
+    "pipelined":
+        (post(1) + post(2) + PING + post(3) + LAST, [(200, "1.0"), (200, "2.0"), (200, ""), (200, "3.0"), (200, "")]),
     "bad ones among them": (
         post(1) + post(0, content=b"{") + post(2, "X-Request-Id: a\r\n") + b"GET /none HTTP/1.1\r\nHost: x\r\n\r\n"
         b"DELETE /invocations HTTP/1.1\r\nHost: x\r\n\r\n" + chunked(3) + LAST,
@@ -58,7 +59,8 @@ CASES: dict[str, tuple[bytes, list[tuple[int, str | None]]]] = {
     "chunked": (chunked(1, 1) + chunked(2, 1000) + LAST, [(200, "1.0"), (200, "2.0"), (200, "")]),
     "HEAD": (b"HEAD /ping HTTP/1.0\r\nHost: x\r\n\r\n", [(200, "")]),
     "HEAD where POST is": (b"HEAD /invocations HTTP/1.0\r\nHost: x\r\n\r\n", [(405, "")]),
-    "upgrade": (post(1, "Connection: Upgrade\r\nUpgrade: h2c\r\n") + post(2) + LAST, [(200, "1.0"), (200, "2.0"), (200, "")]),
+    "upgrade":
+        (post(1, "Connection: Upgrade\r\nUpgrade: h2c\r\n") + post(2) + LAST, [(200, "1.0"), (200, "2.0"), (200, "")]),
     "tunnel": (b"CONNECT a.example:80 HTTP/1.1\r\nHost: x\r\n\r\n", [(400, None)]),
     "query": (post(1).replace(b"/invocations", b"/invocations?a=1") + LAST, [(200, "1.0"), (200, "")]),
     "garbage": (b"\x16\x03\x01 nothing\r\n\r\n", [(400, None)]),
@@ -74,7 +76,7 @@ CASES: dict[str, tuple[bytes, list[tuple[int, str | None]]]] = {
 
 @pytest.mark.parametrize("case", list(CASES))
 @pytest.mark.parametrize("split", [False, True], ids=["at once", "in parts"])
-def test_answers(case: str, split: bool, plain: Server) -> None:  # noqa: FBT001 -- a parameter
+def test_answers(case: str, split: bool, plain: Server) -> None:
     """Requests on one connection are answered in their order, good and bad; then the connection is closed."""
     sent, expected = CASES[case]
     with plain.connect() as line:

@@ -35,7 +35,7 @@ def _together(server: Server, rows: list[tuple[float, ...]]) -> list[Answer]:
     ],
     ids=["slow", "slow on", "slow off", "batch of 1", "mean", "mean on"],
 )
-def test_joined(model: str, flags: list[str], batchable: bool, serve: Serve, folders: dict[str, Path]) -> None:  # noqa: FBT001 -- a parameter
+def test_joined(model: str, flags: list[str], batchable: bool, serve: Serve, folders: dict[str, Path]) -> None:
     """Each of 64 clients gets its own prediction.
 
     Predicts are shared where rows are independent, or where it is asked for.
@@ -62,7 +62,7 @@ def test_joined(model: str, flags: list[str], batchable: bool, serve: Serve, fol
     ids=["refused", "huge", "leaves", "not JSON"],
 )
 def test_bad_neighbour(bad: str, status: int, serve: Serve, folders: dict[str, Path]) -> None:
-    """A row that the model fails for is answered with 400, one whose answer cannot be written with 500, and none of its neighbours is."""
+    """A row that the model fails for gets 400, one whose answer cannot be written 500, and its neighbours neither."""
     with serve(folders["moody"], "--batching", "on") as server:
         text = json.dumps({"dataframe_split": {"columns": ["a", "b", "c"], "data": [["BAD", 0, 0]]}}).replace(
             '"BAD"', bad

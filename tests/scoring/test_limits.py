@@ -52,7 +52,7 @@ def _post(head: bytes, content: bytes) -> bytes:
 
 @pytest.mark.parametrize("size", [2001, 7000, 100_000])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_body(size: int, chunked: bool, small: Server) -> None:  # noqa: FBT001 -- a parameter
+def test_body(size: int, chunked: bool, small: Server) -> None:
     """Too large a body is answered with 413; the connection is usable afterwards, or closed cleanly."""
     connection = http.client.HTTPConnection("127.0.0.1", small.port, timeout=DEADLINE)
     content = iter([b" " * 1000] * (size // 1000) + [b" " * (size % 1000 + 1)]) if chunked else b" " * size
@@ -127,7 +127,7 @@ def test_slow_model(small: Server) -> None:
     ids=["body", "chunk", "header", "second header", "nothing"],
 )
 def test_what_never_arrives(sent: bytes, statuses: list[int], small: Server) -> None:
-    """A request that does not arrive is answered with 408 and its connection closed; one that does not begin is closed."""
+    """A request that does not arrive gets 408 and its connection is closed; one that does not begin is closed."""
     answers = small.raw(sent)
 
     assert [answer.status for answer in answers] == statuses
@@ -174,7 +174,7 @@ def test_client_gone(way: list[str], serve: Serve, folders: dict[str, Path]) -> 
 
 
 def test_overload(serve: Serve, folders: dict[str, Path]) -> None:
-    """Under ten times what it can take for a while, memory is flat, health answers, and requests are answered or refused."""
+    """Under ten times its capacity, memory is flat, health answers, and requests are answered or refused."""
     flags = ["--batching", "off", "--threads", "1", "--max-waiting", "10", "--access-log", "off"]
     with serve(folders["slow"], *flags) as server, Load(server, clients=50, first=0.01) as load:
         sizes, end = [], time.monotonic() + OVERLOAD

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
@@ -16,6 +16,7 @@ from tests.scoring.conftest import body, end, start, until
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.aliases import Json
     from tests.scoring.test_start import Serve
 
 ORIGIN = "https://a.example"
@@ -51,7 +52,7 @@ def test_keys(flags: list[str], serve: Serve, folders: dict[str, Path], tmp_path
 
 @pytest.mark.parametrize("flags", [[], ["--cors-origins", ORIGIN]], ids=["direct", "plain ASGI"])
 def test_hosts(flags: list[str], serve: Serve, folders: dict[str, Path]) -> None:
-    """Who calls the server by a stranger's name, as a page does that had its own name point here, reads nothing of it."""
+    """A page whose own host name points here (DNS rebinding) can read nothing of the server."""
     with serve(folders["one"], "--allowed-hosts", "api.example.com", *flags) as server:
         ours = [
             server.predict(1.0, Host=host).status
@@ -110,7 +111,7 @@ def test_tls(workers: str, folders: dict[str, Path], tmp_path: Path) -> None:
     flags = ["--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"), "--workers", workers]
     server = start(folders["one"], tmp_path, *flags)
 
-    def ask() -> Any:  # noqa: ANN401 -- any JSON
+    def ask() -> Json:
         url = f"https://127.0.0.1:{server.port}/invocations"
         try:
             return requests.post(
@@ -147,7 +148,8 @@ def test_metrics_and_log(flags: list[str], serve: Serve, folders: dict[str, Path
     with serve(folders["one"], "--identity", identity, *flags) as server:
         before = server.metrics()
         answers = [
-            server.predict(1.0, X_Request_Id="mine-1"), server.predict(2.0, X_Request_Id='"\\ not plain'), server.predict(3.0),
+            server.predict(1.0, X_Request_Id="mine-1"), server.predict(2.0, X_Request_Id='"\\ not plain'),
+            server.predict(3.0),
             server.ask("POST", "/invocations", b"{", X_Request_Id="bad-1"),
             server.ask("POST", "/invocations", b"", Content_Type="text/html"),
             server.ask("POST", "/invocations", b"a,b,c\n1.0,2.0,3.0\n4.0,5.0,6.0\n", Content_Type="text/csv"),

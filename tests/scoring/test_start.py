@@ -86,9 +86,11 @@ def test_model_that_does_not_load(fault: str, workers: str, folders: dict[str, P
 @pytest.mark.parametrize(
     ("flags", "env"),
     [
-        (["--max-rows", "many"], {}), (["--max-wait", "-1"], {}), (["--drain", "nan"], {}), (["--batching", "maybe"], {}),
-        ([], {"SCORING_WORKERS": "two"}), ([], {"SCORING_DOCS": "yes"}), (["--tls-cert", "/none"], {}), (["--api-keys-file", "/none"], {}),
-        (["--port", "70000"], {}), (["--no-such-thing"], {}), (["--tls-cert", __file__, "--tls-key", __file__], {}),
+        (["--max-rows", "many"], {}), (["--max-wait", "-1"], {}), (["--drain", "nan"], {}),
+        (["--batching", "maybe"], {}), ([], {"SCORING_WORKERS": "two"}), ([], {"SCORING_DOCS": "yes"}),
+        (["--tls-cert", "/none"], {}), (["--api-keys-file", "/none"], {}), (["--port", "70000"], {}),
+        (["--no-such-thing"], {}),
+        (["--tls-cert", __file__, "--tls-key", __file__], {}),
     ],
 )  # fmt: skip
 def test_wrong_settings(flags: list[str], env: dict[str, str], folders: dict[str, Path], tmp_path: Path) -> None:

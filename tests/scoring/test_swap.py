@@ -79,7 +79,7 @@ def test_swaps_under_load(workers: str, serve: Serve, place: Place) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_broken_version(workers: str, serve: Serve, place: Place, tmp_path: Path) -> None:
-    """A new version that does not load leaves the old one answering, also when a worker dies then; readiness says why."""
+    """A version that does not load leaves the old one answering, even when a worker dies then; readiness says why."""
     (tmp_path / "empty").mkdir()
     with serve(place.folder, "--identity", str(place.identity), "--workers", workers) as server:
         _swap(server, place, "two", tmp_path / "empty")

@@ -34,7 +34,7 @@ def _count_errors(server: Server) -> int:
 
 
 def test_a_slow_start_has_its_time(folders: dict[str, Path], tmp_path: Path) -> None:
-    """A worker that cannot answer while it loads is not ended for that, the first one and one that takes a dead one's place."""
+    """A worker that cannot answer while it loads is not ended for that, neither the first one nor a replacement."""
     server = start(folders["hold"], tmp_path, *TWO, code=IMPATIENT, SCORING_TEST_HOLD="3")
     try:
         until(lambda: server.count_workers() == 2, "both have loaded")

@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 from slipway import settings
 from slipway.deployer import start
@@ -45,7 +44,7 @@ def end(store: Store, step: int, state: str, words: str) -> None:
     end_step(store, step, state, words)
 
 
-def recorded(*arguments: Any) -> None:  # noqa: ANN401 -- as history.record
+def recorded(*arguments: object) -> None:
     """Record a release, and die."""
     record(*arguments)
     die("recorded")

@@ -66,7 +66,7 @@ def test_a_lost_store_comes_back_in_another_place(
 
 
 def test_what_a_script_kept_elsewhere_comes_back(store: Settings, tmp_path: Path) -> None:
-    """Runs and models of an experiment that a script made for itself are in the archive, too, and nothing else of their folder is."""
+    """Runs and models of a script's own experiment are in the archive; the rest of its folder is not."""
     client = registry.connect(store)
     for place in ("mlruns/1", "mlruns/10"):
         with mlflow.start_run(

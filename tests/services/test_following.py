@@ -152,7 +152,7 @@ def test_what_does_not_work_is_not_served(followed: Followed) -> None:
 
 
 def test_a_registry_that_is_away_is_waited_for(followed: Followed, tracking: Tracking) -> None:
-    """With MLflow killed the version goes on serving, which is said once; when it is back the alias is followed again."""
+    """With MLflow killed the version goes on serving, which is said once; afterwards the alias is followed again."""
     tracking.kill()
     try:
         followed.wait_for("version 1 goes on serving")

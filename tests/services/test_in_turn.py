@@ -1,4 +1,4 @@
-"""Promotions and rollbacks in turn, while a deployer serves, a slow candidate stands in its queue, and clients ask without pause."""
+"""Promotions and rollbacks while a deployer serves, a slow candidate waits in its queue, and clients keep asking."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slipway.release.candidate import Outcome
+    from tests.aliases import Json
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1200)]
 WITHIN = 300  # s, on a busy machine
@@ -59,7 +60,7 @@ class Served:
         )
         return done.returncode, done.stdout + done.stderr
 
-    def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:  # noqa: ANN401 -- any JSON
+    def call(self, method: str, path: str, **body: Json) -> dict[str, Any]:
         """Call the deployer."""
         token = (STATE / "deployer" / self.environment["DEPLOYER_PORT"] / "token").read_text()
         answer = requests.request(
@@ -104,8 +105,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Have version 1 promoted and served by a deployer, with an embedded store."""
     scratch = tmp_path_factory.mktemp("in-turn")
     chosen = {
-        "RUNTIME": "host", "URL": "", "MLFLOW_TRACKING_URI": f"sqlite:///{scratch}/mlflow.db", "MODEL_DIR": str(scratch / "in-turn"),
-        "PORT": str(ports.find_free()), "DEPLOYER_PORT": str(ports.find_free()),
+        "RUNTIME": "host", "URL": "", "MLFLOW_TRACKING_URI": f"sqlite:///{scratch}/mlflow.db",
+        "MODEL_DIR": str(scratch / "in-turn"), "PORT": str(ports.find_free()), "DEPLOYER_PORT": str(ports.find_free()),
     }  # fmt: skip
     settings = replace(slipway_settings.load(), runtime="host", external_tracking_uri=chosen["MLFLOW_TRACKING_URI"])
     candidates = Candidates.make(settings, "in-turn", scratch)
@@ -135,7 +136,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def test_promotions_and_rollbacks_in_turn(served: Served) -> None:
-    """None waits for the candidate that is worked on, each says that its version answers, no request fails, each answer is right."""
+    """None waits for the candidate in progress, each says that its version answers, no request fails or is wrong."""
     slow = served.call("POST", "/deployments", model=f"models:/in-turn/{SLOW}")["id"]
     served.wait(slow, "running", "smoke test")
     ended = threading.Event()

@@ -68,7 +68,8 @@ class Mortal:
         """Return what its programs are told."""
         return os.environ | {
             "RUNTIME": "host", "PORT": str(self.port), "DEPLOYER_PORT": str(self.deployer_port), "URL": "",
-            "MLFLOW_TRACKING_URI": self.candidates.settings.tracking_uri, "MODEL_DIR": str(self.candidates.settings.model_dir),
+            "MLFLOW_TRACKING_URI": self.candidates.settings.tracking_uri,
+            "MODEL_DIR": str(self.candidates.settings.model_dir),
         }  # fmt: skip
 
     def start(self) -> None:
@@ -188,7 +189,7 @@ def test_a_rollback_is_taken_up(mortal: Mortal, point: str) -> None:
 
 @pytest.mark.parametrize("point", ["recorded", "begin alias back", "end alias back"])
 def test_a_bad_alias_goes_back(mortal: Mortal, point: str) -> None:
-    """An alias that was set to a worse version by hand goes back in the end, wherever the deployer was killed on the way."""
+    """An alias set to a worse version by hand goes back in the end, wherever the deployer was killed on the way."""
     before = mortal.find_answering()
     worse = mortal.candidates.add(0.0)
     mortal.armed.write_text(point)

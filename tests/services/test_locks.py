@@ -45,7 +45,7 @@ def test_a_lock_is_renewed(client: mlflow.MlflowClient, monkeypatch: pytest.Monk
 
 
 def test_one_without_a_sign_is_taken(client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock whose holder, on a machine that we cannot see, has given no sign for longer than the limit is another's."""
+    """A lock whose holder, on a machine that we cannot see, has been silent for longer than the limit can be taken."""
     client.create_registered_model(f"m{registry.LOCK}", {"by": "somebody", "process": "elsewhere/1"})
     monkeypatch.setattr(lock, "LIMIT", -1)
     with lock.held(client, "m", HERE):

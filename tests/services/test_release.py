@@ -147,7 +147,7 @@ def test_rolling_back_walks_back(candidates: Candidates) -> None:
 
 @pytest.mark.parametrize(("bad", "why"), WHY.items(), ids=WHY)
 def test_what_does_not_work_is_refused(candidates: Candidates, bad: str, why: str) -> None:
-    """A version that does not load, answers garbage or too slowly is refused whatever its score, by force too unless it is only slow."""
+    """A version that does not load, answers garbage or is too slow is refused; FORCE lets only the slow one pass."""
     candidates.add(0.5)
     promote(candidates)
     candidates.add(0.9, bad=bad)

@@ -206,7 +206,8 @@ def test_a_model_that_cannot_be_scored_is_refused(
     """One line says what is wrong with the predictions, and the run is as it was."""
     source = trained.parent / "source.py"
     source.write_text(
-        "import mlflow\nclass Bad(mlflow.pyfunc.PythonModel):\n    def predict(self, context, model_input, params=None):\n"
+        "import mlflow\nclass Bad(mlflow.pyfunc.PythonModel):\n"
+        "    def predict(self, context, model_input, params=None):\n"
         f"        {code}\nmlflow.models.set_model(Bad())\n"
     )
     with mlflow.start_run() as run:

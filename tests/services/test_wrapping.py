@@ -190,8 +190,9 @@ def test_a_wrapped_model_is_served(  # noqa: PLR0913, PLR0917 -- five fixtures a
         (["json.py", "--class", "Line"], "a module cannot be called json, or another one is"),
     ],
     ids=[
-        "another scikit-learn", "no predict", "unreadable", "no file", "no artefact", "unknown types", "wrong example", "no example",
-        "several classes", "no such class", "too few predictions", "not finite", "needs arguments", "name of a module",
+        "another scikit-learn", "no predict", "unreadable", "no file", "no artefact", "unknown types", "wrong example",
+        "no example", "several classes", "no such class", "too few predictions", "not finite", "needs arguments",
+        "name of a module",
     ],
 )  # fmt: skip
 def test_what_cannot_serve_is_refused(

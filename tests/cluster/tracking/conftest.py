@@ -125,8 +125,9 @@ def volumes(kubernetes: Settings, tmp_path_factory: pytest.TempPathFactory) -> I
             folder = tmp_path_factory.mktemp(claim)
             folder.chmod(0o777)
             spec = {
-                "capacity": {"storage": "20Gi"}, "accessModes": ["ReadWriteOnce"], "persistentVolumeReclaimPolicy": "Retain",
-                "claimRef": {"namespace": NAMESPACE, "name": claim}, "hostPath": {"path": str(folder)},
+                "capacity": {"storage": "20Gi"}, "accessModes": ["ReadWriteOnce"],
+                "persistentVolumeReclaimPolicy": "Retain", "claimRef": {"namespace": NAMESPACE, "name": claim},
+                "hostPath": {"path": str(folder)},
             }  # fmt: skip
             volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
             command = [*kubectl, "create", "--filename", "-"]

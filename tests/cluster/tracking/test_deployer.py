@@ -90,7 +90,7 @@ def followed(tracked: Tracked) -> Iterator[Followed]:
 
 
 def test_a_moved_alias_is_followed(followed: Followed) -> None:
-    """Each version that @champion stands for answers, on MLflow's event, after gate and smoke tests in the deployer's own pod."""
+    """Each new @champion answers, on MLflow's event, after gate and smoke tests in the deployer's pod."""
     first, second = followed.versions[:2]
     done = [followed.settle(first), followed.settle(second)]
 
@@ -132,7 +132,7 @@ def test_a_version_without_its_image_is_put_back(followed: Followed, image: str,
 
 
 def test_it_has_only_the_rights_it_uses(followed: Followed) -> None:
-    """Its account may change the model's Deployment, read no Secret, and do nothing in another namespace or to the cluster."""
+    """Its account may change the model's Deployment, read no Secret, and do nothing outside its namespace."""
     cluster = followed.tracked.cluster
     account = f"system:serviceaccount:{cluster.namespace}:{in_cluster.NAME}"
 

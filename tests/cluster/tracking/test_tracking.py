@@ -60,7 +60,7 @@ def test_it_answers_under_every_name(tracked: Tracked) -> None:
 
 @pytest.mark.thorough
 def test_its_secret_is_made_once(tracked: Tracked) -> None:
-    """A second deployment leaves the Secret, the pods and the volumes as they are, and its words and files hold no password."""
+    """A second deployment leaves Secret, pods and volumes as they are, and prints and writes no password."""
     before = read_secret(tracked)
     pods = [tracked.find_pod(labels)["metadata"]["uid"] for labels in (MLFLOW, POSTGRES)]
     said = tracked.make("deploy_tracking")
@@ -140,7 +140,7 @@ def test_another_major_version_is_refused(tracked: Tracked) -> None:
 
 @pytest.mark.thorough
 def test_undeployed_it_keeps_its_data(tracked: Tracked) -> None:
-    """`make undeploy_tracking` leaves the volumes and the Secret, and nothing else; deployed again, the data is there."""
+    """`make undeploy_tracking` leaves the volumes and the Secret alone; deployed again, the data is there."""
     write(tracked)
     tracked.make("undeploy_tracking")
     kinds = "all,ingresses,networkpolicies,persistentvolumeclaims,secrets,configmaps"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from scoring.codecs.media import Encoded
     from scoring.errors import Refusal
+    from tests.aliases import Data
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Request:
     def header(self, _: bytes) -> bytes | None:
         """Return None: it has no headers."""
 
-    def answer(self, _: int, body: bytes, *__: Any) -> None:  # noqa: ANN401 -- content type and headers
+    def answer(self, _: int, body: bytes, *__: object) -> None:
         """Keep the body."""
         self.answered = body
 
@@ -53,7 +54,7 @@ class Doubling(Model):
         self.predict_seconds = 0.0
         self.asked: list[int] = []
 
-    def predict(self, tables: Sequence[Table], *_: Any) -> Any:  # noqa: ANN401 -- an array
+    def predict(self, tables: Sequence[Table], *_: object) -> Data:
         """Return each number twice."""
         rows = np.concatenate([table.block for table in tables])
         self.asked.append(len(rows))
@@ -62,7 +63,7 @@ class Doubling(Model):
         return rows[:, 0] * 2
 
 
-def _encode(predictions: Any) -> Encoded:  # noqa: ANN401 -- an array
+def _encode(predictions: Data) -> Encoded:
     return b" ".join(b"%d" % value for value in predictions), b"text/plain", ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,9 @@ from scoring.metrics import Metrics
 from scoring.models.base import Identity, Model
 from scoring.models.signature import Column, Signature
 from scoring.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.aliases import Data, Json
 
 NAMES = list("abcdefghij")
 NUMBERS = Signature(tuple(Column(name, "double") for name in NAMES))
@@ -63,7 +66,7 @@ def _is_read_here(
     return queue.pop().run is None
 
 
-def _infer(datatype: str, data: Any, *shape: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
+def _infer(datatype: str, data: Data, *shape: int, **more: Json) -> dict[str, Any]:
     return {"inputs": [{"name": "x", "shape": list(shape), "datatype": datatype, "data": data}], **more}
 
 

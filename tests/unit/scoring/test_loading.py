@@ -56,7 +56,7 @@ def test_any_change_changes_it(folder: Path, change: str) -> None:
     [("scikit-learn==0.1", False), ("# scikit-learn==0.1", True), ("scikit-learn>=0.1", True), ("", True)],
     ids=["another version", "a comment", "not pinned", "nothing"],
 )
-def test_pinned_libraries_are_compared(tmp_path: Path, line: str, is_right: bool) -> None:  # noqa: FBT001 -- a parameter
+def test_pinned_libraries_are_compared(tmp_path: Path, line: str, is_right: bool) -> None:
     """A model whose requirements pin another version than the installed one is refused."""
     (tmp_path / "requirements.txt").write_text(line + "\n")
     if is_right:
@@ -67,7 +67,7 @@ def test_pinned_libraries_are_compared(tmp_path: Path, line: str, is_right: bool
 
 
 def test_a_library_that_is_not_here_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What merely stood beside a model refuses none that loads without it; when the model does not load, it is named."""
+    """Code beside a model refuses none that loads without it; when the model does not load, the code is named."""
     mlflow.sklearn.save_model(
         LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]), tmp_path / "model", pip_requirements=["none-such==1"]
     )
@@ -107,7 +107,7 @@ def test_what_is_known_is_what_skops_trusts() -> None:
 
 
 def test_skops_is_whole_for_whoever_comes_later(tmp_path: Path) -> None:
-    """After the quick way, skops's own lists are there, and a file of types that it does not trust is refused by name."""
+    """After the quick way, skops's own lists are there, and a file of untrusted types is refused by name."""
     dump(LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]), tmp_path / "good.skops")
     dump(FunctionTransformer(len), tmp_path / "bad.skops")
 

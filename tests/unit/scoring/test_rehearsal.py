@@ -36,7 +36,10 @@ from scoring.models.signature import Column
 from scoring.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from scoring.models.base import Model
+    from tests.aliases import Data, Estimator, Option
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the models of these tests hold their own code
 CPU = Path("/proc/cpuinfo")
@@ -51,7 +54,7 @@ MATRIX = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> Any:  # noqa: ANN401 -- a fixture
+def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -63,12 +66,12 @@ class Choosy(BaseEstimator):
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
 
-    def fit(self, *_: Any) -> Choosy:  # noqa: ANN401 -- as scikit-learn's
+    def fit(self, *_: Data) -> Choosy:
         """Be fitted."""
         self.fitted_ = True
         return self
 
-    def predict(self, rows: Any) -> Any:  # noqa: ANN401 -- as above
+    def predict(self, rows: Data) -> Data:
         """Return sums."""
         import tests.unit.scoring.test_rehearsal as here  # noqa: PLC0415 -- it is pickled by value
 
@@ -79,7 +82,7 @@ class Choosy(BaseEstimator):
         return np.asarray(rows).sum(axis=1)
 
 
-def _estimator(path: Path, estimator: Any, rows: Any = ROWS, n: int = 2, **options: Any) -> Model:  # noqa: ANN401 -- any
+def _estimator(path: Path, estimator: Estimator, rows: Data = ROWS, n: int = 2, **options: Option) -> Model:
     given = {"signature": infer_signature(rows), "input_example": rows[:n], "pip_requirements": [], **options}
     mlflow.sklearn.save_model(estimator, str(path / "model"), serialization_format="cloudpickle", **given)
     return loading.load(Settings(path / "model"))
@@ -94,7 +97,8 @@ def test_own_code_is_asked_for_few_rows(tmp_path: Path, seconds: float, calls: i
     model = Choosy(seconds).fit()
     with warnings.catch_warnings():
         mlflow.sklearn.save_model(
-            model, str(tmp_path / "model"), serialization_format="cloudpickle", signature=infer_signature(ROWS), pip_requirements=[],
+            model, str(tmp_path / "model"), serialization_format="cloudpickle", signature=infer_signature(ROWS),
+            pip_requirements=[],
             input_example=ROWS[:2],
         )  # fmt: skip
     ASKED.clear()
@@ -113,7 +117,7 @@ def test_a_slow_model_of_scikit_learns_is_asked_for_little(tmp_path: Path, monke
     """
     asked, predict = [], SVR.predict
 
-    def slow(self: SVR, rows: Any) -> Any:  # noqa: ANN401 -- as scikit-learn's
+    def slow(self: SVR, rows: Data) -> Data:
         asked.append(len(rows))
         time.sleep(0.3)
         return predict(self, rows)
@@ -144,7 +148,7 @@ def test_a_value_that_is_missing_hides_nothing(
 
 
 def test_the_ways(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Each estimator takes the shortest way that is right for it, says why not a shorter one, and one line of the log says it too."""
+    """Each estimator takes the shortest way that is right for it, and the log says why not a shorter one."""
     caplog.set_level(logging.INFO, "scoring")
     text = pd.DataFrame({"a": ["x", "y"] * 3})
     found = [
@@ -164,7 +168,7 @@ def test_the_ways(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_the_order_in_memory_is_no_difference(tmp_path: Path) -> None:
-    """A pipeline whose last digits depend on how its rows lie in memory takes the shortcut: like is compared with like."""
+    """A pipeline whose last digits depend on its rows' memory order takes the shortcut: like is compared with like."""
     fitted = make_pipeline(StandardScaler(), ElasticNet(alpha=0.05)).fit(ROWS, TARGET)
     model = _estimator(tmp_path, fitted, n=64)
 
@@ -175,7 +179,7 @@ def test_the_order_in_memory_is_no_difference(tmp_path: Path) -> None:
     "kernel", [KERNELS[0], *(pytest.param(each, marks=pytest.mark.thorough) for each in KERNELS[1:])]
 )
 def test_the_demos_model_takes_the_shortcut_on_any_processor(tmp_path: Path, kernel: str) -> None:
-    """With the kernels of other processors, too, the way is the same, and the answer scikit-learn's but for rounding."""
+    """With other processors' kernels, too, the way is the same, and the answer is scikit-learn's but for rounding."""
     _estimator(tmp_path, make_pipeline(StandardScaler(), ElasticNet(alpha=0.05)).fit(ROWS, TARGET), n=3)
     script = (
         "import sys; from pathlib import Path; from scoring import loading, settings; from scoring.models import rows\n"

@@ -87,7 +87,7 @@ def test_nothing_is_said_twice(words: str, completed: str, monkeypatch: pytest.M
     ids=["kubectl", "both", "named already", "of no cluster", "an address"],
 )
 def test_kubectl_is_told_the_cluster(words: str, completed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kubectl command to type names the caller's cluster and namespace, since kubectl's current ones may be others."""
+    """A kubectl command to type names the caller's cluster and namespace, since kubectl's own may be others."""
     monkeypatch.setenv("CONTEXT", "prod")
 
     assert hints.complete(words) == completed

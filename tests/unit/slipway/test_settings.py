@@ -172,7 +172,7 @@ def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, valu
     ],
     ids=["none given", "our address", "our other name", "another port", "no port", "a file"],
 )
-def test_whose_tracking_server_it_is(uri: str, owns: bool) -> None:  # noqa: FBT001 -- a parameter
+def test_whose_tracking_server_it_is(uri: str, owns: bool) -> None:
     """The tracking server is ours when no other is given, or the one given is on our port."""
     assert replace(settings.load(), external_tracking_uri=uri).owns_tracking is owns
 

@@ -82,7 +82,10 @@ def test_an_option_is_what_make_exports(
         (
             ["say", "--number", "x"],
             2,
-            "error: Invalid value for '--number' (env var: 'NUMBER'): 'x' is not a valid integer.\n  try: scripts/model.py say --help\n",
+            (
+                "error: Invalid value for '--number' (env var: 'NUMBER'): 'x' is not a valid integer.\n"
+                "  try: scripts/model.py say --help\n"
+            ),
         ),
     ],
     ids=["an error", "Ctrl-C", "no verb", "another verb", "a wrong value"],

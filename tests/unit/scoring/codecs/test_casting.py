@@ -1,10 +1,10 @@
-"""Values of `inputs` and `instances` as the columns' types: what numpy makes of them, in no more memory than they take."""
+"""Values of `inputs` and `instances` as the columns' types: numpy's conversions, in no more memory than the values."""
 
 from __future__ import annotations
 
 import json
 import tracemalloc
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +14,9 @@ from scoring.codecs import casting, mlflow_forms
 from scoring.codecs.casting import parse_dates, to_array
 from scoring.errors import Refusal
 from scoring.models.signature import Column
+
+if TYPE_CHECKING:
+    from tests.aliases import Json
 
 MIB = 1024 * 1024
 TEXT, NUMBER, WHEN = Column("a", "string"), Column("a", "double"), Column("a", "datetime")
@@ -84,7 +87,7 @@ def test_texts_of_models_without_columns() -> None:
 
 
 def test_dates_are_parsed_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The dates of a column are parsed in one call, however the rows came: one by one takes a thousand times as long."""
+    """The dates of a column are parsed in one call, however the rows came: one by one takes 1,000 times as long."""
     calls: list[int] = []
     monkeypatch.setattr(casting, "parse_dates", lambda values: calls.append(len(values)) or parse_dates(values))  # type: ignore[func-returns-value]
     for form in ("inputs", "instances"):
@@ -110,7 +113,7 @@ def test_dates_of_mixed_precision(form: str) -> None:
 @pytest.mark.parametrize(
     "value", ["now", "today", "12:30", "12:30:45.1234", "10am", "Jan", "2024", np.int64(5), True], ids=repr
 )
-def test_what_is_no_date(value: Any) -> None:  # noqa: ANN401 -- text, or a number
+def test_what_is_no_date(value: Json) -> None:
     """A number is no date, and neither is a time of which nobody says the day."""
     with pytest.raises((ValueError, TypeError)):
         parse_dates([MOMENT, value])

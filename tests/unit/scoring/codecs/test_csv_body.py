@@ -22,7 +22,7 @@ def _read(text: str) -> list[list[object]]:
     ("header", "end"), [("a,s", "\n"), ("a,s,more", "\n"), ("more,s,a", "\r\n"), ("a,more,s", "\r")], ids=repr
 )
 def test_a_line_that_is_too_long(header: str, end: str) -> None:
-    """A line with more values than the header is refused, wherever it stands and whether there are more columns than the model's."""
+    """A line with more values than the header is refused, wherever it stands, even with unknown columns."""
     lines = [header, *[",".join(["1"] * (header.count(",") + 1))] * 45_000]  # more than one piece
 
     assert len(_read(end.join(lines))) == 45_000

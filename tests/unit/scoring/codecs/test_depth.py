@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,9 @@ from scoring.codecs.fast_json import Decoder, MatrixDecoder
 from scoring.errors import Refusal
 from scoring.models.signature import Column
 
+if TYPE_CHECKING:
+    from tests.aliases import Json
+
 DEPTH = 32
 BOUNDS = Bounds(max_depth=DEPTH)
 COLUMNS = (Column("a", "double"), Column("s", "string"))
@@ -20,7 +23,7 @@ NUMBERS = (Column("a", "double"), Column("b", "double"))
 SPLIT: dict[str, Any] = {"columns": ["a", "s"], "data": [[0.5, "x"]]}
 
 
-def _nest(levels: int, kind: str = "list") -> Any:  # noqa: ANN401 -- any JSON
+def _nest(levels: int, kind: str = "list") -> Json:
     value: Any = 0
     for _ in range(levels):
         value = [value] if kind == "list" else {"k": value}
@@ -33,7 +36,8 @@ def _bodies(levels: int, kind: str) -> dict[str, dict[str, Any]]:
         "split": {"dataframe_split": SPLIT, "x": _nest(levels - 1, kind)},
         "before it": {"x": _nest(levels - 1, kind), "dataframe_split": SPLIT},
         "many rows": {"dataframe_split": {**SPLIT, "data": SPLIT["data"] * 100}, "x": _nest(levels - 1, kind)},
-        "a column": {"dataframe_split": {"columns": ["a", "z", "s"], "data": [[0.5, _nest(levels - 4, kind), "x"]] * 3}},
+        "a column":
+            {"dataframe_split": {"columns": ["a", "z", "s"], "data": [[0.5, _nest(levels - 4, kind), "x"]] * 3}},
         "records": {"dataframe_records": [{"a": 0.5, "s": "x", "z": _nest(levels - 3, kind)}] * 50},
         "inputs": {"inputs": {"a": [0.5] * 200, "s": ["x"] * 200}, "z": _nest(levels - 1, kind)},
     }  # fmt: skip
@@ -82,7 +86,7 @@ def test_brackets_in_texts() -> None:
     assert table.rows == [(0.5, text)]
 
 
-def _infer(**more: Any) -> bytes:  # noqa: ANN401 -- any JSON
+def _infer(**more: Json) -> bytes:
     tensor = {"name": "x", "shape": [50, 2], "datatype": "FP64", "data": [[0.5, 1.5]] * 50}
     return json.dumps({"inputs": [{**tensor, **more.pop("tensor", {})}], **more}).encode()
 
@@ -95,7 +99,8 @@ def test_requests_of_tensors() -> None:
 
     assert read.arrays()["x"].sum() == 100.0
     for deep in (
-        _infer(x=_nest(DEPTH)), _infer(tensor={"y": _nest(DEPTH - 2)}), _infer(parameters={"y": _nest(DEPTH - 1, "object")}),
+        _infer(x=_nest(DEPTH)), _infer(tensor={"y": _nest(DEPTH - 2)}),
+        _infer(parameters={"y": _nest(DEPTH - 1, "object")}),
         _infer(tensor={"data": _nest(DEPTH), "parameters": {"binary_data_size": 0}}),
     ):  # fmt: skip
         with pytest.raises(Refusal, match="nested deeper than 32"):

@@ -27,9 +27,11 @@ from scoring.models.signature import Column
 from scoring.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from scoring.models.base import Model
+    from tests.aliases import Data, Estimator, Option
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the models of these tests hold their own code
 ROWS, TARGET = load_diabetes(return_X_y=True, as_frame=True)
@@ -37,7 +39,7 @@ MATRIX = Schema([TensorSpec(np.dtype("float64"), (-1, 2))])
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> Any:  # noqa: ANN401 -- a fixture
+def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -46,7 +48,7 @@ def _quiet() -> Any:  # noqa: ANN401 -- a fixture
 class Says(mlflow.pyfunc.PythonModel):
     """Answers with the same thing always, or with the sums of its rows."""
 
-    def __init__(self, answer: Any = None) -> None:  # noqa: ANN401 -- anything
+    def __init__(self, answer: Data = None) -> None:
         self.answer = answer
 
     def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ANN401, ARG002 -- MLflow's interface
@@ -59,15 +61,15 @@ class Says(mlflow.pyfunc.PythonModel):
         return np.asarray(model_input).reshape(len(model_input), -1).sum(axis=1)
 
 
-def _estimator(path: Path, estimator: Any, rows: Any = ROWS, n: int = 2, **options: Any) -> Model:  # noqa: ANN401 -- any
+def _estimator(path: Path, estimator: Estimator, rows: Data = ROWS, n: int = 2, **options: Option) -> Model:
     given = {"signature": infer_signature(rows), "input_example": rows[:n], "pip_requirements": [], **options}
     mlflow.sklearn.save_model(estimator, str(path / "model"), serialization_format="cloudpickle", **given)
     return loading.load(Settings(path / "model"))
 
 
 def _python(
-    path: Path, inputs: Schema | None, example: Any, answer: Any = None, outputs: Schema | None = None
-) -> Model:  # noqa: ANN401 -- any
+    path: Path, inputs: Schema | None, example: Data, answer: Data = None, outputs: Schema | None = None
+) -> Model:
     signature = ModelSignature(inputs, outputs) if inputs else None
     mlflow.pyfunc.save_model(
         str(path / "model"), python_model=Says(answer), signature=signature, input_example=example, pip_requirements=[]
@@ -98,7 +100,8 @@ def test_metadata_of_named_tensors_of_any_rank(tmp_path: Path) -> None:
     arrays = {"image": np.ones((2, 2, 2), np.float32), "size": np.array([1, 2])}
 
     assert described["inputs"] == [
-        {"name": "image", "datatype": "FP32", "shape": [-1, 2, 2]}, {"name": "size", "datatype": "INT64", "shape": [-1]},
+        {"name": "image", "datatype": "FP32", "shape": [-1, 2, 2]},
+        {"name": "size", "datatype": "INT64", "shape": [-1]},
     ]  # fmt: skip
     assert described["outputs"] == [{"name": "scores", "datatype": "FP32", "shape": [-1, 5]}]
     assert model.predict_data(model.from_arrays(arrays), "predict", None).tolist() == [5.0, 6.0]
@@ -121,8 +124,8 @@ def test_metadata_tells_what_one_request_gets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", [{1, 2}, uuid.UUID(int=0), [1 + 2j]], ids=["set", "uuid", "complex"])
-def test_an_output_that_no_json_holds_is_found_at_once(tmp_path: Path, answer: Any) -> None:  # noqa: ANN401 -- anything
-    """A model that answers its example with what cannot be written does not load, whether it takes columns or tensors."""
+def test_an_output_that_no_json_holds_is_found_at_once(tmp_path: Path, answer: Data) -> None:
+    """A model that answers its example with what cannot be written does not load, with columns or with tensors."""
     with pytest.raises(ModelError, match="cannot be written as JSON"):
         _python(tmp_path / "matrix", MATRIX, np.array([[1.0, 2.0]]), answer)
     with pytest.raises(ModelError, match="cannot be written as JSON"):
@@ -163,7 +166,7 @@ def test_an_unnamed_column_is_no_obstacle(tmp_path: Path) -> None:
 
 
 def test_a_frame_of_one_type_is_as_pandas_makes_it() -> None:
-    """The quick way to a DataFrame gives the same types, names and order in memory as one array for each column does."""
+    """The quick way to a DataFrame gives the same types, names and order in memory as one array for each column."""
     columns = [Column(name, "double") for name in ("a", "b", "c")]
     values = [(1.0, 2.0, 3.0), (4.0, 5.0, 6.0)]
     wanted = pd.DataFrame(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +17,16 @@ from scoring.codecs import parquet_body, parquet_pages
 from scoring.errors import Refusal
 from scoring.models.signature import Column
 
+if TYPE_CHECKING:
+    from tests.aliases import Option
+
 MIB = 1024 * 1024
 A, OPTIONAL = Column("a", "double"), Column("z", "double", required=False)
 POOLS: list[pa.MemoryPool] = []  # what Arrow keeps may use one later
 FEW = Bounds(max_bytes=MIB)
 
 
-def _write(table: pd.DataFrame | pa.Table, **options: Any) -> bytes:  # noqa: ANN401 -- what pyarrow takes
+def _write(table: pd.DataFrame | pa.Table, **options: Option) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table if isinstance(table, pa.Table) else pa.Table.from_pandas(table), buffer, **options)
     return buffer.getvalue()

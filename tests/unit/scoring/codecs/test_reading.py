@@ -21,6 +21,7 @@ from scoring.models.signature import Column
 
 if TYPE_CHECKING:
     from scoring.models.rows import Table
+    from tests.aliases import Json
 
 DATED = (Column("d", "datetime"),)
 NOON = [
@@ -35,7 +36,7 @@ def _wide(names: list[str]) -> bytes:
 
 
 def test_many_columns_in_another_order() -> None:
-    """20,000 columns in another order are brought into the model's; it is linear, where looking each up took seconds."""
+    """20,000 columns in another order are put into the model's, in linear time; looking up each took seconds."""
     names = [f"gene_{at}" for at in range(20_000)]
     table = Decoder([Column(name, "double") for name in names]).decode(_wide(names[::-1]))
 
@@ -45,7 +46,7 @@ def test_many_columns_in_another_order() -> None:
 
 
 def test_plans_keep_no_bodies() -> None:
-    """What is remembered of the orders of columns is little, and nothing of bodies with columns that the model does not know."""
+    """Little is remembered of the orders of columns, and nothing of bodies with columns unknown to the model."""
     names = [f"c{at}" for at in range(30)]
     decoder = Decoder([Column(name, "string") for name in names])
     for at in range(3 * PLANS):
@@ -61,10 +62,11 @@ def test_plans_keep_no_bodies() -> None:
     assert sum(map(sys.getsizeof, plans)) < PLANS * 1024
 
 
-def _read(form: str, value: Any) -> Table:  # noqa: ANN401 -- any JSON
+def _read(form: str, value: Json) -> Table:
     bodies: dict[str, Any] = {
-        "split": {"dataframe_split": {"columns": ["d"], "data": [[value]]}}, "records": {"dataframe_records": [{"d": value}]},
-        "inputs": {"inputs": {"d": [value]}}, "instances": {"instances": [{"d": value}]},
+        "split": {"dataframe_split": {"columns": ["d"], "data": [[value]]}},
+        "records": {"dataframe_records": [{"d": value}]}, "inputs": {"inputs": {"d": [value]}},
+        "instances": {"instances": [{"d": value}]},
     }  # fmt: skip
     if form == "CSV":
         return csv_body.read(f"d\n{value}\n".encode(), DATED, DEFAULT)
@@ -136,6 +138,6 @@ def test_a_bomb() -> None:
         ("br", False),
     ],
 )
-def test_accepts(header: str, is_asked: bool) -> None:  # noqa: FBT001 -- a parameter
+def test_accepts(header: str, is_asked: bool) -> None:
     """Compressed answers are given to those who ask for them."""
     assert accepts(header.encode()) is is_asked

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import random
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from scoring import bounds
 from scoring.codecs import slices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.aliases import Json
 
 SIGNS = '[]{}",:\\ 0a\n'
 
@@ -19,7 +24,7 @@ def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "PIECE", 7)
 
 
-def _make(chance: random.Random, depth: int) -> Any:  # noqa: ANN401 -- any JSON
+def _make(chance: random.Random, depth: int) -> Json:
     kind = chance.randrange(8 if depth < 6 else 4)
     if kind < 4:
         return chance.choice([0, -1.5e300, None, True, "", 'a"b\\', "é,[]{}\\\\", "x" * 30, float("inf"), 2**70])
@@ -29,7 +34,7 @@ def _make(chance: random.Random, depth: int) -> Any:  # noqa: ANN401 -- any JSON
     return {chance.choice(names) + str(at): _make(chance, depth + 1) for at in range(chance.randrange(5))}
 
 
-def _outcome(parse: Any, text: bytes) -> Any:  # noqa: ANN401 -- a function, and any JSON
+def _outcome(parse: Callable[[bytes], Json], text: bytes) -> Json:
     try:
         return parse(text)
     except ValueError:
@@ -58,8 +63,8 @@ def test_is_as_a_whole(size: int) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "[1,,2]", "[1,2,]", "[,1]", "[1}", '{"a":1,,"b":2}', '{"a":[1],"a":[2,3]}', "[1] [2]", "[" * 50, "", " ", "[ ]", "[1],",
-        '{"a" [1]}', '{"a":1,"a":2}x', "[[1,2],[3,4]]]", '{"a":{"b":[]},}', '["a,b",3]',
+        "[1,,2]", "[1,2,]", "[,1]", "[1}", '{"a":1,,"b":2}', '{"a":[1],"a":[2,3]}', "[1] [2]", "[" * 50, "", " ", "[ ]",
+        "[1],", '{"a" [1]}', '{"a":1,"a":2}x', "[[1,2],[3,4]]]", '{"a":{"b":[]},}', '["a,b",3]',
     ],
 )  # fmt: skip
 def test_commas(text: str) -> None:

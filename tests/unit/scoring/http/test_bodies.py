@@ -38,7 +38,7 @@ def _take(room: Room, sender: bytes, size: int, part: int = 1 << 16) -> Body | N
 
 
 def test_one_caller_has_three_quarters() -> None:
-    """One caller has room for three of the largest bodies, all together for four, and small bodies have room besides."""
+    """One caller has room for three of the largest bodies, all together for four, and small ones have room besides."""
     room = Room(LARGEST)
 
     assert [_take(room, b"a", LARGEST) is not None for _ in range(4)] == [True, True, True, False]
@@ -77,7 +77,7 @@ def test_small_bodies_are_bounded() -> None:
     ids=["nothing", "a little less", "evenly", "much, then nothing", "much, then little", "much, evenly"],
 )  # fmt: skip
 def test_pace(arrived: list[float], late: int | None) -> None:
-    """A body is late in the first period in which less arrived than must, and more must arrive of one that holds much."""
+    """A body is late in the first period that brings less than the minimum, which is larger for a large body."""
     pace = Pace()
     judged = [any(pace.is_too_slow(int(size), SETTINGS) for _ in range(LOOKS)) for size in arrived]
 

@@ -8,12 +8,15 @@ from scoring.errors import Refusal
 from scoring.http.hosts import Hosts
 
 OURS = [
-    "localhost", "LOCALHOST:8001", "localhost.:8001", "a.localhost", "127.0.0.1:8001", "10.1.2.3", "[::1]:8001", "[fe80::1]", "x",
-    "slipway-live-8001:8080", "my_container", "host.docker.internal:8001", "model.slipway.svc", "model.slipway.svc.cluster.local:80",
+    "localhost", "LOCALHOST:8001", "localhost.:8001", "a.localhost", "127.0.0.1:8001", "10.1.2.3", "[::1]:8001",
+    "[fe80::1]", "x", "slipway-live-8001:8080", "my_container", "host.docker.internal:8001", "model.slipway.svc",
+    "model.slipway.svc.cluster.local:80",
 ]  # fmt: skip
 STRANGERS = [
-    "evil.example", "evil.example:8001", "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.1.nip.io", "model.dev",
-    "evil.example.", "notlocalhost.example", "xinternal.example", "a@b.example", "[::1].evil.example", "evil.example/x", "api.example.com",
+    "evil.example", "evil.example:8001", "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.1.nip.io",
+    "model.dev", "evil.example.", "notlocalhost.example", "xinternal.example", "a@b.example", "[::1].evil.example",
+    "evil.example/x",
+    "api.example.com",
 ]  # fmt: skip
 
 
@@ -34,9 +37,8 @@ def test_listed_names() -> None:
     """Listed names are ours, with a star all that end so; a star alone is all."""
     hosts = Hosts("api.example.com, *.example.org")
 
-    assert [hosts.allows(name) for name in ("API.example.com:443", "a.b.example.org", "example.org", "api.example.com.evil.example")] == [
-        True, True, False, False,
-    ]  # fmt: skip
+    assert all(hosts.allows(name) for name in ("API.example.com:443", "a.b.example.org"))
+    assert not any(hosts.allows(name) for name in ("example.org", "api.example.com.evil.example"))
     Hosts("*").check([(b"host", b"evil.example")])
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scoring.http.asgi_exchange import AsgiExchange
 from scoring.http.bodies import LOOKS, WATCH_S
@@ -17,8 +17,10 @@ from scoring.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.aliases import Json
 
-def _state(*arriving: Any) -> Any:  # noqa: ANN401 -- what a lifespan and an exchange see of the state
+
+def _state(*arriving: Json) -> Json:
     return SimpleNamespace(
         arriving=set(arriving),
         connections=set(),

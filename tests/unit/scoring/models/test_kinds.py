@@ -1,7 +1,5 @@
 """Whether an estimator is scikit-learn's own, whatever it is called."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from sklearn.cluster import FeatureAgglomeration
@@ -12,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from scoring.models import kinds
+from tests.aliases import Data, Estimator
 
 ROWS = np.random.default_rng(0).normal(size=(30, 3))
 TARGET = ROWS[:, 0] * 2
@@ -20,7 +19,7 @@ TARGET = ROWS[:, 0] * 2
 class Clipping(StandardScaler):
     """A user's own scaler."""
 
-    def transform(self, X: Any, copy: Any = None) -> Any:  # noqa: ANN401, N803 -- scikit-learn's names
+    def transform(self, X: Data, copy: bool | None = None) -> Data:  # noqa: N803 -- scikit-learn's names
         """Cut what lies far outside."""
         return np.clip(super().transform(X, copy), -8, 8)
 
@@ -39,13 +38,15 @@ Borrowed.__module__ = StandardScaler.__module__
 @pytest.mark.parametrize(
     "estimator",
     [
-        make_pipeline(StandardScaler(), ElasticNet()), RandomForestRegressor(3), HistGradientBoostingRegressor(max_iter=2),
-        GridSearchCV(Ridge(), {"alpha": [1, 2]}), StackingRegressor([("a", Ridge())]), make_pipeline(FunctionTransformer(np.exp), Ridge()),
+        make_pipeline(StandardScaler(), ElasticNet()), RandomForestRegressor(3),
+        HistGradientBoostingRegressor(max_iter=2), GridSearchCV(Ridge(), {"alpha": [1, 2]}),
+        StackingRegressor([("a", Ridge())]),
+        make_pipeline(FunctionTransformer(np.exp), Ridge()),
         FeatureAgglomeration(),
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
-def test_what_a_library_holds_is_its_own(estimator: Any) -> None:  # noqa: ANN401 -- scikit-learn's estimators share no type
+def test_what_a_library_holds_is_its_own(estimator: Estimator) -> None:
     """Estimators of scikit-learn's, made of its own and numpy's functions, hold nothing foreign."""
     assert not kinds.find_foreign(estimator.fit(ROWS, TARGET))
 
@@ -53,7 +54,7 @@ def test_what_a_library_holds_is_its_own(estimator: Any) -> None:  # noqa: ANN40
 @pytest.mark.parametrize(
     "scaler", [Clipping(), Borrowed()], ids=["a subclass", "one that claims scikit-learn's module"]
 )
-def test_a_class_of_the_same_name_is_foreign(scaler: Any) -> None:  # noqa: ANN401 -- as above
+def test_a_class_of_the_same_name_is_foreign(scaler: Estimator) -> None:
     """Neither a class's name nor its module's name makes it scikit-learn's."""
     fitted = make_pipeline(scaler, Ridge()).fit(ROWS, TARGET)
 

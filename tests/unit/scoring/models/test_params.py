@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mlflow.sklearn
 import numpy as np
@@ -20,10 +20,13 @@ from scoring.settings import Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.aliases import Json
+
 WORDS = "params are not what the model's signature says"
 ROWS = pd.DataFrame({"a": [0.0, 1.0, 2.0]})
 TAKEN = [
-    None, {}, {"word": "x"}, {"count": 2, "part": 0.5}, {"unknown": [1]}, {"method": "predict"}, {"many": [1.0, 2.0]}, {"part": 1},
+    None, {}, {"word": "x"}, {"count": 2, "part": 0.5}, {"unknown": [1]}, {"method": "predict"}, {"many": [1.0, 2.0]},
+    {"part": 1},
     {"count": None},
 ]  # fmt: skip
 REFUSED = [[1], "x", 5, {"count": "2"}, {"count": 2.5}, {"word": 1}, {"part": "x"}, {"many": 1.0}, {"many": [["x"]]}]
@@ -46,7 +49,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Model]:
 
 
 @pytest.mark.parametrize("given", TAKEN, ids=repr)
-def test_taken(models: tuple[Model, Model], given: Any) -> None:  # noqa: ANN401 -- any JSON
+def test_taken(models: tuple[Model, Model], given: Json) -> None:
     """Params of the right types are taken, and unknown ones, as by MLflow; scikit-learn's estimators get none."""
     short, generic = models
 
@@ -56,7 +59,7 @@ def test_taken(models: tuple[Model, Model], given: Any) -> None:  # noqa: ANN401
 
 
 @pytest.mark.parametrize("given", REFUSED, ids=repr)
-def test_refused(models: tuple[Model, Model], given: Any) -> None:  # noqa: ANN401 -- any JSON
+def test_refused(models: tuple[Model, Model], given: Json) -> None:
     """Params of a wrong type are refused in the same words."""
     refusals = []
     for model in models:

@@ -1,7 +1,5 @@
 """The shortcuts through scikit-learn: equal to the bit where they are taken, and not taken where they would not be."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes, load_iris
@@ -13,6 +11,7 @@ from sklearn.svm import SVR, LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 
 from scoring.models import proof, sklearn_fast
+from tests.aliases import Data, Estimator
 
 NUMBERS, CLASSES = load_diabetes(return_X_y=True), load_iris(return_X_y=True)
 TWO = (CLASSES[0][:100], np.array(["no", "yes"])[CLASSES[1][:100]])
@@ -35,7 +34,7 @@ TWO = (CLASSES[0][:100], np.array(["no", "yes"])[CLASSES[1][:100]])
     ],
     ids=lambda value: str(value) if isinstance(value, str) else type(value).__name__,
 )
-def test_a_shortcut_gives_the_estimators_own_result(estimator: Any, method: str, data: Any) -> None:  # noqa: ANN401
+def test_a_shortcut_gives_the_estimators_own_result(estimator: Estimator, method: str, data: Data) -> None:
     """What is known is found, and gives the same numbers to the bit, whatever the number of rows."""
     rows, target = data
     call = getattr(estimator.fit(rows, target), method)
@@ -79,7 +78,7 @@ def test_large_values_of_an_example_leave_the_other_rows() -> None:
     [SVR(), DecisionTreeRegressor(), make_pipeline(MinMaxScaler(), Ridge()), make_pipeline(StandardScaler(), SVR())],
     ids=["kernel", "single tree", "another scaler", "another end"],
 )
-def test_what_is_not_known_is_not_found(estimator: Any) -> None:  # noqa: ANN401
+def test_what_is_not_known_is_not_found(estimator: Estimator) -> None:
     """For any other estimator there is no shortcut."""
     estimator.fit(*NUMBERS)
 
@@ -94,7 +93,7 @@ def test_a_class_of_the_same_name_is_not_known() -> None:
 
 
 def test_a_shortcut_that_differs_is_seen() -> None:
-    """A result that differs in the last bit of one row, or in its type, or where the estimator raises, does not agree."""
+    """A result that differs in one row's last bit, or in its type, or where the estimator raises, does not agree."""
     model = LinearRegression().fit(*NUMBERS)
     rows = [NUMBERS[0][:5]]
 
@@ -117,7 +116,7 @@ def test_a_split_seen_as_double_is_seen() -> None:
     forest = RandomForestRegressor(20, random_state=0).fit(*NUMBERS)
     example = NUMBERS[0][:5] * 1.013  # rows that it was trained with lie at thresholds
 
-    def leaf(tree: Any, row: Any) -> float:  # noqa: ANN401 -- a tree and a row
+    def leaf(tree: Estimator, row: Data) -> float:
         node = 0
         while tree.feature[node] >= 0:
             node = (
@@ -140,7 +139,7 @@ def test_a_split_seen_as_double_is_seen() -> None:
 
 
 def test_far_rows_are_far_and_splits_are_splits() -> None:
-    """The rows of the proof reach from zero to a thousand million millions, and hold thresholds of the trees behind a scaler."""
+    """The rows of the proof reach from zero to 10**15, and hold thresholds of the trees behind a scaler."""
     estimator = make_pipeline(StandardScaler(), RandomForestRegressor(5, random_state=0)).fit(*NUMBERS)
     example = NUMBERS[0][:3]
     reach = [float(np.abs(rows).max()) for rows in proof.groups(example)]

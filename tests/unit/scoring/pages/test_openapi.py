@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from scoring.pages import openapi
+
+if TYPE_CHECKING:
+    from tests.aliases import Data, Json
 
 TYPES = ["double", "float", "long", "integer", "boolean", "string", "datetime", "binary"]
 ROW = {
@@ -24,11 +27,12 @@ ROW = {
 }
 
 
-def describe(columns: list[dict[str, Any]] | None, **facts: Any) -> dict[str, Any]:  # noqa: ANN401 -- any JSON
+def describe(columns: list[dict[str, Any]] | None, **facts: Json) -> dict[str, Any]:
     """Return what GET /model.json answers for a model."""
     return {
-        "name": "model", "version": "3", "run": "", "metrics": {"rmse": 53.1}, "methods": ["predict"], "classes": None, "columns": columns,
-        "params": [], "example": None, "output": "number", "mlflow_version": "3.17.2", "api_keys": False, **facts,
+        "name": "model", "version": "3", "run": "", "metrics": {"rmse": 53.1}, "methods": ["predict"], "classes": None,
+        "columns": columns, "params": [], "example": None, "output": "number", "mlflow_version": "3.17.2",
+        "api_keys": False, **facts,
     }  # fmt: skip
 
 
@@ -69,7 +73,7 @@ MODELS = {
 }
 
 
-def inline(value: Any, document: dict[str, Any]) -> Any:  # noqa: ANN401 -- any JSON
+def inline(value: Json, document: dict[str, Any]) -> Json:
     """Return a schema with its references replaced by what they name."""
     if isinstance(value, list):
         return [inline(each, document) for each in value]
@@ -87,7 +91,7 @@ def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def is_valid(model: str, schema: str, body: Any) -> bool:  # noqa: ANN401 -- any JSON
+def is_valid(model: str, schema: str, body: Json) -> bool:
     """Whether a body is what a schema of the model's document says."""
     document = openapi.build(MODELS[model])
     return bool(OAS30Validator(inline({"$ref": schema}, document)).is_valid(body))
@@ -182,11 +186,11 @@ def test_the_example_comes_as_tensors() -> None:
     ids=[
         "a row", "another column", "another key", "null where optional", "a word where optional", "a column is missing",
         "null where required", "a fraction for a long", "beyond a long", "beyond an integer", "beyond a float",
-        "a word for a boolean", "a word for a datetime", "no rows", "by column", "by column, one missing", "no columns named",
-        "an unknown key in split", "two forms", "no form", "params", "a wrong param", "a list",
+        "a word for a boolean", "a word for a datetime", "no rows", "by column", "by column, one missing",
+        "no columns named", "an unknown key in split", "two forms", "no form", "params", "a wrong param", "a list",
     ],
 )  # fmt: skip
-def test_a_request_is_valid_when_it_is_right(body: Any, valid: bool) -> None:  # noqa: ANN401, FBT001 -- any JSON
+def test_a_request_is_valid_when_it_is_right(body: Json, valid: bool) -> None:
     """The schema of requests knows each column's name, type and need; more than the model wants may be sent."""
     assert is_valid("every type", "Invocation", body) is valid
 
@@ -207,7 +211,7 @@ def test_a_request_is_valid_when_it_is_right(body: Any, valid: bool) -> None:  #
         ("no columns", {"any": "thing"}, True),
     ],
 )
-def test_an_answer_is_what_the_model_gives(model: str, predictions: Any, valid: bool) -> None:  # noqa: ANN401, FBT001 -- any JSON
+def test_an_answer_is_what_the_model_gives(model: str, predictions: Data, valid: bool) -> None:
     """The schema of answers follows the kind of the model's output."""
     assert is_valid(model, "Predictions", {"predictions": predictions}) is valid
 

@@ -17,7 +17,7 @@ def test_pauses_between_starts() -> None:
 
 
 def test_a_load_that_is_done_is_over() -> None:
-    """A worker that was told to load a model may be slow until it says that it has, and not for all the time that it might take."""
+    """A worker that was told to load a model may be slow until it says that it has, but not for the whole limit."""
     worker = Worker(Config("none"), [])
     worker.child_conn.send((True, -math.inf))
     worker.look()

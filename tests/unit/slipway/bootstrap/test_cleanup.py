@@ -90,7 +90,7 @@ def _existing(tmp_path: Path, names: tuple[str, ...]) -> list[str]:
 
 
 def _copy_script(tmp_path: Path) -> dict[str, str]:
-    """Copy the script and what it imports into the small checkout, and return an environment in which it can reach nothing else."""
+    """Copy the script and its imports into the small checkout; return an environment that can reach nothing else."""
     for name in (*(f"src/slipway/{source}.py" for source in SOURCES), "scripts/setup.py"):
         (tmp_path / "checkout" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / "checkout" / name)
@@ -156,7 +156,7 @@ def test_wipe_twice_finds_nothing(place: Place, capsys: pytest.CaptureFixture[st
 def test_wipe_removes_what_the_engine_holds(
     place: Place, held: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Wipe removes the project's containers, network and volumes of every Postgres version, and nothing of another project."""
+    """Wipe removes the project's containers, network and volumes of every Postgres version, and no other project's."""
     cleanup.wipe(place, lambda: True)
     left = [
         *_docker("ps", "--all", "--format", "{{.Names}}"),

@@ -92,7 +92,8 @@ def test_every_port_that_a_command_may_want_is_looked_at() -> None:
     told = [(check.level, check.words, check.cure) for check in found if check.name == f"port {port}"]
 
     assert [(level, words) for level, words, _ in told] == [
-        ("warn", "taken by another program"), ("warn", "taken by another program"), ("warn", "is that of DEPLOYER_PORT and REGISTRY_PORT"),
+        ("warn", "taken by another program"), ("warn", "taken by another program"),
+        ("warn", "is that of DEPLOYER_PORT and REGISTRY_PORT"),
     ]  # fmt: skip
     assert told[0][2].endswith(f"or DEPLOYER_PORT={int(port) + 1} on every make command")
 

@@ -35,7 +35,7 @@ def project() -> str:
 
 @pytest.fixture
 def engine(docker: None, project: str) -> Iterator[Run]:  # noqa: ARG001 -- needed, not used
-    """Return a function that asks the engine; what the project's name begins is gone afterwards, and so is its image."""
+    """Return a function that asks the engine; whatever has the project's name is removed afterwards, its image too."""
 
     def run(*arguments: str, words: bytes = b"") -> str:
         return subprocess.run(["docker", *arguments], check=True, capture_output=True, input=words).stdout.decode()
@@ -179,7 +179,8 @@ def test_who_does_not_hear_whose_it_is_touches_nothing(
     One that goes on failing is an error, and no word that nothing is another's.
     """
     (tmp_path / "docker").write_text(
-        f'#!/bin/sh\necho x >> {tmp_path}/asked\n[ "$(wc -l < {tmp_path}/asked)" -gt {failures} ] || {{ echo "busy" >&2; exit 1; }}\n'
+        f"#!/bin/sh\necho x >> {tmp_path}/asked\n"
+        f'[ "$(wc -l < {tmp_path}/asked)" -gt {failures} ] || {{ echo "busy" >&2; exit 1; }}\n'
     )
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")

@@ -21,6 +21,7 @@ from slipway.settings import IN_CLUSTER
 
 if TYPE_CHECKING:
     from slipway.settings import Settings
+    from tests.aliases import Json
 
 MODEL = models.Model("models:/diabetes/3", "somewhere", "diabetes", "3")
 TAG = "slipway/diabetes:v3-0123456789ab"
@@ -32,7 +33,7 @@ class Client:
     def __init__(self, tags: dict[str, str]) -> None:
         self.tags = tags
 
-    def get_model_version(self, name: str, version: str) -> Any:  # noqa: ANN401 -- as MLflow's has it
+    def get_model_version(self, name: str, version: str) -> Json:
         """Return the version."""
         assert (name, version) == ("diabetes", "3")
         return SimpleNamespace(tags=self.tags)

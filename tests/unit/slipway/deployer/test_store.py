@@ -119,7 +119,7 @@ def test_one_that_gave_way_comes_again_as_new(store: Store) -> None:
 
 
 @pytest.mark.parametrize("begun", [False, True], ids=["before it began", "while it runs"])
-def test_cancelling(store: Store, begun: bool) -> None:  # noqa: FBT001
+def test_cancelling(store: Store, begun: bool) -> None:
     """One that has not begun ends at once; one that runs is asked to."""
     cancelled = add(store)
     if begun:
@@ -134,7 +134,7 @@ def test_cancelling(store: Store, begun: bool) -> None:  # noqa: FBT001
 @pytest.mark.parametrize(
     ("state", "early"), [("running", False), ("done", False), ("interrupted", True), ("failed", True)]
 )
-def test_only_a_move_that_was_made_is_too_late(store: Store, state: str, early: bool) -> None:  # noqa: FBT001
+def test_only_a_move_that_was_made_is_too_late(store: Store, state: str, early: bool) -> None:
     """While @champion moves, and when it has, nothing is cancelled or made more urgent.
 
     A move that came to nothing hinders neither.

@@ -2,13 +2,13 @@
 
 import json
 import time
-from typing import Any
 
 import pytest
 from mlflow.webhooks.delivery import _generate_hmac_signature
 
 from slipway.deployer import webhooks
 from slipway.deployer.webhooks import AliasMoved, InvalidEventError
+from tests.aliases import Json
 
 SECRET = "a secret of the test's own"  # noqa: S105
 MOVED = {
@@ -18,7 +18,7 @@ MOVED = {
 }
 
 
-def send(event: Any, *, secret: str = SECRET, age: float = 0, **changes: str) -> tuple[dict[str, str], bytes]:  # noqa: ANN401 -- any JSON
+def send(event: Json, *, secret: str = SECRET, age: float = 0, **changes: str) -> tuple[dict[str, str], bytes]:
     """Return headers and body of an event as MLflow's own code signs it."""
     body, timestamp = json.dumps(event), str(int(time.time() - age))
     signature = _generate_hmac_signature(secret, "delivery", timestamp, body)
@@ -54,8 +54,8 @@ def test_another_event_is_none() -> None:
         (send(MOVED | {"data": {"name": "m", "alias": "a", "version": "x"}}), "form"),
     ],
     ids=[
-        "another secret", "another body", "another delivery", "another time", "no signature", "no time", "no delivery", "not ASCII",
-        "too old", "too new", "no event", "half an event", "no version",
+        "another secret", "another body", "another delivery", "another time", "no signature", "no time", "no delivery",
+        "not ASCII", "too old", "too new", "no event", "half an event", "no version",
     ],
 )  # fmt: skip
 def test_anything_else_is_refused(sent: tuple[dict[str, str], bytes], why: str) -> None:

@@ -132,7 +132,7 @@ def test_another_challenger_goes_first(begin: Callable[..., None]) -> None:
 
 
 def test_one_that_fails_is_deleted(begin: Callable[..., None]) -> None:
-    """What does not start leaves nothing: only a challenger's objects are deleted, and a share that it had has ended."""
+    """What does not start leaves nothing: only a challenger's objects are deleted, and its share has ended."""
     shared = route(CHAMPION | {"weight": 50}, CHALLENGER | {"weight": 50})
     cluster = Running(
         ROUTES, deployment=deployment(3), challenger=deployment(4), service=service(CLOSED), httproutes=shared

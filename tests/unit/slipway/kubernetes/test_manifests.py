@@ -110,7 +110,7 @@ def test_a_route_hangs_on_the_gateway_that_was_named(gateway: str, parent: dict[
 def test_a_pod_has_more_time_to_end_than_its_server(
     overlay: str, scoring: dict[str, str], seconds: dict[str, int]
 ) -> None:
-    """Whoever sets SCORING_GRACE or SCORING_DRAIN gets pods that outlast both, by ten seconds where the overlay's own do not."""
+    """With SCORING_GRACE or SCORING_DRAIN set, pods outlast both, by ten seconds where the overlay's own do not."""
     assert read(manifests.patch_end(overlay, scoring)) == seconds
 
 

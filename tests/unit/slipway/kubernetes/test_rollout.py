@@ -1,4 +1,4 @@
-"""What a deployment finds in a cluster that is made up: a challenger's share, the Gateway, and what the cluster lacks."""
+"""What a deployment finds in a cluster that is made up: a challenger's share, the Gateway, and what is missing."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_route_stays_on_its_gateway(loaded: Settings, said: str, hangs: list[d
 
 
 def test_a_pod_without_a_node_is_explained(loaded: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A version that is not ready in time because no node takes its pods is undone, and the error says what they lack."""
+    """A version that is not ready in time because no node takes its pods is undone, and the error says why."""
     prepared = Prepared(Model("models:/diabetes/4", "", "diabetes", "4"), Path(), "{}")
     manifest = tmp_path / "manifest.yaml"
     manifest.write_text("{apiVersion: apps/v1, kind: Deployment, metadata: {name: diabetes-model}}")

@@ -14,7 +14,7 @@ IMAGE = "registry.example/team/diabetes@sha256:" + "0123456789abcdef" * 4
 
 
 def test_the_server_is_told_from_its_neighbours() -> None:
-    """Of a pod with a container beside the server the server's image is shown, with the version, and what is ready of what should be."""
+    """Of a pod with a second container the server's image is shown, with the version, and how many pods are ready."""
     found = deployment(3)
     found["metadata"] = {"name": "diabetes-model", "labels": {"app.kubernetes.io/component": "champion"}}
     found["spec"]["template"]["spec"]["containers"] = [

@@ -65,7 +65,7 @@ def test_pods_come_near_to_a_share(champions: int, weight: int, pods: int) -> No
     ],
 )
 def test_pods_carry_a_weight(champions: int, weight: int, pods: int) -> None:
-    """By weight a challenger has as many pods as its part of the load takes, and can lose one where the champion can."""
+    """By weight a challenger has as many pods as its load takes, and can lose one where the champion can."""
     assert traffic.count_pods(Share(BY_WEIGHT, weight), champions) == pods
 
 
@@ -129,7 +129,7 @@ def test_a_share_is_read_from_what_runs(
     ids=["by weight", "by pods"],
 )
 def test_a_challenger_has_what_guards_it(share: str, components: list[str]) -> None:
-    """Of the champion's components a challenger has those of pods, and its own monitor unless the champion's sees it."""
+    """A challenger has the champion's components of pods, and its own monitor unless the champion's sees it."""
     assert (
         traffic.choose_components(["autoscaling", "gateway", "ingress", "monitoring", "network"], Share(share))
         == components

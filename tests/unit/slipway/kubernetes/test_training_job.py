@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Cluster:
     """A cluster with an MLflow of ours, or without."""
 
-    def __init__(self, deployed: bool) -> None:  # noqa: FBT001 -- the fact it is about
+    def __init__(self, deployed: bool) -> None:
         self.deployed = deployed
 
     def get(self, *_: str) -> dict[str, str] | None:
@@ -63,7 +63,7 @@ def test_a_wrong_quantity_is_named(host_settings: Settings, setting: str, value:
 )
 def test_the_cluster_has_a_tracking_server(
     host_settings: Settings, inside: str, exported: str, deployed: bool, found: str
-) -> None:  # noqa: FBT001
+) -> None:
     """What is told goes before what is exported, and that before what is deployed.
 
     An address of this machine is none of the cluster's.

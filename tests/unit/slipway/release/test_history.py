@@ -49,9 +49,9 @@ def promoted(*versions: int) -> list[tuple[str, int]]:
         "nothing", "set by hand, no history", "taken back", "taken back, then another", "taken back, and never done",
         "promotions", "rolled back", "twice", "two at once", "then promoted another", "refused",
         "interrupted",
-        "put back", "moved by hand to a new one", "moved by hand to an old one", "recorded and never done", "recorded twice",
-        "the same one again", "a record whose beginning is gone",
-        "moved by hand, then rolled back", "moved by hand to an old one, and put back",
+        "put back", "moved by hand to a new one", "moved by hand to an old one", "recorded and never done",
+        "recorded twice", "the same one again", "a record whose beginning is gone", "moved by hand, then rolled back",
+        "moved by hand to an old one, and put back",
     ],
 )  # fmt: skip
 def test_the_way_back(events: list[tuple[str, int]], champion: int | None, way: list[int]) -> None:

@@ -81,7 +81,7 @@ def test_other_libraries_are_named(tmp_path: Path, line: str, words: str) -> Non
 
 
 def test_what_only_training_has_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What MLflow noted of the training environment, pytest for one, is named, and refuses no model, whatever its version."""
+    """What MLflow recorded of the training environment, such as pytest, is named, and refuses no model."""
     _check(tmp_path, f"mlflow=={LOCKED['mlflow']}\npytest==1.0\nrich==2.0\n")
 
     assert "only training has it: pytest 1.0, rich 2.0" in capsys.readouterr().err

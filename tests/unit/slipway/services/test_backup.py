@@ -88,7 +88,7 @@ def test_what_was_packed_is_verified_and_comes_back(packed: Path, tmp_path: Path
 
 
 def test_every_flipped_byte_is_found(packed: Path) -> None:
-    """Wherever a byte changes, the archive is damaged, unless it still unpacks to just the same (some bits of gzip mean nothing)."""
+    """Wherever a byte changes, the archive is damaged, unless it still unpacks to the same (gzip has unused bits)."""
     whole = packed.read_bytes()
     missed = []
     for place in range(0, len(whole), 7):
@@ -135,12 +135,13 @@ def test_a_truncated_archive_is_refused(packed: Path, left: float) -> None:
         edit_manifest(surplus=1),
     ],
     ids=[
-        "path outside", "path outside by a detour", "absolute path", "another folder", "symbolic link", "hard link", "pipe", "twice",
-        "no dump", "a file missing", "no manifest", "another content", "no files listed", "files null", "unknown field",
+        "path outside", "path outside by a detour", "absolute path", "another folder", "symbolic link", "hard link",
+        "pipe", "twice", "no dump", "a file missing", "no manifest", "another content", "no files listed", "files null",
+        "unknown field",
     ],
 )  # fmt: skip
 def test_an_archive_that_someone_changed_is_refused(packed: Path, change: Change) -> None:
-    """What leads outside, is no plain file, or differs from the manifest is refused, though gzip and tar are in order."""
+    """What leads outside, is no plain file, or differs from the manifest is refused, though gzip and tar are fine."""
     changed = repack(packed, change)
 
     with pytest.raises(SlipwayError, match="is damaged, or not a backup"):

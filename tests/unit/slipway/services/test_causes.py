@@ -18,7 +18,10 @@ KNOWN = {
         "docker system prune",
     ),
     "taken port": (
-        "Error response from daemon: driver failed programming connectivity: Bind for 127.0.0.1:5001 failed: port is already allocated",
+        (
+            "Error response from daemon: driver failed programming connectivity: "
+            "Bind for 127.0.0.1:5001 failed: port is already allocated"
+        ),
         "port 5001 is taken",
         "MLFLOW_PORT=",
     ),
@@ -33,12 +36,18 @@ KNOWN = {
         "make reset_database_password",
     ),
     "other major version": (
-        "postgres-1 | DETAIL:  The data directory was initialized by PostgreSQL version 16, which is not compatible with this version 17",
+        (
+            "postgres-1 | DETAIL:  The data directory was initialized by PostgreSQL version 16, "
+            "which is not compatible with this version 17"
+        ),
         "the database's files are those of PostgreSQL 16, not of postgres:17",
         "POSTGRES_IMAGE=postgres:16 make start_mlflow_services backup wipe",
     ),
     "newer schema": (
-        "mlflow-1  | mlflow.exceptions.MlflowException: Detected out-of-date database schema (found version 1b49d398cd23)",
+        (
+            "mlflow-1  | mlflow.exceptions.MlflowException: "
+            "Detected out-of-date database schema (found version 1b49d398cd23)"
+        ),
         "a newer MLflow",
         "make restore",
     ),
@@ -48,7 +57,10 @@ KNOWN = {
         "make restore",
     ),
     "no such image": (
-        "Error response from daemon: pull access denied for postgres, repository does not exist or may require 'docker login'",
+        (
+            "Error response from daemon: pull access denied for postgres, "
+            "repository does not exist or may require 'docker login'"
+        ),
         "cannot pull the image postgres:17",
         "POSTGRES_IMAGE",
     ),

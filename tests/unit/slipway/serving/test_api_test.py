@@ -73,7 +73,7 @@ def test_nothing_that_listens_is_no_time_out() -> None:
 
 
 def test_an_answer_that_is_late_is_a_time_out() -> None:
-    """A request to the model that takes longer than REQUEST_TIMEOUT, or that its server gives up, says nothing against the version."""
+    """A request that outlasts REQUEST_TIMEOUT, or that the server gives up, says nothing against the version."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         send(handler, 200 if handler.path == "/ping" else 504)

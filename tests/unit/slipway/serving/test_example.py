@@ -28,12 +28,16 @@ WORDS = {"inputs": ["one", "two"], "params": {"k": 1}}
             NAMED, 2, {"inputs": {"a": [1], "b": [[0.5]]}}, ("a", {"inputs": {"b": [[0.5], [1.5]]}}),
             {"inputs": {"a": ["a word", "a word"], "b": [["a word"], ["a word"]]}},
         ),
-        (WORDS, 2, {"inputs": ["one"], "params": {"k": 1}}, None, {"inputs": [["a", "list"], "two"], "params": {"k": 1}}),
+        (
+            WORDS, 2, {"inputs": ["one"], "params": {"k": 1}}, None,
+            {"inputs": [["a", "list"], "two"], "params": {"k": 1}},
+        ),
     ],
     ids=["table", "tensor", "named tensors", "words"],
 )  # fmt: skip
 def test_requests_are_made_of_rows(
-    rows: dict[str, Any], count: int, first: dict[str, Any], incomplete: tuple[str, dict[str, Any]] | None, wrong: dict[str, Any],
+    rows: dict[str, Any], count: int, first: dict[str, Any], incomplete: tuple[str, dict[str, Any]] | None,
+    wrong: dict[str, Any],
 ) -> None:  # fmt: skip
     """The first row alone, a request that lacks something, one with values of the wrong type.
 

@@ -65,7 +65,10 @@ def test_a_killed_ones_note_is_none(settings: Settings) -> None:
     file = server.RECORDS / "18699.json"
     server.RECORDS.mkdir()
     file.write_text(json.dumps({"uri": "models:/m/2"}))
-    held = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
+    held = (
+        "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
     process = subprocess.Popen([sys.executable, "-c", held, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()

@@ -15,7 +15,7 @@ from slipway.serving import smoke_test
 @pytest.mark.parametrize(
     ("noted", "ends"), [("-m scoring /a/model --port 1", True), ("-m scoring /another/model --port 1", False)]
 )
-def test_only_the_trials_own_server_is_ended(monkeypatch: pytest.MonkeyPatch, noted: str, ends: bool) -> None:  # noqa: FBT001
+def test_only_the_trials_own_server_is_ended(monkeypatch: pytest.MonkeyPatch, noted: str, ends: bool) -> None:
     """A server that runs under a number from an old note goes on, when it serves something else."""
     monkeypatch.setenv("RUNTIME", "host")
     ours = replace(settings.load(), project="slipway-test")

@@ -26,14 +26,26 @@ MAXIMIZE = Rules("accuracy", "maximize")
         (Evidence(2, {"r2": 0.5}, "data"), CHAMPION, False, "missing metric", "version 2 has no rmse; its metrics: r2"),
         (Evidence(2, {"rmse": 50.0}, "data"), CHAMPION, False, "missing metric", "no r2"),
         (Evidence(2, {}, "data"), None, False, "missing metric", "its metrics: none"),
-        (Evidence(2, {"rmse": math.nan, "r2": 0.5}, "data"), CHAMPION, False, "not a number", "rmse of version 2 is nan"),
+        (
+            Evidence(2, {"rmse": math.nan, "r2": 0.5}, "data"),
+            CHAMPION,
+            False,
+            "not a number",
+            "rmse of version 2 is nan",
+        ),
         (Evidence(2, {"rmse": -math.inf, "r2": 0.5}, "data"), CHAMPION, False, "not a number", "-inf"),
         (Evidence(2, {"rmse": 50.0, "r2": math.nan}, "data"), None, False, "not a number", "r2"),
         (Evidence(2, {"rmse": 50.0, "r2": 0.29}, "data"), CHAMPION, False, "below the floor", "at least 0.3"),
         (Evidence(2, {"rmse": 91.0, "r2": 0.5}, "data"), None, False, "above the ceiling", "at most 90"),
         (Evidence(2, {"rmse": 50.0, "r2": 0.5}, "other"), CHAMPION, False, "not comparable", "digests other and data"),
         (Evidence(2, {"rmse": 50.0, "r2": 0.5}, ""), CHAMPION, False, "not comparable", "unknown"),
-        (Evidence(2, {"rmse": 50.0, "r2": 0.5}, "data"), replace(CHAMPION, metrics={}), False, "not comparable", "version 1 has no rmse"),
+        (
+            Evidence(2, {"rmse": 50.0, "r2": 0.5}, "data"),
+            replace(CHAMPION, metrics={}),
+            False,
+            "not comparable",
+            "version 1 has no rmse",
+        ),
         (
             Evidence(2, {"rmse": 50.0, "r2": 0.5}, "data"),
             replace(CHAMPION, metrics={"rmse": math.nan}),
@@ -43,15 +55,15 @@ MAXIMIZE = Rules("accuracy", "maximize")
         ),
     ],
     ids=[
-        "first model", "better", "better by just the margin", "within the margin", "equal", "worse", "no deciding metric",
-        "no floor's metric", "no metrics at all", "NaN",
-        "infinite", "a floor's metric is NaN", "below a floor", "above a ceiling, without a champion",
-        "other data", "unknown data", "the champion has no metric", "the champion's is NaN",
+        "first model", "better", "better by just the margin", "within the margin", "equal", "worse",
+        "no deciding metric", "no floor's metric", "no metrics at all", "NaN", "infinite", "a floor's metric is NaN",
+        "below a floor", "above a ceiling, without a champion", "other data", "unknown data",
+        "the champion has no metric", "the champion's is NaN",
     ],
 )  # fmt: skip
 def test_each_situation_has_its_verdict(
     candidate: Evidence, champion: Evidence | None, passed: bool, kind: str, said: str
-) -> None:  # noqa: FBT001
+) -> None:
     """A candidate passes when it is measured, above all floors, on the champion's data, and better by the margin.
 
     The words say why not.
@@ -75,7 +87,7 @@ def test_more_is_better_where_it_is_maximized(value: float, kind: str) -> None:
     [(50.0, 50.0, True, "quick enough"), (50.0, 50.1, False, "too slow"), (None, 1e6, True, "not bounded")],
     ids=["at the bound", "above it", "no bound"],
 )
-def test_latency_is_bounded(bound: float | None, milliseconds: float, passed: bool, kind: str) -> None:  # noqa: FBT001
+def test_latency_is_bounded(bound: float | None, milliseconds: float, passed: bool, kind: str) -> None:
     """What the smoke test measured passes up to the bound."""
     verdict = gate.judge_latency(replace(RULES, latency_ms=bound), milliseconds)
 

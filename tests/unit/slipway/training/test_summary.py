@@ -26,8 +26,8 @@ OLD = Measured({"rmse": 1.0, "validation_rmse": 5.0}, data="rows")
 )
 def test_one_verdict_is_shown_everywhere(
     new: Measured, kind: str, passed: bool, capsys: pytest.CaptureFixture[str]
-) -> None:  # noqa: FBT001
-    """The gate's metric decides, whatever another says, and the line tells both values and what a promotion would do."""
+) -> None:
+    """The gate's metric decides, whatever another says, and the line has both values and the outcome of a promotion."""
     verdict = measurements.judge(MODEL, {2: new, 1: OLD}, 2, 1)
     summary.say_verdict(verdict)
     printed = capsys.readouterr().out
@@ -44,7 +44,7 @@ def test_one_verdict_is_shown_everywhere(
     [("better", True, "promote"), ("first model", True, "serve_model"), ("worse", False, "serve_model")],
     ids=["better", "the first", "worse"],
 )
-def test_what_makes_sense_comes_next(monkeypatch: pytest.MonkeyPatch, kind: str, passed: bool, command: str) -> None:  # noqa: FBT001
+def test_what_makes_sense_comes_next(monkeypatch: pytest.MonkeyPatch, kind: str, passed: bool, command: str) -> None:
     """What is better is promoted; a first model is tried, and so is one that would be refused."""
     monkeypatch.setenv("RUNTIME", "host")
     here = replace(settings.load(), deployer_port=ports.find_free())  # where no deployer is

@@ -7,7 +7,7 @@ import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -24,7 +24,10 @@ from tests.cluster import obstacles
 if TYPE_CHECKING:
     from pathlib import Path
 
-CHATTER = "Warning: policy/v1beta1 PodDisruptionBudget is deprecated\nE1129 22:10:58.1 memcache.go:265] couldn't get resource list"
+CHATTER = (
+    "Warning: policy/v1beta1 PodDisruptionBudget is deprecated\n"
+    "E1129 22:10:58.1 memcache.go:265] couldn't get resource list"
+)
 FORBIDDEN = 'Error from server (Forbidden): services "a" is forbidden: exceeded quota: small'
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOST = socket.gethostname()
@@ -183,9 +186,7 @@ def test_an_expired_lock_is_watched_before_it_is_taken(
     theirs = Lease("a", Holder("ann@there", "there/1"), "m2", NOW - timedelta(seconds=DURATION_S + 5)).describe()
     theirs["metadata"]["resourceVersion"] = "7"
     later = {**theirs, "metadata": {**theirs["metadata"], "resourceVersion": version}}
-    cluster = SimpleNamespace(get=lambda *_: later)
+    cluster = cast("Cluster", SimpleNamespace(get=lambda *_: later))
+    mine = Lease("a", Holder("bob@here", f"{HOST}/{os.getpid()}"), "m1", NOW)
 
-    assert (
-        lease._is_renewed(cluster, Lease("a", Holder("bob@here", f"{HOST}/{os.getpid()}"), "m1", NOW), theirs)
-        == renewed
-    )  # noqa: SLF001
+    assert lease._is_renewed(cluster, mine, theirs) == renewed  # noqa: SLF001 -- what is tested

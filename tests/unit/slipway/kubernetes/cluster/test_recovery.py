@@ -73,7 +73,7 @@ def test_only_what_changed_is_patched(now: dict[str, Any], patch: list[dict[str,
 
 
 def test_an_apply_that_failed_is_taken_back_whole(tmp_path: Path) -> None:
-    """What was there is made again what it was, the Deployment first; what was not is deleted; the rest is not touched."""
+    """What was there is restored, the Deployment first; what was not is deleted; the rest is not touched."""
     before = [make("Service", "a", {"x": 1}, "v1"), make("Deployment", "a", {"x": 1}), make("Ingress", "a", {"x": 1})]
     cluster = Changed(
         make("Deployment", "a", {"x": 2}),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from slipway.errors import SlipwayError
 from slipway.kubernetes.cluster import storage
 from slipway.shell import Answer
+
+if TYPE_CHECKING:
+    from tests.aliases import Json
 
 DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
 
@@ -41,7 +44,7 @@ def make(annotations: dict[str, str] | None = None) -> dict[str, Any]:
     return {"metadata": {"name": "fast", "annotations": annotations or {}}}
 
 
-def volume(claim: str = "", phase: str = "Available", **spec: Any) -> dict[str, Any]:  # noqa: ANN401 -- as in a manifest
+def volume(claim: str = "", phase: str = "Available", **spec: Json) -> dict[str, Any]:
     """Return a volume, kept for a claim."""
     return {
         "spec": spec | ({"claimRef": {"namespace": "models", "name": claim}} if claim else {}),

@@ -9,7 +9,10 @@ import pytest
 from slipway.kubernetes.pods import diagnosis
 
 VERSION = {"io.slipway/version": "4"}
-QUOTA = 'pods "diabetes-model-5d-x" is forbidden: exceeded quota: small, requested: memory=1Gi, used: memory=1Gi, limited: memory=1Gi'
+QUOTA = (
+    'pods "diabetes-model-5d-x" is forbidden: exceeded quota: small, '
+    "requested: memory=1Gi, used: memory=1Gi, limited: memory=1Gi"
+)
 
 
 def make_pod(

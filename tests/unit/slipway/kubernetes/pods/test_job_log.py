@@ -137,7 +137,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_attempt_that_decides(
     looks: list[tuple[Status, list[Status]]], ending: Ending, streamed: list[str]
 ) -> None:
-    """A lost attempt is followed by the next, each one's log is shown, and the Job ends with the first that was not lost."""
+    """A lost attempt is followed by the next, each log is shown, and the Job ends with the first that was not lost."""
     followed = Scripted(iter(looks))
 
     assert followed.follow() == ending

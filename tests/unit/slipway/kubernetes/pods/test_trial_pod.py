@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from slipway.settings import Settings
+    from tests.aliases import Json
 
 PREPARED = Prepared(Model("models:/diabetes/4", "", "diabetes", "4"), Path(), "{}")
 CASE = api_test.Case("", "models:/diabetes/4", {"columns": ["a"], "data": [[1.0]]}, [2.0], [])
@@ -47,7 +48,7 @@ EVICTED = {"phase": "Failed", "message": "The node was low on resource: memory."
 class Cluster:
     """A cluster in which a trial has a status from the beginning, and that may refuse it."""
 
-    def __init__(self, status: dict[str, Any] | None = None, refusal: str = "", left: bool = False) -> None:  # noqa: FBT001, FBT002 -- by name
+    def __init__(self, status: dict[str, Any] | None = None, refusal: str = "", *, left: bool = False) -> None:
         self.status, self.refusal = status or READY, refusal
         self.pods: list[dict[str, Any]] = [{"metadata": {"name": "diabetes-trial"}}] if left else []
         self.done: list[str] = []
@@ -119,7 +120,7 @@ def run(loaded: Settings, cluster: Cluster, manifest: Path) -> bool:
 
 
 def test_a_version_that_passes_leaves_nothing(loaded: Settings, tmp_path: Path) -> None:
-    """What a killed run left over goes first; what the pod refers to is there before it; in the end nothing of it is."""
+    """A killed run's remains go first; what the pod refers to is there before it; in the end all of it is gone."""
     secret = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "diabetes-words"}}
     policy = {
         "kind": "NetworkPolicy",
@@ -131,7 +132,8 @@ def test_a_version_that_passes_leaves_nothing(loaded: Settings, tmp_path: Path) 
     assert run(loaded, cluster, write(tmp_path, secret, policy))
     assert cluster.pods == []
     assert cluster.done == [
-        "delete pods,networkpolicies", "apply ConfigMap", "apply NetworkPolicy+Pod", "delete pods,networkpolicies", "delete ConfigMap",
+        "delete pods,networkpolicies", "apply ConfigMap", "apply NetworkPolicy+Pod", "delete pods,networkpolicies",
+        "delete ConfigMap",
     ]  # fmt: skip
 
 
@@ -163,7 +165,7 @@ def test_a_trial_that_fails_says_why(loaded: Settings, tmp_path: Path, cluster: 
 @pytest.mark.parametrize(
     "ends", [KeyboardInterrupt, SlipwayError("it predicts 3.0"), api_test.UntestedError("time-out: it takes long")]
 )
-def test_however_it_ends_it_goes(loaded: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: Any) -> None:  # noqa: ANN401 -- an error
+def test_however_it_ends_it_goes(loaded: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: Json) -> None:
     """After Ctrl-C, wrong answers or a time-out of this machine, which stays one, nothing of the trial is left."""
 
     def end(*_: object) -> None:
