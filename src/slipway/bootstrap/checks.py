@@ -121,7 +121,7 @@ def check_port(setting: str, value: str, containers: str, project: str, *, neede
     port, name = int(value), f"port {value}"
     if ports.is_free(port):
         return Check(OK, name, "free")
-    holders = [line.split(" ")[0] for line in containers.splitlines() if f":{port}->" in line]
+    holders = [line.split()[0] for line in containers.splitlines() if f":{port}->" in line]
     if any(holder.startswith(f"{project}-") for holder in holders):
         return Check(OK, name, f"taken by our own {holders[0]}")
     kept = {

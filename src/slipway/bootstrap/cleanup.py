@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway import hints
-from slipway.bootstrap import machine, ownership, venv
+from slipway.bootstrap import docker_cli, machine, ownership, venv
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache")
 UNTOUCHED = {".git", ".venv", ".slipway", "backups"}  # where no caches of ours are looked for
 OF_MLFLOW = re.compile(r"\d+|workspaces")  # the names at the top of its artifact root
 PATIENCE = 600.0  # s; removing many images from a slow disk takes its time
-KINDS = {  # what the engine may hold of ours, in the order in which it goes
-    "containers": ["rm", "--force", "--volumes"],
-    "networks": ["network", "rm"],
-    "volumes": ["volume", "rm"],
-    "images": ["image", "rm"],
-}
+KINDS = (
+    "containers",
+    "networks",
+    "volumes",
+    "images",
+)  # what the engine may hold of ours, in the order in which it goes
 
 
 @dataclass(frozen=True)
@@ -196,9 +196,9 @@ def _remove_folders(folders: Iterable[Path]) -> None:
 
 
 def _engine_answers() -> bool:
-    if shutil.which("docker") is None:
+    if not docker_cli.is_installed():
         return False
-    answers = machine.ask(["docker", "version"]).code == 0
+    answers = machine.ask(docker_cli.name_server_version()).code == 0
     if not answers:
         print("Docker does not answer, so its images and volumes stay; start Docker first to remove them too")
     return answers
@@ -206,37 +206,36 @@ def _engine_answers() -> bool:
 
 def _list(place: Place, kind: str) -> list[str]:
     """Return the names of our containers, networks, volumes or images."""
-    of_project = f"label=com.docker.compose.project={place.project}"
+    of_project = f"label={ownership.PROJECT}={place.project}"
     if kind == "containers":
         filters = [
             of_project,
-            f"name=^{re.escape(place.project)}-(serve|live|trial|train)-.+$",
+            f"name={ownership.match_programs(place.project)}",
             *(f"network={name}" for name in _list(place, "networks")),
         ]
-        return sorted(
-            {name for one in filters for name in _ask("ps", "--all", "--filter", one, "--format", "{{.Names}}")}
-        )
+        return sorted({name for one in filters for name in _ask(docker_cli.list_all("container", ["Names"], [one]))})
     if kind == "networks":
-        return _ask("network", "ls", "--filter", of_project, "--format", "{{.Name}}")
+        return _ask(docker_cli.list_all("network", ["Name"], [of_project]))
     if kind == "volumes":
         pattern = rf"{re.escape(place.project)}_postgres\w*"
-        return [name for name in _ask("volume", "ls", "--format", "{{.Name}}") if re.fullmatch(pattern, name)]
-    names = _ask("image", "ls", "--filter", f"reference={place.images}", "--format", "{{.Repository}}:{{.Tag}}")
+        return [name for name in _ask(docker_cli.list_all("volume", ["Name"])) if re.fullmatch(pattern, name)]
+    rows = _ask(docker_cli.list_all("image", ["Repository", "Tag"], [f"reference={place.images}"]))
+    names = [row.replace(docker_cli.SEPARATOR, ":") for row in rows]
     return [name for name in names if not name.endswith(":<none>")]
 
 
 def _remove(kind: str, names: list[str]) -> None:
     """Ask the engine to remove things; what it keeps is still listed afterwards."""
     if names:
-        command = ["docker", *KINDS[kind], *names]
+        command = docker_cli.remove(kind[:-1], names, with_volumes=kind == "containers")
         print("$", " ".join(map(shlex.quote, command)), file=sys.stderr, flush=True)
         machine.ask(command, timeout=PATIENCE)
 
 
-def _ask(*arguments: str, strict: bool = True) -> list[str]:
-    answer = machine.ask(["docker", *arguments], timeout=PATIENCE)
+def _ask(command: list[str], *, strict: bool = True) -> list[str]:
+    answer = machine.ask(command, timeout=PATIENCE)
     if strict and answer.code != 0:  # what it does not list would be taken for gone
-        raise SlipwayError(f"`docker {arguments[0]}` failed: {answer.error}", "make doctor, then this again")
+        raise SlipwayError(f"`{command[0]} {command[1]}` failed: {answer.error}", "make doctor, then this again")
     return answer.words.splitlines()
 
 
@@ -252,15 +251,13 @@ def _measure(folders: Iterable[Path]) -> tuple[int, int]:
 
 def _measure_volumes() -> dict[str, str]:
     """Return the size of each of the engine's volumes, in its words."""
-    lines = _ask(
-        "system", "df", "--verbose", "--format", "{{range .Volumes}}{{println .Name .Size}}{{end}}", strict=False
-    )
+    lines = _ask(docker_cli.measure_volumes(), strict=False)
     return {line.split(" ")[0]: line.split(" ")[1] for line in lines if line}
 
 
 def _measure_images() -> float:
     """Return the bytes that the engine's images take, each layer counted once."""
-    lines = _ask("system", "df", "--format", "{{.Type}} {{.Size}}", strict=False)
+    lines = _ask(docker_cli.measure(), strict=False)
     found = re.search(r"^Images ([\d.]+)([kMGT]?)B$", "\n".join(lines), re.MULTILINE)
     return float(found.group(1)) * 1000 ** " kMGT".index(found.group(2) or " ") if found else 0.0
 

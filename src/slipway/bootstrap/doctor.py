@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway import hints
-from slipway.bootstrap import checks, clocks, machine, venv
+from slipway.bootstrap import checks, clocks, docker_cli, machine, venv
 from slipway.bootstrap.checks import FAIL, OK
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ PORTS = ("MLFLOW_PORT", "PORT", "DEPLOYER_PORT", "REGISTRY_PORT")
 QUESTIONS = {
     "make": ["make", "--version"],
     "git": ["git", "--version"],
-    "docker": ["docker", "info", "--format", "{{json .}}"],
-    "compose": ["docker", "compose", "version", "--short"],
-    "buildx": ["docker", "buildx", "version"],
-    "containers": ["docker", "ps", "--format", "{{.Names}} {{.Ports}}"],
+    "docker": docker_cli.describe_engine(),
+    "compose": docker_cli.name_compose_version(),
+    "buildx": docker_cli.name_buildx_version(),
+    "containers": docker_cli.list_all("running container", ["Names", "Ports"]),
 }
 
 

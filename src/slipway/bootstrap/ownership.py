@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 
 from slipway import ports
-from slipway.bootstrap import machine, venv
+from slipway.bootstrap import docker_cli, machine, venv
 from slipway.errors import SlipwayError
 
 LABEL = "io.slipway.checkout"
 CHECKOUT = str(venv.ROOT.resolve())
-LABELS = ["--label", f"{LABEL}={CHECKOUT}"]
+OURS = {LABEL: CHECKOUT}  # the label of what we make
 PROJECT, FILES = "com.docker.compose.project", "com.docker.compose.project.config_files"  # labels that compose gives
 COMPOSE_FILE = "mlflow_services/compose.yaml"
 MARK = ".slipway-checkout"  # in an artifact folder: the path of the checkout that keeps its artifacts there
@@ -54,10 +54,10 @@ def check_project(project: str) -> None:
     """
     volume = re.compile(rf"{re.escape(project)}_postgres\w*")
     found = [
-        *_list(["ps", "--all", "--filter", f"label={PROJECT}={project}"], "Names", LABEL, FILES),
-        *_list(["ps", "--all", "--filter", f"name=^{re.escape(project)}-(serve|live|trial|train)-.+$"], "Names", LABEL),
-        *_list(["network", "ls", "--filter", f"name=^{re.escape(project)}$"], "Name", LABEL),
-        *[row for row in _list(["volume", "ls"], "Name", LABEL) if volume.fullmatch(row[0])],
+        *_list("container", ["Names", LABEL, FILES], f"label={PROJECT}={project}"),
+        *_list("container", ["Names", LABEL], f"name={match_programs(project)}"),
+        *_list("network", ["Name", LABEL], f"name=^{re.escape(project)}$"),
+        *[row for row in _list("volume", ["Name", LABEL]) if volume.fullmatch(row[0])],
     ]
     for name, label, *files in found:
         checkout = label or _read_files(*files)
@@ -68,7 +68,7 @@ def check_project(project: str) -> None:
 def check_volumes(project: str, *, known: bool) -> None:
     """Raise SlipwayError when a project's database does not say whose it is, and this checkout is not `known` to have had services."""
     volume = re.compile(rf"{re.escape(project)}_postgres\w*")
-    for name, label in [] if known else _list(["volume", "ls"], "Name", LABEL):
+    for name, label in [] if known else _list("volume", ["Name", LABEL]):
         if volume.fullmatch(name) and not label:  # as of a Slipway before labels
             words = f"the volume {name} exists, but this checkout did not create it: nothing was changed"
             raise SlipwayError(words, f"{suggest()}; or, if it is yours: make reset_database_password, then this again")
@@ -76,11 +76,12 @@ def check_volumes(project: str, *, known: bool) -> None:
 
 def make(kind: str, name: str, project: str, role: str) -> None:
     """Make a network or a volume as compose does, but with our label; one that is there stays as it is."""
-    if machine.ask(["docker", kind, "inspect", name], PATIENCE).code == 0:
+    there = docker_cli.find(kind, name)
+    if machine.ask(there, PATIENCE).code == 0:
         return
-    labels = [*LABELS, "--label", f"{PROJECT}={project}", "--label", f"com.docker.compose.{kind}={role}"]
-    answer = machine.ask(["docker", kind, "create", *labels, name], PATIENCE)
-    if answer.code != 0 and machine.ask(["docker", kind, "inspect", name], PATIENCE).code != 0:
+    labels = {**OURS, PROJECT: project, f"com.docker.compose.{kind}": role}
+    answer = machine.ask(docker_cli.create(kind, name, labels), PATIENCE)
+    if answer.code != 0 and machine.ask(there, PATIENCE).code != 0:
         raise SlipwayError(f"the {kind} {name} cannot be created: {answer.error}", "make doctor")
 
 
@@ -93,7 +94,7 @@ def check_artifacts(folder: Path, *, known: bool) -> None:
         return
     if not folder.is_dir() or not any(folder.iterdir()):
         return
-    for name, label, files in _list(["ps", "--all", "--filter", f"volume={folder}"], "Names", LABEL, FILES):
+    for name, label, files in _list("container", ["Names", LABEL, FILES], f"volume={folder}"):
         if is_another(checkout := label or _read_files(files)):
             raise refuse(f"the artifact folder {folder} is that of {name}, of the checkout {checkout}")
     if not known:
@@ -115,7 +116,7 @@ def check_port(port: int, setting: str) -> None:
 @functools.lru_cache(maxsize=None)  # noqa: UP033 -- Python 3.8; one question a command: who follows an alias asks every second
 def refuse_other(port: int) -> None:
     """Raise SlipwayError when it is another checkout's container that answers on a port."""
-    for name, label, files in _list(["ps", "--filter", f"publish={port}"], "Names", LABEL, FILES, strict=False):
+    for name, label, files in _list("running container", ["Names", LABEL, FILES], f"publish={port}", strict=False):
         if is_another(checkout := label or _read_files(files)):
             raise refuse(f"port {port} is that of {name}, of the checkout {checkout}")
 
@@ -125,7 +126,7 @@ def check_container(name: str, *, labelled: bool = False) -> bool:
 
     Raises SlipwayError when it is another checkout's; with `labelled` also when it runs and does not say who owns it.
     """
-    found = _list(["ps", "--all", "--filter", f"name=^{re.escape(name)}$"], "Names", LABEL, "State")
+    found = _list("container", ["Names", LABEL, "State"], f"name=^{re.escape(name)}$")
     for _, label, state in found:
         if is_another(label):
             raise refuse(f"the container {name} belongs to the checkout {label}")
@@ -139,7 +140,7 @@ def check_container(name: str, *, labelled: bool = False) -> bool:
 def remove_container(name: str, *, labelled: bool = False) -> None:
     """Remove a container of ours, if there is one. Raises SlipwayError as `check_container` does."""
     if check_container(name, labelled=labelled):
-        machine.ask(["docker", "rm", "--force", name], PATIENCE)
+        machine.ask(docker_cli.remove("container", [name]), PATIENCE)
 
 
 def refuse(what: str) -> SlipwayError:
@@ -157,7 +158,7 @@ def suggest() -> str:
         filter(None, ("slipway", digest, words))
     )  # slipway-trial-… would be a container of the project slipway
     published = " ".join(
-        row[1] for row in _list(["ps", "--filter", f"label={LABEL}={CHECKOUT}"], "Names", "Ports", strict=False)
+        row[0] for row in _list("running container", ["Ports"], f"label={LABEL}={CHECKOUT}", strict=False)
     )
     ours = {int(port) for port in re.findall(r":(\d+)->", published)}
     shifts = range(STEP, STEP * TRIES, STEP)
@@ -174,14 +175,18 @@ def _read_files(files: str = "") -> str:
     return first[: -len(COMPOSE_FILE) - 1] if first.endswith(f"/{COMPOSE_FILE}") else ""
 
 
-def _list(question: list[str], *fields: str, strict: bool = True) -> list[list[str]]:
+def match_programs(project: str) -> str:
+    """Return a pattern for the names of the containers in which a project trains and serves."""
+    return f"^{re.escape(project)}-(serve|live|trial|train)-.+$"
+
+
+def _list(kind: str, fields: list[str], *filters: str, strict: bool = True) -> list[list[str]]:
     """Return what docker lists, a row of fields each: its own, or labels; nothing where there is no docker.
 
     Raises SlipwayError when it does not answer, unless the question is not `strict`: what is not known to be ours is
     not touched.
     """
-    columns = [f'{{{{.Label "{field}"}}}}' if "." in field else f"{{{{.{field}}}}}" for field in fields]
-    command = ["docker", *question, "--format", "\t".join(columns)]
+    command = docker_cli.list_all(kind, fields, filters)
     answer = machine.ask(command, PATIENCE)
     if answer.code not in {0, machine.NOT_FOUND, machine.NO_ANSWER}:  # an engine may fail for a moment
         time.sleep(PAUSE_S)
@@ -191,5 +196,5 @@ def _list(question: list[str], *fields: str, strict: bool = True) -> list[list[s
         raise SlipwayError(
             f"Docker does not tell who owns what: {last}; nothing was changed", "make doctor, then this again"
         )
-    rows = [line.split("\t") for line in answer.words.splitlines()]
+    rows = [line.split(docker_cli.SEPARATOR) for line in answer.words.splitlines()]
     return [row + [""] * (len(fields) - len(row)) for row in rows]

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import requests
 
 from slipway import hints, model_folder, ports, shell
-from slipway.bootstrap import ownership
+from slipway.bootstrap import docker_cli, ownership
 from slipway.deployer import api
 from slipway.deployer.pipeline import name_owner
 from slipway.deployer.service import RECONCILE, TARGETS, find_token
@@ -113,21 +113,15 @@ def _start_container(settings: Settings) -> None:
     (home / "environment").write_text("\n".join(lines) + "\n", encoding="utf-8")
     containers.writing_user(live)
     socket = _find_socket()
-    asked = [
-        "docker",
-        "run",
+    options = [
         "--rm",
-        *ownership.LABELS,
+        *docker_cli.flags("--label", ownership.OURS),
         "--volume",
         f"{socket}:{SOCKET}",
         "--entrypoint",
         "stat",
-        tag,
-        "-c",
-        "%g",
-        SOCKET,
     ]
-    group = shell.ask(asked).out
+    group = shell.ask(docker_cli.run(tag, options, ["-c", "%g", SOCKET])).out
     variables = mlflow.environment(settings) | {
         "DEPLOYER_IMAGE": tag,
         "DEPLOYER_USER": containers.writing_user(home),
@@ -170,7 +164,7 @@ def _answers(settings: Settings) -> bool:
 
 def _find_socket() -> str:
     """Return the engine's socket, as the engine itself sees it: Docker Desktop's lies inside its virtual machine."""
-    answer = shell.ask(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"])
+    answer = shell.ask(docker_cli.name_endpoint())
     path = answer.out.removeprefix("unix://")
     return (
         path

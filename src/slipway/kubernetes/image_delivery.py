@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from slipway import hints, model_folder, shell
+from slipway.bootstrap import docker_cli
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes.cluster.kubectl import Cluster, check_runtime
 from slipway.registry import client as registry
@@ -84,9 +85,9 @@ def _is_on_nodes(settings: Settings, tag: str) -> bool:
 
 def _push(registry: str, tag: str) -> str:
     pushed = f"{registry}/{tag.removeprefix('slipway/')}"
-    shell.run(["docker", "tag", tag, pushed])
-    shell.run(["docker", "push", "--quiet", pushed])
-    answer = shell.ask(["docker", "image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", pushed])
+    shell.run(docker_cli.tag(tag, pushed))
+    shell.run(docker_cli.push(pushed))
+    answer = shell.ask(docker_cli.list_digests(pushed))
     repository = pushed.rpartition(":")[0]
     digest = (
         next((line for line in answer.out.split() if line.startswith(f"{repository}@")), None)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from slipway import hints, shell
+from slipway.bootstrap import docker_cli
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes import image_delivery, manifests
 from slipway.kubernetes.cluster import kubectl, storage
@@ -194,7 +195,7 @@ def _deliver(settings: Settings) -> dict[str, str]:
     """Bring the images into the cluster; return how manifests name them, by the names that they have in ours."""
     mlflow = images.build_service(settings, "mlflow")
     if not images.exists(settings.postgres_image):
-        shell.run(["docker", "pull", settings.postgres_image])
+        shell.run(docker_cli.pull(settings.postgres_image))
     return {
         "slipway/mlflow": image_delivery.deliver(settings, mlflow),
         "postgres": image_delivery.deliver(settings, settings.postgres_image),
@@ -203,7 +204,7 @@ def _deliver(settings: Settings) -> dict[str, str]:
 
 def _find_user(postgres: str) -> int:
     """Return the id of the user postgres in its image: Debian's and Alpine's differ."""
-    answer = shell.ask(["docker", "run", "--rm", "--entrypoint", "id", postgres, "-u", "postgres"])
+    answer = shell.ask(docker_cli.run(postgres, ["--rm", "--entrypoint", "id"], ["-u", "postgres"]))
     if answer.code != 0 or not answer.out.isdigit():
         raise SlipwayError(
             f"{postgres} has no user postgres: {answer.words}", "POSTGRES_IMAGE=postgres:17, or one made like it"

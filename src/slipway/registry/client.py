@@ -6,7 +6,6 @@ import logging
 import math
 import os
 import re
-import shutil
 import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from urllib.parse import unquote
 
 import requests
 
-from slipway.bootstrap import ownership
+from slipway.bootstrap import docker_cli, ownership
 from slipway.errors import SlipwayError, time_out
 from slipway.settings import sqlite_uri
 
@@ -83,7 +82,7 @@ def check_reachable(settings: Settings) -> None:
     ours = settings.in_docker and settings.owns_tracking
     start = (
         "make start_mlflow_services"
-        if shutil.which("docker")
+        if docker_cli.is_installed()
         else "RUNTIME=host with the same command, which needs no Docker"
     )
     cure = start if ours else "check MLFLOW_TRACKING_URI, or unset it"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from slipway import model_folder, shell
-from slipway.bootstrap import ownership
+from slipway.bootstrap import docker_cli, ownership
 from slipway.errors import USAGE, SlipwayError
 from slipway.runtimes import images
 from slipway.settings import LOCAL, no_proxy
@@ -55,12 +55,12 @@ def training_command(  # noqa: PLR0913 -- what a container is given
             f"a container cannot reach MLFLOW_TRACKING_URI={uri}", "RUNTIME=host, or another address of that server"
         )
     variables = variables | no_proxy() | {"MLFLOW_TRACKING_URI": uri} | ({"KEPT_DIR": "/kept"} if kept else {})
-    passed = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
+    passed = docker_cli.flags("--env", variables)
     volumes = [part for path, place in (mounts or {}).items() for part in ("--volume", f"{path}:{place}:ro")]
     if kept:
         volumes += ["--user", writing_user(kept), "--volume", f"{kept}:/kept"]
-    options = [*confinement(settings), *network, *volumes, *passed]
-    return ["docker", "run", "--rm", "--name", training_container(settings), *options, image, *command]
+    named = ["--rm", "--name", training_container(settings)]
+    return docker_cli.run(image, [*named, *confinement(settings), *network, *volumes, *passed], command)
 
 
 def confinement(settings: Settings) -> list[str]:
@@ -70,7 +70,7 @@ def confinement(settings: Settings) -> list[str]:
     """
     given = {"--memory": settings.model_memory, "--cpus": settings.model_cpus, "--pids-limit": settings.model_pids}
     limits = [part for flag, value in given.items() if not UNLIMITED.fullmatch(value) for part in (flag, value)]
-    return [*HARDENING, *ownership.LABELS, *LOGS, *limits]
+    return [*HARDENING, *docker_cli.flags("--label", ownership.OURS), *LOGS, *limits]
 
 
 def training_container(settings: Settings) -> str:
@@ -80,7 +80,7 @@ def training_container(settings: Settings) -> str:
 
 def writing_user(path: Path) -> str:
     """Return uid:gid for a container that writes to a folder of ours: its files are then ours, and never root's."""
-    if "rootless" in shell.ask(["docker", "info", "--format", "{{.SecurityOptions}}"]).out:
+    if "rootless" in shell.ask(docker_cli.name_security_options()).out:
         return "0:0"  # which is we ourselves, outside
     if os.getuid() != 0:
         return f"{os.getuid()}:{os.getgid()}"
@@ -107,7 +107,7 @@ def serving_options(settings: Settings, name: str, *, publish: bool = True) -> l
         variables[setting] = inside
         if os.getuid():  # a file that only its owner may read is read by its owner
             options += ["--user", f"{file.stat().st_uid}:{file.stat().st_gid}"]
-    options += [part for key, value in variables.items() for part in ("--env", f"{key}={value}")]
+    options += docker_cli.flags("--env", variables)
     network = ["--network", settings.network] if settings.network else []
     published = ["--publish", f"127.0.0.1:{settings.port}:8080"] if publish else []
     return ["--name", name, *confinement(settings), *network, *published, *options]

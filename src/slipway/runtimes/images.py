@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway import model_folder, shell
+from slipway.bootstrap import docker_cli
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT, VERSION, build_environment
 
@@ -40,7 +40,9 @@ def build_base(settings: Settings) -> None:
     """Build layer 1 unless it is there: `slipway/base:<version>` to run on, and `…-build` with the compilers."""
     check_engine()
     content = model_folder.digest([ROOT / "base_container", ROOT / "requirements" / "setup.txt"], settings.python_image)
-    options = _options("--build-arg", {"PYTHON_IMAGE": settings.python_image}) + _options("--label", {LABEL: content})
+    options = docker_cli.flags("--build-arg", {"PYTHON_IMAGE": settings.python_image}) + docker_cli.flags(
+        "--label", {LABEL: content}
+    )
     for target, tag in (("build", f"{BASE}-build"), ("run", BASE)):
         if read_label(tag, LABEL) != content:
             _build(settings, ROOT / "base_container" / "Dockerfile", target, tag, options)
@@ -71,7 +73,7 @@ def _build_layer(settings: Settings, model: model_folder.ModelFolder, target: st
             model.path / "Dockerfile",
             target,
             tag,
-            _options("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": place}),
+            docker_cli.flags("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": place}),
         )
     return tag
 
@@ -95,7 +97,9 @@ def build_served(
         "io.slipway.model.version": served.version or "",
         "io.slipway.model.run": served.run_id or "",
     }
-    options = _options("--build-arg", {"RUNTIME_IMAGE": runtime, "IDENTITY": identity}) + _options("--label", labels)
+    options = docker_cli.flags("--build-arg", {"RUNTIME_IMAGE": runtime, "IDENTITY": identity}) + docker_cli.flags(
+        "--label", labels
+    )
     _build(settings, model.path / "Dockerfile", "serve", tag, [*options, "--build-context", f"version={files}"])
     return tag
 
@@ -106,7 +110,9 @@ def build_service(settings: Settings, name: str) -> str:
     content = model_folder.digest([folder_of_image, ROOT / "requirements" / f"{name}.txt"], _base_id())
     tag = f"slipway/{model_folder.plain(name)}:{content[:DIGITS]}"
     if not exists(tag):
-        _build(settings, folder_of_image / "Dockerfile", name, tag, _options("--build-arg", {"BASE_IMAGE": BASE}))
+        _build(
+            settings, folder_of_image / "Dockerfile", name, tag, docker_cli.flags("--build-arg", {"BASE_IMAGE": BASE})
+        )
     return tag
 
 
@@ -119,7 +125,7 @@ def build_deployer(settings: Settings, model: model_folder.ModelFolder) -> str:
     content = model_folder.digest([*(ROOT / name for name in COPIED), model.path], _base_id(), place)
     tag = f"slipway/deployer-kubernetes:{content[:DIGITS]}"
     if not exists(tag):
-        options = _options("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": place})
+        options = docker_cli.flags("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": place})
         _build(settings, ROOT / "deploy" / "kubernetes" / "deployer" / "Dockerfile", "deployer", tag, options)
     return tag
 
@@ -138,22 +144,22 @@ def training_tag(model: model_folder.ModelFolder) -> str:
 
 def check_engine() -> None:
     """Raise SlipwayError when no Docker engine answers."""
-    if shutil.which("docker") is None:
+    if not docker_cli.is_installed():
         cure = "RUNTIME=host make train_model, which needs no Docker; or https://docs.docker.com/get-docker/"
         raise SlipwayError("docker is not installed", cure)
-    answer = shell.ask(["docker", "version", "--format", "{{.Server.Version}}"])
+    answer = shell.ask(docker_cli.name_server_version())
     if answer.code != 0:
         raise SlipwayError(f"the Docker engine does not answer: {answer.last}", "start Docker, then make doctor")
 
 
 def exists(tag: str) -> bool:
     """Whether the engine has an image."""
-    return shell.ask(["docker", "image", "inspect", "--format", "{{.Id}}", tag]).code == 0
+    return shell.ask(docker_cli.name_image(tag)).code == 0
 
 
 def size(tag: str) -> str:
     """Return an image's size, such as 512 MB."""
-    return f"{int(shell.ask(['docker', 'image', 'inspect', '--format', '{{.Size}}', tag]).out) / 1e6:.0f} MB"
+    return f"{int(shell.ask(docker_cli.measure_image(tag)).out) / 1e6:.0f} MB"
 
 
 def check_libraries(settings: Settings, files: Path, served: models.Model) -> None:
@@ -201,7 +207,7 @@ def _check_context(model: model_folder.ModelFolder) -> str:
 
 
 def _base_id() -> str:
-    answer = shell.ask(["docker", "image", "inspect", "--format", "{{.Id}}", BASE])
+    answer = shell.ask(docker_cli.name_image(BASE))
     if answer.code != 0:
         check_engine()
         raise SlipwayError(f"no image {BASE}", "make build_base_container")
@@ -210,31 +216,15 @@ def _base_id() -> str:
 
 def read_label(tag: str, name: str) -> str | None:
     """Return a label of an image, or None when the engine has no such image."""
-    answer = shell.ask(["docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{name}"}}}}', tag])
+    answer = shell.ask(docker_cli.read_label(tag, name))
     return answer.out if answer.code == 0 else None
 
 
 def _build(settings: Settings, file: Path, target: str, tag: str, options: list[str]) -> None:
     with _secrets(settings) as secrets:
-        command = [
-            "docker",
-            "build",
-            "--file",
-            str(file),
-            "--target",
-            target,
-            "--tag",
-            tag,
-            *options,
-            *secrets,
-            str(ROOT),
-        ]
+        command = docker_cli.build(str(file), target, tag, [*options, *secrets], str(ROOT))
         shell.run(command, env={"DOCKER_BUILDKIT": "1"})
     print(f"built {tag}, {size(tag)}")
-
-
-def _options(flag: str, values: dict[str, str]) -> list[str]:
-    return [part for name, value in values.items() for part in (flag, f"{name}={value}")]
 
 
 @contextmanager

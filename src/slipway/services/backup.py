@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway import hints, shell
+from slipway.bootstrap import docker_cli
 from slipway.errors import SlipwayError
 from slipway.services import archive, database, embedded
 from slipway.services import mlflow as mlflow_services
@@ -71,8 +72,7 @@ def _check_artifact_root(settings: Settings) -> None:
             "BACKUP_DIR=backups",
         )
     container = database.compose(settings, "ps", "--quiet", "mlflow", echo=False)
-    mounts = '{{range .Mounts}}{{if eq .Destination "/artifacts"}}{{.Source}}{{end}}{{end}}'
-    mounted = shell.ask(["docker", "inspect", "--format", mounts, container]).out
+    mounted = shell.ask(docker_cli.name_mounted(container, "/artifacts")).out
     if not mounted.endswith(str(settings.artifact_root)):  # Docker Desktop may put a prefix before it
         wrong = f"the running services keep their artifacts in {mounted}, and MLFLOW_ARTIFACT_ROOT is {settings.artifact_root}"
         raise SlipwayError(wrong, f"MLFLOW_ARTIFACT_ROOT={shlex.quote(mounted)} make backup")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from slipway import hints, ports, shell
-from slipway.bootstrap import ownership
+from slipway.bootstrap import docker_cli, ownership
 from slipway.errors import SlipwayError
 from slipway.registry import client as registry
 from slipway.runtimes import containers, images
@@ -149,15 +149,9 @@ def start_database(settings: Settings) -> None:
     pull(settings.postgres_image, "POSTGRES_IMAGE")
     variables = environment(settings, up=True)
     up(settings, "postgres", variables)
-    ready = [
-        "exec",
-        f"{settings.project}-postgres-1",
-        "pg_isready",
-        "--username=mlflow",
-        "--dbname=mlflow",
-        "--host=127.0.0.1",
-    ]
-    starting.wait(settings, "postgres", lambda: shell.ask(["docker", *ready]).code == 0, lambda: explain(settings))
+    asks = ["pg_isready", "--username=mlflow", "--dbname=mlflow", "--host=127.0.0.1"]
+    ready = docker_cli.execute(f"{settings.project}-postgres-1", asks)
+    starting.wait(settings, "postgres", lambda: shell.ask(ready).code == 0, lambda: explain(settings))
 
 
 def wait_for_mlflow(settings: Settings) -> None:
@@ -187,7 +181,7 @@ def explain(settings: Settings, words: str = "") -> SlipwayError:
 
 def compose(settings: Settings, *arguments: str) -> list[str]:
     """Return a compose command for the services."""
-    return ["docker", "compose", "--project-name", settings.project, "--file", str(COMPOSE_FILE), *arguments]
+    return docker_cli.compose(settings.project, str(COMPOSE_FILE), arguments)
 
 
 def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
@@ -225,7 +219,7 @@ def pull(wanted: str, setting: str) -> None:
     """Fetch an image that a setting names, where it can be seen: the first time it takes a while."""
     if not images.exists(wanted):
         try:
-            shell.run(["docker", "pull", wanted])
+            shell.run(docker_cli.pull(wanted))
         except SlipwayError:
             raise SlipwayError(
                 f"cannot pull the image {wanted}", f"check {setting} and the network; make doctor"
@@ -246,7 +240,7 @@ def _check_password(settings: Settings, variables: dict[str, str]) -> None:
 
 
 def _check_major(settings: Settings) -> None:
-    answer = shell.ask(["docker", "volume", "ls", "--format", "{{.Name}}"])
+    answer = shell.ask(docker_cli.list_all("volume", ["Name"]))
     if answer.code != 0:
         raise SlipwayError(f"Docker does not list its volumes: {answer.last}", "make doctor, then this again")
     existing = answer.out.splitlines()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway import hints, shell
-from slipway.bootstrap import ownership
+from slipway.bootstrap import docker_cli, ownership
 from slipway.errors import USAGE, USER_CAN_FIX, SlipwayError
 from slipway.runtimes import images
 from slipway.services import archive, database, embedded, mlflow
@@ -98,7 +98,7 @@ def check_mlflow(manifest: archive.Manifest) -> None:
 
 def _check_empty(settings: Settings) -> None:
     rows: dict[str, int] = {}
-    if shell.ask(["docker", "volume", "inspect", mlflow.volume(settings)]).code == 0:
+    if shell.ask(docker_cli.find("volume", mlflow.volume(settings))).code == 0:
         running = database.find_running(settings)
         try:
             mlflow.start_database(settings)

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from slipway import shell
+from slipway.bootstrap import docker_cli
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 SAY = 15  # s between two lines that say that it is still starting
-STATE = "{{.State.Status}} {{.RestartCount}}"
 
 
 def wait(settings: Settings, service: str, answers: Callable[[], bool], explain: Callable[[], SlipwayError]) -> None:
@@ -44,6 +44,6 @@ def wait(settings: Settings, service: str, answers: Callable[[], bool], explain:
 
 def _read(settings: Settings, service: str) -> tuple[str, int]:
     """Return the state of a service's container, and how often it was begun again."""
-    answer = shell.ask(["docker", "inspect", "--format", STATE, f"{settings.project}-{service}-1"])
+    answer = shell.ask(docker_cli.name_state(f"{settings.project}-{service}-1"))
     status, _, restarts = answer.out.partition(" ")
     return (status, int(restarts)) if answer.code == 0 and restarts.isdigit() else ("gone", 0)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from slipway import model_folder, ports, shell
-from slipway.bootstrap import ownership
+from slipway.bootstrap import docker_cli, ownership
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, TimedOutError, time_out
 from slipway.runtimes import containers, images
 from slipway.serving import api_test, server
@@ -129,7 +129,7 @@ class Slot:
         if self._process is not None:
             return self._process.poll() is None
         if self.settings.in_docker:
-            return shell.ask(["docker", "inspect", "--format", "{{.State.Running}}", self._container]).out == "true"
+            return shell.ask(docker_cli.say_running(self._container)).out == "true"
         return self._pid() is not None
 
     def stop(self) -> None:
@@ -181,9 +181,9 @@ class Slot:
             "--volume",
             f"{self._folder}:{INSIDE}:ro",
         ]
-        options += ["--env", f"SCORING_IDENTITY={inside}/identity.json", runtime]
+        options += ["--env", f"SCORING_IDENTITY={inside}/identity.json"]
         program = ["python", "-m", "scoring", f"{inside}/model", "--host", "0.0.0.0", "--port", "8080"]  # noqa: S104 -- in the container
-        return ["docker", "run", *how, *options, *program], {}
+        return docker_cli.run(runtime, [*how, *options], program), {}
 
     def _start_detached(self) -> None:
         self.stop()  # what is left of one that ended
@@ -206,7 +206,7 @@ class Slot:
             raise
         except SlipwayError:
             words = (
-                shell.ask(["docker", "logs", self._container]).words
+                shell.ask(docker_cli.read_log(self._container, 50)).words
                 if self.settings.in_docker
                 else log.read_text(encoding="utf-8")
             )
@@ -232,7 +232,7 @@ class Slot:
 
     def _signal(self) -> None:
         if self.settings.in_docker:
-            shell.ask(["docker", "kill", "--signal", "HUP", self._container])
+            shell.ask(docker_cli.send_signal(self._container, "HUP"))
         elif pid := self._process.pid if self._process else self._pid():
             os.kill(pid, signal.SIGHUP)
 
@@ -251,7 +251,7 @@ class Slot:
         """Return what the server's log says last of a model that did not take over."""
         log = self._folder / "server.log"
         if self.settings.in_docker:
-            words = shell.ask(["docker", "logs", "--tail", "50", self._container]).words
+            words = shell.ask(docker_cli.read_log(self._container, 50)).words
         else:
             words = log.read_text(encoding="utf-8", errors="replace") if log.exists() and not self._process else ""
         reasons = REASON.findall(words)

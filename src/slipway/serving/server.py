@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from slipway import hints, model_folder, ports, shell
-from slipway.bootstrap import ownership
+from slipway.bootstrap import docker_cli, ownership
 from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError, time_out
 from slipway.registry import client as registry
 from slipway.registry import models
@@ -118,7 +118,7 @@ def command_for(settings: Settings, prepared: Prepared, container: str = "") -> 
         settings, container or _container(settings), publish=not (container and settings.network)
     )
     identity = ["--env", f"SCORING_IDENTITY={prepared.identity}"]  # with the metrics of today; the image has none
-    return ["docker", "run", "--rm", *options, *identity, build(settings, prepared)], {}
+    return docker_cli.run(build(settings, prepared), ["--rm", *options, *identity]), {}
 
 
 def build(settings: Settings, prepared: Prepared) -> str:
@@ -158,19 +158,10 @@ def _predict(settings: Settings, prepared: Prepared, rows: str) -> list[Any]:
             name
         )  # that of an earlier life: a container that begins again gives the same numbers
         limit = ["timeout", str(seconds)]  # a client that is killed leaves its container
-        closed = ["docker", "run", "--rm", "--interactive", "--name", name, "--no-healthcheck", "--network", "none"]
+        closed = ["--rm", "--interactive", "--name", name, "--no-healthcheck", "--network", "none"]
         closed += containers.confinement(settings)
-        command = [
-            *closed,
-            build(settings, prepared),
-            *limit,
-            "python",
-            "-W",
-            "ignore",
-            "-m",
-            "scoring.reference",
-            "/opt/model",
-        ]
+        asks = [*limit, "python", "-W", "ignore", "-m", "scoring.reference", "/opt/model"]
+        command = docker_cli.run(build(settings, prepared), closed, asks)
     try:
         answer = shell.ask(command, words=rows, seconds=seconds + (ENGINE_S if settings.in_docker else 0))
     finally:
