@@ -112,8 +112,8 @@ def list_scores(scored: Scored) -> Scores:
     true, predicted, probabilities = scored.true, scored.predicted, scored.probabilities
 
     def by(
-        function: Callable[..., float], given: np.ndarray = predicted, **options: Any
-    ) -> Callable[[np.ndarray], float]:  # noqa: ANN401
+        function: Callable[..., float], given: np.ndarray = predicted, **options: object
+    ) -> Callable[[np.ndarray], float]:
         return lambda rows: float(function(true[rows], given[rows], **options))
 
     if not scored.classes:
@@ -136,7 +136,7 @@ def list_scores(scored: Scored) -> Scores:
 
 
 def measure(scored: Scored) -> dict[str, float]:
-    """Return each score, and its standard deviation over resampled rows (Efron's bootstrap; classes keep their shares)."""
+    """Return each score and its standard deviation over resampled rows (Efron's bootstrap, stratified by class)."""
     everything = np.arange(len(scored.true))
     strata = scored.true if scored.classes else None
     samples = [resample(everything, random_state=SEED + index, stratify=strata) for index in range(RESAMPLES)]
@@ -223,9 +223,8 @@ def log(
     if digest not in known:
         warnings.filterwarnings("ignore", "Hint: Inferred schema", UserWarning)  # of integers, which lack nothing here
         data = mlflow.data.from_pandas(rows, targets="target", name=f"{NAME}-held-out", digest=digest)
-        client.log_inputs(
-            run_id, datasets=[DatasetInput(data._to_mlflow_entity(), [InputTag("mlflow.data.context", CONTEXT)])]
-        )  # noqa: SLF001 -- as mlflow.log_input does
+        entity = data._to_mlflow_entity()  # noqa: SLF001 -- as mlflow.log_input does
+        client.log_inputs(run_id, datasets=[DatasetInput(entity, [InputTag("mlflow.data.context", CONTEXT)])])
     for name, picture in pictures.items():
         client.log_figure(run_id, picture, f"validation/{name}.png")
     now = int(time.time() * 1000)

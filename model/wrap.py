@@ -112,7 +112,8 @@ def read_skops(file: Path, trust: list[str]) -> Artefact:
     needed = sorted(skops.io.get_untrusted_types(file=file))
     if unknown := sorted(set(needed) - set(trust)):
         raise RefusedError(
-            f'{file.name} holds types that skops does not know; to accept them: --trust "{" ".join(unknown)}" (make: TRUST)'
+            f"{file.name} holds types that skops does not know; "
+            f'to accept them: --trust "{" ".join(unknown)}" (make: TRUST)'
         )
     load = f'importlib.import_module("skops.io").load(context.artifacts["file"], trusted={needed!r})'
     return Artefact(skops.io.load(file, trusted=needed), WRAPPED.format(made=load))
@@ -244,7 +245,8 @@ def main() -> None:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     try:
         print(
-            f"wrapped {args.file.name} as {wrap(args.file.resolve(), read_example(args.example), args.name, args.trust.split())}"
+            f"wrapped {args.file.name} as "
+            f"{wrap(args.file.resolve(), read_example(args.example), args.name, args.trust.split())}"
         )
     except RefusedError as error:
         sys.exit(f"error: {error}")

@@ -1,4 +1,4 @@
-"""The cluster of CONTEXT, or minikube: models, MLflow and the deployer there, training jobs, and a registry of images."""
+"""The cluster of CONTEXT, or minikube: models, MLflow, the deployer, training jobs, and a registry of images."""
 
 from slipway import hints, settings, verbs
 
@@ -13,7 +13,7 @@ deployed = click.option(
 @cli.command("deploy-minikube")
 @deployed
 def deploy_minikube(model: str) -> None:
-    """Deploy a model version to minikube, started when it does not run; test its API there, and print where it answers."""
+    """Deploy a model version to minikube (started if it does not run), test its API there, and print its address."""
     from slipway.kubernetes import minikube
 
     minikube.deploy(settings.load(), model)
@@ -21,7 +21,7 @@ def deploy_minikube(model: str) -> None:
 
 @cli.command("undeploy-minikube")
 def undeploy_minikube() -> None:
-    """Take what was deployed of the model out of minikube again, unless CONTEXT names another cluster, and nothing else."""
+    """Remove what was deployed of the model, and nothing else, from minikube, or from the cluster of CONTEXT."""
     from slipway.kubernetes import commands, minikube
 
     commands.undeploy(minikube.adapt(settings.load()))
@@ -131,7 +131,7 @@ def backup_tracking() -> None:
 @cli.command("restore-tracking")
 @click.option("--backup", envvar="BACKUP", default="", help="the archive; without it, those in BACKUP_DIR are listed")
 def restore_tracking(backup: str) -> None:
-    """Verify an archive of make backup or make backup_tracking, and restore it into an empty tracking server in the cluster of CONTEXT."""
+    """Restore an archive of make backup or backup_tracking into the empty tracking server in CONTEXT's cluster."""
     from slipway.kubernetes import mlflow_backup
 
     mlflow_backup.restore(settings.load(), backup)

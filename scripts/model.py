@@ -58,7 +58,7 @@ def compare(model: str, models: str) -> None:
     "--trust", envvar="TRUST", default="", help="names of types in a skops file that you know, with spaces between them"
 )
 def wrap(file: str, example: str, name: str, trust: str) -> None:
-    """Make FILE, an estimator or a class that predicts, a registered version of MODEL_DIR's model, without training it again."""
+    """Register FILE, an estimator or a class that predicts, as a version of MODEL_DIR's model, without training."""
     from slipway.training.wrap import wrap
 
     options = {"example": example, "class": name, "trust": trust}

@@ -75,7 +75,7 @@ def backup() -> None:
 @cli.command()
 @click.option("--backup", "archive", envvar="BACKUP", default="", help="such as backups/slipway-20260131-235959.tar.gz")
 def restore(archive: str) -> None:
-    """Verify an archive that make backup wrote, restore it into empty services, and start them (RUNTIME=host: into an empty store)."""
+    """Verify an archive of make backup, restore it into empty services, and start them (RUNTIME=host: a store)."""
     from slipway.services.restore import restore
 
     restore(settings.load(), archive)

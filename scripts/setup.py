@@ -1,4 +1,7 @@
-"""Check, set up, lock and clean this checkout. Runs before anything is installed: Python 3.8, and its standard library."""
+"""Check, set up, lock and clean this checkout.
+
+Runs before anything is installed: Python 3.8, and its standard library.
+"""
 
 import argparse
 import os

@@ -23,7 +23,7 @@ SAME_KIND = {
 
 @dataclass(frozen=True)
 class Case:
-    """One model, a number of rows in a request, a number of clients that each send one request after the other, and the body."""
+    """A model, the rows of a request, the clients that send one request after the other, and the kind of body."""
 
     model: str
     rows: int
@@ -81,7 +81,8 @@ CASES = [
     Case("pyfunc", 1, 64),
 ]
 QUICK = (
-    "elasticnet-1x1-json", "elasticnet-1x64-json", "elasticnet-100x16-json", "elasticnet-10000x1-json", "elasticnet-10000x1-v2bin",
+    "elasticnet-1x1-json", "elasticnet-1x64-json", "elasticnet-100x16-json",
+    "elasticnet-10000x1-json", "elasticnet-10000x1-v2bin",
     "forest-1x64", "digits-1x64", "strings-1x64", "pyfunc-1x64",
 )  # fmt: skip
 BARS = [

@@ -21,6 +21,7 @@ PANELS = (  # title, a case's key or a section, the figure, its unit
     ("Memory after 1,000 requests", "memory", "MB", " MB"),
 )
 COLUMNS = 2
+WHOLE_FROM = 10  # from here on, a value is written without decimals
 
 
 def draw(results: dict[str, Any], file: Path) -> None:
@@ -61,12 +62,8 @@ def _draw_panel(axes: Any, panel: tuple[str, str, str, str], values: list[tuple[
     colours = {"us": OURS, "constant": REFERENCE, "floor": REFERENCE}
     bars = axes.barh([SERVERS[name].title for name, _ in values], [value for _, value in values],
                      color=[colours.get(name, OTHER) for name, _ in values], height=0.72)  # fmt: skip
-    axes.bar_label(
-        bars,
-        [f"{value:,.0f}{unit}" if value >= 10 else f"{value:.2g}{unit}" for _, value in values],
-        padding=4,
-        fontsize=9,
-    )  # noqa: PLR2004
+    labels = [f"{value:,.0f}{unit}" if value >= WHOLE_FROM else f"{value:.2g}{unit}" for _, value in values]
+    axes.bar_label(bars, labels, padding=4, fontsize=9)
     for label, (name, _) in zip(axes.get_yticklabels(), values, strict=True):
         label.set_fontweight("bold" if name == "us" else "normal")
     better = "requests/s, more is better" if figure == "rps" else "less is better"

@@ -23,7 +23,8 @@ def gather(plan: Plan) -> dict[str, Any]:
     """Return the facts."""
     given = " ".join(f'{name}="{os.environ[name]}"' for name in VARIABLES if os.environ.get(name))
     return {
-        "machine": f"{_name_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+        "machine": f"{_name_processor()}, {os.cpu_count()} cores, {platform.system()}, "
+        f"Python {platform.python_version()}",
         "date": time.strftime("%Y-%m-%d"),
         "command": f"make bench_serving {given}".strip(),
         "versions": {"us": f"{VERSION} ({_name_commit()})"}

@@ -101,8 +101,9 @@ def measure(bodies: Bodies, port: int, clients: int, seconds: float, core: int |
     pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
     headers = [f"{name}: {value}" for name, value in bodies.headers.items()]
     completed = subprocess.run(
-        [*pinned, "wrk", "--threads", "1", "--connections", str(clients), "--duration", f"{seconds:.0f}s", "--timeout", "60s", "--latency",
-         "--script", str(HERE / "post.lua"), f"http://127.0.0.1:{port}{bodies.path}", "--", *headers, *map(str, bodies.files)],
+        [*pinned, "wrk", "--threads", "1", "--connections", str(clients), "--duration", f"{seconds:.0f}s",
+         "--timeout", "60s", "--latency", "--script", str(HERE / "post.lua"), f"http://127.0.0.1:{port}{bodies.path}",
+         "--", *headers, *map(str, bodies.files)],
         check=False, capture_output=True, text=True,
     )  # fmt: skip
     if completed.returncode != 0:

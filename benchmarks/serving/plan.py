@@ -36,7 +36,8 @@ def choose() -> Plan:
     names = list(SERVERS) if names == ["all"] else names
     cases = [case for case in CASES if case.key.startswith(beginnings)]
     if not cases or {*names} - {*SERVERS}:
-        known = f"SERVERS from {' '.join(SERVERS)}, or all; CASES from {' '.join(case.key for case in CASES)}, or beginnings of these"
+        keys = " ".join(case.key for case in CASES)
+        known = f"SERVERS from {' '.join(SERVERS)}, or all; CASES from {keys}, or beginnings of these"
         raise SlipwayError("SERVERS or CASES names what is not there", known)
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) == 1:

@@ -58,11 +58,12 @@ def _head(results: Results) -> list[str]:
 - Command: `{results["command"]}`
 - Versions: {versions}
 
-One process for each server on one core, wrk on another. The servers of a model are measured in turns, the others stand still; each
-figure is the median of {rounds} of {results["seconds"]} s (twice that for 10,000 rows). The requests of a case are 100 different bodies
-(10 of 100 rows, 2 of 10,000); each was answered rightly (to 1e-6) before it was measured. The best peer is the best of KServe,
-MLServer, BentoML and LitServe in that figure, by whichever body of that kind it takes fastest; those that must be told how many
-requests to gather are told the number of clients (of 10,000 rows: one). Where MLflow does not speak a body, its JSON stands for it."""
+One process for each server on one core, wrk on another. The servers of a model are measured in turns, the others stand
+still; each figure is the median of {rounds} of {results["seconds"]} s (twice that for 10,000 rows). The requests of a
+case are 100 different bodies (10 of 100 rows, 2 of 10,000); each was answered rightly (to 1e-6) before it was measured.
+The best peer is the best of KServe, MLServer, BentoML and LitServe in that figure, by whichever body of that kind it
+takes fastest; those that must be told how many requests to gather are told the number of clients (of 10,000 rows: one).
+Where MLflow does not speak a body, its JSON stands for it."""
     return [*words.splitlines(), ""]
 
 
@@ -102,8 +103,8 @@ def _hold(results: Results, bar: Bar, name: str) -> str:
 def _starts(results: Results) -> list[str]:
     lines = f"""## Start and memory
 
-Seconds from the start of the process to the first right answer (median of {results["starts"]}, files in the system's cache); MB after
-1,000 requests (PSS of all its processes).
+Seconds from the start of the process to the first right answer (median of {results["starts"]}, files in the system's
+cache); MB after 1,000 requests (PSS of all its processes).
 
 | server | start | memory |
 | --- | --- | --- |""".splitlines()
@@ -113,8 +114,11 @@ Seconds from the start of the process to the first right answer (median of {resu
         held = f"{memory['MB']:.0f} MB" if "MB" in memory else memory["void"]
         lines.append(f"| {SERVERS[name].title} | {start} | {held} |")
     if results["workers"]:
-        lines += ["", *(f"- Slipway, {words}, no core of its own: {describe(results['workers'][name])}" for name, words in
-                        (("one", "1 worker"), ("us", "2 workers")))]  # fmt: skip
+        workers = {"one": "1 worker", "us": "2 workers"}
+        shown = (
+            f"{words}, no core of its own: {describe(results['workers'][name])}" for name, words in workers.items()
+        )
+        lines += ["", *(f"- Slipway, {each}" for each in shown)]
     return [*lines, ""]
 
 

@@ -52,7 +52,8 @@ SERVERS = {
             {**INVOCATIONS, "v2": ("v2", V2), "v2bin": ("v2bin", V2)}, pyfunc=True,
         ),
         Server(
-            "mlflow", "MLflow", "mlflow", "$BIN/mlflow models serve --env-manager local --workers 1 --model-uri $MODEL --port $PORT",
+            "mlflow", "MLflow", "mlflow",
+            "$BIN/mlflow models serve --env-manager local --workers 1 --model-uri $MODEL --port $PORT",
             INVOCATIONS, pyfunc=True,
         ),
         Server(
@@ -62,7 +63,8 @@ SERVERS = {
         Server(
             "mlserver", "MLServer", "mlserver", "$BIN/mlserver start .", {"json": ("v2", V2), "v2": ("v2", V2)},
             "MLSERVER_HOST=127.0.0.1 MLSERVER_HTTP_PORT=$PORT MLSERVER_GRPC_PORT=$FREE MLSERVER_METRICS_PORT=$OTHER "
-            "MLSERVER_PARALLEL_WORKERS=0 MLSERVER_MODEL_NAME=bench MLSERVER_MODEL_IMPLEMENTATION=mlserver_sklearn.SKLearnModel "
+            "MLSERVER_PARALLEL_WORKERS=0 MLSERVER_MODEL_NAME=bench "
+            "MLSERVER_MODEL_IMPLEMENTATION=mlserver_sklearn.SKLearnModel "
             "MLSERVER_MODEL_URI=$MODEL MLSERVER_MODEL_MAX_BATCH_SIZE=$BATCH MLSERVER_MODEL_MAX_BATCH_TIME=0.005",
             batches=True,
         ),
@@ -73,7 +75,8 @@ SERVERS = {
             batches=True,
         ),
         Server(
-            "litserve", "LitServe", "litserve", "$BIN/python with_litserve.py $MODEL $PORT $BATCH", {"json": ("rows", "/predict")},
+            "litserve", "LitServe", "litserve", "$BIN/python with_litserve.py $MODEL $PORT $BATCH",
+            {"json": ("rows", "/predict")},
             batches=True,
         ),
         Server("floor", "bare uvicorn", "floor", "$BIN/python floor.py $MODEL $PORT", {"json": INVOCATIONS["json"]}),
@@ -108,7 +111,8 @@ class Running:
         self.started = time.perf_counter()
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*pinned, *command], cwd=PEERS, env={**os.environ, "PYTHONWARNINGS": "ignore", **variables}, start_new_session=True,
+                [*pinned, *command], cwd=PEERS, env={**os.environ, "PYTHONWARNINGS": "ignore", **variables},
+                start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
             )  # fmt: skip
 

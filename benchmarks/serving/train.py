@@ -1,4 +1,4 @@
-"""Train the models and write, for each, what servers load (an MLflow folder, a joblib file), what they are sent and what is right.
+"""Train the models; write what servers load (an MLflow folder, a joblib file), the requests and the right answers.
 
 Runs as a program of its own, train.py FOLDER, so that the process which measures has none of these libraries in memory.
 """

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-gc.disable()  # until the model is loaded: looking for garbage among what is only being imported takes a sixth of a start
+gc.disable()  # until the model is loaded: searching the imports for garbage takes a sixth of a start
 
 
 def leave(*_: object) -> None:

@@ -111,7 +111,7 @@ class Bounds:
         )
 
     def seems_plain(self, body: bytes, columns: int) -> bool:
-        """Whether JSON surely has no more values than `check_json` lets pass, and not too few to be so many rows of these columns.
+        """Whether JSON surely has no more values than `check_json` allows, and enough for rows of so many columns.
 
         Its strings are looked at as if they were JSON, too.
         """
@@ -133,7 +133,7 @@ def count_opened(body: bytes | memoryview) -> int:
 
 
 def _pieces(body: bytes) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield, for piece after piece of JSON, the number of commas and the depths of the lists and objects that begin there."""
+    """Yield the commas of each piece of JSON, and the depths of the lists and objects that begin in it."""
     depth = 0
     for _, signs, outside in scan(body):
         changes = BRACKETS[signs]
@@ -163,7 +163,7 @@ def scan(body: bytes) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
 
 
 def measure(data: Any) -> tuple[int, int, int]:  # noqa: ANN401 -- any JSON
-    """Return the rows and columns of the table that pandas would build from parsed JSON, by row or by column, and its values."""
+    """Return rows, columns and values of the table that pandas would build from parsed JSON, by row or by column."""
     if isinstance(data, dict):
         lengths = [len(column) if isinstance(column, list | dict) else 1 for column in data.values()]
         index = {key for column in data.values() if isinstance(column, dict) for key in column}

@@ -1,4 +1,4 @@
-"""What a caller is told when a request cannot be answered, and what the operator is told when a model cannot be served."""
+"""Why a request cannot be answered, for its caller, and why a model cannot be served, for the operator."""
 
 from __future__ import annotations
 

@@ -51,7 +51,8 @@ class Scorer:
         self._odd = DATED if any(column.type == "datetime" for column in self._columns or ()) else PANDAS_MAX
         self._light = BatchQueue(
             model, metrics, settings,
-            threads=1 if model.batchable else settings.threads or THREADS, max_rows=settings.max_batch if model.batchable else 0,
+            threads=1 if model.batchable else settings.threads or THREADS,
+            max_rows=settings.max_batch if model.batchable else 0,
         )  # fmt: skip
         self._heavy = BatchQueue(model, metrics, settings, threads=HEAVY_THREADS, max_rows=0)
         name, version = _header(model.identity.name), _header(model.identity.version)

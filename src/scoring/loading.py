@@ -44,7 +44,8 @@ def load(settings: Settings) -> Model:
         mlmodel = read_mlmodel(folder)
         if identity.checksum and checksum(folder) != identity.checksum:
             raise ModelError(  # noqa: TRY301 -- all that a load may raise is dealt with here
-                f"the files in {settings.model} are not those of {identity.name} {identity.version}: their checksum differs"
+                f"the files in {settings.model} are not those of {identity.name} {identity.version}: "
+                "their checksum differs"
             )
         missing = check_libraries(folder) if settings.check_libraries == "on" else []
         model = _load(folder, identity, mlmodel, settings.batching)
@@ -81,9 +82,8 @@ def read_identity(given: str) -> Identity:
 def read_mlmodel(folder: Path) -> dict[str, Any]:
     """Return the parsed MLmodel file."""
     try:
-        value = yaml.load(
-            (folder / "MLmodel").read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )  # noqa: S506 -- both are safe
+        text = (folder / "MLmodel").read_text(encoding="utf-8")
+        value = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 -- both are safe
     except FileNotFoundError:
         raise ModelError(f"no MLflow model at {folder}: it has no MLmodel file") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError):

@@ -57,7 +57,7 @@ class GenericModel(Model):
         return "predict", params.enforce(given, self._model.metadata.get_params_schema())
 
     def parse(self, body: bytes, mime: str, bounds: Bounds) -> tuple[Any, Any, bool]:
-        """Return data and params of a body for a model without plain columns, and whether the answer is to be unwrapped."""
+        """Return data and params of a body without plain columns, and whether to unwrap the answer."""
         value = _measured(body, mime, bounds)
         try:
             if mime == scoring_server.CONTENT_TYPE_CSV:

@@ -14,7 +14,7 @@ MARK = "predictions: "  # begins the line: a model may print what it likes
 
 
 def main() -> None:
-    """Read n rows (columns and data, or "inputs"), print a JSON list of n predictions on the last line, behind the mark."""
+    """Read n rows (columns and data, or "inputs"); print a JSON list of n predictions last, after the mark."""
     import mlflow.pyfunc  # noqa: PLC0415 -- the messages of a wrong call need it not
     import numpy as np  # noqa: PLC0415
 
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def _read(rows: dict[str, Any], schema: Any) -> Any:  # noqa: ANN401 -- mlflow is imported late, and inputs are any JSON
-    """Return the rows as MLflow reads them from a request: a table, tensors of the signature's types, or as they are."""
+    """Return the rows as MLflow reads them: a table, tensors of the signature's types, or as they are."""
     import numpy as np  # noqa: PLC0415
     import pandas as pd  # noqa: PLC0415
 

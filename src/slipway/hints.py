@@ -27,9 +27,10 @@ COMMAND = re.compile(  # the settings before it, and all that stands after it
 KUBECTL = re.compile(
     r"(?<![\w/.-])kubectl (?=[a-z])(?!config |kustomize |version)"
 )  # of a cluster, which it does not name yet
-TYPED_AGAIN = {  # what says which model, server, services or cluster is meant; images and limits say how, and are a machine's
+TYPED_AGAIN = {  # say which model, server, services or cluster is meant; images and limits say how, and are a machine's
     "RUNTIME", "MODEL_DIR", "PORT", "WORKERS", "MLFLOW_PORT", "DEPLOYER_PORT", "REGISTRY_PORT", "MLFLOW_TRACKING_URI",
-    "MLFLOW_ARTIFACT_ROOT", "COMPOSE_PROJECT_NAME", "BACKUP_DIR", "CONTEXT", "NAMESPACE", "REGISTRY", "IMAGE_LOAD", "TRACKING_IN_CLUSTER",
+    "MLFLOW_ARTIFACT_ROOT", "COMPOSE_PROJECT_NAME", "BACKUP_DIR", "CONTEXT", "NAMESPACE", "REGISTRY", "IMAGE_LOAD",
+    "TRACKING_IN_CLUSTER",
 }  # fmt: skip
 SERVER = "SCORING_"  # begins the names of the model server's own settings
 _caller: dict[str, str] = {}  # the environment as the caller gave it, once the settings were read from it
@@ -83,7 +84,8 @@ def name_kubectl(variables: Mapping[str, str]) -> str:
     context, namespace = (variables.get(name, "").strip() for name in ("CONTEXT", "NAMESPACE"))
     if not context or (context == "in-cluster" and variables.get("KUBERNETES_SERVICE_HOST")):
         return "kubectl"
-    return f"kubectl --context {shlex.quote(context)} --namespace {shlex.quote(namespace or read_defaults().get('NAMESPACE', 'slipway'))}"
+    namespace = namespace or read_defaults().get("NAMESPACE", "slipway")
+    return f"kubectl --context {shlex.quote(context)} --namespace {shlex.quote(namespace)}"
 
 
 def find_given(variables: Mapping[str, str]) -> dict[str, str]:

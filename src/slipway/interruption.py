@@ -47,7 +47,7 @@ class Interruption:
 
 @contextmanager
 def interruptible(work: Interruption) -> Iterator[None]:
-    """Run a block whose programs end with the work; raise its reason in place of whatever the end of a program led to."""
+    """Run a block whose programs end with the work; raise its reason in place of what their end led to."""
     token = _CURRENT.set(work)
     try:
         work.check()

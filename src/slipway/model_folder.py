@@ -39,7 +39,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A model folder and its `model.toml`: the registered name, the metric that decides between versions, and the gate."""
+    """A model folder and its `model.toml`: registered name, the metric that decides between versions, gate."""
 
     path: Path
     name: str

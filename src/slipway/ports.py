@@ -8,6 +8,7 @@ import sys
 from slipway.errors import SlipwayError
 
 LOCAL = "127.0.0.1"
+AIRPLAY = 5000  # the port that macOS takes for itself
 
 
 def is_free(port: int) -> bool:
@@ -37,11 +38,9 @@ def find_free() -> int:
 def check(port: int, setting: str) -> None:
     """Raise SlipwayError, which names the setting to change, when a port is taken."""
     if not is_free(port):
-        airplay = (
-            " (on macOS by AirPlay Receiver: System Settings, General)"
-            if sys.platform == "darwin" and port == 5000
-            else ""
-        )  # noqa: PLR2004
+        airplay = ""
+        if sys.platform == "darwin" and port == AIRPLAY:
+            airplay = " (on macOS by AirPlay Receiver: System Settings, General)"
         raise SlipwayError(
             f"port {port} is taken by another program{airplay}", f"{setting}={port + 1} with the same command"
         )

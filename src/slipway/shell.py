@@ -60,7 +60,8 @@ def run(
             code, last = subprocess.run(command, env=_environment(env), cwd=cwd, check=False).returncode, ""
     if code != 0:
         raise SlipwayError(
-            f"`{command[0]} {command[1]}` failed with exit code {code}{f': {quote(last)}' if last else '; see its output above'}"
+            f"`{command[0]} {command[1]}` failed with exit code {code}"
+            + (f": {quote(last)}" if last else "; see its output above")
         )
 
 
@@ -194,7 +195,7 @@ def wait(process: subprocess.Popen[bytes]) -> int:
 
 @contextmanager
 def running(process: subprocess.Popen[bytes], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Have a background program run for a while and stop it in any case; when it ended by itself, raise its last words."""
+    """Run a background program beside a block and stop it in any case; raise its last words if it ended by itself."""
     try:
         yield process
     except SlipwayError as error:

@@ -124,7 +124,7 @@ def _to_arrays(rows: list[dict[str, Any]], column: Column) -> list[Any]:
 
 
 def _of_numpy(texts: Any, kind: Any) -> Any:  # noqa: ANN401 -- a text, or an array of them
-    """Return a text, or an array of texts that takes little memory, as numpy's own kind, which is what MLflow's rows hold."""
+    """Return a text, or an array of texts that takes little memory, as numpy's own kind, as in MLflow's rows."""
     if not isinstance(texts, np.ndarray):
         return kind(texts)
     longest = max(map(len, texts.ravel()), default=0)

@@ -98,7 +98,7 @@ def _count_lines(body: bytes) -> int:
 
 
 def _count_outside(body: bytes) -> tuple[int, int] | None:
-    """Return the lines and values that do not stand in quotes; None where a quote begins elsewhere than a field does."""
+    """Return the lines and values outside quotes; None where a quote begins elsewhere than a field does."""
     lines = commas = 0
     for piece in _outside(body):
         if piece is None:

@@ -137,7 +137,7 @@ class Decoder:
         return Table(len(rows), rows) if rows else None
 
     def _plan(self, columns: bytes) -> tuple[msgspec.json.Decoder[Any], Callable[[Any], Any] | None]:
-        """Return the decoder for rows in a request's order of columns, and what brings them into the signature's order."""
+        """Return the decoder for rows in a request's order of columns, and their indices in the signature's order."""
         key = columns if len(columns) <= KEY else hashlib.sha256(columns).digest()
         if plan := self._plans.pop(key, None):
             self._plans[key] = plan  # the newest again
@@ -167,7 +167,7 @@ class Decoder:
         return [place[name] for name in self._names]
 
     def _decode_large(self, body: bytes) -> Table | None:
-        """Read a dataframe_split of numbers straight into a matrix, unless its rows are surely too long or it is another form."""
+        """Read a dataframe_split of numbers into a matrix; None for another form, or rows that are surely too long."""
         if SPLIT not in body or (
             len(body) > HUGE and body.count(b",") > (count_brackets(body) + 1) * (self.width + EXTRA)
         ):

@@ -1,4 +1,4 @@
-"""Every form of input that MLflow's scoring protocol has, read with pandas by MLflow's rules, for models with plain columns.
+"""Every form of input of MLflow's scoring protocol, read with pandas by MLflow's rules, for plain columns.
 
 What is accepted, and what it becomes, follows MLflow 3.17 (mlflow.pyfunc.scoring_server, mlflow.utils.proto_json_utils,
 mlflow.models.utils); the differences that are on purpose stand in docs/api.md: nothing is cut or wrapped silently.
@@ -36,7 +36,7 @@ LENGTHS = "the columns are no table: they need the same lengths"
 
 
 def parse(body: bytes, bounds: Bounds = DEFAULT) -> dict[str, Any]:
-    """Return a JSON body as Python objects, NaN and Infinity let through as in MLflow; raise Refusal for what is none."""
+    """Return a JSON body as Python objects, with NaN and Infinity as in MLflow; raise Refusal for what is no JSON."""
     try:
         if (encoding := json.detect_encoding(body)) not in {"utf-8", "utf-8-sig"}:  # MLflow takes it, too
             body = body.decode(encoding, "surrogatepass").encode("utf-8", "surrogatepass")
@@ -82,7 +82,10 @@ def _is_texts(value: Any) -> bool:  # noqa: ANN401 -- any JSON
 
 
 def own_names(columns: Sequence[Column]) -> dict[str, Any]:
-    """Return the names that are no text, such as those of a matrix's columns, by the text that stands for them where all names are text."""
+    """Return the names that are not texts, by the text that stands for them where all names are texts.
+
+    Such are the names of a matrix's columns.
+    """
     return {str(column.name): column.name for column in columns if not isinstance(column.name, str)}
 
 
@@ -187,7 +190,7 @@ def _cast(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
 
 
 def _tensors(data: Any, columns: Sequence[Column], bounds: Bounds, *, of_rows: bool) -> pd.DataFrame:  # noqa: ANN401 -- any JSON
-    """Read `instances` (a list of rows) or `inputs` (by column, or a list of rows); one column may come as a bare list."""
+    """Read `instances` (list of rows) or `inputs` (by column, or list of rows); one column may be a bare list."""
     by_name = {column.name: column for column in columns}
     bounds.check_rows(measure(data)[0])
     if isinstance(data, list) and not any(isinstance(row, dict) for row in data) and len(columns) == 1:

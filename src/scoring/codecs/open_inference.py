@@ -69,7 +69,7 @@ class Request:
         return objects <= FEW_OBJECTS and len(self.infer.inputs) <= FEW
 
     def params(self) -> dict[str, Any] | None:
-        """Return the parameters that are meant for the model; an output that is named as a method asks for that method."""
+        """Return the model's own parameters; an output that is named as a method asks for that method."""
         given = {name: value for name, value in (self.infer.parameters or {}).items() if name != "binary_data_output"}
         if len(wanted := {each.name for each in self.infer.outputs or ()} & {"predict", "predict_proba"}) == 1:
             given.setdefault("method", wanted.pop())

@@ -66,7 +66,7 @@ def to_table(arrays: dict[str, np.ndarray], columns: Sequence[Column]) -> Table:
 
 
 def to_matrix(arrays: dict[str, np.ndarray], kind: str, width: int) -> Table | None:
-    """Return the rows of a model whose signature is one matrix; None when the input is none, or would lose something."""
+    """Return the rows of a model with one matrix; None if the input is not one, or would lose something."""
     array = next(iter(arrays.values())) if len(arrays) == 1 else np.array(0)
     if array.ndim != 2 or array.shape[1] != width or not np.can_cast(array.dtype, kind, "same_kind"):  # noqa: PLR2004 -- a matrix
         return None

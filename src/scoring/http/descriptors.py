@@ -1,4 +1,4 @@
-"""Descriptors, of which a process may have so many: without one nobody new is accepted, and nothing else would say so."""
+"""Descriptors, of which a process has a limited number: without one, no connection is accepted, silently."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 IDLE = 0.5  # s without a request, after which a connection is closed when the server ends
 LARGEST_HEAD = 64 * 1024  # bytes of a request's line and headers
-CLOSE_DELAY_S = 2  # s in which is read and thrown away what a refused client still sends: a line that is cut would lose it the answer
+CLOSE_DELAY_S = 2  # to read and drop what a refused client still sends: closed at once, it would lose the answer
 NO_HTTP = "this is no HTTP request, or one with too large a head"
 LATE = "the request did not arrive in time"
 
@@ -97,7 +97,7 @@ class DirectProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close a connection that was idle too long, unless a request has just come that the event loop has not read yet."""
+        """Close an idle connection, unless a request has come that the event loop has not read yet."""
         if has_data(self.transport):
             self.timeout_keep_alive_task = self.loop.call_later(IDLE, self.timeout_keep_alive_handler)
         else:

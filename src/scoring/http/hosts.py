@@ -1,4 +1,4 @@
-"""Which names the server answers to: a page in a browser must not reach it by a name of the page's own (DNS rebinding)."""
+"""Which names the server answers to: a page must not reach it by a name of its own (DNS rebinding)."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Inflater:
         self._start()
 
     def _ahead(self, caller: bytes) -> int:
-        """Return how many bodies come before one that a caller sends now: of each other caller as many as of this one."""
+        """Return how many bodies come before a caller's next: of each other caller, as many as of this one."""
         own = len(self._waiting.get(caller, ()))
         return own + sum(min(own + 1, len(queue)) for other, queue in self._waiting.items() if other != caller)
 

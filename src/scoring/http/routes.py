@@ -161,9 +161,12 @@ class _Routes:
         return {
             "name": identity.name, "version": identity.version, "run": identity.run, "metrics": metrics,
             "methods": list(model.methods), "classes": model.classes, "params": list(model.signature.params),
-            "columns": None if columns is None else [{"name": each.name, "type": each.type, "required": each.required} for each in columns],
+            "columns": None if columns is None else [
+                {"name": each.name, "type": each.type, "required": each.required} for each in columns
+            ],
             "way": {method: {"name": way.name, "why": way.why} for method, way in model.ways.items()},
-            "example": model.example_json(), "output": output, "mlflow_version": MLFLOW, "api_keys": self._state.keys.needed,
+            "example": model.example_json(), "output": output, "mlflow_version": MLFLOW,
+            "api_keys": self._state.keys.needed,
         }  # fmt: skip
 
     def _check(self, request: Request) -> None:

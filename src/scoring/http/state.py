@@ -56,7 +56,8 @@ class ServerState:
         prefixes = [prefix.strip().rstrip("/") for prefix in settings.root_path.split(",") if prefix.strip()]
         scorer = Scorer(model, settings, metrics)
         return cls(
-            settings, metrics, Hosts(settings.allowed_hosts), Keys(settings.api_keys_file), AccessLog(on=settings.access_log == "on"),
+            settings, metrics, Hosts(settings.allowed_hosts), Keys(settings.api_keys_file),
+            AccessLog(on=settings.access_log == "on"),
             Room(settings.max_body), Inflater(settings), prefixes, scorer, _handlers(scorer, prefixes),
         )  # fmt: skip
 

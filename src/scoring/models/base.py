@@ -84,7 +84,7 @@ class Model:
         raise NotImplementedError
 
     def params_of(self, given: Any) -> tuple[str, dict[str, Any] | None]:  # noqa: ANN401 -- any JSON
-        """Return the method that a request's `params` ask for, and what the model itself gets of them; raise Refusal."""
+        """Return the method that a request's `params` ask for, and the model's share of them; raise Refusal."""
         if self.signature.params or not isinstance(given, dict) or "method" not in given:
             return "predict", given
         if given["method"] not in self.methods:
@@ -137,7 +137,7 @@ class EstimatorModel(Model):
         self.is_steady = not self._foreign  # the time of scikit-learn's own depends on the number of rows only
 
     def choose_way(self, example: Table | None) -> None:
-        """For each method take the shortest way that gives what the longer ones give, to the bit, on the rows of `proof`."""
+        """Take each method's shortest way that equals the longer ones, to the bit, on the rows of `proof`."""
         for method in self.methods:
             try:
                 self.ways[method] = self._choose(method, example)
@@ -228,7 +228,7 @@ class EstimatorModel(Model):
         return (super().params_of(given)[0] if asked else self._default), None
 
     def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401, ARG002 -- it has none
-        """Predict; values that scikit-learn might refuse go through its own checks, all others have been checked already."""
+        """Predict; values that scikit-learn might refuse pass its own checks, all others were checked before."""
         if (call := self._calls.get(method)) is None:
             takes_matrix = self.signature.tensor is not None
             rows = matrix(tables, self._dtype) if takes_matrix else frame(tables, self.signature.columns or ())
@@ -265,7 +265,7 @@ class EstimatorModel(Model):
 
 
 def _without_checks(call: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
-    """Return a method of scikit-learn's without its search for NaN and infinity, which the rows were searched for already."""
+    """Return a method of scikit-learn's without its search for NaN and infinity, which is done already."""
 
     def predict(rows: np.ndarray) -> Any:  # noqa: ANN401 -- predictions
         with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def checker(signature: Signature) -> Callable[[Any], object] | None:
-    """Return what raises Refusal for params that are not the signature's; None where the signature has none, as most."""
+    """Return a check that raises Refusal for params outside the signature; None if the signature has none."""
     if not signature.params:
         return None
     from mlflow.types import ParamSchema  # noqa: PLC0415 -- brings all of mlflow

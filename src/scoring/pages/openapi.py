@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
 FORMS = {"dataframe_split": "Split", "dataframe_records": "Records", "instances": "Instances", "inputs": "Inputs"}
-DATE = r"^(17|18|19|20|21)\d{2}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?)?$"
+DATE = (
+    r"^(17|18|19|20|21)\d{2}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+    r"([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?)?$"
+)
 TYPES: dict[str, Object] = {  # MLflow's types of a column
     "double": {"type": "number", "format": "double", "minimum": -1.797e308, "maximum": 1.797e308},
     "float": {"type": "number", "format": "float", "minimum": -3.4028e38, "maximum": 3.4028e38},
@@ -67,7 +70,7 @@ def build(description: Object) -> Object:
 
 
 def _with_texts(description: Object) -> Object:
-    """Return a description with texts for the names that are numbers: as such they stand in JSON's objects and in CSV."""
+    """Return a description with texts for names that are numbers, as JSON's objects and CSV have them."""
     columns = description["columns"]
     if not columns or all(isinstance(column["name"], str) for column in columns):
         return description
@@ -136,7 +139,8 @@ def _shapes(columns: list[Object]) -> Object:
         "properties": {
             "columns": {
                 "type": "array", "items": {"type": "string"}, "minItems": needed, "uniqueItems": True, "example": names,
-                "description": f"The names, in any order; others may stand among them. The model's are {', '.join(names)}.",
+                "description": "The names, in any order; others may stand among them. "
+                f"The model's are {', '.join(names)}.",
             },
             "data": {
                 "type": "array", "minItems": 1, "description": "The rows: a value a column, in the order of `columns`.",

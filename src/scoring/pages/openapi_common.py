@@ -134,7 +134,10 @@ def schemas() -> Object:
         "InferenceResponse": {
             "type": "object",
             "required": ["model_name", "model_version", "outputs"],
-            "properties": {"model_name": TEXT, "model_version": TEXT, "id": TEXT, "outputs": {"type": "array", "items": ref("Tensor")}},
+            "properties": {
+                "model_name": TEXT, "model_version": TEXT, "id": TEXT,
+                "outputs": {"type": "array", "items": ref("Tensor")},
+            },
         },
         "Described": closed(**described),
         "ModelMetadata": closed(
@@ -143,7 +146,9 @@ def schemas() -> Object:
         ),
         "ServerMetadata": closed(name=TEXT, version=TEXT, extensions={"type": "array", "items": TEXT}),
         "Live": closed(live={"type": "boolean"}),
-        "Ready": closed(ready={"type": "boolean"}, model=TEXT, version=TEXT, reload_error={"type": "string", "nullable": True}),
+        "Ready": closed(
+            ready={"type": "boolean"}, model=TEXT, version=TEXT, reload_error={"type": "string", "nullable": True}
+        ),
         "ModelReady": closed(name=TEXT, ready={"type": "boolean"}),
     }  # fmt: skip
 
@@ -236,7 +241,8 @@ def _infer(name: str, description: Object, example: list[Object]) -> Object:
         "tags": ["inference v2"],
         "operationId": name,
         "summary": "Predict from tensors",
-        "description": f"One tensor a column, named as it, shape [rows] or [rows, 1]; or one tensor [rows, columns] of numbers.{named}",
+        "description": "One tensor a column, named as it, shape [rows] or [rows, 1]; "
+        f"or one tensor [rows, columns] of numbers.{named}",
         "parameters": [{"name": "Inference-Header-Content-Length", "in": "header", **length}],
         "requestBody": {"required": True, "content": {JSON: tensors, BINARY: binary}},
         "responses": {"200": done, **refused(400, 401, 404, 408, 413, 415, 500, 503, 504, v2=True)},

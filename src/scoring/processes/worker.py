@@ -106,7 +106,7 @@ class Worker(multiprocess.Process):
         return first
 
     def target(self, sockets: list[socket] | None = None) -> None:
-        """Load the model, while a signal still ends the process at once, then serve; end when the supervisor has gone."""
+        """Load the model, while a signal still ends the process, then serve; end after the supervisor."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         self.parent_conn.close()  # the supervisor alone has it then, and its end is seen

@@ -167,7 +167,7 @@ def check_disk(name: str, free: float) -> Check:
 
 
 def check_memory(available: int | None, engine: int, runtime: str) -> Check:
-    """Judge the memory that is left to us: this machine's, and the engine's own limit where it has one (0: no engine)."""
+    """Judge the memory that is left: this machine's, and the engine's own limit where it has one (0: no engine)."""
     known = [size for size in (available, engine if runtime == "docker" else 0) if size]
     if not known:
         return Check(WARN, "memory", "cannot tell how much there is")

@@ -75,11 +75,13 @@ def clean(place: Place) -> None:
     _remove("images", images)
     kept = _list(place, "images")
     print(
-        f"removed {len(images) - len(kept)} images: {_words(before - _measure_images())}; docker builder prune frees the build cache"
+        f"removed {len(images) - len(kept)} images: {_words(before - _measure_images())}; "
+        "docker builder prune frees the build cache"
     )
     if kept:
         print(
-            f"kept, since containers use them: {', '.join(kept)}\n  try: {hints.complete('make stop_mlflow_services clean')}"
+            f"kept, since containers use them: {', '.join(kept)}\n"
+            f"  try: {hints.complete('make stop_mlflow_services clean')}"
         )
 
 

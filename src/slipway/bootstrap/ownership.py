@@ -66,7 +66,7 @@ def check_project(project: str) -> None:
 
 
 def check_volumes(project: str, *, known: bool) -> None:
-    """Raise SlipwayError when a project's database does not say whose it is, and this checkout is not `known` to have had services."""
+    """Raise SlipwayError if a database does not say whose it is, and this checkout is not `known` to have services."""
     volume = re.compile(rf"{re.escape(project)}_postgres\w*")
     for name, label in [] if known else _list("volume", ["Name", LABEL]):
         if volume.fullmatch(name) and not label:  # as of a Slipway before labels
@@ -86,7 +86,10 @@ def make(kind: str, name: str, project: str, role: str) -> None:
 
 
 def check_artifacts(folder: Path, *, known: bool) -> None:
-    """Raise SlipwayError when an artifact folder is another checkout's, or holds files and this one is not `known` to have had services."""
+    """Raise SlipwayError if an artifact folder is another checkout's.
+
+    Or if it holds files, and this checkout is not `known` to have had services.
+    """
     mark = folder / MARK
     if mark.is_file():
         if is_another(checkout := mark.read_text(encoding="utf-8").strip()):

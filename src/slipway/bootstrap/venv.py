@@ -24,13 +24,15 @@ SUPPORTED = ((3, 13), (3, 12), (3, 11))
 OTHERS = ("PYTHON", "PIP_", "UV_")  # begin the names of what Python, pip and uv read
 SOURCES = {  # of them, where packages come from and how they are brought here
     *(f"PIP_{name}" for name in (
-        "INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS", "NO_INDEX", "TRUSTED_HOST", "CERT", "CLIENT_CERT", "PROXY", "TIMEOUT",
+        "INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS", "NO_INDEX", "TRUSTED_HOST", "CERT", "CLIENT_CERT", "PROXY",
+        "TIMEOUT",
         "DEFAULT_TIMEOUT", "RETRIES", "CACHE_DIR", "NO_CACHE_DIR", "KEYRING_PROVIDER", "CONFIG_FILE",
     )),
     *(f"UV_{name}" for name in (
-        "DEFAULT_INDEX", "EXTRA_INDEX_URL", "FIND_LINKS", "NO_INDEX", "INSECURE_HOST", "HTTP_TIMEOUT", "REQUEST_TIMEOUT", "HTTP_RETRIES",
-        "HTTP_CONNECT_TIMEOUT", "SYSTEM_CERTS", "NATIVE_TLS", "CACHE_DIR", "NO_CACHE", "KEYRING_PROVIDER", "CREDENTIALS_DIR", "CONFIG_FILE",
-        "NO_CONFIG", "LINK_MODE", "OFFLINE", "CONCURRENT_DOWNLOADS", "CONCURRENT_BUILDS", "CONCURRENT_INSTALLS", "COMPILE_BYTECODE_TIMEOUT",
+        "DEFAULT_INDEX", "EXTRA_INDEX_URL", "FIND_LINKS", "NO_INDEX", "INSECURE_HOST",
+        "HTTP_TIMEOUT", "REQUEST_TIMEOUT", "HTTP_RETRIES", "HTTP_CONNECT_TIMEOUT", "SYSTEM_CERTS", "NATIVE_TLS",
+        "CACHE_DIR", "NO_CACHE", "KEYRING_PROVIDER", "CREDENTIALS_DIR", "CONFIG_FILE", "NO_CONFIG", "LINK_MODE",
+        "OFFLINE", "CONCURRENT_DOWNLOADS", "CONCURRENT_BUILDS", "CONCURRENT_INSTALLS", "COMPILE_BYTECODE_TIMEOUT",
     )),
 }  # fmt: skip
 ACTIVE = {"VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__"}  # another environment that is active
@@ -84,7 +86,8 @@ def set_up(requirements: str) -> None:
         _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes",
               "-r", str(ROOT / "requirements" / "setup.txt")])  # fmt: skip
     quiet = [] if sys.stderr.isatty() else ["--quiet"]  # a terminal shows progress, a log a line for each package
-    _run([str(VENV / "bin" / "uv"), "pip", "install", *quiet, "--python", str(python), "--require-hashes", "--compile-bytecode",
+    _run([str(VENV / "bin" / "uv"), "pip", "install", *quiet, "--python", str(python),
+          "--require-hashes", "--compile-bytecode",
           "-r", str(ROOT / "requirements" / (requirements + ".txt"))])  # fmt: skip
     for site_packages in VENV.glob("lib/python*/site-packages"):
         (site_packages / "slipway.pth").write_text(

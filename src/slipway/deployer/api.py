@@ -247,7 +247,8 @@ def serve(settings: Settings, host: str, url: str) -> None:
     deployer = Deployer(settings)
     deployer.begin(url)
     print(
-        f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; its token: {find_token(settings).relative_to(ROOT)}",
+        f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; "
+        f"its token: {find_token(settings).relative_to(ROOT)}",
         flush=True,
     )
     try:

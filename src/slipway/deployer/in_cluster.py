@@ -56,10 +56,12 @@ def deploy(settings: Settings) -> None:
     wait.wait(cluster, f"deployment/{NAME}", settings.services_timeout)
     where = f"{settings.context}, namespace {settings.namespace}"
     print(
-        f"the deployer of {model.name} works in {where}, after {time.monotonic() - started:.0f} s; it follows {tracking_uri}"
+        f"the deployer of {model.name} works in {where}, after {time.monotonic() - started:.0f} s; "
+        f"it follows {tracking_uri}"
     )
     print(
-        f"a moved @champion is noticed by MLflow's event if MLflow is deploy_tracking's, and otherwise within {RECONCILE} s"
+        "a moved @champion is noticed by MLflow's event if MLflow is deploy_tracking's, "
+        f"and otherwise within {RECONCILE} s"
     )
     print(
         f"see   {' '.join(cluster.command('port-forward', f'service/{NAME}', str(PORT)))}, then http://localhost:{PORT}"
@@ -81,7 +83,8 @@ def undeploy(settings: Settings) -> None:
         with suppress(SlipwayError), mlflow.reached(settings, cluster) as here, registry.translated_errors():
             webhooks.unregister(registry.connect(here), name_hook(_inside(settings)))
     print(
-        f"nothing of the deployer is left in {settings.context}, namespace {settings.namespace}; what it deployed goes on serving"
+        f"nothing of the deployer is left in {settings.context}, namespace {settings.namespace}; "
+        "what it deployed goes on serving"
     )
 
 

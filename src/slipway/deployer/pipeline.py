@@ -221,7 +221,7 @@ class Pipeline:
         return store.BACK, reason
 
     def _check_wanted(self, deployment: Deployment, work: Interruption) -> None:
-        """Raise Cancelled, or why it waits, when that came before this step: the store refuses to cancel from here on."""
+        """Have the store refuse to cancel from here on; raise what came before: Cancelled, or why it waits."""
         work.check()
         if (present := self._store.get(deployment.id)) and present.cancel:
             raise Cancelled("on request")

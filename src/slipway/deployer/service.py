@@ -146,9 +146,12 @@ class Deployer:
     def describe(self) -> dict[str, Any]:
         """Return the champion, what answers, and the releases, as JSON."""
         found: dict[str, Any] = {
-            "model": self.model.name, "alias": registry.CHAMPION, "metric": self.model.rules.metric, "champion": None, "previous": None,
+            "model": self.model.name, "alias": registry.CHAMPION, "metric": self.model.rules.metric,
+            "champion": None, "previous": None,
             "created": None, "metrics": {}, "releases": [], "error": None,
-            "targets": {name: {"version": target.find_version(), "url": target.url} for name, target in self.targets.items()},
+            "targets": {
+                name: {"version": target.find_version(), "url": target.url} for name, target in self.targets.items()
+            },
         }  # fmt: skip
         try:
             client = registry.connect(self.settings)

@@ -23,16 +23,22 @@ ENDED = (DONE, FAILED, BACK, CANCELLED)
 DEPLOY, ROLL_BACK, FOLLOW = "deploy", "rollback", "follow"  # FOLLOW: the alias is there already
 RANKS = {ROLL_BACK: 0, FOLLOW: 1, DEPLOY: 2}  # what concerns the champion goes before a candidate
 URGENCY = "CASE action " + " ".join(f"WHEN '{action}' THEN {rank}" for action, rank in RANKS.items()) + " END"
-AT_ALIAS = "EXISTS (SELECT 1 FROM steps WHERE deployment = deployments.id AND steps.name = 'alias' AND steps.state IN ('running', 'done'))"
+AT_ALIAS = """EXISTS (SELECT 1 FROM steps WHERE deployment = deployments.id
+    AND steps.name = 'alias' AND steps.state IN ('running', 'done'))"""
+INSERT = """INSERT OR IGNORE INTO deployments (id, name, version, target, action, by, state, created)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS deployments (
-    id TEXT PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL, target TEXT NOT NULL, action TEXT NOT NULL, by TEXT NOT NULL,
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL,
+    target TEXT NOT NULL, action TEXT NOT NULL, by TEXT NOT NULL,
     state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', previous INTEGER, attempts INTEGER NOT NULL DEFAULT 0,
     cancel INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL, ended REAL);
 CREATE UNIQUE INDEX IF NOT EXISTS one_runs ON deployments (target) WHERE state = 'running';
-CREATE UNIQUE INDEX IF NOT EXISTS one_of_a_version ON deployments (target, name, version) WHERE state IN ('pending', 'running');
+CREATE UNIQUE INDEX IF NOT EXISTS one_of_a_version ON deployments (target, name, version)
+    WHERE state IN ('pending', 'running');
 CREATE TABLE IF NOT EXISTS steps (
-    deployment TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, started REAL NOT NULL, ended REAL, words TEXT NOT NULL DEFAULT '');
+    deployment TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+    started REAL NOT NULL, ended REAL, words TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS deliveries (id TEXT PRIMARY KEY, at REAL NOT NULL);
 """
 
@@ -96,10 +102,7 @@ class Store:
         """
         with self._open() as database:
             values = (uuid.uuid4().hex[:12], name, version, target, action, by, PENDING, time.time())
-            columns = "id, name, version, target, action, by, state, created"
-            made = database.execute(
-                f"INSERT OR IGNORE INTO deployments ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values
-            ).rowcount  # noqa: S608
+            made = database.execute(INSERT, values).rowcount
             there = "target = ? AND name = ? AND version = ? AND state IN ('pending', 'running')"
             if action != DEPLOY:
                 urgent = f"UPDATE deployments SET action = ? WHERE {there} AND NOT {AT_ALIAS} AND action != ?"  # noqa: S608
@@ -136,8 +139,8 @@ class Store:
         """Have a deployment come again as if it had not begun: this was no attempt, and it finds another champion."""
         with self._open() as database:
             database.execute(
-                "UPDATE deployments SET state = 'pending', reason = ?, previous = NULL, attempts = attempts - 1 WHERE id = ? "
-                "AND state = 'running'",
+                "UPDATE deployments SET state = 'pending', reason = ?, previous = NULL, attempts = attempts - 1 "
+                "WHERE id = ? AND state = 'running'",
                 (reason, deployment),
             )
 
@@ -188,7 +191,8 @@ class Store:
         with self._open() as database:
             return int(
                 database.execute(
-                    "INSERT INTO steps (deployment, name, state, started) VALUES (?, ?, 'running', ?)", (deployment, name, time.time())
+                    "INSERT INTO steps (deployment, name, state, started) VALUES (?, ?, 'running', ?)",
+                    (deployment, name, time.time()),
                 ).lastrowid or 0
             )  # fmt: skip
 
@@ -222,7 +226,8 @@ class Store:
         """Return the newest deployment of a version to a target that is done."""
         with self._open() as database:
             found = database.execute(
-                "SELECT id FROM deployments WHERE target = ? AND version = ? AND state = 'done' ORDER BY created DESC LIMIT 1",
+                "SELECT id FROM deployments WHERE target = ? AND version = ? AND state = 'done' "
+                "ORDER BY created DESC LIMIT 1",
                 (target, version),
             ).fetchone()
         return self.get(found["id"]) if found else None

@@ -1,4 +1,4 @@
-"""A canary: a challenger rolls out beside the champion of a cluster, is tested there, and only then gets a share of the requests."""
+"""A canary: a challenger rolls out beside a cluster's champion, is tested, and only then gets a share of requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes import image_delivery, manifests, status, traffic
 from slipway.kubernetes.cluster import lease
 from slipway.kubernetes.cluster.kinds import ROUTES
-from slipway.kubernetes.rollout import Kubernetes, read_annotations
+from slipway.kubernetes.rollout import Kubernetes
 from slipway.kubernetes.traffic import Share
 from slipway.serving import api_test, server
 
@@ -146,7 +146,7 @@ def _choose(champion: Kubernetes, components: list[str], percent: int) -> Share:
 
 
 def _name(challenger: dict[str, Any] | None) -> str:
-    known = read_annotations(challenger) if challenger else {}
+    known = manifests.read_annotations(challenger) if challenger else {}
     if not known.get("version"):
         raise SlipwayError(
             "MODEL is empty and there is no challenger yet", "make canary MODEL=models:/diabetes/4 WEIGHT=10", USAGE

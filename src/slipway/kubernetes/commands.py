@@ -45,7 +45,8 @@ def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
             target.undo()
             raise
     print(
-        f"{prepared.model.uri} answers in {settings.context}, namespace {settings.namespace}, after {time.monotonic() - started:.1f} s"
+        f"{prepared.model.uri} answers in {settings.context}, namespace {settings.namespace}, "
+        f"after {time.monotonic() - started:.1f} s"
     )
     return target
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def push(settings: Settings, uri: str = "") -> None:
-    """Bring the image of a version (default: the newest) to where a cluster finds it, and note that in the registry, for its deployer.
+    """Bring a version's image (default: the newest's) to where a cluster finds it.
+
+    The registry notes it, for the cluster's deployer.
 
     Raises SlipwayError when there is no such version, or no way.
     """

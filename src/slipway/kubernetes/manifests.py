@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from slipway import shell
 from slipway.errors import USAGE, SlipwayError
-from slipway.kubernetes import traffic
+from slipway.kubernetes import patches, traffic
 from slipway.release import lock
 from slipway.runtimes import containers, images
-from slipway.settings import BUILD, ROOT
+from slipway.settings import BUILD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,13 +22,11 @@ if TYPE_CHECKING:
     from slipway.serving.server import Prepared
     from slipway.settings import Settings
 
-MANIFESTS = ROOT / "deploy" / "kubernetes"
+MANIFESTS = patches.MANIFESTS
 PREFIX = "io.slipway/"  # begins the annotations that say which model it is
-NEEDED = (
-    ("gateway", "canary"),
-    ("gateway", "shadow"),
-    ("autoscaling", "autoscaling-requests"),
-)  # the second changes the first
+NEEDED = (  # the second changes the first
+    ("gateway", "canary"), ("gateway", "shadow"), ("autoscaling", "autoscaling-requests"),
+)  # fmt: skip
 STANDARD = {
     "autoscaling",
     "autoscaling-requests",
@@ -45,11 +40,8 @@ STANDARD = {
     "shares",
 }  # fmt: skip -- what Slipway brings; any other folder is the user's
 EXCLUDED = {"canary": {"shadow"}, "kserve": set[str]()}  # empty: all but network
-DRAIN, SPARE = 30, 10  # s: the server's default of SCORING_DRAIN, and what a pod has besides to end
-OWN, OWN_FILES = (
-    "kubernetes",
-    ("kustomization.yaml", "kustomization.yml", "Kustomization"),
-)  # in a model's folder: its own component
+OWN = "kubernetes"  # in a model's folder: its own component, a folder with one of the files
+OWN_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 COMPONENT = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
 LONGEST = 46  # of a name that gets more appended: 63 is Kubernetes' limit
 
@@ -67,9 +59,8 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
     """
     components = [MANIFESTS / "components" / name for name in check_components(settings.components)]
     model, name = prepared.model.name or "model", make_name(prepared.model.name or "model")
-    commit = (
-        images.read_label(image, "org.opencontainers.image.revision") or ""
-    )  # of the image, so that only another image rolls the pods
+    # of the image, so that only another image rolls the pods
+    commit = images.read_label(image, "org.opencontainers.image.revision") or ""
     facts = {
         "model": model,
         "version": prepared.model.version,
@@ -90,14 +81,20 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
         "labels": [{"pairs": {"app.kubernetes.io/instance": name}, "includeSelectors": True}, traffic.OURS],
         "commonAnnotations": {f"{PREFIX}{key}": str(value) for key, value in facts.items() if value},
         "patches": [
-            *patch_environment(
+            *patches.environment(
                 variables | {"SCORING_ROOT_PATH": f"/{name},/model", "SCORING_IDENTITY": prepared.identity}
             ),
-            *patch_end(overlay, settings.scoring),
-            *patch_paths(name),
-            *patch_parent(settings.gateway),
+            *patches.end(overlay, settings.scoring),
+            *patches.paths(name),
+            *patches.parent(settings.gateway),
         ],
     }
+
+
+def read_annotations(deployment: dict[str, Any]) -> dict[str, str]:
+    """Return which model a Deployment's pods are: model, version, run, commit."""
+    found = deployment["spec"]["template"]["metadata"].get("annotations", {})
+    return {key.removeprefix(PREFIX): value for key, value in found.items() if key.startswith(PREFIX)}
 
 
 def find_own(model_dir: Path) -> Path | None:
@@ -136,104 +133,6 @@ def check_components(chosen: list[str]) -> list[str]:
     return sorted(
         {*chosen, *missing}, key=lambda name: (name not in STANDARD, name in {after for _, after in NEEDED}, name)
     )
-
-
-def patch_environment(variables: dict[str, str]) -> list[dict[str, Any]]:
-    """Return kustomize's patches that give the server its variables, as a Deployment or as KServe's InferenceService (pure)."""
-    entries = [
-        {"name": key, "value": value.replace("$(", "$$(")} for key, value in variables.items()
-    ]  # it would be a variable's name
-    template = {"spec": {"containers": [{"name": "model", "env": entries}]}}
-    patch = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "model"},
-        "spec": {"template": template},
-    }
-    added = [{"op": "add", "path": "/spec/predictor/containers/0/env/-", "value": entry} for entry in entries]
-    return [
-        {"target": {"kind": "Deployment", "name": "model"}, "patch": json.dumps(patch)},
-        {"target": {"kind": "InferenceService", "name": "model"}, "patch": json.dumps(added)},
-    ]
-
-
-def patch_paths(name: str) -> list[dict[str, Any]]:
-    """Return kustomize's patches that have a model answer under its own name, beside /model (pure)."""
-    if name == "model":
-        return []
-    path = {
-        "path": f"/{name}",
-        "pathType": "Prefix",
-        "backend": {"service": {"name": "model", "port": {"name": "http"}}},
-    }
-    rule = [{"op": "add", "path": "/spec/rules/0/http/paths/-", "value": path}]
-    match = [
-        {"op": "add", "path": "/spec/rules/0/matches/-", "value": {"path": {"type": "PathPrefix", "value": f"/{name}"}}}
-    ]
-    return [
-        {"target": {"kind": "Ingress", "name": "model"}, "patch": json.dumps(rule)},
-        {"target": {"kind": "HTTPRoute", "name": "model"}, "patch": json.dumps(match)},
-    ]
-
-
-def patch_parent(gateway: str) -> list[dict[str, Any]]:
-    """Return kustomize's patch that hangs the route on a Gateway, `name` or `namespace/name`.
-
-    "" is the manifests' own (pure).
-    """
-    if not gateway:
-        return []
-    namespace, _, name = gateway.rpartition("/")
-    parent = {"name": name} | ({"namespace": namespace} if namespace else {})
-    patch = [{"op": "replace", "path": "/spec/parentRefs", "value": [parent]}]
-    return [{"target": {"kind": "HTTPRoute", "name": "model"}, "patch": json.dumps(patch)}]
-
-
-def patch_end(overlay: str, scoring: dict[str, str]) -> list[dict[str, Any]]:
-    """Return kustomize's patches that give a pod more time to end than its server takes, where the overlay's own does not do."""
-    patches = []
-    places = {
-        "Deployment": ("template/spec", ["base", f"overlays/{overlay}"]),
-        "InferenceService": ("predictor", ["base"]),
-    }
-    for kind, (path, folders) in places.items():
-        grace, own = _read_end(folders)
-        wanted = read_seconds(scoring, "SCORING_GRACE", grace) + read_seconds(scoring, "SCORING_DRAIN", DRAIN) + SPARE
-        if wanted > own:
-            patch = [
-                {"op": "replace", "path": f"/spec/{path}/terminationGracePeriodSeconds", "value": math.ceil(wanted)}
-            ]
-            patches.append({"target": {"kind": kind, "name": "model"}, "patch": json.dumps(patch)})
-    return patches
-
-
-def read_seconds(scoring: dict[str, str], name: str, default: float) -> float:
-    """Return one of the server's settings, in s (pure).
-
-    Raises SlipwayError (exit code 2) for what the server would refuse.
-    """
-    try:
-        seconds = float(scoring.get(name, default))
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds < math.inf:
-        raise SlipwayError(f"{name} is {scoring[name]!r}: must be a number of seconds", f"{name}={default:g}", USAGE)
-    return seconds
-
-
-def _read_end(folders: list[str]) -> tuple[float, float]:
-    """Return SCORING_GRACE and the time to end that these manifests have, a later one's before an earlier's, in s."""
-    grace, end = 0.0, 0.0
-    for folder in folders:
-        spec = yaml.safe_load((MANIFESTS / folder / "deployment.yaml").read_text(encoding="utf-8"))["spec"]["template"][
-            "spec"
-        ]
-        end = spec.get("terminationGracePeriodSeconds", end)
-        variables = {
-            each["name"]: each["value"] for container in spec["containers"] for each in container.get("env", [])
-        }
-        grace = float(variables.get("SCORING_GRACE", grace))
-    return grace, end
 
 
 def make_place(settings: Settings, what: str) -> Path:
@@ -276,7 +175,7 @@ def render_challenger(settings: Settings, prepared: Prepared, image: str, overla
 
 
 def replace_image(name: str, image: str) -> dict[str, str]:
-    """Return kustomize's entry that puts an image, name:tag or name@digest, in the place of the one in the manifests (pure)."""
+    """Return kustomize's entry that replaces a manifest's image by one, name:tag or name@digest (pure)."""
     reference, at, digest = image.partition("@")
     if at:
         return {"name": name, "newName": reference, "digest": digest}
@@ -293,8 +192,8 @@ def write(place: Path, kustomization: dict[str, Any], own: Path | None = None) -
     place.mkdir(parents=True, exist_ok=True)
     if own:
         (place / "settings").mkdir(exist_ok=True)
-        patches = COMPONENT | {"patches": kustomization["patches"]}
-        (place / "settings" / "kustomization.yaml").write_text(json.dumps(patches, indent=2), encoding="utf-8")
+        changes = COMPONENT | {"patches": kustomization["patches"]}
+        (place / "settings" / "kustomization.yaml").write_text(json.dumps(changes, indent=2), encoding="utf-8")
         components = [*kustomization["components"], "settings", os.path.relpath(own, place)]
         kustomization = {key: value for key, value in kustomization.items() if key != "patches"} | {
             "components": components

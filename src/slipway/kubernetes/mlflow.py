@@ -78,7 +78,8 @@ def deploy(settings: Settings) -> None:
     with cluster.forwarded(f"service/{MLFLOW}", PORT) as url:
         _check_names(settings, url)
     print(
-        f"MLflow answers in {settings.context}, namespace {settings.namespace}, after {time.monotonic() - started:.0f} s"
+        f"MLflow answers in {settings.context}, namespace {settings.namespace}, "
+        f"after {time.monotonic() - started:.0f} s"
     )
     print(f"there {find_address(settings)}{f', and http://{settings.tracking_host}' if settings.tracking_host else ''}")
     print(f"here  {' '.join(cluster.command('port-forward', f'service/{MLFLOW}', f'{PORT_HERE}:{PORT}'))}")
@@ -157,7 +158,9 @@ def describe(settings: Settings, facts: Facts, place: Path) -> dict[str, Any]:
         container["env"] += [{"name": "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", "value": origins}]  # type: ignore[operator]
     deployment = {
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": MLFLOW},
-        "spec": {"template": {"metadata": {"annotations": {OPENED_BY: facts.secret}}, "spec": {"containers": [container]}}},
+        "spec": {"template": {
+            "metadata": {"annotations": {OPENED_BY: facts.secret}}, "spec": {"containers": [container]},
+        }},
     }  # fmt: skip
     context = "/spec/template/spec/securityContext"
     database: list[dict[str, Any]] = [

@@ -60,7 +60,8 @@ def backup(settings: Settings) -> None:
             path = unfinished.rename(settings.backup_dir / f"slipway-{now:%Y%m%d-%H%M%S}.tar.gz")
     print(f"{archive.show(path)}: {path.stat().st_size / 1e6:.2f} MB, {manifest}")
     hints.say_next(
-        f"make restore_tracking BACKUP={shlex.quote(archive.show(path))} (into an empty one), or make restore, on this machine"
+        f"make restore_tracking BACKUP={shlex.quote(archive.show(path))} (into an empty one), "
+        "or make restore, on this machine"
     )
 
 
@@ -119,7 +120,7 @@ def _ask_version(cluster: Cluster) -> str:
 
 
 def _replace(cluster: Cluster, source: IO[bytes]) -> None:
-    """Put a dump in the place of the database, whole or not at all, without the registration of a deployer elsewhere."""
+    """Replace the database by a dump, whole or not at all, without another deployer's registration."""
     anew = ["--command=DROP DATABASE IF EXISTS mlflow WITH (FORCE)", "--command=CREATE DATABASE mlflow"]
     _ask(cluster, POD, "--", "psql", USER, "--quiet", "--dbname=postgres", *anew)
     restored = ["pg_restore", USER, "--dbname=mlflow", "--single-transaction", "--exit-on-error", "--no-owner"]
@@ -166,7 +167,8 @@ def _run(
     command = cluster.command("exec", *arguments)
     shell.echo(command)
     completed = subprocess.run(
-        command, check=False, start_new_session=True, stdin=source or subprocess.DEVNULL, stdout=target or subprocess.DEVNULL,
+        command, check=False, start_new_session=True,
+        stdin=source or subprocess.DEVNULL, stdout=target or subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )  # fmt: skip
     if completed.returncode != 0:

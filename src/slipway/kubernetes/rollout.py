@@ -65,7 +65,7 @@ class Kubernetes:
         found = self.cluster.get("deployment", self.deployment)
         if not found or not found.get("status", {}).get("availableReplicas"):
             return None
-        version = read_annotations(found).get("version", "")
+        version = manifests.read_annotations(found).get("version", "")
         return int(version) if version.isdigit() else None
 
     def render(self, prepared: Prepared, image: str) -> Path:
@@ -94,7 +94,7 @@ class Kubernetes:
         Raises SlipwayError for components that the cluster cannot have, or whose Deployment is not ours to watch.
         """
         found = self.cluster.get("deployment", self.deployment)
-        known = read_annotations(found) if found else {}
+        known = manifests.read_annotations(found) if found else {}
         if files := sorted(self.settings.scoring.keys() & containers.SCORING_FILES):
             cure = f"unset {files[0]}; in a cluster, an ingress or Gateway in front of the model handles keys and TLS"
             raise SlipwayError(
@@ -107,20 +107,12 @@ class Kubernetes:
             raise SlipwayError(
                 "KServe creates the Deployment itself, so make deploy cannot watch it", "see docs/kubernetes.md", USAGE
             )
-        for name in kinds.NEEDED.keys() & {*manifests.check_components(components)}:
-            kind, what, source = kinds.NEEDED[name]
-            if not self._knows(kind):
-                words = f"the cluster {self.cluster.context} does not have {what}, which the component {name} needs"
-                raise SlipwayError(words, f"install {source} there, or COMPONENTS without {name}")
-        route = (
-            None
-            if self.settings.gateway or "gateway" not in manifests.check_components(components)
-            else self.find_route()
-        )
+        needed = manifests.check_components(components)
+        kinds.check_needed(self.cluster, needed, self._knows)
+        route = self.find_route() if "gateway" in needed and not self.settings.gateway else None
         gateway = traffic.read_gateway(route) if route else self.settings.gateway
-        return replace(self.settings, components=components, gateway=gateway), self.overlay or known.get(
-            "overlay", OVERLAY
-        )
+        overlay = self.overlay or known.get("overlay", OVERLAY)
+        return replace(self.settings, components=components, gateway=gateway), overlay
 
     def find_share(self) -> Share | None:
         """Return what gives a challenger its share, or None where there is none."""
@@ -180,9 +172,8 @@ class Kubernetes:
                 self.cluster.apply(self._manifest)
                 self._wait(prepared)
             except BaseException as error:
-                print(
-                    f"\n{getattr(error, 'message', 'stopped')}", file=sys.stderr, flush=True
-                )  # before the evidence goes
+                words = getattr(error, "message", "stopped")
+                print(f"\n{words}", file=sys.stderr, flush=True)  # before the evidence goes
                 self.undo()
                 raise
 
@@ -304,11 +295,3 @@ class Kubernetes:
 
     def _list_pods(self) -> list[dict[str, Any]]:
         return self.cluster.list("pods", self._own_labels)
-
-
-def read_annotations(deployment: dict[str, Any]) -> dict[str, str]:
-    """Return which model a Deployment's pods are: model, version, run, commit."""
-    found = deployment["spec"]["template"]["metadata"].get("annotations", {})
-    return {
-        key.removeprefix(manifests.PREFIX): value for key, value in found.items() if key.startswith(manifests.PREFIX)
-    }

@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from slipway.errors import USAGE, SlipwayError
-from slipway.kubernetes import traffic
+from slipway.kubernetes import manifests, traffic
 from slipway.kubernetes.cluster.kubectl import Cluster
-from slipway.kubernetes.rollout import read_annotations
 
 if TYPE_CHECKING:
     from slipway.settings import Settings
@@ -76,7 +75,7 @@ def draw(console: Console, rows: list[Row]) -> None:
 
 def read(deployment: dict[str, Any]) -> Row:
     """Return what a Deployment says of itself (pure)."""
-    known, status, spec = read_annotations(deployment), deployment.get("status", {}), deployment["spec"]
+    known, status, spec = manifests.read_annotations(deployment), deployment.get("status", {}), deployment["spec"]
     conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
     return Row(
         deployment["metadata"]["name"],

@@ -31,7 +31,7 @@ class Share:
 
 
 def parse(weight: str) -> int:
-    """Return how many of 100 requests a challenger is to get. Raises SlipwayError (exit code 2) for what is no share."""
+    """Return how many of 100 requests a challenger is to get. Raises SlipwayError (exit code 2) for no share."""
     if not re.fullmatch("[0-9]{1,2}", weight):
         raise SlipwayError(
             f"WEIGHT is {weight!r}: must be a whole number from 0 to 99 (percent of requests)",

@@ -87,13 +87,13 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
 
 
 def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], None] | None = None) -> None:
-    """Move @champion back to the champion before (or to version `to`, which was one), through the same smoke test, and `roll_out`.
+    """Move @champion back to the champion before, or to version `to`, which was one, and `roll_out`.
 
-    Without that, it ends when a deployer's server answers; with it, a champion is rolled out again. It waits for no candidate: whoever
-    works on one gives way.
+    The smoke test is the same. Without `roll_out`, it ends when a deployer's server answers; with it, a champion is
+    rolled out again. It waits for no candidate: whoever works on one gives way.
 
-    Raises SlipwayError when there is none, or when it fails: @champion is untouched, and the cure names the version, so that a second
-    try goes no further back.
+    Raises SlipwayError when there is none, or when it fails: @champion is untouched, and the cure names the version,
+    so that a second try goes no further back.
     """
     started = time.monotonic()
     model = model_folder.load(settings.model_dir)
@@ -204,7 +204,7 @@ def move(
 
 
 def _note_outage(settings: Settings, client: MlflowClient, model: ModelFolder, event: Release) -> None:
-    """Record that the tracking server went away in a release, once it is back; give up soon: the caller is told anyway."""
+    """Record that the tracking server went away in a release, once it is back; give up soon: the caller knows."""
     print(
         f"the tracking server went away; waiting up to {OUTAGE_S:.0f} s for it, to record that",
         file=sys.stderr,

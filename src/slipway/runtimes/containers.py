@@ -115,4 +115,5 @@ def serving_options(settings: Settings, name: str, *, publish: bool = True) -> l
 
 def name_reference(settings: Settings) -> str:
     """Return how the container is called in which this thread asks a model without a server."""
-    return f"{settings.project}-reference-{model_folder.plain(socket.gethostname())}-{os.getpid()}-{threading.get_native_id()}"
+    host, thread = model_folder.plain(socket.gethostname()), threading.get_native_id()
+    return f"{settings.project}-reference-{host}-{os.getpid()}-{thread}"

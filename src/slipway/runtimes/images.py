@@ -197,7 +197,7 @@ def _pins(text: str) -> dict[str, str]:
 
 
 def _check_context(model: model_folder.ModelFolder) -> str:
-    """Return the model folder as the build context has it. Raises SlipwayError when .dockerignore does not let it in."""
+    """Return the model folder in the build context. Raises SlipwayError if .dockerignore does not let it in."""
     if not any(model.path.is_relative_to(ROOT / name) for name in ("model", "examples")):
         raise SlipwayError(
             f"no image can be built from {model.path}: it is not in model/ or examples/",

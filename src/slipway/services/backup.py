@@ -74,7 +74,10 @@ def _check_artifact_root(settings: Settings) -> None:
     container = database.compose(settings, "ps", "--quiet", "mlflow", echo=False)
     mounted = shell.ask(docker_cli.name_mounted(container, "/artifacts")).out
     if not mounted.endswith(str(settings.artifact_root)):  # Docker Desktop may put a prefix before it
-        wrong = f"the running services keep their artifacts in {mounted}, and MLFLOW_ARTIFACT_ROOT is {settings.artifact_root}"
+        wrong = (
+            f"the running services keep their artifacts in {mounted}, "
+            f"and MLFLOW_ARTIFACT_ROOT is {settings.artifact_root}"
+        )
         raise SlipwayError(wrong, f"MLFLOW_ARTIFACT_ROOT={shlex.quote(mounted)} make backup")
 
 
@@ -90,7 +93,8 @@ def _watched(settings: Settings, scratch: str) -> Iterator[None]:
     again = shlex.join(mlflow_services.compose(settings, "restart", "mlflow"))
     script = f'trap "" INT TERM HUP; read -r word || {{ {again}; rm -rf "$0"; }}'
     watcher = subprocess.Popen(
-        ["sh", "-c", script, scratch], env={**os.environ, **mlflow_services.environment(settings)}, start_new_session=True,
+        ["sh", "-c", script, scratch], env={**os.environ, **mlflow_services.environment(settings)},
+        start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -101,7 +105,10 @@ def _watched(settings: Settings, scratch: str) -> Iterator[None]:
 
 @contextmanager
 def _paused(settings: Settings) -> Iterator[None]:
-    """Have the tracking server stopped, and healthy again afterwards in any case; its clients retry for four minutes."""
+    """Stop the tracking server for a block; it is healthy again afterwards in any case.
+
+    Its clients retry for four minutes.
+    """
     try:
         database.compose(settings, "stop", "mlflow")
         yield

@@ -38,7 +38,10 @@ FORGET = (
     "DO $$ BEGIN IF to_regclass('webhooks') IS NOT NULL THEN DELETE FROM webhooks WHERE name LIKE 'slipway-%'; END IF; "  # noqa: S608 -- constants
     "IF to_regclass('registered_models') IS NOT NULL THEN " + FORGET_LOCKS + "; END IF; END $$"
 )
-COUNT_ROWS = r"SELECT format('SELECT %L, count(*) FROM %I', tablename, tablename) FROM pg_tables WHERE schemaname = 'public' \gexec"
+COUNT_ROWS = (
+    r"SELECT format('SELECT %L, count(*) FROM %I', tablename, tablename) "
+    r"FROM pg_tables WHERE schemaname = 'public' \gexec"
+)
 
 
 def count(settings: Settings) -> dict[str, int]:
@@ -110,7 +113,8 @@ def compose(
     if echo:
         shell.echo(command)
     completed = subprocess.run(
-        command, env={**os.environ, **mlflow.environment(settings, up=arguments[0] == "up")}, check=False, start_new_session=True,
+        command, env={**os.environ, **mlflow.environment(settings, up=arguments[0] == "up")},
+        check=False, start_new_session=True,
         stdin=source or subprocess.DEVNULL, stdout=target or subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     if completed.returncode != 0:

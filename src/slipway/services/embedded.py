@@ -134,9 +134,10 @@ def _copy(store: Path, target: Path) -> None:
 
 
 def _gather(dump: Path, artifacts: Path) -> dict[str, Path]:
-    """Have a copied database name what lies elsewhere on this machine, a script's own ./mlruns for one, as if it were an artifact.
+    """Have a copied database name what lies elsewhere on this machine as if it were an artifact.
 
-    Return the folders of runs and models there, by their names among the artifacts. What is on no disk of ours is named in a warning.
+    A script's own ./mlruns is one such folder. Return the folders of runs and models there, by their names among the
+    artifacts. What is on no disk of ours is named in a warning.
     """
     experiments, others = _read_places(dump, PLACES[:1]), _read_places(dump, PLACES[1:])
     free = (f"elsewhere-{number}" for number in itertools.count(1) if not (artifacts / f"elsewhere-{number}").exists())
@@ -179,12 +180,8 @@ def _read_places(dump: Path, columns: Iterable[tuple[str, str]]) -> set[str]:
     """Return what the database has in some columns."""
     with closing(sqlite3.connect(dump)) as opened:
         there = [(table, column) for table, column in columns if _has(opened, table, column)]
-        return {
-            place
-            for table, column in there
-            for (place,) in opened.execute(f"SELECT DISTINCT {column} FROM {table}")
-            if place
-        }  # noqa: S608 -- ours
+        queries = [f"SELECT DISTINCT {column} FROM {table}" for table, column in there]  # noqa: S608 -- constants
+        return {place for query in queries for (place,) in opened.execute(query) if place}
 
 
 def _has(opened: sqlite3.Connection, table: str, column: str) -> bool:

@@ -37,7 +37,8 @@ def start(settings: Settings) -> None:
     shell.run(_compose(settings, "up", "--detach", "--no-deps", "registry"), env=variables)
     starting.wait(settings, "registry", lambda: _answers(settings), lambda: mlflow.explain(settings))
     print(
-        f"the registry answers at http://127.0.0.1:{settings.registry_port}/v2/_catalog; its images: {folder.relative_to(STATE.parent)}"
+        f"the registry answers at http://127.0.0.1:{settings.registry_port}/v2/_catalog; "
+        f"its images: {folder.relative_to(STATE.parent)}"
     )
     hints.say_next(f"make deploy MODEL=… CONTEXT=… REGISTRY=127.0.0.1:{settings.registry_port}")
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 COMPOSE_FILE = ROOT / "mlflow_services" / "compose.yaml"
 FILLED = (  # what compose.yaml wants besides settings; only the commands that start something have a value for it
-    "SECRETS", "SECRETS_DIGEST", "SLIPWAY_USER", "MLFLOW_IMAGE", "DEPLOYER_IMAGE", "DEPLOYER_USER", "DOCKER_GROUP", "DOCKER_SOCKET",
+    "SECRETS", "SECRETS_DIGEST", "SLIPWAY_USER", "MLFLOW_IMAGE", "DEPLOYER_IMAGE", "DEPLOYER_USER",
+    "DOCKER_GROUP", "DOCKER_SOCKET",
     "SLIPWAY_ROOT", "REGISTRY_USER", "REGISTRY_FOLDER",
 )  # fmt: skip
 NAMES = ("localhost", "127.0.0.1", "mlflow", "host.docker.internal")  # what clients call the tracking server
@@ -52,7 +53,8 @@ def start(settings: Settings) -> None:
     wait_for_mlflow(settings)
     _check_names(settings)
     print(
-        f"MLflow answers at {settings.tracking_uri} after {time.monotonic() - started:.0f} s; artifacts: {settings.artifact_root}"
+        f"MLflow answers at {settings.tracking_uri} after {time.monotonic() - started:.0f} s; "
+        f"artifacts: {settings.artifact_root}"
     )
     hints.say_next("make train_model")
 
@@ -233,7 +235,10 @@ def volume(settings: Settings) -> str:
 
 def _check_password(settings: Settings, variables: dict[str, str]) -> None:
     """Log in as MLflow will: over the network, since Postgres trusts whoever is on its own socket."""
-    login = 'PGPASSWORD="$(cat /run/secrets/postgres_password)" psql --host="$(hostname -i)" --username=mlflow --command="SELECT 1"'
+    login = (
+        'PGPASSWORD="$(cat /run/secrets/postgres_password)" '
+        'psql --host="$(hostname -i)" --username=mlflow --command="SELECT 1"'
+    )
     answer = shell.ask(compose(settings, "exec", "-T", "postgres", "sh", "-c", login), env=variables)
     if answer.code != 0:
         raise causes.diagnose(answer.words, settings)
@@ -252,7 +257,8 @@ def _check_major(settings: Settings) -> None:
     if others:
         old = others[-1]
         raise SlipwayError(
-            f"your data is from PostgreSQL {old} (volume {settings.project}_postgres{old}); {settings.postgres_image} cannot read it",
+            f"your data is from PostgreSQL {old} (volume {settings.project}_postgres{old}); "
+            f"{settings.postgres_image} cannot read it",
             causes.CHANGE_MAJOR.format(old),
         )
 
@@ -265,7 +271,7 @@ def _check_names(settings: Settings) -> None:
 
 
 def _ask_api(settings: Settings, name: str) -> int:
-    """Return the status that the services' own MLflow answers with to a client that calls it so; 0: it does not answer."""
+    """Return the status that the services' own MLflow answers to a client that calls it so; 0: no answer."""
     uri = f"http://127.0.0.1:{settings.mlflow_port}/api/2.0/mlflow/experiments/search?max_results=1"
     try:
         return requests.get(uri, headers={"Host": f"{name}:{settings.mlflow_port}"}, timeout=30).status_code

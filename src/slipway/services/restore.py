@@ -108,7 +108,10 @@ def _check_empty(settings: Settings) -> None:
                 database.compose(settings, "down")
     files = sum(1 for _ in archive.find_files(settings.artifact_root))
     if files or database.find_filled(rows):
-        held = f"{rows.get('runs', 0)} runs, {rows.get('model_versions', 0)} model versions and {files} files in {settings.artifact_root}"
+        held = (
+            f"{rows.get('runs', 0)} runs, {rows.get('model_versions', 0)} model versions "
+            f"and {files} files in {settings.artifact_root}"
+        )
         raise SlipwayError(
             f"the services hold {held}; restore needs empty ones", "make backup, then make wipe, then this again"
         )

@@ -33,8 +33,10 @@ def wait(settings: Settings, service: str, answers: Callable[[], bool], explain:
         now = time.monotonic()
         if now - started > settings.services_timeout:
             raise SlipwayError(
-                f"{service} is still starting after {settings.services_timeout} s: a time-out, not a failure; it goes on",
-                f"the same command again, which goes on waiting; or SERVICES_TIMEOUT={2 * settings.services_timeout} with it; make logs",
+                f"{service} is still starting after {settings.services_timeout} s: "
+                "a time-out, not a failure; it goes on",
+                "the same command again, which goes on waiting; "
+                f"or SERVICES_TIMEOUT={2 * settings.services_timeout} with it; make logs",
             )
         if now - said > SAY:
             print(f"{service} is still starting after {now - started:.0f} s", flush=True)

@@ -181,7 +181,7 @@ def _nothing_to_send(prepared: server.Prepared) -> SlipwayError:
 
 
 def read_rows(settings: Settings, prepared: server.Prepared) -> tuple[example.Rows, list[str]]:
-    """Take the rows from the model's input example, or else from the run's sample.csv, which knows the true values as well.
+    """Take the rows from the model's input example, or else the run's sample.csv, which has the true values, too.
 
     Raises SlipwayError when there is neither.
     """

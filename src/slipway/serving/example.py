@@ -45,7 +45,7 @@ def count(rows: Rows) -> int:
 
 
 def make_incomplete(rows: Rows) -> tuple[str, dict[str, Any]] | None:
-    """Return what is missing, and a request without it: the first column, or input; None where nothing can be left out."""
+    """Return what is missing (the first column, or input) and a request without it; None if all is optional."""
     if "data" in rows:
         if not rows["columns"]:
             return None

@@ -92,7 +92,7 @@ def explain(prepared: Prepared, code: int) -> None:
 
 
 def prepare(settings: Settings, uri: str, *, fresh: bool = False) -> Prepared:
-    """Find a model, bring its files here (again, when `fresh`), and check that its libraries are those that would serve it."""
+    """Find a model, bring its files here (again, if `fresh`), and check that the libraries are those that serve it."""
     client = registry.connect(settings) if uri.strip().startswith(("models:", "runs:")) else None
     model = models.resolve(client, uri)
     files = models.fetch(model, fresh=fresh)
@@ -136,10 +136,11 @@ def build(settings: Settings, prepared: Prepared) -> str:
 
 
 def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> list[Any]:
-    """Return what the model says to `rows` (a dataframe_split of n rows: n predictions) without a server, in a process of its own.
+    """Return what the model says to `rows` without a server, in a process of its own.
 
-    The same model is asked the same rows once in a command. Raises SlipwayError when it does not predict: a model is code, which may
-    end its process; TimedOutError when it does not end in time.
+    `rows` is a dataframe_split of n rows; the answer has n predictions. The same model is asked the same rows once in
+    a command. Raises SlipwayError when it does not predict: a model is code, which may end its process; TimedOutError
+    when it does not end in time.
     """
     key = (settings.runtime, models.checksum(prepared.files), json.dumps(rows))
     if key not in _answered:

@@ -28,9 +28,8 @@ def describe(settings: Settings, model: model_folder.ModelFolder, script: str) -
     commit = shell.ask_git("rev-parse", "HEAD")
     changed = [str(model.path), "requirements", "src/scoring", ":!*/request.json"]
     dirty = shell.ask_git("status", "--porcelain", "--", *changed)
-    source = {
-        "mlflow.source.name": f"{model.path.relative_to(ROOT) if model.path.is_relative_to(ROOT) else model.path}/{script}"
-    }
+    folder = model.path.relative_to(ROOT) if model.path.is_relative_to(ROOT) else model.path
+    source = {"mlflow.source.name": f"{folder}/{script}"}
     if commit[0] == 0:
         source |= {COMMIT_TAG: commit[1], "mlflow.source.git.dirty": str(bool(dirty[1])).lower()}
     if script == TRAIN:  # what `make demo` finds an earlier training by

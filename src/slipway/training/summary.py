@@ -45,7 +45,8 @@ def show(model: ModelFolder, client: MlflowClient, run: Run, version: ModelVersi
     if model.rules.metric not in metrics and (model.path / "validate.py").exists():
         print(
             hints.complete(
-                f"gate     {model.rules.metric} is not measured yet: make compare measures it and shows what make promote would decide"
+                f"gate     {model.rules.metric} is not measured yet: "
+                "make compare measures it and shows what make promote would decide"
             )
         )
     else:

@@ -116,7 +116,7 @@ def run_logging(
 
 
 def write_context(settings: Settings, model: model_folder.ModelFolder, script: str, session: str) -> dict[str, str]:
-    """Return the variable that has MLflow tag a script's run: with the session, and with where its version comes from."""
+    """Return the variable that has MLflow tag a script's run: the session, and where its version comes from."""
     return {"MLFLOW_RUN_CONTEXT": json.dumps({sessions.TAG: session, **provenance.describe(settings, model, script)})}
 
 
@@ -130,10 +130,11 @@ def run_script(  # noqa: PLR0913 -- what a script is given
     mounts: Mapping[Path, str] | None = None,
     heard: list[str] | None = None,
 ) -> int:
-    """Run a script of the model folder, its name and its arguments, in a container of the training image or as a process of .venv.
+    """Run a script of the model folder in a container of the training image, or as a process of .venv.
 
-    It may write to `kept` alone. `mounts` says where a container finds files of ours, to read only. `heard` takes the last lines that
-    it prints: an error may have to say them where nobody sees its output. Returns its exit code.
+    `command` is its name and its arguments. It may write to `kept` alone. `mounts` says where a container finds files
+    of ours, to read only. `heard` takes the last lines that it prints: an error may have to say them where nobody sees
+    its output. Returns its exit code.
     """
     experiments.ensure(settings, model.name)
     given = provenance.write_variables(model) | dict(variables or {})
@@ -218,5 +219,6 @@ def _register(client: MlflowClient, run: Run, name: str, script: str) -> ModelVe
         client.set_model_version_tag(version.name, version.version, key, value)
     commit = source.get(COMMIT_TAG, "no commit")[:10]
     changes = " and changes" if source.get("mlflow.source.git.dirty") == "true" else ""
-    text = f"{source.get('mlflow.source.name', script)} at {commit}{changes}, by {provenance.name_user()}; run {run.info.run_name}"
+    origin = f"{source.get('mlflow.source.name', script)} at {commit}{changes}"
+    text = f"{origin}, by {provenance.name_user()}; run {run.info.run_name}"
     return client.update_model_version(version.name, version.version, text)

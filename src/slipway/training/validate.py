@@ -1,4 +1,4 @@
-"""Validation: a model is scored on the rows that its folder's train.py holds out, and what was measured is read back."""
+"""Validation: a model is scored on the rows that its train.py holds out, and the measurements are read back."""
 
 from __future__ import annotations
 

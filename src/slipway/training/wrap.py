@@ -28,9 +28,10 @@ GIVEN = Path("/given")  # where a container finds the files
 
 
 def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion:
-    """Run `wrap.py` on a file with its options (example: a file of rows, class, trust), register what it logged, return the version.
+    """Run `wrap.py` on a file, register what it logged, and return the version.
 
-    Raises SlipwayError for a file that is not there, or that the script refuses, and for libraries that could not serve it.
+    `options`: example (a file of rows), class, trust. Raises SlipwayError for a file that is not there, or that the
+    script refuses, and for libraries that could not serve it.
     """
     model = model_folder.load(settings.model_dir)
     if not (model.path / SCRIPT).exists():

@@ -1,4 +1,4 @@
-"""The kinds of objects that a deployment of a model may have in a cluster, and which of them this cluster and this user know."""
+"""The kinds of objects that a deployment may have in a cluster, and which of them cluster and user know."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from slipway.errors import SlipwayError
 from slipway.kubernetes.cluster import kubectl, rights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from slipway.kubernetes.cluster.kubectl import Cluster
 
 KINDS = (
@@ -34,6 +36,15 @@ def list_known(cluster: Cluster) -> list[str]:
     if answer.code != 0 and not answer.out:
         raise SlipwayError(f"kubectl api-resources failed: {kubectl.explain(answer)}", cluster.show("api-resources"))
     return answer.out.split()
+
+
+def check_needed(cluster: Cluster, components: Iterable[str], knows: Callable[[str], bool]) -> None:
+    """Raise SlipwayError for a component whose kind the cluster does not have; `knows` says whether it has one."""
+    for name in NEEDED.keys() & {*components}:
+        kind, what, source = NEEDED[name]
+        if not knows(kind):
+            words = f"the cluster {cluster.context} does not have {what}, which the component {name} needs"
+            raise SlipwayError(words, f"install {source} there, or COMPONENTS without {name}")
 
 
 def list_deletable(cluster: Cluster, known: list[str]) -> list[str]:

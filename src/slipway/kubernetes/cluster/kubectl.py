@@ -50,7 +50,10 @@ class Cluster:
                 "CONTEXT is empty: which cluster? Slipway never guesses one", "kubectl config get-contexts", USAGE
             )
         if not LABEL.fullmatch(settings.namespace):
-            words = f"NAMESPACE is {settings.namespace!r}: a namespace has lower-case letters, digits and hyphens, 63 at most"
+            words = (
+                f"NAMESPACE is {settings.namespace!r}: "
+                "a namespace has lower-case letters, digits and hyphens, 63 at most"
+            )
             raise SlipwayError(words, "NAMESPACE=models", USAGE)
         self.context, self.namespace = settings.context, settings.namespace
         self._inside = settings.in_cluster  # with the rights of a service account, in its namespace alone
@@ -120,7 +123,7 @@ class Cluster:
         return answer.out
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        """Return an object, or None when there is none of that name. Raises SlipwayError when the cluster does not say."""
+        """Return an object, or None if none has that name. Raises SlipwayError when the cluster does not say."""
         answer = self.read("get", kind, name, "--ignore-not-found", "--output", "json")
         if answer.code != 0:
             raise SlipwayError(f"kubectl get {kind} failed: {explain(answer)}", self.show("get", kind, name))

@@ -1,4 +1,4 @@
-"""One change of a model at a time in a namespace: a Lease there, so that it holds between machines, and ends by itself."""
+"""One change of a model at a time in a namespace: a Lease there holds between machines, and ends by itself."""
 
 from __future__ import annotations
 
@@ -109,7 +109,10 @@ def _take(cluster: Cluster, lease: Lease, instance: str) -> bool:
         if answer.code == 0:
             return True
         if kubectl.is_forbidden(answer):
-            words = f"you may not create Leases in {cluster.namespace}, so nothing stops a second deployment of {instance} at the same time"
+            words = (
+                f"you may not create Leases in {cluster.namespace}, "
+                f"so nothing stops a second deployment of {instance} at the same time"
+            )
             print(f"note: {words}", file=sys.stderr, flush=True)
             return False
         if "(NotFound)" in answer.err:
@@ -120,7 +123,8 @@ def _take(cluster: Cluster, lease: Lease, instance: str) -> bool:
         found = cluster.get("lease", lease.name)
         if found and (not lease.is_free(found) or _is_renewed(cluster, lease, found)):
             where = f"{cluster.context}, namespace {cluster.namespace}"
-            words = f"{read_holder(found).by} has been changing {instance} in {where} since {found['spec'].get('acquireTime', '')[:19]}"
+            since = found["spec"].get("acquireTime", "")[:19]
+            words = f"{read_holder(found).by} has been changing {instance} in {where} since {since}"
             raise SlipwayError(words, f"again, when that has ended; if it has died, {DURATION_S} s after")
         if found and _replace(cluster, lease, found["metadata"]["resourceVersion"]):
             return True

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]  # of a cluster, as its JSON has it
 Key = tuple[str, str]  # kind and name: a cluster may know an object by another API group than its manifest does
-UNPROVED = "io.slipway/unproved"  # annotates a Deployment from its apply until it is tested: the revision before it, "0" for none
+UNPROVED = "io.slipway/unproved"  # on a Deployment from apply to test: the revision before it, "0" for none
 REVISION = "deployment.kubernetes.io/revision"  # annotates a Deployment, and its ReplicaSets
 HASH = "pod-template-hash"  # a label that Kubernetes gives a ReplicaSet's pods
 
@@ -110,7 +110,7 @@ def find_proved(deployment: Object, replica_sets: list[Object]) -> Object | None
 
 
 def record(cluster: Cluster, manifest: Path, deployment: str, labels: str) -> Before:
-    """Return what is there of what is about to be applied, and mark its Deployment, whose pods have the labels, as not tested yet."""
+    """Return what is there of what is about to be applied; mark its Deployment (its pods' labels) as untested."""
     there = {name(each): each for each in cluster.find(manifest)}
     ours = ("Deployment", deployment)
     mark(manifest, there.get(ours))
@@ -122,7 +122,7 @@ def record(cluster: Cluster, manifest: Path, deployment: str, labels: str) -> Be
 
 
 def mark(manifest: Path, deployment: Object | None) -> None:
-    """Have the Deployment of a rendered file say that it is not tested, and which revision was, in case this run is killed."""
+    """Have a rendered Deployment say that it is untested, and which revision was, in case this run is killed."""
     known = deployment["metadata"].get("annotations", {}) if deployment else {}
     objects = read(manifest)
     for each in objects:

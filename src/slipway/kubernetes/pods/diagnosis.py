@@ -19,7 +19,7 @@ HOPELESS = {
 
 
 def find_refusal(deployment: Object | None) -> str:
-    """Return why the cluster makes no pods (a quota, a limit range, a policy, an admission webhook), or "" when it makes them."""
+    """Return why the cluster makes no pods (quota, limit range, policy, admission webhook), or "" if it makes them."""
     for condition in (deployment or {}).get("status", {}).get("conditions", []):
         if (condition["type"], condition["status"]) == ("ReplicaFailure", "True"):
             return f"the cluster rejects its pods: {condition.get('message') or condition.get('reason', '')}"

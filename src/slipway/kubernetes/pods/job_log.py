@@ -163,7 +163,10 @@ class Followed:
                 break
             except SlipwayError as error:
                 if time.monotonic() > deadline:
-                    words = f"the cluster has not answered for {SILENCE} s, and the Job {self.job} may go on: {error.message}"
+                    words = (
+                        f"the cluster has not answered for {SILENCE} s, "
+                        f"and the Job {self.job} may go on: {error.message}"
+                    )
                     raise ClusterUnreachableError(
                         words, f"make train_on_kubernetes JOB={self.job} CONTEXT={self.cluster.context}"
                     ) from None

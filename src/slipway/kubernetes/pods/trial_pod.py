@@ -39,7 +39,10 @@ SPARE_S = (
 )
 POLL_S, TOLD_S = 0.5, 15  # s between two looks at the pod, and between two lines that say what it waits for
 PORT = 8080
-ROOM = "room for one more pod, which a rollout needs, too; or less cpu and memory, in the model's kubernetes/ (docs/kubernetes.md)"
+ROOM = (
+    "room for one more pod, which a rollout needs, too; "
+    "or less cpu and memory, in the model's kubernetes/ (docs/kubernetes.md)"
+)
 
 
 def describe(objects: list[Object], instance: str, seconds: int) -> list[Object]:
@@ -72,7 +75,7 @@ def describe(objects: list[Object], instance: str, seconds: int) -> list[Object]
 
 
 def find_deployment(objects: list[Object], instance: str) -> Object:
-    """Return a model's Deployment among rendered objects (pure). Raises SlipwayError (exit code 2) where there is none."""
+    """Return a model's Deployment among rendered objects (pure). Raises SlipwayError (exit code 2) without one."""
     found = [
         each for each in objects if (each["kind"], each["metadata"]["name"]) == ("Deployment", f"{instance}-model")
     ]
