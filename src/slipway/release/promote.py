@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from slipway import hints, interruption, model_folder
 from slipway.errors import USAGE, SlipwayError, TimedOutError
 from slipway.interruption import Interruption
+from slipway.polling import poll
 from slipway.registry import client as registry
 from slipway.registry import models
 from slipway.release import history, lock
@@ -210,16 +211,17 @@ def _note_outage(settings: Settings, client: MlflowClient, model: ModelFolder, e
         file=sys.stderr,
         flush=True,
     )
-    deadline = time.monotonic() + OUTAGE_S
-    while time.monotonic() < deadline:
+
+    def has_recorded() -> bool:
         try:
             registry.check_reachable(settings)
             with registry.translated_errors():
                 history.record(client, model.name, event)
         except SlipwayError:
-            time.sleep(0.5)
-        else:
-            return
+            return False
+        return True
+
+    poll(has_recorded, OUTAGE_S, 0.5)
 
 
 def _follow_up(settings: Settings, client: MlflowClient, model: ModelFolder, version: int) -> bool:

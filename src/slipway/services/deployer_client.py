@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from slipway.errors import SlipwayError, TimedOutError, time_out
+from slipway.polling import poll
 from slipway.settings import STATE
 
 if TYPE_CHECKING:
@@ -99,11 +100,12 @@ def _look(settings: Settings, deadline: float) -> dict[str, Any] | None:
 
 def _wait(settings: Settings, deployment: str, deadline: float) -> dict[str, Any]:
     found: dict[str, Any] = {"state": "pending", "reason": ""}
-    while time.monotonic() < deadline:
-        found = _call(settings, "GET", f"/deployments/{deployment}") or found
-        if found["state"] not in UNDER_WAY:
-            break
-        time.sleep(LOOK_S)
+
+    def has_ended() -> bool:
+        found.update(_call(settings, "GET", f"/deployments/{deployment}") or {})
+        return found["state"] not in UNDER_WAY
+
+    poll(has_ended, deadline - time.monotonic(), LOOK_S)
     return found
 
 

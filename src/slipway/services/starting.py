@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from slipway import shell
 from slipway.bootstrap import docker_cli
 from slipway.errors import SlipwayError
+from slipway.polling import poll
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,22 +27,25 @@ def wait(settings: Settings, service: str, answers: Callable[[], bool], explain:
     """
     started = said = time.monotonic()
     before = _read(settings, service)[1]
-    while not answers():
+
+    def is_up() -> bool:
+        nonlocal said
+        if answers():
+            return True
         status, restarts = _read(settings, service)
         if status != "running" or restarts > before:
             raise explain()
-        now = time.monotonic()
-        if now - started > settings.services_timeout:
-            raise SlipwayError(
-                f"{service} is still starting after {settings.services_timeout} s: "
-                "a time-out, not a failure; it goes on",
-                "the same command again, which goes on waiting; "
-                f"or SERVICES_TIMEOUT={2 * settings.services_timeout} with it; make logs",
-            )
-        if now - said > SAY:
+        if (now := time.monotonic()) - said > SAY:
             print(f"{service} is still starting after {now - started:.0f} s", flush=True)
             said = now
-        time.sleep(0.3)
+        return False
+
+    if not poll(is_up, settings.services_timeout, 0.3):
+        raise SlipwayError(
+            f"{service} is still starting after {settings.services_timeout} s: a time-out, not a failure; it goes on",
+            "the same command again, which goes on waiting; "
+            f"or SERVICES_TIMEOUT={2 * settings.services_timeout} with it; make logs",
+        )
 
 
 def _read(settings: Settings, service: str) -> tuple[str, int]:

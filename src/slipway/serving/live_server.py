@@ -22,6 +22,7 @@ import requests
 from slipway import model_folder, ports, shell
 from slipway.bootstrap import docker_cli, ownership
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, TimedOutError, time_out
+from slipway.polling import poll
 from slipway.runtimes import containers, images
 from slipway.serving import api_test, server
 from slipway.settings import STATE
@@ -140,10 +141,7 @@ class Slot:
             ownership.remove_container(self._container)
         elif pid := self._pid():
             os.kill(pid, signal.SIGTERM)
-            deadline = time.monotonic() + shell.GRACE_SECONDS
-            while self._pid() == pid and time.monotonic() < deadline:
-                time.sleep(0.05)
-            if self._pid() == pid:
+            if not poll(lambda: self._pid() != pid, shell.GRACE_SECONDS, 0.05):
                 os.kill(pid, signal.SIGKILL)
         self._pid_file.unlink(missing_ok=True)
 
@@ -217,18 +215,18 @@ class Slot:
     def _reload(self) -> None:
         before = self._count()
         self._signal()
-        deadline = time.monotonic() + self.settings.start_timeout
         workers = int(self.settings.scoring["SCORING_WORKERS"])
-        while time.monotonic() < deadline and self.is_running():
+
+        def has_changed() -> bool:
+            if not self.is_running():
+                raise SlipwayError("the server ended while switching models", code=MODEL_DID_NOT_LOAD)
             done, failed = (now - then for now, then in zip(self._count(), before, strict=True))
             if failed > 0:
                 raise SlipwayError(f"it did not load: {self._reload_error()}", code=MODEL_DID_NOT_LOAD)
-            if done >= workers:
-                return
-            time.sleep(0.1)
-        if self.is_running():
+            return done >= workers
+
+        if not poll(has_changed, self.settings.start_timeout, 0.1):
             raise time_out("the server did not switch to the new model", self.settings.start_timeout, "START_TIMEOUT")
-        raise SlipwayError("the server ended while switching models", code=MODEL_DID_NOT_LOAD)
 
     def _signal(self) -> None:
         if self.settings.in_docker:

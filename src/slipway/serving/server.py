@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from slipway import hints, model_folder, ports, shell
 from slipway.bootstrap import docker_cli, ownership
 from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError, time_out
+from slipway.polling import poll
 from slipway.registry import client as registry
 from slipway.registry import models
 from slipway.runtimes import containers, images
@@ -201,27 +201,28 @@ def taken(settings: Settings) -> Iterator[None]:
     """
     RECORDS.mkdir(parents=True, exist_ok=True)
     file = RECORDS / f"{settings.port}.json"
-    deadline = time.monotonic() + MOMENT
-    while True:
-        with file.open("a", encoding="utf-8") as record:
-            if (
-                _lock(record, fcntl.LOCK_EX)
-                and file.exists()
-                and os.path.samestat(os.fstat(record.fileno()), file.stat())
-            ):
-                record.truncate(0)  # what one that was killed left
-                try:
-                    yield
-                finally:
-                    file.unlink(missing_ok=True)
-                return
-        if time.monotonic() > deadline:  # and not one who only looks, or takes its note away
-            served = find_recorded(settings) or "a model of another make serve_model"
-            raise SlipwayError(
-                f"port {settings.port} already serves {served}",
-                f"Ctrl-C there, or PORT={settings.port + 1} with the same command",
-            )
-        time.sleep(0.05)
+    record = poll(lambda: _take(file), MOMENT, 0.05)  # who only looks, or takes its note away, is gone by then
+    if record is None:
+        served = find_recorded(settings) or "a model of another make serve_model"
+        raise SlipwayError(
+            f"port {settings.port} already serves {served}",
+            f"Ctrl-C there, or PORT={settings.port + 1} with the same command",
+        )
+    with record:
+        record.truncate(0)  # what one that was killed left
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+
+
+def _take(file: Path) -> IO[str] | None:
+    """Return a note, opened and locked, or None when another holds it or has just removed it."""
+    record = file.open("a", encoding="utf-8")
+    if _lock(record, fcntl.LOCK_EX) and file.exists() and os.path.samestat(os.fstat(record.fileno()), file.stat()):
+        return record
+    record.close()
+    return None
 
 
 def note(settings: Settings, prepared: Prepared) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from slipway import shell
 from slipway.errors import USAGE, SlipwayError, TimedOutError
+from slipway.polling import poll
 
 if TYPE_CHECKING:
     import subprocess
@@ -257,12 +258,10 @@ def _forward(command: list[str], log: Path, what: str) -> tuple[subprocess.Popen
 
 def _read_port(process: subprocess.Popen[bytes], log: Path) -> str:
     """Return the port of this machine that kubectl forwards, or "" when it ends or says none in time."""
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
+
+    def look() -> re.Match[str] | bool:
         ended = process.poll() is not None
-        if found := FORWARDED.search(log.read_text(encoding="utf-8", errors="replace")):
-            return found[1]
-        if ended:
-            break
-        time.sleep(POLL)
-    return ""
+        return FORWARDED.search(log.read_text(encoding="utf-8", errors="replace")) or ended
+
+    found = poll(look, SECONDS, POLL)
+    return found[1] if isinstance(found, re.Match) else ""

@@ -20,6 +20,7 @@ from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, TimedOutErro
 from slipway.kubernetes import manifests
 from slipway.kubernetes.cluster import recovery
 from slipway.kubernetes.pods import diagnosis
+from slipway.polling import poll
 from slipway.serving import api_test
 
 if TYPE_CHECKING:
@@ -203,29 +204,31 @@ def _running(settings: Settings, cluster: Cluster, instance: str, objects: list[
 
 def _wait(settings: Settings, cluster: Cluster, prepared: Prepared, instance: str) -> None:
     began = told = time.monotonic()
-    while True:
+    unplaced = ""
+
+    def is_ready() -> bool:
+        nonlocal told, unplaced
         pod = cluster.get("pod", name(instance))
         if pod is None:
             raise SlipwayError(f"somebody deleted the pod {name(instance)}", "the same command again")
         status = pod.get("status", {})
         if any((each["type"], each["status"]) == ("Ready", "True") for each in status.get("conditions", [])):
-            return
+            return True
         _check_hope(cluster, prepared, pod)
         unplaced = diagnosis.find_unplaced([pod])
-        if time.monotonic() - began > settings.rollout_timeout:
-            late = f"it is not ready after {settings.rollout_timeout} s (ROLLOUT_TIMEOUT)"
-            raise SlipwayError(
-                f"{prepared.model.uri} does not roll out: {unplaced or late}",
-                ROOM if unplaced else "",
-                MODEL_DID_NOT_LOAD,
-            )
         if time.monotonic() - told > TOLD_S:
             told = time.monotonic()
             print(
                 f"waiting for {name(instance)}, since {told - began:.0f} s: {unplaced or status.get('phase', '')}",
                 flush=True,
             )
-        time.sleep(POLL_S)
+        return False
+
+    if not poll(is_ready, settings.rollout_timeout, POLL_S):
+        late = f"it is not ready after {settings.rollout_timeout} s (ROLLOUT_TIMEOUT)"
+        raise SlipwayError(
+            f"{prepared.model.uri} does not roll out: {unplaced or late}", ROOM if unplaced else "", MODEL_DID_NOT_LOAD
+        )
 
 
 def _check_hope(cluster: Cluster, prepared: Prepared, pod: Object) -> None:
