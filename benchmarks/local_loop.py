@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from slipway import model_folder, ports, settings
+from slipway import model_folder, ports, settings, verbs
 from slipway.registry import models
 from slipway.runtimes import images
 from slipway.settings import ROOT
@@ -54,6 +54,7 @@ def change_code(copy: Path) -> float:
 
 def add_version(scratch: Path) -> float:
     """Build layer 3 for a model that differs from every earlier one."""
+    verbs.prepare()
     loaded, files = settings.load(), scratch / str(time.time_ns())
     files.mkdir()
     (files / "MLmodel").write_text(f"flavors: {{}}\n# {time.time_ns()}\n")

@@ -1,8 +1,12 @@
 """Slipway itself: the demo, the linters, the fuzzer."""
 
-from slipway import verbs
+from slipway import errors
+
+errors.catch_interrupts()
 
 import click
+
+from slipway import verbs
 
 cli = click.Group(help=__doc__, no_args_is_help=False)
 

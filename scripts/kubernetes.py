@@ -1,8 +1,12 @@
 """The cluster of CONTEXT, or minikube: models, MLflow, the deployer, training jobs, and a registry of images."""
 
-from slipway import hints, settings, verbs
+from slipway import errors
+
+errors.catch_interrupts()
 
 import click
+
+from slipway import hints, settings, verbs
 
 cli = click.Group(help=__doc__, no_args_is_help=False)
 deployed = click.option(

@@ -1,8 +1,12 @@
 """Models: train, validate, compare, wrap, list, serve and test them."""
 
-from slipway import settings, verbs
+from slipway import errors
+
+errors.catch_interrupts()
 
 import click
+
+from slipway import settings, verbs
 
 ADDRESS = "models:/name/3, models:/name@alias, models:/m-…, runs:/…/model, or a path"
 cli = click.Group(help=__doc__, no_args_is_help=False)

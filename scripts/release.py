@@ -1,8 +1,12 @@
 """Releases: which version is the champion, and the service that deploys it."""
 
-from slipway import settings, verbs
+from slipway import errors
+
+errors.catch_interrupts()
 
 import click
+
+from slipway import settings, verbs
 
 cli = click.Group(help=__doc__, no_args_is_help=False)
 

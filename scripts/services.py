@@ -1,8 +1,12 @@
 """Images, MLflow and Postgres on this machine."""
 
-from slipway import hints, settings, verbs
+from slipway import errors
+
+errors.catch_interrupts()
 
 import click
+
+from slipway import hints, settings, verbs
 
 cli = click.Group(help=__doc__, no_args_is_help=False)
 

@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from slipway import errors
 
+errors.catch_interrupts()
+
 
 def doctor(say_next: bool) -> None:  # noqa: FBT001 -- the parser gives it by name
     """Check this machine, a line a check, each failure with its cure."""

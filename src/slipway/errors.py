@@ -61,6 +61,11 @@ def time_out(what: str, seconds: int, setting: str) -> TimedOutError:
     )
 
 
+def catch_interrupts() -> None:
+    """Have Ctrl-C end a script without a traceback before `exit_cleanly`, too: at its imports. Its first statement."""
+    sys.excepthook = _show
+
+
 def exit_cleanly(main: Callable[[], None]) -> None:
     """Run a script's `main` and leave with its exit code: an error in words, Ctrl-C (or SIGTERM) without a traceback.
 
@@ -129,12 +134,8 @@ def _in_transaction(frame: FrameType | None) -> bool:
     return False
 
 
-def _stop_importing(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Have a script that Ctrl-C meets before `exit_cleanly`, at its imports, end in the same way."""
+def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
     _stop()
-
-
-sys.excepthook = _stop_importing

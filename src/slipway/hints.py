@@ -84,7 +84,7 @@ def name_kubectl(variables: Mapping[str, str]) -> str:
     context, namespace = (variables.get(name, "").strip() for name in ("CONTEXT", "NAMESPACE"))
     if not context or (context == "in-cluster" and variables.get("KUBERNETES_SERVICE_HOST")):
         return "kubectl"
-    namespace = namespace or read_defaults().get("NAMESPACE", "slipway")
+    namespace = namespace or read_defaults()["NAMESPACE"]
     return f"kubectl --context {shlex.quote(context)} --namespace {shlex.quote(namespace)}"
 
 
@@ -104,7 +104,7 @@ def find_given(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_defaults() -> dict[str, str]:
-    """Return the default of every setting, as mlflow_env.sh has it; nothing where that is not, as in an image."""
+    """Return the default of every setting, as mlflow_env.sh has it."""
     home = os.path.expanduser("~")  # noqa: PTH111 -- as a shell does
     return {found[1]: found[2].replace("${HOME}", home) for found in SETTING.finditer(_read("mlflow_env.sh"))}
 

@@ -8,10 +8,14 @@ import shlex
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slipway import hints
 from slipway.bootstrap import venv
 from slipway.errors import USAGE, SlipwayError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
 STATE = ROOT / ".slipway"  # what the embedded mode keeps, and this machine's secrets
@@ -53,6 +57,11 @@ class Settings:
     postgres_image: str
     registry_image: str
     services_timeout: int  # s
+    service_memory: str  # limits of each of the services; 0: none
+    service_cpus: str
+    service_pids: str
+    mlflow_workers: str
+    mlflow_jobs: str  # whether the tracking server has job runners: true or false
     model_memory: str  # limits of each container that trains or serves; 0: none
     model_cpus: str
     model_pids: str
@@ -115,65 +124,69 @@ class Settings:
         return found[1]
 
 
-def load() -> Settings:
-    """Read the settings from the environment.
+def load(variables: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from `variables`, by default the environment.
+
+    What they lack, or leave empty, is as in mlflow_env.sh: that is all that `make` adds.
 
     Raises SlipwayError (exit code 2) for a value that cannot be used.
     """
-    env = {name: value.strip() for name, value in os.environ.items()}
-    hints.remember()
-    os.environ.update(no_proxy())
-    runtime = env.get("RUNTIME", "docker")
+    given = os.environ if variables is None else variables
+    env = hints.read_defaults() | {name: value.strip() for name, value in given.items() if value.strip()}
+    runtime = env["RUNTIME"]
     if runtime not in {"docker", "host"}:
         raise SlipwayError(f"RUNTIME is {runtime!r}: must be docker or host", "RUNTIME=host make …", USAGE)
-    ca_bundle = env.get("CA_BUNDLE", "")
+    ca_bundle = env["CA_BUNDLE"]
     if ca_bundle and not Path(ca_bundle).is_file():
         raise SlipwayError(f"CA_BUNDLE does not name a file: {ca_bundle}", "the path of a PEM file, or unset it", USAGE)
-    workers = env.get("WORKERS") or "1"
+    workers = env["WORKERS"]
     if not workers.isdigit() or workers == "0":
         raise SlipwayError(f"WORKERS is {workers!r}: must be a number of processes", "WORKERS=2", USAGE)
     return Settings(
         runtime=runtime,
-        model_dir=(ROOT / env.get("MODEL_DIR", "model")).resolve(),
-        train_args=env.get("TRAIN_ARGS", ""),
-        port=_port(env, "PORT", 8001),
-        url=env.get("URL", ""),
-        mlflow_port=_port(env, "MLFLOW_PORT", 5000),
-        deployer_port=_port(env, "DEPLOYER_PORT", 8002),
-        registry_port=_port(env, "REGISTRY_PORT", 5001),
-        external_tracking_uri=_tracking_uri(env.get("MLFLOW_TRACKING_URI", "").rstrip("/")),
-        artifact_root=Path(env.get("MLFLOW_ARTIFACT_ROOT") or "~/.local/share/slipway/artifacts")
-        .expanduser()
-        .resolve(),
-        project=env.get("COMPOSE_PROJECT_NAME", "slipway"),
-        backup_dir=(ROOT / env.get("BACKUP_DIR", "backups")).resolve(),
-        python_image=env.get("PYTHON_IMAGE", "python:3.13-slim-trixie"),
-        postgres_image=env.get("POSTGRES_IMAGE", "postgres:17"),
-        registry_image=env.get("REGISTRY_IMAGE", "registry:3"),
-        services_timeout=_seconds(env, "SERVICES_TIMEOUT", 300),
-        model_memory=_limit(env, "MODEL_MEMORY", "0", r"\d+[bkmgBKMG]?"),
-        model_cpus=_limit(env, "MODEL_CPUS", "0", r"\d+(\.\d+)?"),
-        model_pids=_limit(env, "MODEL_PIDS", "16384", r"\d+"),
+        model_dir=(ROOT / env["MODEL_DIR"]).resolve(),
+        train_args=env["TRAIN_ARGS"],
+        port=_port(env, "PORT"),
+        url=env["URL"],
+        mlflow_port=_port(env, "MLFLOW_PORT"),
+        deployer_port=_port(env, "DEPLOYER_PORT"),
+        registry_port=_port(env, "REGISTRY_PORT"),
+        external_tracking_uri=_tracking_uri(env["MLFLOW_TRACKING_URI"].rstrip("/")),
+        artifact_root=Path(env["MLFLOW_ARTIFACT_ROOT"]).expanduser().resolve(),
+        project=env["COMPOSE_PROJECT_NAME"],
+        backup_dir=(ROOT / env["BACKUP_DIR"]).resolve(),
+        python_image=env["PYTHON_IMAGE"],
+        postgres_image=env["POSTGRES_IMAGE"],
+        registry_image=env["REGISTRY_IMAGE"],
+        services_timeout=_seconds(env, "SERVICES_TIMEOUT"),
+        service_memory=env["SERVICE_MEMORY"],
+        service_cpus=env["SERVICE_CPUS"],
+        service_pids=env["SERVICE_PIDS"],
+        mlflow_workers=env["MLFLOW_WORKERS"],
+        mlflow_jobs=env["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"],
+        model_memory=_limit(env, "MODEL_MEMORY", r"\d+[bkmgBKMG]?"),
+        model_cpus=_limit(env, "MODEL_CPUS", r"\d+(\.\d+)?"),
+        model_pids=_limit(env, "MODEL_PIDS", r"\d+"),
         ca_bundle=Path(ca_bundle) if ca_bundle else None,
-        context=env.get("CONTEXT", ""),
-        namespace=env.get("NAMESPACE") or "slipway",
-        rollout_timeout=_seconds(env, "ROLLOUT_TIMEOUT", 180),
-        predict_timeout=_seconds(env, "PREDICT_TIMEOUT", 600),
-        start_timeout=_seconds(env, "START_TIMEOUT", 180),
-        test_timeout=_seconds(env, "TEST_TIMEOUT", 600),
-        request_timeout=_seconds(env, "REQUEST_TIMEOUT", 30),
-        registry=env.get("REGISTRY", "").rstrip("/"),
-        image_load=_command(env.get("IMAGE_LOAD", "")),
-        components=env.get("COMPONENTS", "").split(),
-        gateway=_gateway(env.get("GATEWAY", "")),
-        tracking_in_cluster=env.get("TRACKING_IN_CLUSTER", "").rstrip("/"),
-        tracking_host=env.get("TRACKING_HOST", ""),
-        train_cpu=env.get("TRAIN_CPU") or "1",
-        train_memory=env.get("TRAIN_MEMORY") or "2Gi",
-        train_gpu=env.get("TRAIN_GPU", ""),
-        train_retries=env.get("TRAIN_RETRIES") or "2",
-        in_cluster=env.get("CONTEXT") == IN_CLUSTER and bool(env.get("KUBERNETES_SERVICE_HOST")),
-        network=env.get("CONTAINER_NETWORK", ""),
+        context=env["CONTEXT"],
+        namespace=env["NAMESPACE"],
+        rollout_timeout=_seconds(env, "ROLLOUT_TIMEOUT"),
+        predict_timeout=_seconds(env, "PREDICT_TIMEOUT"),
+        start_timeout=_seconds(env, "START_TIMEOUT"),
+        test_timeout=_seconds(env, "TEST_TIMEOUT"),
+        request_timeout=_seconds(env, "REQUEST_TIMEOUT"),
+        registry=env["REGISTRY"].rstrip("/"),
+        image_load=_command(env["IMAGE_LOAD"]),
+        components=env["COMPONENTS"].split(),
+        gateway=_gateway(env["GATEWAY"]),
+        tracking_in_cluster=env["TRACKING_IN_CLUSTER"].rstrip("/"),
+        tracking_host=env["TRACKING_HOST"],
+        train_cpu=env["TRAIN_CPU"],
+        train_memory=env["TRAIN_MEMORY"],
+        train_gpu=env["TRAIN_GPU"],
+        train_retries=env["TRAIN_RETRIES"],
+        in_cluster=env["CONTEXT"] == IN_CLUSTER and bool(env.get("KUBERNETES_SERVICE_HOST")),
+        network=env["CONTAINER_NETWORK"],
         scoring={f"{SCORING}WORKERS": workers}
         | {name: value for name, value in env.items() if name.startswith(SCORING) and value},
     )
@@ -204,11 +217,15 @@ def _command(value: str) -> list[str]:
         raise SlipwayError(f"IMAGE_LOAD is {value!r}: {error}", "IMAGE_LOAD='kind load docker-image'", USAGE) from None
 
 
-def _seconds(env: dict[str, str], name: str, default: int) -> int:
-    value = env.get(name) or str(default)
+def _seconds(env: dict[str, str], name: str) -> int:
+    value = env[name]
     if not value.isdigit() or value == "0":
-        raise SlipwayError(f"{name} is {value!r}: must be a number of seconds", f"{name}={default}", USAGE)
+        raise SlipwayError(f"{name} is {value!r}: must be a number of seconds", _default(name), USAGE)
     return int(value)
+
+
+def _default(name: str) -> str:
+    return f"{name}={hints.read_defaults()[name]}"
 
 
 def _tracking_uri(value: str) -> str:
@@ -222,8 +239,8 @@ def _tracking_uri(value: str) -> str:
     return value if found[1].startswith("/") else f"{sqlite_uri(ROOT)}/{found[1]}{found[2] or ''}"
 
 
-def _limit(env: dict[str, str], name: str, default: str, form: str) -> str:
-    value = env.get(name) or default
+def _limit(env: dict[str, str], name: str, form: str) -> str:
+    value = env[name]
     if not re.fullmatch(form, value):
         raise SlipwayError(
             f"{name} is {value!r}: must be a container limit such as {name}=2", f"{name}=0 for none", USAGE
@@ -240,8 +257,8 @@ def _gateway(value: str) -> str:
     return value
 
 
-def _port(env: dict[str, str], name: str, default: int) -> int:
-    value = env.get(name) or str(default)
+def _port(env: dict[str, str], name: str) -> int:
+    value = env[name]
     if not value.isdigit() or not 0 < int(value) < 65536:  # noqa: PLR2004 -- the range of TCP ports
-        raise SlipwayError(f"{name} is {value!r}: must be a port number", f"{name}={default}", USAGE)
+        raise SlipwayError(f"{name} is {value!r}: must be a port number", _default(name), USAGE)
     return int(value)

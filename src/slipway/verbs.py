@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
-from slipway import errors
-
 import click
+
+from slipway import errors, hints, settings
 
 
 def run(verbs: click.Group) -> None:
@@ -15,10 +16,17 @@ def run(verbs: click.Group) -> None:
 
     click's own `main` would answer Ctrl-C, and what is wrong, in words and with codes of its own.
     """
+    prepare()
     script = sys.argv[0]
     if sys.path[0] == str(Path(script).resolve().parent):
         del sys.path[0]  # scripts/kubernetes.py is not the library of that name, which MLflow may import
     errors.exit_cleanly(lambda: _invoke(verbs, script))
+
+
+def prepare() -> None:
+    """Make this process ours: keep what the caller gave it, and have its calls of our own services use no proxy."""
+    hints.remember()
+    os.environ.update(settings.no_proxy())
 
 
 def _invoke(verbs: click.Group, script: str) -> None:

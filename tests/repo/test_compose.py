@@ -1,6 +1,7 @@
-"""The compose file as data: local, pinned, healthy before use, and with no more rights than it needs."""
+"""The compose files as data: local, pinned, healthy before use, and with no more rights than it needs."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,14 +10,34 @@ import yaml
 from slipway.bootstrap import ownership
 from tests.repo import tree
 
-FILES = {path: yaml.safe_load(tree.read(path)) for path in tree.find("*compose*.yaml", "*compose*.yml")}
+Service = dict[str, Any]
+FOLDER = Path("mlflow_services")
+FILES = {path: yaml.safe_load(tree.read(path)) for path in tree.find(f"{FOLDER}/*.yaml")}
+BASE = FOLDER / "compose.yaml"  # its service is extended by the others
+
+
+def merge(service: Service) -> Service:
+    """Return a service with what it extends, as compose merges them."""
+    extended = service.get("extends")
+    if not extended:
+        return service
+    base = merge(FILES[FOLDER / extended["file"]]["services"][extended["service"]])
+    merged = {**base, **service}
+    for key in base.keys() & service.keys():
+        if isinstance(base[key], dict):
+            merged[key] = {**base[key], **service[key]}
+        elif isinstance(base[key], list):
+            merged[key] = [*base[key], *service[key]]
+    return merged
+
+
 SERVICES = [
-    pytest.param(service, id=f"{path}:{name}")
+    pytest.param(merge(service), id=f"{path}:{name}")
     for path, file in FILES.items()
+    if path != BASE
     for name, service in file["services"].items()
 ]
 IMAGES = dict(re.findall(r'export (\w+_IMAGE)="\$\{\w+:-(.*?)\}"', tree.read("mlflow_env.sh")))
-Service = dict[str, Any]
 
 every_service = pytest.mark.parametrize("service", SERVICES)
 
@@ -88,8 +109,15 @@ def test_no_password_is_written_down(service: Service) -> None:
     assert within == []
 
 
+def test_no_service_is_missed() -> None:
+    """Each file but the shared one holds one service, of the file's name."""
+    assert {path: [*file["services"]] for path, file in FILES.items() if path != BASE} == {
+        FOLDER / f"{name}.yaml": [name] for name in ("deployer", "mlflow", "postgres", "registry")
+    }
+
+
 @pytest.mark.parametrize("path", FILES, ids=str)
-def test_a_volume_is_of_one_major_version(path: str) -> None:
+def test_a_volume_is_of_one_major_version(path: Path) -> None:
     """A database's volume has the major version in its name: another one cannot read its files."""
     volumes = FILES[path].get("volumes", {})
 

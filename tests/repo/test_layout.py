@@ -121,9 +121,11 @@ def test_a_file_is_short(path: Path) -> None:
 def test_a_script_is_functions_with_help(path: Path) -> None:
     """A script's docstring is its --help, each function's that of a verb; it leaves by way of errors.exit_cleanly."""
     parsed = ast.parse(tree.read(path))
+    begin = "\nfrom slipway import errors\n\nerrors.catch_interrupts()\n"
     end = "errors.exit_cleanly(main)" if str(path) in BEFORE_SET_UP else "verbs.run(cli)"
 
     assert ast.get_docstring(parsed)
+    assert begin in tree.read(path)
     assert [verb for verb, function in tree.verbs(path).items() if not ast.get_docstring(function)] == []
     assert tree.read(path).endswith(f'\n\n\nif __name__ == "__main__":\n    {end}\n')
 

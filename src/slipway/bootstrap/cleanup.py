@@ -48,15 +48,13 @@ class Place:
 
 def find_place(variables: Mapping[str, str]) -> Place:
     """Return this checkout's place, as the settings among the environment `variables` say."""
-    given = {name: value.strip() for name, value in variables.items() if value.strip()}
+    given = {**hints.read_defaults(), **{name: value.strip() for name, value in variables.items() if value.strip()}}
     root = venv.ROOT.resolve()
     return Place(
         root=root,
-        artifact_root=Path(given.get("MLFLOW_ARTIFACT_ROOT", "~/.local/share/slipway/artifacts"))
-        .expanduser()
-        .resolve(),
-        backup_dir=(root / given.get("BACKUP_DIR", "backups")).resolve(),
-        project=given.get("COMPOSE_PROJECT_NAME", "slipway"),
+        artifact_root=Path(given["MLFLOW_ARTIFACT_ROOT"]).expanduser().resolve(),
+        backup_dir=(root / given["BACKUP_DIR"]).resolve(),
+        project=given["COMPOSE_PROJECT_NAME"],
     )
 
 

@@ -172,9 +172,14 @@ def send_signal(container: str, name: str) -> list[str]:
     return [PROGRAM, "kill", "--signal", name, container]
 
 
-def compose(project: str, file: str, arguments: Sequence[str]) -> list[str]:
-    """Have compose do something to a project's services."""
-    return [PROGRAM, "compose", "--project-name", project, "--file", file, *arguments]
+def compose(project: str, arguments: Sequence[str]) -> list[str]:
+    """Have compose do something to services that it started: it knows them by their project, without a file."""
+    return [PROGRAM, "compose", "--project-name", project, *arguments]
+
+
+def compose_up(project: str, file: str, service: str, options: Sequence[str] = ()) -> list[str]:
+    """Have compose start a service of a file, and not wait for it."""
+    return compose(project, ["--file", file, "up", "--detach", "--no-deps", *options, service])
 
 
 def flags(name: str, values: Mapping[str, str]) -> list[str]:

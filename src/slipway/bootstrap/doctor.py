@@ -20,16 +20,8 @@ if TYPE_CHECKING:
     from slipway.bootstrap.checks import Check
     from slipway.bootstrap.machine import Answer
 
-SETTINGS = {  # the defaults of mlflow_env.sh, for who runs the script without make
-    "RUNTIME": "docker",
-    "PORT": "8001",
-    "MLFLOW_PORT": "5000",
-    "DEPLOYER_PORT": "8002",
-    "REGISTRY_PORT": "5001",
-    "MLFLOW_ARTIFACT_ROOT": "~/.local/share/slipway/artifacts",
-    "COMPOSE_PROJECT_NAME": "slipway",
-}
 PORTS = ("MLFLOW_PORT", "PORT", "DEPLOYER_PORT", "REGISTRY_PORT")
+SETTINGS = ("RUNTIME", *PORTS, "MLFLOW_ARTIFACT_ROOT", "COMPOSE_PROJECT_NAME")  # that are checked
 QUESTIONS = {
     "make": ["make", "--version"],
     "git": ["git", "--version"],
@@ -53,7 +45,8 @@ def report(variables: Mapping[str, str], *, say_next: bool = False) -> bool:
 
 def examine(variables: Mapping[str, str]) -> list[Check]:
     """Gather the facts about this machine and judge them; `variables` are the environment, settings among them."""
-    given = {**SETTINGS, **{name: value.strip() for name, value in variables.items() if value.strip()}}
+    defaults = {name: value for name, value in hints.read_defaults().items() if name in SETTINGS}
+    given = {**defaults, **{name: value.strip() for name, value in variables.items() if value.strip()}}
     runtime = given["RUNTIME"]
     in_docker = runtime == "docker"
     answers = machine.ask_all(QUESTIONS)

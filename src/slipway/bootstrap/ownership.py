@@ -15,7 +15,7 @@ import shlex
 import time
 from pathlib import Path
 
-from slipway import ports
+from slipway import hints, ports
 from slipway.bootstrap import docker_cli, machine, venv
 from slipway.errors import SlipwayError
 
@@ -27,7 +27,7 @@ COMPOSE_FILE = "mlflow_services/compose.yaml"
 MARK = ".slipway-checkout"  # in an artifact folder: the path of the checkout that keeps its artifacts there
 PATIENCE = 60.0  # s for an engine that is busy
 PAUSE_S = 1.0  # before a question is put again that failed
-PORTS = {"MLFLOW_PORT": 5000, "PORT": 8001, "DEPLOYER_PORT": 8002, "REGISTRY_PORT": 5001}
+PORTS = ("MLFLOW_PORT", "PORT", "DEPLOYER_PORT", "REGISTRY_PORT")
 STEP, TRIES = 10, 50  # from one checkout's ports to the next one's
 
 
@@ -165,9 +165,10 @@ def suggest() -> str:
     )
     ours = {int(port) for port in re.findall(r":(\d+)->", published)}
     shifts = range(STEP, STEP * TRIES, STEP)
-    free = (by for by in shifts if all(port + by in ours or ports.is_free(port + by) for port in PORTS.values()))
+    usual = {name: int(value) for name, value in hints.read_defaults().items() if name in PORTS}
+    free = (by for by in shifts if all(port + by in ours or ports.is_free(port + by) for port in usual.values()))
     shift = next(free, STEP)
-    values = {"COMPOSE_PROJECT_NAME": project, **{name: str(port + shift) for name, port in PORTS.items()}}
+    values = {"COMPOSE_PROJECT_NAME": project, **{name: str(port + shift) for name, port in usual.items()}}
     values["MLFLOW_ARTIFACT_ROOT"] = str(Path.home() / ".local" / "share" / project / "artifacts")
     return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
 

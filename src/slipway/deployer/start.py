@@ -64,8 +64,7 @@ def stop(settings: Settings) -> None:
     if settings.in_docker:
         images.check_engine()
         mlflow.check_ours(settings)
-        command = mlflow.compose(settings, "--profile", "deployer", "rm", "--stop", "--force", "deployer")
-        shell.run(command, env=mlflow.environment(settings))
+        shell.run(mlflow.compose(settings, "rm", "--stop", "--force", "deployer"))
     elif _answers(settings):
         raise SlipwayError("the deployer runs in another terminal", "Ctrl-C there, then this")
     for target in TARGETS:
@@ -122,36 +121,44 @@ def _start_container(settings: Settings) -> None:
         "stat",
     ]
     group = shell.ask(docker_cli.run(tag, options, ["-c", "%g", SOCKET])).out
-    variables = mlflow.environment(settings) | {
+    variables = {
         "DEPLOYER_IMAGE": tag,
         "DEPLOYER_USER": containers.writing_user(home),
         "DOCKER_GROUP": group,
         "DOCKER_SOCKET": socket,
-        "MODEL_DIR": str(settings.model_dir),
-        "SLIPWAY_ROOT": ownership.CHECKOUT,
+        **_name_settings(settings),
     }
-    if (
-        shell.ask(
-            mlflow.compose(settings, "--profile", "deployer", "port", "deployer", str(settings.deployer_port)),
-            env=variables,
-        ).code
-        != 0
-    ):
+    if shell.ask(mlflow.compose(settings, "port", "deployer", str(settings.deployer_port))).code != 0:
         ownership.check_port(settings.deployer_port, "DEPLOYER_PORT")
-    up = ["up", "--detach", "--no-deps", "--force-recreate", "deployer"]
-    command = mlflow.compose(settings, "--profile", "deployer", *up)
+    command, given = mlflow.compose_up(settings, "deployer", variables, "--force-recreate")
     shell.echo(command)
-    answer = shell.ask(command, env=variables)
+    answer = shell.ask(command, env=given)
     if answer.code != 0:
-        raise _explain(settings, variables, answer.words)
-    starting.wait(settings, "deployer", lambda: _answers(settings), lambda: _explain(settings, variables))
+        raise _explain(settings, answer.words)
+    starting.wait(settings, "deployer", lambda: _answers(settings), lambda: _explain(settings))
     print(f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; its token: {token.relative_to(ROOT)}")
     hints.say_next("make promote")
 
 
-def _explain(settings: Settings, variables: dict[str, str], words: str = "") -> SlipwayError:
-    command = mlflow.compose(settings, "--profile", "deployer", "logs", "--no-color", "--tail", "15", "deployer")
-    log = shell.ask(command, env=variables).words
+def _name_settings(settings: Settings) -> dict[str, str]:
+    """Return the settings that the deployer's container shares with us, by the names of their variables."""
+    return {
+        "MODEL_DIR": str(settings.model_dir),
+        "PORT": str(settings.port),
+        "DEPLOYER_PORT": str(settings.deployer_port),
+        "PYTHON_IMAGE": settings.python_image,
+        "MODEL_MEMORY": settings.model_memory,
+        "MODEL_CPUS": settings.model_cpus,
+        "MODEL_PIDS": settings.model_pids,
+        "PREDICT_TIMEOUT": str(settings.predict_timeout),
+        "START_TIMEOUT": str(settings.start_timeout),
+        "TEST_TIMEOUT": str(settings.test_timeout),
+        "REQUEST_TIMEOUT": str(settings.request_timeout),
+    }
+
+
+def _explain(settings: Settings, words: str = "") -> SlipwayError:
+    log = shell.ask(mlflow.compose(settings, "logs", "--no-color", "--tail", "15", "deployer")).words
     return SlipwayError("the deployer did not come up:\n    " + "\n    ".join(f"{words}\n{log}".splitlines()[-15:]))
 
 

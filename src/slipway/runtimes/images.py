@@ -32,6 +32,7 @@ COPIED = (
     "requirements",
     "deploy/kubernetes",
     "pyproject.toml",
+    "mlflow_env.sh",
 )  # into the deployer's image for a cluster
 DIGITS = 12  # of a content digest in a tag
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import tempfile
@@ -93,8 +92,7 @@ def _watched(settings: Settings, scratch: str) -> Iterator[None]:
     again = shlex.join(mlflow_services.compose(settings, "restart", "mlflow"))
     script = f'trap "" INT TERM HUP; read -r word || {{ {again}; rm -rf "$0"; }}'
     watcher = subprocess.Popen(
-        ["sh", "-c", script, scratch], env={**os.environ, **mlflow_services.environment(settings)},
-        start_new_session=True,
+        ["sh", "-c", script, scratch], start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import subprocess
@@ -113,15 +112,11 @@ def compose(
     if echo:
         shell.echo(command)
     completed = subprocess.run(
-        command, env={**os.environ, **mlflow.environment(settings, up=arguments[0] == "up")},
-        check=False, start_new_session=True,
+        command, check=False, start_new_session=True,
         stdin=source or subprocess.DEVNULL, stdout=target or subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     if completed.returncode != 0:
         words = completed.stderr.decode(errors="replace").strip()
-        if arguments[0] == "up":  # the cause stands in the services' own words
-            log = mlflow.compose(settings, "logs", "--no-color", "--tail", "60")
-            words += "\n" + shell.ask(log, env=mlflow.environment(settings)).words
         if "no space left on device" in words.lower():  # whoever says it: Postgres, or docker about our file
             raise SlipwayError("the disk is full", "free some space, then this again")
         if (known := causes.diagnose(words, settings)).cure != "make logs":
@@ -134,6 +129,13 @@ def compose(
 def find_running(settings: Settings) -> list[str]:
     """Return the services that run."""
     return compose(settings, "ps", "--status", "running", "--services", echo=False).splitlines()
+
+
+def remove_containers(settings: Settings) -> None:
+    """Stop the services and remove their containers and network; the volume stays."""
+    for service in mlflow.SERVICES:
+        compose(settings, "rm", "--stop", "--force", service)
+    mlflow.remove_network(settings)
 
 
 @contextmanager

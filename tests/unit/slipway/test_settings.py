@@ -1,5 +1,6 @@
 """Settings: what the caller's environment becomes, and what cannot be used."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,11 @@ CALLER = {
     "COMPOSE_PROJECT_NAME": "mine",
     "BACKUP_DIR": "/backups",
     "SERVICES_TIMEOUT": "900",
+    "SERVICE_MEMORY": "1g",
+    "SERVICE_CPUS": "2",
+    "SERVICE_PIDS": "200",
+    "MLFLOW_WORKERS": "4",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "true",
     "MODEL_MEMORY": "2g",
     "MODEL_CPUS": "1.5",
     "MODEL_PIDS": "100",
@@ -114,12 +120,26 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         in_cluster=False,
         network="slipway_net",
         services_timeout=900,
+        service_memory="1g",
+        service_cpus="2",
+        service_pids="200",
+        mlflow_workers="4",
+        mlflow_jobs="true",
         model_memory="2g",
         model_cpus="1.5",
         model_pids="100",
         scoring={"SCORING_WORKERS": "3", "SCORING_MAX_ROWS": "10"},
     )
     assert settings.load().api_url == "http://cluster:80"
+
+
+def test_two_environments_are_two_settings() -> None:
+    """Settings are what they were loaded from: nothing of one is in another, or stays in the process."""
+    before = dict(os.environ)
+    one, other = settings.load({"PORT": "9001", "NO_PROXY": "a"}), settings.load({"RUNTIME": "host", "PORT": " "})
+
+    assert (one.runtime, one.port, other.runtime, other.port) == ("docker", 9001, "host", 8001)
+    assert dict(os.environ) == before
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def _existing(tmp_path: Path, names: tuple[str, ...]) -> list[str]:
 
 def _copy_script(tmp_path: Path) -> dict[str, str]:
     """Copy the script and its imports into the small checkout; return an environment that can reach nothing else."""
-    for name in (*(f"src/slipway/{source}.py" for source in SOURCES), "scripts/setup.py"):
+    for name in (*(f"src/slipway/{source}.py" for source in SOURCES), "scripts/setup.py", "mlflow_env.sh"):
         (tmp_path / "checkout" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / "checkout" / name)
     (tmp_path / "home").mkdir()

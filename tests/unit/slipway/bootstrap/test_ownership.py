@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway import settings
+from slipway import hints, settings
 from slipway.bootstrap import cleanup, ownership
 from slipway.errors import SlipwayError
 from slipway.services import credentials, restore
@@ -227,7 +227,7 @@ def test_the_cure_is_one_line_to_paste() -> None:
     assert values.keys() == {"COMPOSE_PROJECT_NAME", "MLFLOW_ARTIFACT_ROOT", *ownership.PORTS}
     assert re.fullmatch(r"slipway-[a-z0-9-]+", values["COMPOSE_PROJECT_NAME"])
     assert len({values[name] for name in ownership.PORTS}) == len(ownership.PORTS)
-    assert all(int(values[name]) != port for name, port in ownership.PORTS.items())
+    assert all(values[name] != hints.read_defaults()[name] for name in ownership.PORTS)
     assert ownership.suggest() == cure
 
 
