@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from slipway.settings import ROOT
+from tests import beside
 from tests.e2e.conftest import Stack
 from tests.e2e.place import CLIENTS, PER_SECOND, Load, Place
 
@@ -57,15 +57,10 @@ def lose_events(place: Place) -> None:
 
 def under_load(place: Place, change: Callable[[int], Any], times: int) -> tuple[Load, float]:
     """Change the version so many times while clients ask; return what they saw, and the median seconds of a change."""
-    load, ended = Load(place.api), threading.Event()
+    load = Load(place.api)
     body = (ROOT / "model" / "request.json").read_bytes()
-    clients = [threading.Thread(target=load.run, args=(body, ended)) for _ in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    taken = [timed(lambda at=at: change(at)) for at in range(times)]
-    ended.set()
-    for client in clients:
-        client.join()
+    with beside.threads(lambda ended: load.run(body, ended), CLIENTS):
+        taken = [timed(lambda at=at: change(at)) for at in range(times)]
     return load, statistics.median(taken)
 
 

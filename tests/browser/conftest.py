@@ -26,6 +26,7 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from slipway import ports
+from tests import beside
 from tests.conftest import need
 
 if TYPE_CHECKING:
@@ -77,8 +78,10 @@ def browser() -> Iterator[Browser]:
     need("chromium", CHROMIUM is not None, "apt install chromium")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
+        try:
+            yield started
+        finally:
+            started.close()
 
 
 @pytest.fixture
@@ -144,12 +147,7 @@ def serve(
         wait(url, process, log)
         yield Served(url, folder, process)
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        beside.end(process)
 
 
 def wait(url: str, process: subprocess.Popen[bytes], log: Path, version: str = "") -> None:

@@ -22,6 +22,7 @@ from slipway.registry import client as registry
 from slipway.release import history, lock
 from slipway.services import deployer_client
 from slipway.settings import ROOT, STATE, Settings
+from tests import beside
 from tests.conftest import find_command
 
 if TYPE_CHECKING:
@@ -163,12 +164,7 @@ def run(folder: Path) -> Iterator[Running]:
         running._await(lambda: running.get("/livez"), lambda found: found["live"])  # noqa: SLF001 -- our own
         yield running
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        beside.end(process)
         _run("stop_deployer", environment)
         for home in (deployer_client.find_home(settings), STATE / "live" / str(port)):
             shutil.rmtree(home, ignore_errors=True)

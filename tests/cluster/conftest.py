@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import requests
 from slipway import settings as slipway_settings
 from slipway.kubernetes.cluster.kubectl import Cluster
 from slipway.settings import ROOT
+from tests import beside
 from tests.conftest import need
 from tests.e2e.conftest import Stack
 from tests.e2e.place import CLIENTS, Load
@@ -95,17 +95,10 @@ class Served:
     @contextmanager
     def under_load(self, service: str = SERVICE) -> Iterator[Load]:
         """Have clients send requests at a constant rate for a while."""
-        load, ended = Load(self.find_url(service)), threading.Event()
+        load = Load(self.find_url(service))
         body = (ROOT / "model" / "request.json").read_bytes()
-        clients = [threading.Thread(target=load.run, args=(body, ended)) for _ in range(CLIENTS)]
-        for client in clients:
-            client.start()
-        try:
+        with beside.threads(lambda ended: load.run(body, ended), CLIENTS):
             yield load
-        finally:
-            ended.set()
-            for client in clients:
-                client.join()
 
 
 @pytest.fixture(scope="session")

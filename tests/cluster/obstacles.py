@@ -11,13 +11,13 @@ import os
 import shutil
 import ssl
 import subprocess
-import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 from slipway.settings import ROOT
+from tests import beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,6 @@ def refusing(cluster: Cluster, folder: Path, resource: str, words: str) -> Itera
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     name = f"{cluster.namespace}-refusing"
     group, _, plural = resource.rpartition("/")
     webhook = {
@@ -125,10 +124,10 @@ def refusing(cluster: Cluster, folder: Path, resource: str, words: str) -> Itera
         "kind": "ValidatingWebhookConfiguration",
         "metadata": {"name": name},
     }
-    cluster.run("label", "namespace", cluster.namespace, f"refused={cluster.namespace}", "--overwrite")
-    cluster.run("apply", "--filename", "-", words=json.dumps(kind | {"webhooks": [webhook]}))
-    try:
-        yield
-    finally:
-        cluster.run("delete", "validatingwebhookconfiguration", name)
-        server.shutdown()
+    with beside.serving(server):
+        cluster.run("label", "namespace", cluster.namespace, f"refused={cluster.namespace}", "--overwrite")
+        cluster.run("apply", "--filename", "-", words=json.dumps(kind | {"webhooks": [webhook]}))
+        try:
+            yield
+        finally:
+            cluster.run("delete", "validatingwebhookconfiguration", name)

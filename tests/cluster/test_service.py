@@ -60,6 +60,8 @@ class Kubelet:
         self.place = Path(f"/proc/{pid}")
         self.pid, self.folder, self.log = pid, (self.place / "cwd").resolve(), (self.place / "fd" / "1").resolve()
         self.command = [part for part in (self.place / "cmdline").read_text().split("\0") if part]
+        variables = [part for part in (self.place / "environ").read_text().split("\0") if "=" in part]
+        self.environment = dict(part.split("=", 1) for part in variables)  # without the mark of what tests start
 
     def kill(self) -> None:
         """SIGKILL it."""
@@ -71,8 +73,9 @@ class Kubelet:
             return
         with self.log.open("ab") as log:
             subprocess.Popen(
-                self.command, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-            )
+                self.command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )  # fmt: skip
 
 
 def find_kubelets() -> list[int]:

@@ -152,5 +152,7 @@ def both(
 
     pool = ThreadPoolExecutor(4)
     asked = {case.id: pool.submit(put, case) for case in _cases(request.session)}
-    yield lambda case: asked[case.id].result()
-    pool.shutdown(cancel_futures=True)
+    try:
+        yield lambda case: asked[case.id].result()
+    finally:
+        pool.shutdown(cancel_futures=True)

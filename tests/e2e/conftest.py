@@ -14,6 +14,7 @@ import pytest
 
 from slipway import ports
 from slipway.settings import ROOT, STATE
+from tests import beside
 
 SECONDS_TO_STOP = 20  # on a busy machine; five are promised on a quiet one
 
@@ -60,7 +61,10 @@ class Stack:
     def try_make(self, target: str, **variables: str) -> tuple[int, str]:
         """Run a make target; return its exit code and what it printed."""
         process = self.start(target, **variables)
-        printed, _ = process.communicate(timeout=600)
+        try:
+            printed, _ = process.communicate(timeout=600)
+        finally:
+            beside.kill(process)
         return process.returncode, printed
 
     @contextmanager
@@ -73,9 +77,11 @@ class Stack:
             pressed = time.monotonic()
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGINT)
-            printed, _ = process.communicate(timeout=30)
+            try:
+                print(process.communicate(timeout=30)[0])
+            finally:
+                beside.kill(process)
             took = time.monotonic() - pressed
-            print(printed)
         assert took < SECONDS_TO_STOP, f"Ctrl-C took {took:.1f} s"
 
     def docker(self, *arguments: str) -> str:

@@ -23,6 +23,7 @@ from slipway import ports
 from slipway.runtimes import containers
 from slipway.services import archive
 from slipway.settings import ROOT
+from tests import beside
 from tests.conftest import find_command
 
 PROJECT = "slipway-backup-test"
@@ -201,13 +202,16 @@ def test_an_interrupted_backup_leaves_nothing_and_the_server_running(stack: Stac
     stack.make("start_mlflow_services")
     environment = {**os.environ, **stack.variables}
     process = subprocess.Popen(find_command("backup"), cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    assert " stop mlflow" in process.stderr.readline()
-    time.sleep(0.1)  # the engine is stopping it
-    process.send_signal(signal.SIGINT)
-    rest = process.stderr.read()
+    try:
+        assert process.stderr is not None
+        assert " stop mlflow" in process.stderr.readline()
+        time.sleep(0.1)  # the engine is stopping it
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
 
-    assert process.wait(60) == 130, rest
+        assert process.wait(60) == 130, rest
+    finally:
+        beside.kill(process)
     assert "Traceback" not in rest
     assert stack.backups == []
     assert stack.answers()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import requests
 
 from slipway.deployer import webhooks
 from slipway.settings import STATE
+from tests import beside
 from tests.e2e.place import CLIENTS, PER_SECOND, Load, Place
 
 if TYPE_CHECKING:
@@ -183,12 +183,8 @@ def test_changes_under_load_fail_no_request(place: Place) -> None:
     place.settle(3)
     with (STATE.parent / "model" / "request.json").open("rb") as file:
         body = file.read()
-    load, ended = Load(place.api), threading.Event()
-    clients = [threading.Thread(target=load.run, args=(body, ended)) for _ in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    states = []
-    try:
+    load, states = Load(place.api), []
+    with beside.threads(lambda ended: load.run(body, ended), CLIENTS):
         for change in range(CHANGES):
             answer = (
                 place.post("/rollbacks", {})
@@ -197,10 +193,6 @@ def test_changes_under_load_fail_no_request(place: Place) -> None:
             )
             assert answer.status_code == 202, answer.text
             states.append(place.finish(answer.json()["id"])["state"])
-    finally:
-        ended.set()
-        for client in clients:
-            client.join()
     print(f"{load.sent} requests")
 
     assert states == ["done"] * CHANGES

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
-import threading
+import itertools
 import time
 from dataclasses import dataclass, field
 from typing import Self
 
+from tests import beside
 from tests.scoring.conftest import DEADLINE, Answer, Server, body, exchange, until
 
 
@@ -24,22 +26,16 @@ class Load:
 
     def __enter__(self) -> Self:
         """Start, and wait for the first answers."""
-        self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._send, args=(at,)) for at in range(self.clients)]
-        for thread in self._threads:
-            thread.start()
-        try:
+        with contextlib.ExitStack() as stack:
+            numbers = itertools.count()
+            self._end = stack.enter_context(beside.threads(lambda _: self._send(next(numbers)), self.clients))
             until(lambda: len(self.answers) >= self.clients, "the first answers")
-        except BaseException:
-            self.__exit__()
-            raise
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop."""
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
+        self._stack.close()
 
     def more(self) -> None:
         """Wait for some more answers of each."""

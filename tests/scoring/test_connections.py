@@ -8,10 +8,10 @@ import json
 import os
 import resource
 import signal
-import threading
 import time
 from typing import TYPE_CHECKING
 
+from tests import beside
 from tests.scoring.conftest import DEADLINE, body, exchange, read_all, until
 
 if TYPE_CHECKING:
@@ -77,10 +77,8 @@ def test_pipelined_and_compressed(serve: Serve, folders: dict[str, Path]) -> Non
     rows = {"dataframe_split": {"columns": ["a", "b", "c"], "data": [[float(at), 0.0, 0.5] for at in range(1000)]}}
     with serve(folders["one"], "--access-log", "off") as server, server.connect() as line:
         last = head.replace(b"POST", b"GET") + b"Connection: close\r\n\r\n"
-        sender = threading.Thread(target=line.sendall, args=(b"".join([*requests, last]),))
-        sender.start()
-        answers = read_all(line)
-        sender.join()
+        with beside.together(lambda: line.sendall(b"".join([*requests, last])), 1):
+            answers = read_all(line)
         packed = server.ask(
             "POST",
             "/invocations",

@@ -6,11 +6,11 @@ import http.client
 import os
 import re
 import signal
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import beside
 from tests.scoring.conftest import DEADLINE, Answer, body, exchange, until
 from tests.scoring.load import Load
 
@@ -81,13 +81,9 @@ def test_slow_predict_is_finished(workers: str, serve: Serve, folders: dict[str,
     """A predict under way when SIGTERM comes is answered, and so is what waits behind it."""
     with serve(folders["slow"], "--workers", workers) as server:
         answers: list[Answer] = []
-        threads = [threading.Thread(target=lambda: answers.append(server.predict(1.0, 5.0))) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        until(lambda: server.metrics()["scoring_in_flight"] == len(threads), "all are under way")
-        code = server.stop()
-        for thread in threads:
-            thread.join()
+        with beside.together(lambda: answers.append(server.predict(1.0, 5.0)), 4):
+            until(lambda: server.metrics()["scoring_in_flight"] == 4, "all are under way")
+            code = server.stop()
 
     assert [answer.json() for answer in answers] == [{"predictions": [6.0]}] * 4
     assert code == 0

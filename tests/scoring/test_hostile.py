@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import threading
 import time
 from functools import cache
 from pathlib import Path
@@ -17,10 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import mlflow.pyfunc
 import pytest
 
+from tests import beside
 from tests.scoring.conftest import DEADLINE, Server, body, exchange
 from tests.scoring.hostile import bodies
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator, Sequence
 
     from tests.scoring.test_start import Serve
@@ -89,10 +90,9 @@ def _send_all(server: Server, path: str = "", waits: Sequence[float] = ()) -> di
 def test_columns(plain: Server) -> None:
     """A model with columns refuses each body soon, keeps its memory, and answers a neighbour meanwhile."""
     waits: list[float] = []
-    is_over = threading.Event()
     plain.ask("POST", "/invocations", b"a,b,c\n0.5,1.0,2.0\n", Content_Type="text/csv")  # brings pandas
 
-    def call() -> None:
+    def call(is_over: threading.Event) -> None:
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", plain.port, timeout=DEADLINE)) as connection:
             while not is_over.is_set():
                 started = time.perf_counter()
@@ -100,14 +100,9 @@ def test_columns(plain: Server) -> None:
                 waits.append(time.perf_counter() - started)
                 time.sleep(0.01)
 
-    neighbour = threading.Thread(target=call)
-    neighbour.start()
-    before = plain.memory()
-    try:
+    with beside.threads(call):
+        before = plain.memory()
         found = _send_all(plain, waits=waits)
-    finally:
-        is_over.set()
-        neighbour.join()
     after = plain.memory()
 
     assert {name: each for name, each in found.items() if each.status >= 500 or not each.is_small} == {}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
-import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import beside
 from tests.scoring.conftest import DEADLINE, body, exchange, read_all, until
 from tests.scoring.load import Load
 
@@ -104,11 +104,8 @@ def test_depth(depth: int, small: Server) -> None:
 def test_slow_model(small: Server) -> None:
     """A request that takes too long is answered with 504, and so is what waits behind it."""
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(small.predict(2.0))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with beside.together(lambda: answers.append(small.predict(2.0)), 3):
+        pass
 
     assert [answer.status for answer in answers] == [504] * 3
     assert {answer.json()["error_code"] for answer in answers} == {"DEADLINE_EXCEEDED"}
@@ -137,11 +134,8 @@ def test_what_never_arrives(sent: bytes, statuses: list[int], small: Server) -> 
 def test_waiting(small: Server) -> None:
     """More requests than may wait are answered with 503 and Retry-After; the others are answered."""
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(small.predict(0.1))) for _ in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with beside.together(lambda: answers.append(small.predict(0.1)), 12):
+        pass
     refused = [answer for answer in answers if answer.status == 503]
 
     assert refused
@@ -157,16 +151,14 @@ def test_client_gone(way: list[str], serve: Serve, folders: dict[str, Path]) -> 
     """A request whose client has gone is not predicted, and counted as under way no longer."""
     with serve(folders["slow"], "--batching", "off", "--threads", "1", *way) as server:
         before = server.metrics()["scoring_rows_total"]
-        busy = threading.Thread(target=server.predict, args=(1.0,))
-        busy.start()
-        until(lambda: server.metrics()["scoring_in_flight"] == 1, "the model is busy")
-        lines = [server.connect() for _ in range(5)]
-        for line in lines:
-            line.sendall(_post(b"Content-Length: %d\r\n" % len(body()), body()))
-        until(lambda: server.metrics()["scoring_waiting"] == len(lines), "they wait")
-        for line in lines:
-            line.close()
-        busy.join()
+        with beside.together(lambda: server.predict(1.0), 1):
+            until(lambda: server.metrics()["scoring_in_flight"] == 1, "the model is busy")
+            lines = [server.connect() for _ in range(5)]
+            for line in lines:
+                line.sendall(_post(b"Content-Length: %d\r\n" % len(body()), body()))
+            until(lambda: server.metrics()["scoring_waiting"] == len(lines), "they wait")
+            for line in lines:
+                line.close()
         server.predict(0.0)
         until(lambda: server.metrics()["scoring_in_flight"] == 0, "nothing is under way")
 

@@ -19,6 +19,7 @@ import requests
 from slipway import ports
 from slipway import settings as slipway_settings
 from slipway.settings import ROOT, Settings
+from tests import beside
 from tests.conftest import find_command, need
 
 DEADLINE = 270  # s for a server to answer on a busy machine
@@ -111,8 +112,7 @@ def run_postgres(folder: Path) -> Iterator[str]:
             time.sleep(0.1)
         yield f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/postgres"
     finally:
-        process.terminate()
-        process.wait()
+        beside.end(process, signal.SIGINT)  # fast: it does not wait for clients
         shutil.rmtree(data)
 
 
@@ -161,8 +161,12 @@ def served_settings(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> Sett
 
 
 @pytest.fixture
-def script(tracking: Tracking) -> Callable[..., subprocess.Popen[str]]:
-    """Return a function that starts a target's command against the tracking server, as make does."""
+def script(tracking: Tracking) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Return a function that starts a target's command against the tracking server, as make does.
+
+    What still runs at the end of the test is ended.
+    """
+    started: list[subprocess.Popen[str]] = []
 
     def start(target: str, **variables: str) -> subprocess.Popen[str]:
         mine = {
@@ -177,8 +181,12 @@ def script(tracking: Tracking) -> Callable[..., subprocess.Popen[str]]:
             "MLFLOW_TRACKING_URI": tracking.url,
             **variables,
         }
-        return subprocess.Popen(
+        process = subprocess.Popen(
             find_command(target), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
+        started.append(process)
+        return process
 
-    return start
+    yield start
+    for process in started:
+        beside.end(process)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,10 +16,12 @@ import requests
 from slipway import ports
 from slipway.errors import USAGE
 from slipway.settings import STATE
+from tests import beside
 from tests.services.candidates import Candidates
 
 if TYPE_CHECKING:
     import subprocess
+    import threading
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -57,24 +58,16 @@ class Followed:
         """Have three clients ask until the end of the block, whatever ends it; yield what they get."""
         answers: set[float] = set()
         failures: list[Exception] = []
-        ended = threading.Event()
 
-        def ask() -> None:
+        def ask(ended: threading.Event) -> None:
             while not ended.wait(0.01):
                 try:
                     answers.add(self.ask())
                 except requests.RequestException as error:
                     failures.append(error)
 
-        clients = [threading.Thread(target=ask) for _ in range(3)]
-        for client in clients:
-            client.start()
-        try:
+        with beside.threads(ask, 3):
             yield answers, failures
-        finally:
-            ended.set()
-            for client in clients:
-                client.join()
 
     def listen(self) -> None:
         """Keep what it says."""
@@ -104,16 +97,15 @@ def followed(
     variables = {"PORT": str(port), "MODEL_DIR": str(candidates.settings.model_dir), "PYTHONUNBUFFERED": "1"}
     process = script("serve_model", MODEL=f"models:/{candidates.name}@champion", FOLLOW="1", **variables)
     found = Followed(candidates, port, process)
-    listener = threading.Thread(target=found.listen)
-    listener.start()
     try:
-        found.wait_for("and following")
-        _wait_until(lambda: found.ask() == SCORES[1])
-        yield found
+        with beside.together(found.listen, 1):
+            try:
+                found.wait_for("and following")
+                _wait_until(lambda: found.ask() == SCORES[1])
+                yield found
+            finally:
+                beside.end(process, signal.SIGINT)
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
-        listener.join()
         shutil.rmtree(STATE / "live" / str(port), ignore_errors=True)
 
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import threading
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -20,10 +19,12 @@ from slipway import settings as slipway_settings
 from slipway.errors import SlipwayError
 from slipway.release import promote
 from slipway.settings import ROOT, STATE
+from tests import beside
 from tests.conftest import find_command
 from tests.services.candidates import Candidates
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -128,8 +129,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             time.sleep(0.1)
         yield found
     finally:
-        process.terminate()
-        process.wait(timeout=30)
+        beside.end(process)
         found.run("stop_deployer")
         for place in (STATE / "deployer" / chosen["DEPLOYER_PORT"], STATE / "live" / chosen["PORT"]):
             shutil.rmtree(place, ignore_errors=True)
@@ -139,20 +139,12 @@ def test_promotions_and_rollbacks_in_turn(served: Served) -> None:
     """None waits for the candidate in progress, each says that its version answers, no request fails or is wrong."""
     slow = served.call("POST", "/deployments", model=f"models:/in-turn/{SLOW}")["id"]
     served.wait(slow, "running", "smoke test")
-    ended = threading.Event()
-    clients = [threading.Thread(target=served.ask, args=(ended,)) for _ in range(2)]
-    for client in clients:
-        client.start()
     said = []
-    try:
+    with beside.threads(served.ask, 2):
         for version, command in ((2, ["promote", "models:/in-turn/2"]), (1, ["rollback"])):
             code, printed = served.run(*command)
             assert code == 0, f"{printed}\n{served.log.read_text()[-3000:]}"
             said.append((f"version {version} answers on local" in printed, served.find_answering() == version))
-    finally:
-        ended.set()
-        for client in clients:
-            client.join()
     waiting = served.call("GET", f"/deployments/{slow}")
 
     assert said == [(True, True)] * 2

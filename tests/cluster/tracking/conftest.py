@@ -17,6 +17,7 @@ from slipway.kubernetes.cluster.kubectl import Cluster
 from slipway.registry import client as registry
 from slipway.settings import ROOT
 from slipway.training import sessions
+from tests import beside
 from tests.conftest import find_command
 from tests.e2e.conftest import Stack
 
@@ -57,7 +58,10 @@ class Tracked:
     def train(self, arguments: str, **variables: str) -> tuple[int, str]:
         """Train; return the exit code and what was printed."""
         process = self.start("train_on_kubernetes", TRAIN_ARGS=arguments, **variables)
-        printed, _ = process.communicate(timeout=280)
+        try:
+            printed, _ = process.communicate(timeout=280)
+        finally:
+            beside.kill(process)
         return process.returncode, printed
 
     def list_versions(self) -> dict[int, dict[str, str]]:

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from slipway import ports
 from slipway.bootstrap import checks, clocks, machine
 from slipway.bootstrap.machine import Answer
 from slipway.settings import ROOT
+from tests import beside
 
 GB = 10**9
 
@@ -109,10 +109,8 @@ def test_our_own_container_may_hold_a_port() -> None:
 
 def test_airplay_is_named() -> None:
     """A port that answers with the server header AirTunes is macOS's AirPlay Receiver, which can be switched off."""
-    with HTTPServer(("127.0.0.1", 0), _AirPlay) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        check = checks.check_port("MLFLOW_PORT", str(server.server_port), "", "slipway")
-        server.shutdown()
+    with beside.serving(HTTPServer(("127.0.0.1", 0), _AirPlay)) as port:
+        check = checks.check_port("MLFLOW_PORT", str(port), "", "slipway")
 
     assert (check.level, check.words) == (checks.FAIL, "taken by macOS's AirPlay Receiver")
     assert check.cure.startswith("switch AirPlay Receiver off")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +13,7 @@ import pytest
 from slipway import settings
 from slipway.errors import TimedOutError
 from slipway.services import deployer_client
+from tests import beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,14 +48,12 @@ class Deployer(BaseHTTPRequestHandler):
 @pytest.fixture
 def ours() -> Iterator[Settings]:
     """Run a deployer whose token we have; wait a second for it."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Deployer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        found = replace(settings.load(), deployer_port=server.server_port, rollout_timeout=1)
+    with beside.serving(ThreadingHTTPServer(("127.0.0.1", 0), Deployer)) as port:
+        found = replace(settings.load(), deployer_port=port, rollout_timeout=1)
         home = deployer_client.find_home(found)
         home.mkdir(parents=True)
         (home / "token").write_text("ours")
         yield found
-        server.shutdown()
         shutil.rmtree(home)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ from slipway import ports, settings
 from slipway.errors import SlipwayError, TimedOutError
 from slipway.registry import models
 from slipway.serving import api_test, server, smoke_test
+from tests import beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,11 +36,8 @@ def serve(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
         def do_POST(self) -> None:
             answer(self)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with beside.serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def send(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"") -> None:
