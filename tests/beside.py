@@ -1,4 +1,4 @@
-"""What a test runs beside itself: threads, servers in them, and processes. They end with their block, whatever ended that."""
+"""What a test runs beside itself: threads, servers, processes. They end with their block, whatever ended that."""
 
 from __future__ import annotations
 

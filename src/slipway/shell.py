@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import deque
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, TextIO
 
 from slipway import interruption
@@ -19,7 +20,6 @@ from slipway.settings import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 NOT_FOUND, TIMED_OUT = 127, 124
 LAST_LINES = 12  # of a program, kept for the reason that it failed for
@@ -154,6 +154,16 @@ def ask(
             process.kill()
             raise
     return Answer(process.returncode, out.strip(), err.strip())
+
+
+def read_command(pid: str) -> str:
+    """Return a process's command line, or nothing if it has ended. Linux may have no `ps`, and macOS has no /proc."""
+    if not Path("/proc/self").exists():
+        return ask(["ps", "-ww", "-o", "command=", "-p", pid]).out
+    try:
+        return Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def ask_git(*arguments: str) -> Answer:

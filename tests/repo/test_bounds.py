@@ -47,9 +47,10 @@ def load():
             yield
 """
 LEFT = """
-    orphan = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)"
-    subprocess.run([sys.executable, "-c", orphan])
-    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+    leave = f"import subprocess; subprocess.Popen({sleep}, start_new_session=True)"
+    subprocess.run([sys.executable, "-c", leave])
+    subprocess.Popen(sleep)
 """
 
 

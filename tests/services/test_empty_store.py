@@ -1,6 +1,7 @@
 """What a newcomer meets: an empty embedded store, and commands called too early."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from slipway import ports
 from slipway.settings import ROOT
-from tests.conftest import find_command
+from tests.conftest import find_command, need
 
 pytestmark = pytest.mark.fast
 
@@ -54,6 +55,7 @@ def test_without_docker_no_cure_needs_it(tmp_path: Path) -> None:
 )
 def test_without_a_server_the_error_names_the_cure(target: str, model: str) -> None:
     """A command that needs the tracking server says so at once, and how to start it."""
+    need("docker", shutil.which("docker") is not None, "install Docker; it need not run")
     port = NO_SERVER.rsplit(":", 1)[1]
     code, words = run(target, MODEL=model, RUNTIME="docker", MLFLOW_TRACKING_URI="", MLFLOW_PORT=port)
 

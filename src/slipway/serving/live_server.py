@@ -156,9 +156,7 @@ class Slot:
         pid = self._pid_file.read_text(encoding="utf-8")
         with contextlib.suppress(ChildProcessError, ValueError):
             os.waitpid(int(pid), os.WNOHANG)  # a child of ours that has ended would seem to live
-        lives = (
-            pid.isdigit() and f"-m scoring {self._link}" in shell.ask(["ps", "-ww", "-o", "command=", "-p", pid]).out
-        )
+        lives = pid.isdigit() and f"-m scoring {self._link}" in shell.read_command(pid)
         return int(pid) if lives else None
 
     def _command(self, how: list[str]) -> tuple[list[str], dict[str, str]]:

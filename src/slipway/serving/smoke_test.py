@@ -107,7 +107,7 @@ def clear(settings: Settings, model: str | None, owner: str = "release") -> None
     if not note.exists():
         return
     pid, _, words = note.read_text(encoding="utf-8").partition(" ")
-    if pid.isdigit() and words and words in shell.ask(["ps", "-ww", "-o", "command=", "-p", pid]).out:
+    if pid.isdigit() and words and words in shell.read_command(pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
     note.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Where things are kept, whatever their paths, owners and names: databases, commits, experiments, registered names."""
 
+import os
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,7 @@ def test_a_deleted_experiment_has_its_cure(tmp_path: Path) -> None:
 def test_the_commit_of_another_owners_checkout_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Git answers for a checkout that belongs to somebody else, which it refuses by itself."""
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own switch for such tests
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)  # the caller's may trust every checkout
     refused = shell.ask(["git", "-C", str(ROOT), "rev-parse", "HEAD"])
 
     assert "dubious ownership" in refused.err
