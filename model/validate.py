@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib as mpl
 import mlflow
@@ -24,11 +24,12 @@ from matplotlib.figure import Figure
 from mlflow.entities import DatasetInput, InputTag, LoggedModelInput, Metric
 from mlflow.exceptions import MlflowException
 from sklearn import metrics
-from sklearn.base import is_classifier
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import resample
 from train import NAME, load_data
 
 CONTEXT = "validation"
+T = TypeVar("T")
 RESAMPLES, SEED = 200, 42  # of the bootstrap that gives each score its spread
 NAMED_CLASSES = 20  # a confusion matrix of more shows no numbers, a ROC picture no names
 Scores = dict[str, Callable[[np.ndarray], float]]  # each takes the n positions of the rows to score
@@ -85,7 +86,7 @@ def predict(model: mlflow.pyfunc.PyFuncModel, rows: pd.DataFrame) -> Scored:
     return sort(estimator, true, predicted, probabilities)
 
 
-def sort(estimator: Any, true: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray | None) -> Scored:  # noqa: ANN401
+def sort(estimator: BaseEstimator, true: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray | None) -> Scored:
     """Tell a classifier's predictions from a regressor's; `estimator` is None for a model of another library."""
     if not (_are_classes(true, predicted) if estimator is None else is_classifier(estimator)):
         try:
@@ -278,7 +279,7 @@ def _are_classes(true: np.ndarray, predicted: np.ndarray) -> bool:
     return true.dtype.kind not in "fiu" or (true.dtype.kind in "iu" and set(predicted.tolist()) <= set(true.tolist()))
 
 
-def _find(get: Callable[[str], Any], key: str | None) -> Any:  # noqa: ANN401 -- whatever the client's function gets
+def _find(get: Callable[[str], T], key: str | None) -> T | None:
     try:
         return get(key) if key else None
     except MlflowException:

@@ -47,7 +47,7 @@ class Case:
 
         Of 10,000 rows, which are a batch already, none.
         """
-        return self.clients if self.rows < 10_000 else 1  # noqa: PLR2004
+        return self.clients if self.rows < 10_000 else 1
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,10 @@ WHOLE_FROM = 10  # from here on, a value is written without decimals
 
 def draw(results: dict[str, Any], file: Path) -> None:
     """Draw the panels that were measured."""
-    import matplotlib as mpl  # noqa: PLC0415 -- not in memory while others' is measured
+    import matplotlib as mpl  # not in memory while others' is measured
 
     mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
+    from matplotlib import pyplot as plt
 
     panels = [(panel, values) for panel in PANELS if (values := _find(results, panel[1], panel[2]))]
     if not panels:
@@ -57,7 +57,7 @@ def _find(results: dict[str, Any], key: str, figure: str) -> list[tuple[str, flo
     return sorted(values, key=lambda value: value[1], reverse=figure != "rps")
 
 
-def _draw_panel(axes: Any, panel: tuple[str, str, str, str], values: list[tuple[str, float]]) -> None:  # noqa: ANN401 -- matplotlib's
+def _draw_panel(axes: Any, panel: tuple[str, str, str, str], values: list[tuple[str, float]]) -> None:
     title, _, figure, unit = panel
     colours = {"us": OURS, "constant": REFERENCE, "floor": REFERENCE}
     bars = axes.barh([SERVERS[name].title for name, _ in values], [value for _, value in values],

@@ -35,7 +35,7 @@ def describe(result: Results) -> str:
 
 def say_number(value: float) -> str:
     """Return a number with three digits or all before the point."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def write(build: Path) -> None:

@@ -22,10 +22,10 @@ def main() -> None:
     for name in (signal.SIGTERM, signal.SIGINT):  # a container's process 1 has no handlers of its own
         signal.signal(name, leave)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it waits until there is a model to change
-    from scoring import settings  # noqa: PLC0415 -- a signal may come meanwhile
+    from scoring import settings  # a signal may come meanwhile
 
     given = settings.load()
-    from scoring.processes import server  # noqa: PLC0415 -- takes a second, which a wrong call need not wait for
+    from scoring.processes import server  # takes a second, which a wrong call need not wait for
 
     sys.exit(server.run(given))
 

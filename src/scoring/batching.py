@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from scoring.codecs.media import Encoded
     from scoring.metrics import Metrics
+    from scoring.models.aliases import Predictions
     from scoring.models.base import Model
     from scoring.models.rows import Table
     from scoring.settings import Settings
@@ -70,7 +71,7 @@ class QueuedPredict:
     params: dict[str, Any] | None = None
     run: Callable[[], Any] | None = None
 
-    def write(self, predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives
+    def write(self, predictions: Predictions) -> Encoded:
         """Return the answer, compressed where that is asked for.
 
         What cannot be written is the model's fault, not the caller's.
@@ -85,7 +86,7 @@ class QueuedPredict:
         return (self.method, self.params, self.table and self.table.kind())
 
 
-def write(encode: Callable[[Any], Encoded], predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives
+def write(encode: Callable[[Any], Encoded], predictions: Predictions) -> Encoded:
     """Encode predictions; raise Refusal (500) for those that cannot be."""
     try:
         return encode(predictions)
@@ -217,10 +218,10 @@ class BatchQueue:
             tables = [queued.table for queued in batch if queued.table]
             predictions = self._predict(tables, first.method, first.params)
             if len(batch) == 1:
-                return [(first, first.write(predictions))], first.table.n  # type: ignore[union-attr]
+                return [(first, first.write(predictions))], tables[0].n
             answers, at = [], 0
-            for queued in batch:
-                end = at + queued.table.n  # type: ignore[union-attr]
+            for queued, table in zip(batch, tables, strict=True):
+                end = at + table.n
                 answers.append((queued, queued.write(predictions[at:end])))
                 at = end
         except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything

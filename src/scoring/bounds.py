@@ -76,7 +76,7 @@ class Bounds:
         """Raise Refusal for too large a table of the model's own columns, most of whose cells may be empty."""
         self.check(rows, columns, rows * columns)
 
-    def check_texts(self, data: Any) -> None:  # noqa: ANN401 -- any JSON
+    def check_texts(self, data: object) -> None:
         """Raise Refusal for texts that are too much as numpy's arrays, which MLflow's parser makes of columns."""
         if measure_texts(data) > self.max_bytes:
             raise Refusal(
@@ -162,7 +162,7 @@ def scan(body: bytes) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         at += len(piece)
 
 
-def measure(data: Any) -> tuple[int, int, int]:  # noqa: ANN401 -- any JSON
+def measure(data: object) -> tuple[int, int, int]:
     """Return rows, columns and values of the table that pandas would build from parsed JSON, by row or by column."""
     if isinstance(data, dict):
         lengths = [len(column) if isinstance(column, list | dict) else 1 for column in data.values()]
@@ -184,7 +184,7 @@ def measure(data: Any) -> tuple[int, int, int]:  # noqa: ANN401 -- any JSON
     return len(data), max(widest, len(keys)), values
 
 
-def measure_texts(data: Any) -> int:  # noqa: ANN401 -- any JSON
+def measure_texts(data: object) -> int:
     """Return the bytes of numpy's arrays of texts that parsed JSON becomes, by row or by column.
 
     A value takes as much as the longest.

@@ -22,7 +22,7 @@ CODES = {
 DATES = "datetime; it is text such as 2024-01-31T12:00:00Z, no number"
 
 
-class Refusal(Exception):  # noqa: N818 -- it is an answer, not an error of ours
+class Refusal(Exception):  # it is an answer, not an error of ours
     """A request that is not answered with predictions: the HTTP status and words for the caller.
 
     The words never hold the caller's values, nor anything of the server's inside: both would end in logs and replies.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scoring.batching import Request
     from scoring.codecs.media import Encoded
     from scoring.metrics import Metrics
+    from scoring.models.aliases import Predictions
     from scoring.models.base import Model
     from scoring.models.rows import Table
     from scoring.settings import Settings
@@ -196,13 +197,13 @@ class Scorer:
 
     def _read(self, body: bytes, mime: bytes, bounds: Bounds) -> tuple[Table, Any, Callable[[Any], Encoded]]:
         """Read any form of input; return the rows, the params, and what makes the answer."""
-        from scoring.codecs import csv_body, mlflow_forms  # noqa: PLC0415 -- bring pandas
+        from scoring.codecs import csv_body, mlflow_forms  # bring pandas
 
         columns = self._columns or ()
         if mime == CSV:
             return csv_body.read(body, columns, bounds), None, _encode
         if mime == PARQUET:
-            from scoring.codecs import parquet_body  # noqa: PLC0415 -- brings pyarrow
+            from scoring.codecs import parquet_body  # brings pyarrow
 
             return parquet_body.read(body, columns, bounds), None, _encode
         value = mlflow_forms.parse(body, bounds)
@@ -223,7 +224,7 @@ def _is_matrix(model: Model) -> bool:
     return model.signature.is_numeric or bool(model.signature.tensor and model.signature.tensor[0].startswith("float"))
 
 
-def _encode(predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives
+def _encode(predictions: Predictions) -> Encoded:
     return output.encode(predictions), JSON, ()
 
 
@@ -237,7 +238,7 @@ def _as_it_is(answer: Encoded) -> Encoded:
     return answer
 
 
-def _encode_bare(predictions: Any) -> Encoded:  # noqa: ANN401 -- as above
+def _encode_bare(predictions: Predictions) -> Encoded:
     return output.encode_bare(predictions), JSON, ()
 
 

@@ -24,6 +24,7 @@ from scoring.models import signature
 from scoring.models.base import EstimatorModel, Identity, Model
 
 if TYPE_CHECKING:
+    from scoring.models.aliases import Estimator
     from scoring.models.signature import Signature
     from scoring.settings import Settings
 
@@ -147,7 +148,7 @@ def _load(folder: Path, identity: Identity, mlmodel: dict[str, Any], batching: s
     body = example.read_bytes() if example.is_file() else None
 
     def generic(why: str = "") -> Model:
-        from scoring.pyfunc import GenericModel  # noqa: PLC0415 -- brings all of mlflow
+        from scoring.pyfunc import GenericModel  # brings all of mlflow
 
         return GenericModel(identity, given, body, folder, why)
 
@@ -182,13 +183,13 @@ def _rehearsed(model: Model, batching: str) -> Model:
     return model
 
 
-def _unpickle(folder: Path, flavor: dict[str, Any]) -> Any:  # noqa: ANN401 -- any estimator
+def _unpickle(folder: Path, flavor: dict[str, Any]) -> Estimator:
     """Load the estimator in the format that the MLmodel file names."""
     file = folder / flavor["pickled_model"]
     if not file.is_file() or not file.resolve().is_relative_to(folder):
         raise ModelError(f"the model's file {flavor['pickled_model']} is missing")
     if flavor.get("serialization_format") == "skops":
-        from scoring.models import skops_file  # noqa: PLC0415 -- for those who need it
+        from scoring.models import skops_file  # for those who need it
 
         return skops_file.load(file, flavor.get("skops_trusted_types") or [])
     with file.open("rb") as opened:

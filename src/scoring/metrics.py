@@ -84,7 +84,7 @@ class Metrics:
 
     def text(self, model: Model) -> bytes:
         """Return all metrics in Prometheus's text format."""
-        from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 -- a start need not wait for it
+        from prometheus_client import CollectorRegistry, generate_latest  # a start need not wait for it
 
         registry = CollectorRegistry()
         registry.register(_Collector(list(self._collect(model))))
@@ -100,7 +100,7 @@ class Metrics:
         raise RuntimeError("no row is free for this worker's metrics")
 
     def _collect(self, model: Model) -> Iterable[Metric]:
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily  # noqa: PLC0415 -- as above
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         rows = [self._all[at * WIDTH : (at + 1) * WIDTH] for at in range(ROOM)]
         rows = [row for row in rows if row[PID]]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scoring.bounds import Bounds
+    from scoring.models.aliases import Data, Json, Predictions
     from scoring.models.rows import Table
     from scoring.models.signature import Signature
 
@@ -46,13 +47,13 @@ class GenericModel(Model):
         self.is_steady = False  # it may be anyone's code, and wait for anything
         self._schema = self._model.metadata.get_input_schema()
 
-    def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401 -- as any model
+    def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Predictions:
         """Predict the joined rows: a matrix for a signature that is one, else a DataFrame."""
         if self.signature.tensor:
             return self.predict_data(rows.matrix(tables, np.dtype(self.signature.tensor[0])), method, params)
         return self.predict_data(rows.frame(tables, self.signature.columns or ()), method, params)
 
-    def params_of(self, given: Any) -> tuple[str, dict[str, Any] | None]:  # noqa: ANN401 -- any JSON
+    def params_of(self, given: Json) -> tuple[str, dict[str, Any] | None]:
         """Check the params by the model's schema, in MLflow's way; raise Refusal."""
         return "predict", params.enforce(given, self._model.metadata.get_params_schema())
 
@@ -68,14 +69,14 @@ class GenericModel(Model):
         except Exception:  # noqa: BLE001 -- its words hold the caller's values
             raise bad(NOT_TAKEN) from None
 
-    def predict_data(self, data: Any, method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401, ARG002 -- it has but one
+    def predict_data(self, data: Data, method: str, params: dict[str, Any] | None) -> Predictions:  # noqa: ARG002 -- it has but one
         """Predict what `parse` gave, or a DataFrame."""
         try:
             return self._model.predict(data, params=params)
         except MlflowException as error:
             raise bad(NOT_TAKEN) from error
 
-    def from_arrays(self, arrays: dict[str, Any]) -> Any:  # noqa: ANN401 -- an array, or arrays by name
+    def from_arrays(self, arrays: dict[str, Any]) -> Data:
         """Return v2 tensors as the signature has them: by name, or the only one."""
         arrays = {name: as_text(array) for name, array in arrays.items()}
         named = self._schema is not None and self._schema.has_input_names()

@@ -4,19 +4,26 @@ What `make test_api` compares the server's answers with; a process of its own, s
 it.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import sys
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow.types import Schema
+
+    from scoring.models.aliases import Data
 
 MARK = "predictions: "  # begins the line: a model may print what it likes
 
 
 def main() -> None:
     """Read n rows (columns and data, or "inputs"); print a JSON list of n predictions last, after the mark."""
-    import mlflow.pyfunc  # noqa: PLC0415 -- the messages of a wrong call need it not
-    import numpy as np  # noqa: PLC0415
+    import mlflow.pyfunc  # the messages of a wrong call need it not
+    import numpy as np
 
     logging.getLogger("mlflow").setLevel(
         logging.ERROR
@@ -30,10 +37,10 @@ def main() -> None:
     print(f"\n{MARK}{json.dumps(values.tolist(), default=str)}")
 
 
-def _read(rows: dict[str, Any], schema: Any) -> Any:  # noqa: ANN401 -- mlflow is imported late, and inputs are any JSON
+def _read(rows: dict[str, Any], schema: Schema | None) -> Data:
     """Return the rows as MLflow reads them: a table, tensors of the signature's types, or as they are."""
-    import numpy as np  # noqa: PLC0415
-    import pandas as pd  # noqa: PLC0415
+    import numpy as np
+    import pandas as pd
 
     if "data" in rows:
         return pd.DataFrame(rows["data"], columns=rows["columns"])
@@ -42,7 +49,7 @@ def _read(rows: dict[str, Any], schema: Any) -> Any:  # noqa: ANN401 -- mlflow i
         return (
             {name: np.array(value) for name, value in inputs.items()} if isinstance(inputs, dict) else np.array(inputs)
         )
-    types = {spec.name: spec.type for spec in schema.inputs}
+    types: dict[Any, Any] = {spec.name: spec.type for spec in schema.inputs}
     if isinstance(inputs, dict):
         return {name: np.array(value, dtype=types.get(name)) for name, value in inputs.items()}
     return np.array(inputs, dtype=next(iter(types.values())))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from scoring.models.base import EstimatorModel
 from scoring.models.proof import SLOW_S
 
 if TYPE_CHECKING:
+    from scoring.models.aliases import Predictions
     from scoring.models.base import Model
     from scoring.models.rows import Table
 
@@ -97,7 +98,7 @@ def _answer_parsed(model: Model) -> None:
     _keep(model, method, predictions)
 
 
-def _keep(model: Model, method: str, predictions: Any) -> None:  # noqa: ANN401 -- whatever a model gives
+def _keep(model: Model, method: str, predictions: Predictions) -> None:
     """Keep what the predictions look like; raise ModelError when they cannot be written as JSON."""
     try:
         output.encode(predictions)

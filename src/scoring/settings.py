@@ -7,14 +7,15 @@ import os
 import ssl
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 SWITCH = ("on", "off")
 MIB = 1024 * 1024
 LAST_PORT = 65535
+T = TypeVar("T")
 
 
-def _setting(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:  # noqa: ANN401 -- as dataclasses.field
+def _setting(default: T, text: str, choices: tuple[str, ...] | None = None) -> T:
     return field(default=default, metadata={"help": text, "choices": choices})
 
 

@@ -7,7 +7,7 @@ import math
 import re
 import tomllib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError
 
@@ -83,7 +83,7 @@ def plain(name: str) -> str:
     return f"{words[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _read_rules(file: Path, given: Any, metric: str, direction: str) -> Rules:  # noqa: ANN401 -- any TOML
+def _read_rules(file: Path, given: object, metric: str, direction: str) -> Rules:
     if not isinstance(given, dict) or (
         unknown := given.keys() - {"metric", "margin", "at_least", "at_most", "latency_ms"}
     ):

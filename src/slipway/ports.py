@@ -8,6 +8,7 @@ import sys
 from slipway.errors import SlipwayError
 
 LOCAL = "127.0.0.1"
+LAST = 65535  # the highest port
 AIRPLAY = 5000  # the port that macOS takes for itself
 
 

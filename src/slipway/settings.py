@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import hints
+from slipway import hints, ports
 from slipway.bootstrap import venv
 from slipway.errors import USAGE, SlipwayError
 
@@ -259,6 +259,6 @@ def _gateway(value: str) -> str:
 
 def _port(env: dict[str, str], name: str) -> int:
     value = env[name]
-    if not value.isdigit() or not 0 < int(value) < 65536:  # noqa: PLR2004 -- the range of TCP ports
+    if not value.isdigit() or not 0 < int(value) <= ports.LAST:
         raise SlipwayError(f"{name} is {value!r}: must be a port number", _default(name), USAGE)
     return int(value)

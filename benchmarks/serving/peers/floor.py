@@ -18,16 +18,16 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 def make_predict(path: str) -> Callable[[bytes], bytes]:
     """Load an estimator and return what answers a dataframe_split body; texts need a DataFrame, numbers do not."""
-    import joblib  # noqa: PLC0415 -- the constant needs none of these
-    import numpy as np  # noqa: PLC0415
-    import orjson  # noqa: PLC0415
+    import joblib  # the constant needs none of these
+    import numpy as np
+    import orjson
 
     estimator = joblib.load(path)
 
     def predict(body: bytes) -> bytes:
         split = orjson.loads(body)["dataframe_split"]
         if any(isinstance(value, str) for value in split["data"][0]):
-            import pandas as pd  # noqa: PLC0415
+            import pandas as pd
 
             rows = pd.DataFrame(split["data"], columns=split["columns"])
         else:

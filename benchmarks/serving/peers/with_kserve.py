@@ -19,7 +19,7 @@ class SklearnModel(Model):
         self.estimator = joblib.load(path)
         self.ready = True
 
-    def predict(self, payload: dict[str, Any] | InferRequest, *_: Any, **__: Any) -> dict[str, Any] | InferResponse:  # noqa: ANN401
+    def predict(self, payload: dict[str, Any] | InferRequest, *_: Any, **__: Any) -> dict[str, Any] | InferResponse:
         """Predict the rows of one request; KServe has no batching of its own."""
         return get_predict_response(payload, self.estimator.predict(get_predict_input(payload)), self.name)
 

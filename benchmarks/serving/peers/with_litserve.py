@@ -23,7 +23,7 @@ class Estimator(litserve.LitAPI):
         """Load the estimator."""
         self.estimator = joblib.load(self.path)
 
-    def decode_request(self, request: dict[str, Any]) -> Any:  # noqa: ANN401
+    def decode_request(self, request: dict[str, Any]) -> Any:
         """Return the rows, as a DataFrame when they have names."""
         rows = request["rows"]
         return pd.DataFrame(rows) if isinstance(rows[0], dict) else np.array(rows)
@@ -33,17 +33,17 @@ class Estimator(litserve.LitAPI):
         joined = pd.concat(inputs) if isinstance(inputs[0], pd.DataFrame) else np.concatenate(inputs)
         return joined, [len(rows) for rows in inputs]
 
-    def predict(self, given: Any) -> Any:  # noqa: ANN401
+    def predict(self, given: Any) -> Any:
         """Predict the rows of one request, or of a batch."""
         if isinstance(given, tuple):
             return self.estimator.predict(given[0]), given[1]
         return self.estimator.predict(given)
 
-    def unbatch(self, output: tuple[Any, list[int]]) -> Any:  # noqa: ANN401
+    def unbatch(self, output: tuple[Any, list[int]]) -> Any:
         """Part the predictions again."""
         return np.split(output[0], np.cumsum(output[1])[:-1])
 
-    def encode_response(self, output: Any) -> dict[str, Any]:  # noqa: ANN401
+    def encode_response(self, output: Any) -> dict[str, Any]:
         """Return the body of the answer."""
         return {"predictions": output.tolist()}
 

@@ -17,14 +17,16 @@ from scoring.models.signature import SCALARS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from scoring.models.aliases import Json, Values
     from scoring.models.signature import Column
 
 TEXTS: dict[str, Callable[[Any], Any]] = {  # what numpy makes of a value: a zero character ends none of its texts
     "string": lambda value: str(value).rstrip("\0"),
     "binary": lambda value: str(value).encode("ascii").rstrip(b"\0"),
 }
-NUMPYS = {"string": np.str_, "binary": np.bytes_}
+NUMPYS: dict[str, type[np.str_ | np.bytes_]] = {"string": np.str_, "binary": np.bytes_}
 SMALL = 65536  # bytes of an array of texts, each of which takes as much memory as the longest
+EXACT = 4  # bytes: a double holds every integer of as many
 BITS = {"integer": 32, "long": 64}
 DATETIME = "datetime64[ns]"  # UTC, without a zone
 DATE = re.compile(r"(?<![.\d])\d{4}|\d{1,2}[-/. ]+\w+[-/. ,]+\d{1,2}")  # a year, or a day, month and year
@@ -44,7 +46,7 @@ def cast(values: pd.Series[Any], column: Column) -> pd.Series[Any]:
     return values.astype(SCALARS[column.type])
 
 
-def parse_dates(values: Any) -> pd.Series[Any]:  # noqa: ANN401 -- a list, an array or a Series
+def parse_dates(values: Values) -> pd.Series[Any]:
     """Return values as a Series of DATETIME: an offset is taken into account, text without one is UTC.
 
     Raise ValueError or TypeError.
@@ -76,7 +78,7 @@ def parse_dates(values: Any) -> pd.Series[Any]:  # noqa: ANN401 -- a list, an ar
     return parsed.dt.tz_localize(None).astype(DATETIME)
 
 
-def _check_whole(values: Any, column: Column) -> None:  # noqa: ANN401 -- a Series, or a list of Python values
+def _check_whole(values: Values, column: Column) -> None:
     """Refuse what a cast to integers would cut or wrap without a word."""
     limit = 2 ** (BITS[column.type] - 1)
     for value in values if isinstance(values, list) or values.dtype == object else values[~pd.isna(values)].tolist():
@@ -86,7 +88,7 @@ def _check_whole(values: Any, column: Column) -> None:  # noqa: ANN401 -- a Seri
             raise wrong(column)
 
 
-def to_array(value: Any, column: Column | None) -> Any:  # noqa: ANN401 -- any JSON
+def to_array(value: Json, column: Column | None) -> Values:
     """Convert a value, or a list of them, as numpy does to the column's type; what no column takes stays as it is."""
     try:
         if column is None or column.type in TEXTS:
@@ -123,7 +125,7 @@ def _to_arrays(rows: list[dict[str, Any]], column: Column) -> list[Any]:
     return [_of_numpy(each, NUMPYS[column.type]) for each in arrays] if column.type in NUMPYS else arrays
 
 
-def _of_numpy(texts: Any, kind: Any) -> Any:  # noqa: ANN401 -- a text, or an array of them
+def _of_numpy(texts: Values, kind: type[np.str_ | np.bytes_]) -> Values:
     """Return a text, or an array of texts that takes little memory, as numpy's own kind, as in MLflow's rows."""
     if not isinstance(texts, np.ndarray):
         return kind(texts)
@@ -131,7 +133,7 @@ def _of_numpy(texts: Any, kind: Any) -> Any:  # noqa: ANN401 -- a text, or an ar
     return texts.astype(kind) if 4 * longest * texts.size <= SMALL else texts
 
 
-def _to_objects(value: Any, convert: Callable[[Any], Any] | None) -> Any:  # noqa: ANN401 -- any JSON
+def _to_objects(value: Json, convert: Callable[[Any], Any] | None) -> Json:
     """Return what numpy makes of texts, as objects.
 
     An array of numpy's texts gives each as much memory as the longest takes.
@@ -149,7 +151,7 @@ def _to_objects(value: Any, convert: Callable[[Any], Any] | None) -> Any:  # noq
     return np.bytes_(flat[0]) if isinstance(flat[0], bytes) else flat[0]
 
 
-def enforce(values: pd.Series[Any], column: Column) -> Any:  # noqa: ANN401 -- a Series
+def enforce(values: pd.Series[Any], column: Column) -> Values:
     """Return a column as the signature's type where that loses nothing, or raise Refusal.
 
     MLflow's `_enforce_mlflow_datatype`.
@@ -182,7 +184,7 @@ def _widens(values: pd.Series[Any], kind: str, wanted: np.dtype[Any]) -> bool:
     return bool(
         (kind == wanted.kind and size <= wanted.itemsize)
         or (kind == "u" and wanted.kind == "i" and size < wanted.itemsize)
-        or (kind in "iu" and wanted == np.float64 and size <= 4)  # noqa: PLR2004 -- bytes: a double holds every 32-bit integer
+        or (kind in "iu" and wanted == np.float64 and size <= EXACT)
         or (values.dtype == np.int64 and wanted.kind == "f" and values.isin([0, 1]).all())
     )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from operator import itemgetter
+from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -92,10 +93,10 @@ class Decoder:
         if self._able:
             fields = [(f"f{at}", kind) for at, kind in enumerate(self._kinds)]
             rename = {f"f{at}": name for at, name in enumerate(self._names)}
-            self._records = msgspec.json.Decoder(list[msgspec.defstruct("Record", fields, rename=rename)])  # type: ignore[misc]
-            fields = [(f"f{at}", list[kind]) for at, kind in enumerate(self._kinds)]  # type: ignore[valid-type]
+            self._records = msgspec.json.Decoder(_list_of(msgspec.defstruct("Record", fields, rename=rename)))
+            lists = [(f"f{at}", _list_of(kind)) for at, kind in enumerate(self._kinds)]
             self._by_column = msgspec.json.Decoder(
-                msgspec.defstruct("Inputs", fields, rename=rename, forbid_unknown_fields=True)
+                msgspec.defstruct("Inputs", lists, rename=rename, forbid_unknown_fields=True)
             )
 
     def decode(self, body: bytes) -> Table | None:
@@ -144,7 +145,8 @@ class Decoder:
             return plan
         given = self._list.decode(columns)
         at = self._positions(given)
-        decoder = msgspec.json.Decoder(list[tuple[tuple(self._kind_of.get(name, Any) for name in given)]])  # type: ignore[misc]
+        kinds = tuple(self._kind_of.get(name, Any) for name in given)
+        decoder = msgspec.json.Decoder(_list_of(GenericAlias(tuple, kinds)))
         order = None
         if given != self._names:
             order = itemgetter(*at) if len(at) > 1 else lambda row: (row[at[0]],)
@@ -224,6 +226,11 @@ class _Matrix(msgspec.Struct):
     input: Raw | UnsetType = UNSET
 
 
+def _list_of(kind: object) -> GenericAlias:
+    """Return `list[kind]`, for a kind that only the signature says."""
+    return GenericAlias(list, kind)
+
+
 class MatrixDecoder:
     """Reads plain JSON bodies for a signature that is one matrix: `inputs` or `instances` with n rows of numbers."""
 
@@ -232,7 +239,7 @@ class MatrixDecoder:
         self._bounds = bounds
         self.width = width
         value = {"int64": TYPES["long"], "int32": TYPES["integer"]}.get(kind, float)
-        self._rows = msgspec.json.Decoder(list[tuple[(value,) * width]])  # type: ignore[misc]
+        self._rows = msgspec.json.Decoder(_list_of(GenericAlias(tuple, (value,) * width)))
         self._body = msgspec.json.Decoder(_Matrix)
 
     def decode(self, body: bytes) -> Table | None:

@@ -12,6 +12,7 @@ import numpy as np
 from scoring.codecs import open_inference
 
 if TYPE_CHECKING:
+    from scoring.models.aliases import Predictions
     from scoring.models.base import Model
 
     Tensor = dict[str, Any]
@@ -41,7 +42,7 @@ def build(model: Model) -> dict[str, Any]:
     }
 
 
-def describe(method: str, predictions: Any) -> list[Tensor]:  # noqa: ANN401 -- whatever a model gives
+def describe(method: str, predictions: Predictions) -> list[Tensor]:
     """Return the tensors that predictions become."""
     return [
         _tensor(name, array.dtype, [-1, *array.shape[1:]])

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scoring.bounds import Bounds
+    from scoring.models.aliases import Json
     from scoring.models.signature import Column
 
 MESSAGES = ("messages", "prompt", "input")
@@ -77,7 +78,7 @@ def from_message(value: dict[str, Any], columns: Sequence[Column], bounds: Bound
     return from_frame(_frame_of([value] if texts else value, columns, bounds), columns)
 
 
-def _is_texts(value: Any) -> bool:  # noqa: ANN401 -- any JSON
+def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
@@ -89,12 +90,12 @@ def own_names(columns: Sequence[Column]) -> dict[str, Any]:
     return {str(column.name): column.name for column in columns if not isinstance(column.name, str)}
 
 
-def _with_own_names(data: Any, columns: Sequence[Column]) -> Any:  # noqa: ANN401 -- any JSON
+def _with_own_names(data: Json, columns: Sequence[Column]) -> Json:
     """Return the data of any form with the signature's names in the place of their texts."""
     if not (own := own_names(columns)):
         return data
 
-    def rename(row: Any) -> Any:  # noqa: ANN401 -- any JSON
+    def rename(row: Json) -> Json:
         return {own.get(name, name): value for name, value in row.items()} if isinstance(row, dict) else row
 
     if isinstance(data, dict) and isinstance(given := data.get("columns"), list):
@@ -116,7 +117,7 @@ def from_frame(frame: pd.DataFrame, columns: Sequence[Column]) -> Table:
     return Table(len(kept), frame=kept)
 
 
-def check(form: str, data: Any, bounds: Bounds) -> None:  # noqa: ANN401 -- any JSON
+def check(form: str, data: Json, bounds: Bounds) -> None:
     """Raise Refusal for the data of a form that are no table, or too large a one."""
     if form == "dataframe_split":
         if not isinstance(data, dict) or "data" not in data or data.keys() - {"columns", "data", "index"}:
@@ -134,7 +135,7 @@ def check(form: str, data: Any, bounds: Bounds) -> None:  # noqa: ANN401 -- any 
             bounds.check_texts(data)
 
 
-def _split(data: Any, columns: Sequence[Column], bounds: Bounds) -> pd.DataFrame:  # noqa: ANN401 -- any JSON
+def _split(data: Json, columns: Sequence[Column], bounds: Bounds) -> pd.DataFrame:
     check("dataframe_split", data, bounds)
     rows, names = data["data"], data.get("columns")
     if isinstance(names, list) and isinstance(rows, list) and all(isinstance(row, list) for row in rows):
@@ -148,7 +149,7 @@ def _split(data: Any, columns: Sequence[Column], bounds: Bounds) -> pd.DataFrame
         raise bad(RAGGED) from None
 
 
-def _records(data: Any, columns: Sequence[Column], bounds: Bounds) -> pd.DataFrame:  # noqa: ANN401 -- any JSON
+def _records(data: Json, columns: Sequence[Column], bounds: Bounds) -> pd.DataFrame:
     if not isinstance(data, list):
         raise bad("dataframe_records is a list of objects, one a row")
     try:
@@ -189,7 +190,7 @@ def _cast(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
     return frame
 
 
-def _tensors(data: Any, columns: Sequence[Column], bounds: Bounds, *, of_rows: bool) -> pd.DataFrame:  # noqa: ANN401 -- any JSON
+def _tensors(data: Json, columns: Sequence[Column], bounds: Bounds, *, of_rows: bool) -> pd.DataFrame:
     """Read `instances` (list of rows) or `inputs` (by column, or list of rows); one column may be a bare list."""
     by_name = {column.name: column for column in columns}
     bounds.check_rows(measure(data)[0])
@@ -232,7 +233,7 @@ def _numbered(rows: list[list[Any]], by_name: dict[Any, Column]) -> dict[Any, An
     return {at: to_array([row[at] for row in rows], by_name[at]) for at in range(len(rows[0])) if at in by_name}
 
 
-def _frame_of(data: Any, columns: Sequence[Column], bounds: Bounds) -> pd.DataFrame:  # noqa: ANN401 -- rows or columns
+def _frame_of(data: Json, columns: Sequence[Column], bounds: Bounds) -> pd.DataFrame:
     """Return the table of the signature's columns among rows, or among columns, which have one length."""
     index = None
     if isinstance(data, list):

@@ -24,6 +24,7 @@ from scoring.errors import bad
 if TYPE_CHECKING:
     from scoring.bounds import Bounds
     from scoring.codecs.media import Encoded
+    from scoring.models.aliases import Predictions
     from scoring.models.base import Identity
 
 FEW = 64  # inputs that are read in the event loop
@@ -146,7 +147,7 @@ def _is_shallow(head: bytes, infer: _Infer, bounds: Bounds) -> bool:
     return bounds.is_shallow(head, sum(count_opened(memoryview(each.data)) for each in read))
 
 
-def encode(request: Request, identity: Identity, method: str, predictions: Any) -> Encoded:  # noqa: ANN401 -- whatever a model gives
+def encode(request: Request, identity: Identity, method: str, predictions: Predictions) -> Encoded:
     """Return the answer: one output named as the method, or one a column of a DataFrame."""
     outputs = to_arrays(method, predictions)
     if wanted := {each.name for each in request.infer.outputs or ()}:
@@ -175,7 +176,7 @@ def encode(request: Request, identity: Identity, method: str, predictions: Any) 
     return b"".join([head, *parts]), BINARY, ((b"inference-header-content-length", str(len(head)).encode()),)
 
 
-def to_arrays(method: str, predictions: Any) -> dict[str, np.ndarray]:  # noqa: ANN401 -- whatever a model gives
+def to_arrays(method: str, predictions: Predictions) -> dict[str, np.ndarray]:
     """Return predictions as output tensors by name: one named as the method, or one a column of a DataFrame."""
     if isinstance(predictions, dict) or (hasattr(predictions, "columns") and hasattr(predictions, "iloc")):
         return {str(name): _array(predictions[name]) for name in predictions}
@@ -187,7 +188,7 @@ def datatype(kind: np.dtype[Any]) -> str:
     return NAMES.get(kind, "BYTES")
 
 
-def _array(predictions: Any) -> np.ndarray:  # noqa: ANN401 -- whatever a model gives
+def _array(predictions: Predictions) -> np.ndarray:
     try:
         array = np.atleast_1d(np.asarray(predictions))
     except ValueError:  # rows of different lengths
@@ -195,12 +196,12 @@ def _array(predictions: Any) -> np.ndarray:  # noqa: ANN401 -- whatever a model 
     return np.datetime_as_string(array) if array.dtype.kind == "M" else array
 
 
-def _prefixed(value: Any) -> bytes:  # noqa: ANN401 -- a prediction
+def _prefixed(value: object) -> bytes:
     data = value if isinstance(value, bytes) else _text(value).encode()
     return struct.pack("<I", len(data)) + data
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 -- a prediction
+def _text(value: object) -> str:
     """Return text as it is, what JSON writes as text without its quotes, and all else as JSON."""
     if isinstance(value, str):
         return str(value)  # numpy's strings are no plain ones

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.compute as pc  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from scoring.codecs import mlflow_forms, parquet_pages
 from scoring.errors import Refusal, bad
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scoring.models.rows import Table
     from scoring.models.signature import Column
 
+SMALLEST = 12  # bytes: two marks and a length
 FOOTER = 4 * 1024 * 1024  # bytes; libraries make some hundred bytes a column and row group
 FIELDS = 10_000  # that a file may have beside the model's columns
 GROUPS = 1000  # row groups; each takes a while to open
@@ -51,7 +52,7 @@ def _read(body: bytes, present: list[str]) -> pd.DataFrame:
 
 def check(body: bytes, bounds: Bounds, columns: Sequence[Column] | None = None) -> list[str]:
     """Return the signature's columns that a file has (None: all that it has); raise Refusal for too large a table."""
-    if len(body) < 12 or body[-4:] != b"PAR1" or int.from_bytes(body[-8:-4], "little") > FOOTER:  # noqa: PLR2004 -- two marks and a length
+    if len(body) < SMALLEST or body[-4:] != b"PAR1" or int.from_bytes(body[-8:-4], "little") > FOOTER:
         raise bad(NO_PARQUET)
     try:
         file = pq.ParquetFile(pa.BufferReader(body))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 STOP, TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY = range(9)  # types
+CONTINUED, LAST_SHIFT = 128, 63  # the bit of a byte of a number that says that more follow; a number has 64 bits
 STRUCT, KIND = 12, 15  # the last is the bits that hold the type
 UNCOMPRESSED, COMPRESSED, DATA, DATA_V2 = 2, 3, 5, 8  # fields of a header
 VALUES = 1  # field of those
@@ -52,7 +53,7 @@ class Headers:
             fields[number] = kind == TRUE if kind in {TRUE, FALSE} else self._value(kind)
         return fields
 
-    def _value(self, kind: int) -> Any:  # noqa: ANN401 -- a number, a struct, or nothing for what nobody asks for
+    def _value(self, kind: int) -> object:
         if kind in {I16, I32, I64}:
             return self._integer()
         if kind == STRUCT:
@@ -78,9 +79,9 @@ class Headers:
         while True:
             byte = self._byte()
             value |= (byte & 127) << shift
-            if byte < 128:  # noqa: PLR2004 -- the highest bit says that more follow
+            if byte < CONTINUED:
                 return value
-            if (shift := shift + 7) > 63:  # noqa: PLR2004 -- bits
+            if (shift := shift + 7) > LAST_SHIFT:
                 raise KeyError(shift)
 
     def _integer(self) -> int:

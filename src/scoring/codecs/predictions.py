@@ -5,23 +5,26 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
+
+if TYPE_CHECKING:
+    from scoring.models.aliases import Json, Predictions
 
 PLAIN = "biuf"  # kinds of numpy arrays whose items msgspec writes as MLflow does
 _encode = msgspec.json.Encoder().encode
 
 
-def encode(predictions: Any) -> bytes:  # noqa: ANN401 -- whatever a model gives
+def encode(predictions: Predictions) -> bytes:
     """Return the body of an answer; TypeError for what no JSON can hold."""
     if isinstance(predictions, np.ndarray) and predictions.dtype.kind in PLAIN:
         return b'{"predictions": ' + _encode(predictions.tolist()) + b"}"
     return b'{"predictions": ' + encode_bare(predictions) + b"}"
 
 
-def encode_bare(predictions: Any) -> bytes:  # noqa: ANN401 -- as above
+def encode_bare(predictions: Predictions) -> bytes:
     """Return predictions alone as JSON."""
     text = _dump(to_json(predictions))
     if "NaN" in text or "Infinity" in text:  # perhaps only within a string, which stays as it is
@@ -29,7 +32,7 @@ def encode_bare(predictions: Any) -> bytes:  # noqa: ANN401 -- as above
     return text.encode()
 
 
-def to_json(predictions: Any) -> Any:  # noqa: ANN401 -- whatever a model gives
+def to_json(predictions: Predictions) -> Json:
     """Return predictions as lists and dicts where they are numpy's or pandas's; all else as it is."""
     if isinstance(predictions, np.ndarray):
         return predictions.tolist()
@@ -40,11 +43,11 @@ def to_json(predictions: Any) -> Any:  # noqa: ANN401 -- whatever a model gives
     return predictions
 
 
-def _dump(value: Any) -> str:  # noqa: ANN401 -- any JSON
+def _dump(value: Json) -> str:
     return json.dumps(value, default=_default)
 
 
-def _default(value: Any) -> Any:  # noqa: ANN401 -- whatever JSON does not know
+def _default(value: object) -> Json:
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):

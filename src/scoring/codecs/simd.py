@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import simdjson
+
+if TYPE_CHECKING:
+    from scoring.models.aliases import Json
 
 KEPT = 4 * 1024 * 1024  # bytes; a parser keeps about three times the largest body that it has seen
 BYTE_S, BRACKET_S, QUOTE_S = (
@@ -18,7 +21,7 @@ NUMBER_S, OBJECT_S = 1.5e-8, 1.2e-7  # s for each value that is read into a matr
 _parsers = threading.local()
 
 
-def parse_numbers(body: bytes) -> Any:  # noqa: ANN401 -- its types are unions of all that JSON has
+def parse_numbers(body: bytes) -> Json:
     """Parse JSON with simdjson, in this thread's parser as long as what it keeps is little."""
     if len(body) > KEPT:
         return simdjson.Parser().parse(body)

@@ -18,6 +18,8 @@ from scoring.bounds import BRACKETS, COMMA, scan
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from scoring.models.aliases import Json
+
 SLICE = 128 * 1024  # bytes
 DEEPEST = 5  # levels; what is large and deeper is parsed as a whole
 SPACE = b" \t\r\n"
@@ -25,13 +27,13 @@ KEY = re.compile(rb'[ \t\r\n]*("[^"\\]*(?:\\.[^"\\]*)*")[ \t\r\n]*:', re.DOTALL)
 NO_JSON = "this is no JSON"
 
 
-def load(body: bytes, size: int = SLICE) -> Any:  # noqa: ANN401 -- any JSON
+def load(body: bytes, size: int = SLICE) -> Json:
     """Parse JSON in UTF-8; raise ValueError for what is none, RecursionError for what is too deep."""
     body.decode()
     return parse(body) if len(body) <= size else _Slices(body, size).load()
 
 
-def parse(part: bytes) -> Any:  # noqa: ANN401 -- any JSON
+def parse(part: bytes) -> Json:
     """Parse JSON by the quicker parser where it takes it; it knows no NaN, for one."""
     with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return msgspec.json.decode(part)
@@ -54,11 +56,11 @@ class _Slices:
             depths.append(deep[kept].clip(-1).astype(np.int8))
         self._places, self._depths = np.concatenate(places), np.concatenate(depths)
 
-    def load(self) -> Any:  # noqa: ANN401 -- any JSON
+    def load(self) -> Json:
         """Parse it."""
         return self._value(0, len(self._body), 0)
 
-    def _value(self, start: int, end: int, depth: int) -> Any:  # noqa: ANN401 -- any JSON
+    def _value(self, start: int, end: int, depth: int) -> Json:
         """Parse what stands between two places, on a level."""
         text = self._body[start:end]
         if len(text) <= self._size or depth >= DEEPEST:

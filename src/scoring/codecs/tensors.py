@@ -15,8 +15,10 @@ from scoring.models.signature import NUMBERS, SCALARS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from scoring.models.aliases import Values
     from scoring.models.signature import Column
 
+MATRIX = 2  # dimensions
 EXTRA = 1000  # inputs that a request may have beside the columns
 EXACT = 2.0**53  # below this a double holds every whole number
 
@@ -60,7 +62,7 @@ def to_table(arrays: dict[str, np.ndarray], columns: Sequence[Column]) -> Table:
         and _may_be_block(list(typed.values()))
     ):
         return Table(n, block=np.column_stack(list(typed.values())))
-    import pandas as pd  # noqa: PLC0415 -- numbers do without
+    import pandas as pd  # numbers do without
 
     return Table(n, frame=pd.DataFrame(typed))
 
@@ -68,7 +70,7 @@ def to_table(arrays: dict[str, np.ndarray], columns: Sequence[Column]) -> Table:
 def to_matrix(arrays: dict[str, np.ndarray], kind: str, width: int) -> Table | None:
     """Return the rows of a model with one matrix; None if the input is not one, or would lose something."""
     array = next(iter(arrays.values())) if len(arrays) == 1 else np.array(0)
-    if array.ndim != 2 or array.shape[1] != width or not np.can_cast(array.dtype, kind, "same_kind"):  # noqa: PLR2004 -- a matrix
+    if array.ndim != MATRIX or array.shape[1] != width or not np.can_cast(array.dtype, kind, "same_kind"):
         return None
     with np.errstate(over="ignore"):
         typed = array.astype(kind, copy=False)
@@ -102,7 +104,7 @@ def _overflows(array: np.ndarray, typed: np.ndarray) -> bool:
 
 
 def _of_matrix(array: np.ndarray, columns: Sequence[Column]) -> Table:
-    if array.ndim != 2 or array.shape[1] != len(columns) or array.dtype.kind not in "biuf":  # noqa: PLR2004 -- a matrix
+    if array.ndim != MATRIX or array.shape[1] != len(columns) or array.dtype.kind not in "biuf":
         raise bad(f"the input is one tensor of numbers [rows, {len(columns)}], or one tensor a column")
     if any(column.type not in NUMBERS for column in columns):
         raise bad("not all columns are numbers: send one tensor a column")
@@ -112,7 +114,7 @@ def _of_matrix(array: np.ndarray, columns: Sequence[Column]) -> Table:
     return Table(len(array), block=array)
 
 
-def _as_type(array: np.ndarray, column: Column) -> Any:  # noqa: ANN401 -- an array, or what pandas makes of text
+def _as_type(array: np.ndarray, column: Column) -> Values:
     """Return a column's values as the signature's type; raise Refusal where that would lose something."""
     words = bad(f"input {column.name} holds a value that is no {DATES if column.type == 'datetime' else column.type}")
     try:
@@ -131,7 +133,7 @@ def _as_type(array: np.ndarray, column: Column) -> Any:  # noqa: ANN401 -- an ar
     return typed
 
 
-def _from_bytes(values: list[Any], kind: str) -> Any:  # noqa: ANN401 -- an array, or what pandas makes of text
+def _from_bytes(values: list[Any], kind: str) -> Values:
     """Return BYTES (text, where they came in JSON) as a column.
 
     In JSON, binary values are base64, as they are in an answer.
@@ -144,6 +146,6 @@ def _from_bytes(values: list[Any], kind: str) -> Any:  # noqa: ANN401 -- an arra
     text = [value.decode() if isinstance(value, bytes) else value for value in values]
     if kind == "string":
         return text
-    from scoring.codecs.casting import parse_dates  # noqa: PLC0415 -- numbers do without pandas
+    from scoring.codecs.casting import parse_dates  # numbers do without pandas
 
     return parse_dates(text)

@@ -6,6 +6,7 @@ import re
 import struct
 from functools import lru_cache
 from math import prod
+from types import GenericAlias
 from typing import Any
 
 import msgspec
@@ -91,9 +92,9 @@ def _from_large(raw: memoryview, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 @lru_cache(256)
-def _reader(item: Any, depth: int) -> msgspec.json.Decoder[Any]:  # noqa: ANN401 -- a type
+def _reader(item: object, depth: int) -> msgspec.json.Decoder[Any]:
     for _ in range(depth):
-        item = list[item]
+        item = GenericAlias(list, item)
     return msgspec.json.Decoder(item)
 
 

@@ -32,7 +32,7 @@ class Application:
         self._others: Any = None
         self._predictions: Any = self._exchange
         if state.settings.cors_origins:
-            from scoring.http.routes import allow_origins  # noqa: PLC0415 -- few need it
+            from scoring.http.routes import allow_origins  # few need it
 
             self._predictions = allow_origins(self._exchange, state.settings.cors_origins)
 
@@ -88,7 +88,7 @@ class Application:
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._others is None:
-            from scoring.http.routes import build  # noqa: PLC0415 -- a prediction need not wait for it
+            from scoring.http.routes import build  # a prediction need not wait for it
 
             self._others = build(self.state)
         await self._others(scope, receive, send)

@@ -22,6 +22,7 @@ from scoring.http.fast_exchange import DirectExchange
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterable
 
     from scoring.http.state import ServerState
     from scoring.settings import Settings
@@ -239,7 +240,7 @@ def has_data(transport: asyncio.Transport) -> bool:
     return size[0] > 0
 
 
-def expire(connections: Any, settings: Settings, now: float) -> None:  # noqa: ANN401 -- uvicorn's set of protocols
+def expire(connections: Iterable[DirectProtocol], settings: Settings, now: float) -> None:
     """Answer requests that have taken too long.
 
     Whoever has not sent all of its request by then, or sends too slowly, is cut off.

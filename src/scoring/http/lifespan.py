@@ -16,6 +16,8 @@ from scoring.http.bodies import WATCH_S
 from scoring.http.descriptors import Descriptors
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from scoring.http.state import ServerState
 
 logger = logging.getLogger("scoring")
@@ -47,7 +49,7 @@ class Lifespan:
         self._state.access.flush()
         self._state.scorer.close()
 
-    def _start(self, work: Any) -> None:  # noqa: ANN401 -- a coroutine
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

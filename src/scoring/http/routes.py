@@ -17,9 +17,8 @@ from scoring.codecs import metadata
 from scoring.errors import CODES, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from scoring.http.state import ServerState
 
@@ -74,7 +73,7 @@ def build(state: ServerState) -> Starlette:
     return starlette
 
 
-def allow_origins(app: Any, origins: str) -> CORSMiddleware:  # noqa: ANN401 -- ASGI
+def allow_origins(app: ASGIApp, origins: str) -> CORSMiddleware:
     """Return an application that the pages of some origins, parted by commas, may call."""
     listed = [origin.strip() for origin in origins.split(",") if origin.strip()]
     shown = ["X-Model-Name", "X-Model-Version", "X-Request-Id"]
@@ -178,11 +177,11 @@ class _Routes:
 class _Admission:
     """Lets nobody past who calls us by another's name, nor without a key where keys are needed."""
 
-    def __init__(self, inner: Callable[..., Awaitable[None]], state: ServerState) -> None:
+    def __init__(self, inner: ASGIApp, state: ServerState) -> None:
         self._inner = inner
         self._state = state
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 -- ASGI
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
         if scope["type"] == "http":
             try:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from scoring.bounds import Bounds
+    from scoring.models.aliases import Data, Estimator, Json, Predictions
     from scoring.models.signature import Signature
 
 METHODS = ("predict", "predict_proba")  # what `params: {"method": …}` may name
@@ -72,18 +73,18 @@ class Model:
         """What `params_of` gives for a request without params."""
         return self.params_of(None)
 
-    def example_json(self) -> Any:  # noqa: ANN401 -- any JSON
+    def example_json(self) -> Json:
         """Return the example as a body for /invocations, or None."""
         try:
             return json.loads(self.example) if self.example else None
         except ValueError:
             return None
 
-    def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401 -- whatever it gives
+    def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Predictions:
         """Return the predictions for the joined rows of tables of one kind."""
         raise NotImplementedError
 
-    def params_of(self, given: Any) -> tuple[str, dict[str, Any] | None]:  # noqa: ANN401 -- any JSON
+    def params_of(self, given: Json) -> tuple[str, dict[str, Any] | None]:
         """Return the method that a request's `params` ask for, and the model's share of them; raise Refusal."""
         if self.signature.params or not isinstance(given, dict) or "method" not in given:
             return "predict", given
@@ -95,11 +96,11 @@ class Model:
         """Read a body for a model without plain columns: data, params, and whether the answer is to be bare."""
         raise NotImplementedError
 
-    def from_arrays(self, arrays: dict[str, np.ndarray]) -> Any:  # noqa: ANN401 -- what the model takes
+    def from_arrays(self, arrays: dict[str, np.ndarray]) -> Data:
         """Return v2 tensors by name as data for a model without plain columns."""
         raise NotImplementedError
 
-    def predict_data(self, data: Any, method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401 -- what `parse` or `from_arrays` gives
+    def predict_data(self, data: Data, method: str, params: dict[str, Any] | None) -> Predictions:
         """Predict for a model without plain columns."""
         raise NotImplementedError
 
@@ -112,7 +113,7 @@ class EstimatorModel(Model):
         identity: Identity,
         signature: Signature,
         example: bytes | None,
-        estimator: Any,  # noqa: ANN401 -- scikit-learn's estimators share no type
+        estimator: Estimator,
         method: str,
         generic: Callable[[], Model],
     ) -> None:
@@ -190,16 +191,16 @@ class EstimatorModel(Model):
         BLAS may add in its order.
         """
 
-        def by_frame(rows: np.ndarray) -> Any:  # noqa: ANN401 -- predictions
+        def by_frame(rows: np.ndarray) -> Predictions:
             return call(self._frame(rows))
 
-        def alike(rows: np.ndarray) -> Any:  # noqa: ANN401 -- predictions
+        def alike(rows: np.ndarray) -> Predictions:
             return call(np.asarray(self._frame(rows), self._dtype))
 
         agree = proof.agree(by_frame, alike, groups) and proof.agree(by_frame, alike, [missing])
         return agree and proof.close(by_frame(groups[0]), call(groups[0]))
 
-    def _frame(self, rows: np.ndarray) -> Any:  # noqa: ANN401 -- a DataFrame, where the model has columns
+    def _frame(self, rows: np.ndarray) -> Data:
         return frame([Table(len(rows), block=rows)], self.signature.columns) if self.signature.columns else rows
 
     def _typed(self, rows: np.ndarray) -> np.ndarray:
@@ -216,7 +217,7 @@ class EstimatorModel(Model):
             rows = np.clip(np.nan_to_num(rows), -limit, limit)
         return np.ascontiguousarray(rows, dtype=self._dtype)
 
-    def params_of(self, given: Any) -> tuple[str, dict[str, Any] | None]:  # noqa: ANN401 -- any JSON
+    def params_of(self, given: Json) -> tuple[str, dict[str, Any] | None]:
         """As for any model.
 
         MLflow's own choice of a method is the default, and params of the signature are checked, then not used.
@@ -227,7 +228,7 @@ class EstimatorModel(Model):
         asked = isinstance(given, dict) and "method" in given
         return (super().params_of(given)[0] if asked else self._default), None
 
-    def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401, ARG002 -- it has none
+    def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Predictions:  # noqa: ARG002 -- it has none
         """Predict; values that scikit-learn might refuse pass its own checks, all others were checked before."""
         if (call := self._calls.get(method)) is None:
             takes_matrix = self.signature.tensor is not None
@@ -250,11 +251,11 @@ class EstimatorModel(Model):
         """Read a body by MLflow's own parser."""
         return self._generic.parse(body, mime, bounds)
 
-    def from_arrays(self, arrays: dict[str, np.ndarray]) -> Any:  # noqa: ANN401 -- what the model takes
+    def from_arrays(self, arrays: dict[str, np.ndarray]) -> Data:
         """Return the matrix."""
         return self._generic.from_arrays(arrays)
 
-    def predict_data(self, data: Any, method: str, params: dict[str, Any] | None) -> Any:  # noqa: ANN401 -- as any model
+    def predict_data(self, data: Data, method: str, params: dict[str, Any] | None) -> Predictions:
         """Predict by way of MLflow, which checks what `parse` gave.
 
         Another method than its own takes the matrix as it is.
@@ -267,7 +268,7 @@ class EstimatorModel(Model):
 def _without_checks(call: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
     """Return a method of scikit-learn's without its search for NaN and infinity, which is done already."""
 
-    def predict(rows: np.ndarray) -> Any:  # noqa: ANN401 -- predictions
+    def predict(rows: np.ndarray) -> Predictions:
         with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
             return call(rows)
 

@@ -12,6 +12,7 @@ from scoring.models import rows
 from scoring.models.proof import SLOW_S
 
 if TYPE_CHECKING:
+    from scoring.models.aliases import Predictions
     from scoring.models.base import Model
     from scoring.models.rows import Table
 
@@ -33,7 +34,7 @@ def prove(model: Model, example: Table) -> Proof:
     """
     try:
         rows = _rows(model, example)
-        if len(rows) < 2:  # noqa: PLR2004 -- nothing can be told from one row, or from equal ones
+        if len(rows) <= 1:  # nothing can be told from one row, or from equal ones
             return Proof(holds=False)
         (together, one), (backwards, other) = (_ask(model, order) for order in (rows, rows[::-1]))
         singly = [_ask(model, [row]) for row in rows]
@@ -53,7 +54,8 @@ def _ask(model: Model, rows: list[Table]) -> tuple[Any, float]:
 
 def _rows(model: Model, example: Table) -> list[Table]:
     """Return rows of the example, one by one, and others like them: rows differ even where the example has but one."""
-    rows = _matrix_rows(model, example) if model.signature.tensor else _frame_rows(model, example)
+    tensor = model.signature.tensor
+    rows = _matrix_rows(tensor[0], example) if tensor else _frame_rows(model, example)
     if not rows or (model.is_steady and model.predict_seconds < SLOW_S):
         return rows
     if model.is_steady:
@@ -74,13 +76,13 @@ def _frame_rows(model: Model, example: Table) -> list[Table]:
     return [rows.Table(1, frame=each.iloc[[at]]) for each in (frame, other) for at in range(len(each))]
 
 
-def _matrix_rows(model: Model, example: Table) -> list[Table]:
-    matrix = rows.matrix([example], np.dtype(model.signature.tensor[0]))[:MOST]  # type: ignore[index]
+def _matrix_rows(kind: str, example: Table) -> list[Table]:
+    matrix = rows.matrix([example], np.dtype(kind))[:MOST]
     other = (matrix * 1.25 + 0.5).astype(matrix.dtype)
     return [rows.Table(1, block=each[[at]]) for each in (matrix, other) for at in range(len(each))]
 
 
-def _close(one: Any, other: Any) -> bool:  # noqa: ANN401 -- predictions for one row
+def _close(one: Predictions, other: Predictions) -> bool:
     if type(one) is not type(other) or len(one) != 1 or len(other) != 1:
         return False
     one, other = np.asarray(one), np.asarray(other)

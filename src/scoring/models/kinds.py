@@ -25,7 +25,7 @@ LIBRARIES = {
 PLAIN = (str, bytes, int, float, complex, bool, type(None), np.generic)
 
 
-def is_exactly(estimator: Any, names: dict[str, str] | set[str]) -> bool:  # noqa: ANN401 -- scikit-learn's estimators share no type
+def is_exactly(estimator: object, names: dict[str, str] | set[str]) -> bool:
     """Whether an object's class is scikit-learn's own of one of these names, with the class's own methods."""
     kind = type(estimator)
     return (
@@ -36,7 +36,7 @@ def is_exactly(estimator: Any, names: dict[str, str] | set[str]) -> bool:  # noq
     )
 
 
-def is_librarys(thing: Any) -> bool:  # noqa: ANN401 -- a class or a function
+def is_librarys(thing: object) -> bool:
     """Whether a class or function is the one that a library's module holds under its name."""
     module, name = getattr(thing, "__module__", None) or "builtins", getattr(thing, "__qualname__", "")
     found: Any = sys.modules.get(module)
@@ -45,12 +45,12 @@ def is_librarys(thing: Any) -> bool:  # noqa: ANN401 -- a class or a function
     return module.split(".")[0] in LIBRARIES and found is thing
 
 
-def overrides(thing: Any) -> list[str]:  # noqa: ANN401 -- an estimator
+def overrides(thing: object) -> list[str]:
     """Return the attributes of an instance that stand in the place of its class's methods."""
     return [name for name in getattr(thing, "__dict__", {}) if callable(getattr(type(thing), name, None))]
 
 
-def find_foreign(estimator: Any) -> str:  # noqa: ANN401 -- as above
+def find_foreign(estimator: object) -> str:
     """Return the name of the first thing in a fitted estimator that is not a library's own, unchanged.
 
     "" where all are.
@@ -67,11 +67,11 @@ def find_foreign(estimator: Any) -> str:  # noqa: ANN401 -- as above
     return ""
 
 
-def _name(thing: Any) -> str:  # noqa: ANN401 -- a class or a function
+def _name(thing: object) -> str:
     return f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', '?')}"
 
 
-def _parts(value: Any, seen: set[int]) -> Iterator[Any]:  # noqa: ANN401 -- anything
+def _parts(value: object, seen: set[int]) -> Iterator[Any]:
     """Walk an estimator: yield it, the estimators that it holds at any depth, and whatever can be called."""
     if isinstance(value, PLAIN) or id(value) in seen:
         return
@@ -92,6 +92,6 @@ def _parts(value: Any, seen: set[int]) -> Iterator[Any]:  # noqa: ANN401 -- anyt
             yield from _parts(each, seen)
 
 
-def describe(estimator: Any) -> str:  # noqa: ANN401 -- scikit-learn's estimators share no type
+def describe(estimator: object) -> str:
     """Return the names of an estimator's steps, for people."""
     return " and ".join(type(step).__name__ for _, step in getattr(estimator, "steps", [("", estimator)]))

@@ -10,6 +10,9 @@ from scoring.errors import bad
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mlflow.types import ParamSchema
+
+    from scoring.models.aliases import Json
     from scoring.models.signature import Signature
 
 
@@ -17,18 +20,19 @@ def checker(signature: Signature) -> Callable[[Any], object] | None:
     """Return a check that raises Refusal for params outside the signature; None if the signature has none."""
     if not signature.params:
         return None
-    from mlflow.types import ParamSchema  # noqa: PLC0415 -- brings all of mlflow
+    from mlflow.types import ParamSchema  # brings all of mlflow
 
     schema = ParamSchema.from_json(json.dumps(signature.params))
     return lambda given: enforce(given, schema)
 
 
-def enforce(given: Any, schema: Any) -> dict[str, Any] | None:  # noqa: ANN401 -- any JSON, and MLflow's schema or None
+def enforce(given: Json, schema: ParamSchema | None) -> dict[str, Any] | None:
     """Return what the model gets of a request's params; raise Refusal for those of a wrong type."""
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415 -- as above
-    from mlflow.models.utils import _enforce_params_schema  # noqa: PLC0415 -- as above
+    from mlflow.exceptions import MlflowException
+    from mlflow.models.utils import _enforce_params_schema
 
     try:
-        return _enforce_params_schema(given, schema)  # type: ignore[no-any-return]
+        params: dict[str, Any] | None = _enforce_params_schema(given, schema)
     except MlflowException:
         raise bad("params are not what the model's signature says") from None
+    return params

@@ -17,6 +17,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from scoring.models.aliases import Data, Estimator, Predictions
+
     Rows = Callable[[np.ndarray], Any]
 
 LARGEST = 1e15  # below this no float overflows on its way through an estimator, and a double holds every whole number
@@ -45,7 +47,7 @@ def finite(example: np.ndarray) -> np.ndarray:
     return rows[whole] if (whole := usable.all(axis=1)).any() else np.where(usable, rows, 0.0)
 
 
-def is_slow(call: Rows, rows: Any) -> bool:  # noqa: ANN401 -- a matrix or a DataFrame
+def is_slow(call: Rows, rows: Data) -> bool:
     """Whether a call takes long, once it is warm; what is quick is called once, and an error is quick."""
     return all(_takes_long(call, rows) for _ in range(2))
 
@@ -57,7 +59,7 @@ def groups(example: np.ndarray) -> list[np.ndarray]:
     return _within([*found, *(_far(example, scale, random) for scale in FAR)])
 
 
-def more_groups(estimator: Any, example: np.ndarray) -> list[np.ndarray]:  # noqa: ANN401 -- scikit-learn's estimators share no type
+def more_groups(estimator: Estimator, example: np.ndarray) -> list[np.ndarray]:
     """Return further groups, for a way that does the arithmetic itself.
 
     Of other sizes, and where the trees of the last step split.
@@ -91,7 +93,7 @@ def ask(call: Rows, groups: list[np.ndarray]) -> list[Any]:
     return [_outcome(call, rows.copy()) for rows in groups]
 
 
-def same(one: Any, other: Any) -> bool:  # noqa: ANN401 -- predictions
+def same(one: Predictions, other: Predictions) -> bool:
     """Whether predictions are equal arrays, type and shape included."""
     if isinstance(one, type) or isinstance(other, type):  # errors
         return one is other
@@ -100,7 +102,7 @@ def same(one: Any, other: Any) -> bool:  # noqa: ANN401 -- predictions
     return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
-def close(one: Any, other: Any) -> bool:  # noqa: ANN401 -- predictions
+def close(one: Predictions, other: Predictions) -> bool:
     """Whether predictions differ by rounding only: BLAS adds in another order where rows lie otherwise in memory."""
     if (
         not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray))
@@ -116,7 +118,7 @@ def close(one: Any, other: Any) -> bool:  # noqa: ANN401 -- predictions
     )
 
 
-def _outcome(call: Rows, rows: np.ndarray) -> Any:  # noqa: ANN401 -- predictions, or the class of an error
+def _outcome(call: Rows, rows: np.ndarray) -> Predictions:
     try:
         with np.errstate(all="ignore"):
             return call(rows)
@@ -124,7 +126,7 @@ def _outcome(call: Rows, rows: np.ndarray) -> Any:  # noqa: ANN401 -- prediction
         return type(error)
 
 
-def _takes_long(call: Rows, rows: Any) -> bool:  # noqa: ANN401 -- as above
+def _takes_long(call: Rows, rows: Data) -> bool:
     started = time.perf_counter()
     _outcome(call, rows)
     return time.perf_counter() - started > SLOW_S
@@ -149,7 +151,7 @@ def _far(example: np.ndarray, scale: float, random: np.random.Generator) -> np.n
     return np.concatenate([rows, random.uniform(-scale, scale, (ALL_FAR, width))])
 
 
-def _splits(estimator: Any, example: np.ndarray, random: np.random.Generator) -> np.ndarray:  # noqa: ANN401 -- as above
+def _splits(estimator: Estimator, example: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Return rows at the thresholds of the trees of the last step, and close beside them."""
     steps = [
         step
@@ -175,7 +177,7 @@ def _splits(estimator: Any, example: np.ndarray, random: np.random.Generator) ->
     return np.concatenate([*(rows + by for by in BESIDE), *beside])
 
 
-def _thresholds(estimator: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # noqa: ANN401 -- as above
+def _thresholds(estimator: Estimator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield columns and thresholds of the splits of each tree of a tree or a forest."""
     for each in np.ravel(getattr(estimator, "estimators_", [estimator])):  # boosted trees are rows of trees
         if tree := getattr(each, "tree_", None):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from scoring.models.aliases import Values
     from scoring.models.signature import Column
 
 
@@ -47,7 +48,7 @@ def matrix(tables: Sequence[Table], dtype: np.dtype[Any]) -> np.ndarray:
 
 def frame(tables: Sequence[Table], columns: Sequence[Column]) -> pd.DataFrame:
     """Join tables of one kind into one DataFrame with the types that MLflow gives the columns."""
-    import pandas as pd  # noqa: PLC0415 -- a numeric model may do without
+    import pandas as pd  # a numeric model may do without
 
     if all(table.rows for table in tables):
         by_column = zip(*chain.from_iterable(table.rows for table in tables), strict=True)
@@ -67,7 +68,7 @@ def _block(table: Table, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def _frame(table: Table, columns: Sequence[Column]) -> pd.DataFrame:
-    import pandas as pd  # noqa: PLC0415 -- as above
+    import pandas as pd
 
     if table.frame is not None:
         return table.frame
@@ -85,18 +86,18 @@ def _is_uniform(columns: Sequence[Column]) -> bool:
     return columns[0].type in NUMBERS and all(column.type == columns[0].type for column in columns)
 
 
-def _uniform(by_column: Any, columns: Sequence[Column]) -> pd.DataFrame:  # noqa: ANN401 -- lists of values, or a matrix
+def _uniform(by_column: Values, columns: Sequence[Column]) -> pd.DataFrame:
     """Return what pandas makes of one array for each column, in a third of the time.
 
     Values lie in memory in the same order.
     """
-    import pandas as pd  # noqa: PLC0415 -- as above
+    import pandas as pd
 
     values = np.array(by_column, dtype=SCALARS[columns[0].type], order="C")
     return pd.DataFrame(values.T, columns=[column.name for column in columns], copy=False)
 
 
-def _typed(values: Any, kind: str) -> Any:  # noqa: ANN401 -- a tuple or an array
+def _typed(values: Values, kind: str) -> Values:
     return (
         list(values) if kind == "string" else np.asarray(values, dtype=SCALARS[kind])
     )  # pandas has a type of its own for text

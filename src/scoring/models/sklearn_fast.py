@@ -19,6 +19,8 @@ from scoring.models import kinds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from scoring.models.aliases import Estimator
+
     Rows = Callable[[np.ndarray], np.ndarray]
 
 LINEAR = {
@@ -40,7 +42,7 @@ REGRESSING = {
 CLASSIFYING = {"RandomForestClassifier": "DecisionTreeClassifier", "ExtraTreesClassifier": "ExtraTreeClassifier"}
 
 
-def find(estimator: Any, method: str) -> Rows | None:  # noqa: ANN401 -- scikit-learn's estimators share no type
+def find(estimator: Estimator, method: str) -> Rows | None:
     """Return what `estimator.method` does without its checks, or None for an estimator that is not known here."""
     if kinds.is_exactly(estimator, {"Pipeline"}):
         return _pipeline(estimator, method)
@@ -53,12 +55,12 @@ def find(estimator: Any, method: str) -> Rows | None:  # noqa: ANN401 -- scikit-
     return None
 
 
-def _has_own_trees(forest: Any, trees: dict[str, str]) -> bool:  # noqa: ANN401 -- as above
+def _has_own_trees(forest: Estimator, trees: dict[str, str]) -> bool:
     wanted = {trees[type(forest).__name__]}
     return forest.n_outputs_ == 1 and all(kinds.is_exactly(each, wanted) for each in forest.estimators_)
 
 
-def _pipeline(pipeline: Any, method: str) -> Rows | None:  # noqa: ANN401 -- as above
+def _pipeline(pipeline: Estimator, method: str) -> Rows | None:
     *before, last = [step for _, step in pipeline.steps if not (step is None or isinstance(step, str))]
     if pipeline.steps[-1][1] is not last or not all(kinds.is_exactly(step, {"StandardScaler"}) for step in before):
         return None
@@ -80,9 +82,9 @@ def _pipeline(pipeline: Any, method: str) -> Rows | None:  # noqa: ANN401 -- as 
     return predict
 
 
-def _linear(estimator: Any) -> Rows:  # noqa: ANN401 -- as above
+def _linear(estimator: Estimator) -> Rows:
     coefficients, intercept = estimator.coef_.T, estimator.intercept_
-    classes = getattr(estimator, "classes_", None)
+    classes: Any = getattr(estimator, "classes_", None)
 
     def scores(rows: np.ndarray) -> np.ndarray:
         return np.asarray(rows @ coefficients + intercept)
@@ -90,13 +92,13 @@ def _linear(estimator: Any) -> Rows:  # noqa: ANN401 -- as above
     def classify(rows: np.ndarray) -> np.ndarray:
         found = scores(rows)
         if found.ndim == 1 or found.shape[1] == 1:
-            return np.asarray(classes[(found.ravel() > 0).astype(np.int64)])  # type: ignore[index]
-        return np.asarray(classes[found.argmax(axis=1)])  # type: ignore[index]
+            return np.asarray(classes[(found.ravel() > 0).astype(np.int64)])
+        return np.asarray(classes[found.argmax(axis=1)])
 
     return scores if classes is None else classify
 
 
-def _regressing_forest(estimator: Any) -> Rows:  # noqa: ANN401 -- as above
+def _regressing_forest(estimator: Estimator) -> Rows:
     trees = [(tree.tree_.apply, np.ascontiguousarray(tree.tree_.value[:, 0, 0])) for tree in estimator.estimators_]
 
     def predict(rows: np.ndarray) -> np.ndarray:
@@ -110,7 +112,7 @@ def _regressing_forest(estimator: Any) -> Rows:  # noqa: ANN401 -- as above
     return predict
 
 
-def _classifying_forest(estimator: Any, method: str) -> Rows | None:  # noqa: ANN401 -- as above
+def _classifying_forest(estimator: Estimator, method: str) -> Rows | None:
     trees, classes = [tree.tree_ for tree in estimator.estimators_], estimator.classes_
 
     def probabilities(rows: np.ndarray) -> np.ndarray:

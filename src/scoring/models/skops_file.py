@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -20,6 +20,8 @@ from scoring.errors import ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from scoring.models.aliases import Estimator
 
 LISTS = "skops.io._trusted_types"
 PLAIN = {
@@ -33,7 +35,7 @@ PLAIN = {
 }
 
 
-def load(file: Path, trusted: list[str]) -> Any:  # noqa: ANN401 -- any estimator
+def load(file: Path, trusted: list[str]) -> Estimator:
     """Load an estimator; raise ModelError for types that neither skops trusts nor `trusted` names."""
     sys.modules[LISTS] = _NoLists(LISTS)
     try:

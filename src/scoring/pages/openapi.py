@@ -6,13 +6,15 @@ The schemas promise what is right to send; the server takes more, as MLflow does
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scoring.pages import openapi_common as paths
 from scoring.pages.openapi_common import JSON, Object, ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from scoring.models.aliases import Json
 
 CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
 FORMS = {"dataframe_split": "Split", "dataframe_records": "Records", "instances": "Instances", "inputs": "Inputs"}
@@ -246,7 +248,7 @@ def _tensors(description: Object) -> list[Object]:
 
 
 def _csv(told: Object) -> str:
-    def cell(value: Any) -> str:  # noqa: ANN401 -- any JSON
+    def cell(value: Json) -> str:
         text = "" if value is None else str(value)
         return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\n\r') else text
 

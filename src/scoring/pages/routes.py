@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped] # it has none
+from swagger_ui_bundle import swagger_ui_path
 
 from scoring.pages import openapi
 

@@ -116,7 +116,7 @@ def check_plugin(name: str, answer: Answer, runtime: str, least: tuple[int, int]
 
 def check_port(setting: str, value: str, containers: str, project: str, *, needed: bool = True) -> Check:
     """Judge a port that a setting names; `containers` are the lines of `docker ps`, each a name and its ports."""
-    if not value.isdigit() or not 0 < int(value) < 65536:  # noqa: PLR2004 -- the range of TCP ports
+    if not value.isdigit() or not 0 < int(value) <= ports.LAST:
         return Check(FAIL, setting, f"is {value!r}, not a port number", f"unset {setting}")
     port, name = int(value), f"port {value}"
     if ports.is_free(port):
@@ -130,7 +130,7 @@ def check_port(setting: str, value: str, containers: str, project: str, *, neede
     }.get(setting)
     if kept and (venv.ROOT / ".slipway" / kept[1]).exists():
         return Check(OK, name, f"taken by our own make {kept[0]}")
-    other = f"{setting}={5050 if port == 5000 else port + 1} on every make command"  # noqa: PLR2004 -- MLflow's usual port
+    other = f"{setting}={5050 if port == ports.AIRPLAY else port + 1} on every make command"
     level = FAIL if needed else WARN
     if "AirTunes" in machine.name_server(port):
         off = "switch AirPlay Receiver off in System Settings > General > AirDrop & Handoff"

@@ -23,6 +23,7 @@ from slipway.errors import SlipwayError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+GB, MB = 1e9, 1e6
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache")
 UNTOUCHED = {".git", ".venv", ".slipway", "backups"}  # where no caches of ours are looked for
 OF_MLFLOW = re.compile(r"\d+|workspaces")  # the names at the top of its artifact root
@@ -263,7 +264,7 @@ def _measure_images() -> float:
 
 
 def _words(size: float) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"  # noqa: PLR2004 -- a GB
+    return f"{size / GB:.1f} GB" if size >= GB else f"{size / MB:.1f} MB"
 
 
 def _shorten(place: Place, folder: Path) -> str:

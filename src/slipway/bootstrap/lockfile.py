@@ -29,7 +29,7 @@ INDEX_OF_PIP = (
 )
 
 
-def lock(upgrade: bool = False) -> None:  # noqa: FBT001, FBT002 -- the command's one option
+def lock(*, upgrade: bool = False) -> None:
     """Lock with the versions that are locked already, or with `upgrade` the newest, and export; all or nothing.
 
     Raises SlipwayError when a step fails; poetry.lock and requirements/ are then as they were.

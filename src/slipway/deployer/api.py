@@ -18,7 +18,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped] # it has none
+from swagger_ui_bundle import swagger_ui_path
 
 from slipway import ports
 from slipway.deployer import api_errors, store, webhooks
@@ -68,7 +68,8 @@ class Back(BaseModel, extra="forbid"):
 
 
 def _deployer(request: Request) -> Deployer:
-    return request.app.state.deployer  # type: ignore[no-any-return]
+    deployer: Deployer = request.app.state.deployer
+    return deployer
 
 
 Ours = Annotated[Deployer, Depends(_deployer)]

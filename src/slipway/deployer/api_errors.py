@@ -39,7 +39,7 @@ class Problem(BaseModel):
     message: str
 
 
-class Refusal(Exception):  # noqa: N818 -- an answer, no error
+class Refusal(Exception):  # an answer, no error
     """An answer that says why not."""
 
     def __init__(self, status: int, message: str) -> None:

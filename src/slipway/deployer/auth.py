@@ -16,7 +16,7 @@ from slipway import secret_file
 FAILURES, WINDOW = 5, 60.0  # wrong tokens of one address in so many s; then it waits with more of them
 
 
-class Denied(Exception):  # noqa: N818 -- an answer, no error
+class Denied(Exception):  # an answer, no error
     """The caller may not: `status` is 401 without a token, 403 with a wrong one, 429 after too many."""
 
     def __init__(self, status: int, message: str, wait: int = 0) -> None:

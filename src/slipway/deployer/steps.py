@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from slipway.release.candidate import Step
 
 
-class Cancelled(Exception):  # noqa: N818 -- no error
+class Cancelled(Exception):  # no error
     """Somebody asked for the end of the deployment."""
 
 
-class Preempted(Exception):  # noqa: N818 -- no error
+class Preempted(Exception):  # no error
     """Something more urgent goes first; the deployment is taken up after it, from its first step."""
 
 

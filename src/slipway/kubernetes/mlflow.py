@@ -152,10 +152,11 @@ def list_names(settings: Settings) -> list[str]:
 def describe(settings: Settings, facts: Facts, place: Path) -> dict[str, Any]:
     """Return the kustomization, that will lie in `place` (pure)."""
     hosts = ",".join(f"{name},{name}:*" for name in list_names(settings))
-    container = {"name": "mlflow", "env": [{"name": "MLFLOW_SERVER_ALLOWED_HOSTS", "value": hosts}]}
+    variables = [{"name": "MLFLOW_SERVER_ALLOWED_HOSTS", "value": hosts}]
     if settings.tracking_host:  # a page's own POST names its origin
         origins = ",".join(f"{scheme}://{settings.tracking_host}" for scheme in ("http", "https"))
-        container["env"] += [{"name": "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", "value": origins}]  # type: ignore[operator]
+        variables.append({"name": "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", "value": origins})
+    container = {"name": "mlflow", "env": variables}
     deployment = {
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": MLFLOW},
         "spec": {"template": {

@@ -64,7 +64,7 @@ class Api:
     key: str  # "" without one
     seconds: float  # for each answer
 
-    def post(self, body: Any = None, data: bytes | None = None) -> Answer:  # noqa: ANN401 -- any JSON
+    def post(self, body: example.Json = None, data: bytes | None = None) -> Answer:
         """Send one request to /invocations.
 
         Raises NoAnswerError when the answer takes too long; requests' own errors otherwise.
@@ -98,7 +98,7 @@ def check_predictions(api: Api) -> str:
     return next((reason for reason in different if reason), "")
 
 
-def _differ(served: Any, direct: Any) -> str:  # noqa: ANN401 -- any JSON
+def _differ(served: example.Json, direct: example.Json) -> str:
     if isinstance(direct, float) and not isinstance(served, int | float):
         return f"a prediction is {served}, which is not a number"
     if isinstance(direct, float) and not math.isfinite(served):

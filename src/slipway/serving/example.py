@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+Json = Any  # a JSON document, or a part of one, as Python objects
 Rows = dict[str, Any]
 KEYS = ("inputs", "instances")
 
@@ -92,7 +93,7 @@ def _key(rows: Rows) -> str:
     return next(key for key in KEYS if key in rows)
 
 
-def _spoil(value: Any) -> Any:  # noqa: ANN401 -- any JSON
+def _spoil(value: Json) -> Json:
     if isinstance(value, list):
         return [_spoil(each) for each in value]
     return "a word" if isinstance(value, int | float) or value is None else ["a", "list"]

@@ -115,8 +115,8 @@ def draw(path: Path, title: str, versions: list[tuple[str, Measured]], metrics: 
 
     A label that ends in `@champion` is marked. At most `MOST` panels; a version without the metric has no dot.
     """
-    from matplotlib.figure import Figure  # noqa: PLC0415 -- half a second, which other commands need not wait for
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+    from matplotlib.figure import Figure  # half a second, which other commands need not wait for
+    from matplotlib.ticker import MaxNLocator
 
     shown = [name for name in metrics if any(name in measured.metrics for _, measured in versions)][:MOST]
     columns = min(COLUMNS, max(len(shown), 1))
@@ -169,7 +169,7 @@ def _find_several(client: MlflowClient, name: str, several: str) -> list[models.
     words = [word for word in re.split(r"[\s,]+", several) if word]
     found = [models.resolve(client, f"models:/{name}/{word}" if word.isdigit() else word) for word in words]
     distinct = list({(one.name, one.version) if one.version else one.location: one for one in found}.values())
-    if len(distinct) < 2:  # noqa: PLR2004
+    if len(distinct) <= 1:
         raise SlipwayError(
             f"MODELS={several!r} names one version; a comparison needs two", 'make compare MODELS="1 2"', USAGE
         )

@@ -14,7 +14,7 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 STUBBORN = [sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"]
 
 
-class Urgent(Exception):  # noqa: N818 -- a reason
+class Urgent(Exception):
     """Something goes first."""
 
 
