@@ -12,7 +12,7 @@ from slipway import settings
 from slipway.kubernetes import manifests, traffic
 from slipway.kubernetes.traffic import BY_PODS, BY_WEIGHT, Share
 from slipway.registry.models import Model
-from slipway.serving.server import Prepared
+from slipway.runtimes.base import Prepared
 from tests.manifests import schemas
 from tests.manifests.kustomizing import OVERLAYS, Object
 from tests.manifests.pods import find, find_pods, matches

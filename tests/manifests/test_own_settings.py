@@ -15,7 +15,7 @@ from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes import manifests
 from slipway.kubernetes.traffic import BY_WEIGHT, Share
 from slipway.registry.models import Model
-from slipway.serving.server import Prepared
+from slipway.runtimes.base import Prepared
 from slipway.settings import ROOT
 from tests.manifests.pods import find
 

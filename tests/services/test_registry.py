@@ -17,6 +17,7 @@ from sklearn.linear_model import LinearRegression
 from slipway.errors import SlipwayError
 from slipway.registry import client as registry
 from slipway.registry import models
+from slipway.runtimes.base import Prepared
 from slipway.serving import server
 from slipway.settings import BUILD, Settings
 from slipway.training import measurements
@@ -111,7 +112,7 @@ def test_a_path_names_the_files_themselves(
 
     assert (Path(model.location), model.run_id) == (files, logged["run"])
     assert np.allclose(
-        server.predict(served_settings, server.Prepared(model, files, ""), {"columns": ["0"], "data": [[3.0]]}), [6.0]
+        server.predict(served_settings, Prepared(model, files, ""), {"columns": ["0"], "data": [[3.0]]}), [6.0]
     )
 
 

@@ -11,8 +11,8 @@ from slipway.serving import api_test
 from slipway.serving.live_server import Slot
 
 if TYPE_CHECKING:
+    from slipway.runtimes.base import Prepared
     from slipway.serving.api_test import Case
-    from slipway.serving.server import Prepared
     from slipway.settings import Settings
 
 

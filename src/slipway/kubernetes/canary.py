@@ -18,8 +18,8 @@ from slipway.serving import api_test, server
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from slipway.runtimes.base import Prepared
     from slipway.serving.api_test import Case
-    from slipway.serving.server import Prepared
     from slipway.settings import Settings
 
 

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from slipway import model_folder
+from slipway import model_folder, runtimes
 from slipway.errors import SlipwayError
 from slipway.kubernetes import image_delivery
 from slipway.kubernetes.cluster import kubectl, lease
@@ -81,7 +81,7 @@ def diff(settings: Settings, uri: str = "") -> bool:
     prepared = server.prepare(
         settings, uri or f"models:/{model_folder.load(settings.model_dir).name}@{registry.CHAMPION}"
     )
-    tag = server.build(settings, prepared)
+    tag = runtimes.of(settings).image(prepared)
     image = (
         image_delivery.deliver(settings, tag) if settings.registry else tag
     )  # it is pushed, as its digest is part of the manifests

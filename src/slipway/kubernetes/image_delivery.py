@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from slipway import hints, model_folder, shell
+from slipway import hints, model_folder, runtimes, shell
 from slipway.bootstrap import docker_cli
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes.cluster.kubectl import Cluster, check_runtime
@@ -17,7 +17,7 @@ from slipway.registry import models
 from slipway.serving import server
 
 if TYPE_CHECKING:
-    from slipway.serving.server import Prepared
+    from slipway.runtimes.base import Prepared
     from slipway.settings import Settings
 
 
@@ -49,7 +49,7 @@ def deliver_version(settings: Settings, prepared: Prepared) -> str:
 
     In a cluster it is there, or not: SlipwayError.
     """
-    built = server.build(settings, prepared)
+    built = runtimes.of(settings).image(prepared)
     if settings.in_cluster:
         return built
     image = deliver(settings, built)

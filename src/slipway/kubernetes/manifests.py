@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slipway.kubernetes.traffic import Share
-    from slipway.serving.server import Prepared
+    from slipway.runtimes.base import Prepared
     from slipway.settings import Settings
 
 MANIFESTS = patches.MANIFESTS

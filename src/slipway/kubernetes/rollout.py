@@ -19,7 +19,7 @@ from slipway.kubernetes.pods.diagnosis import find_newest
 from slipway.kubernetes.pods.wait import Rollout
 from slipway.registry.models import Model
 from slipway.runtimes import containers
-from slipway.serving.server import Prepared
+from slipway.runtimes.base import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from slipway import runtimes
 from slipway.errors import SlipwayError
 from slipway.registry import models
 from slipway.release import passes
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from slipway.model_folder import ModelFolder
+    from slipway.runtimes.base import Prepared
     from slipway.settings import Settings
 
 Step = Callable[
@@ -34,7 +36,7 @@ Step = Callable[
 class Outcome:
     """A version that may become champion: ready to be served, and with what verdict."""
 
-    prepared: server.Prepared
+    prepared: Prepared
     make_case: Callable[[], api_test.Case]  # what the smoke test asks, to ask again where the version is rolled out
     verdict: str
     forced: bool = False
@@ -78,7 +80,7 @@ class Candidacy:
             prepared = server.prepare(
                 self.settings, uri
             )  # after the gate: what it measured is part of what a server says of itself
-            told(server.build(self.settings, prepared))
+            told(runtimes.of(self.settings).image(prepared))
         with step("smoke test") as told:
             make_case, latency, before = self._test(prepared)
             verdicts.append(gate.judge_latency(self.model.rules, latency))
@@ -88,7 +90,7 @@ class Candidacy:
         decisive = next((verdict for verdict in verdicts if not verdict.passed), verdicts[0])
         return Outcome(prepared, make_case, decisive.line, forced=judged and not decisive.passed)
 
-    def _test(self, prepared: server.Prepared) -> tuple[Callable[[], api_test.Case], float, str]:
+    def _test(self, prepared: Prepared) -> tuple[Callable[[], api_test.Case], float, str]:
         """Run the smoke test, unless this very image passed it within the hour.
 
         Promotion and deployer need it once, not each.

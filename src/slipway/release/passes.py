@@ -11,15 +11,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slipway import model_folder
+from slipway import model_folder, runtimes
 from slipway.registry import models
 from slipway.runtimes import containers
-from slipway.serving import server
 from slipway.settings import ROOT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from slipway.runtimes.base import Prepared
     from slipway.settings import Settings
 
 TAG = "slipway.smoke_test"  # of a version: with which image, when, and how quick it was
@@ -34,7 +34,7 @@ class Pass:
     age_s: float
 
 
-def find(client: MlflowClient, settings: Settings, prepared: server.Prepared) -> Pass | None:
+def find(client: MlflowClient, settings: Settings, prepared: Prepared) -> Pass | None:
     """Return the pass of what would be tested now, or None.
 
     Another image, other settings of the server, another test, or long ago.
@@ -50,24 +50,24 @@ def find(client: MlflowClient, settings: Settings, prepared: server.Prepared) ->
     return Pass(latency, age) if is_same and 0 <= age <= VALID_S else None
 
 
-def record(client: MlflowClient, settings: Settings, prepared: server.Prepared, latency_ms: float) -> None:
+def record(client: MlflowClient, settings: Settings, prepared: Prepared, latency_ms: float) -> None:
     """Note in the registry that the smoke test was passed."""
     if prepared.model.name and prepared.model.version:
         noted = {"test": _name(settings, prepared), "at": round(time.time()), "latency_ms": round(latency_ms, 3)}
         client.set_model_version_tag(prepared.model.name, prepared.model.version, TAG, json.dumps(noted))
 
 
-def _name(settings: Settings, prepared: server.Prepared) -> str:
+def _name(settings: Settings, prepared: Prepared) -> str:
     """Return what identifies a test.
 
     Image (or the libraries and code of a process), files, the server's settings, the test's code.
     """
     image, code, process = (
-        server.build(settings, prepared),
+        runtimes.of(settings).image(prepared),
         [ROOT / "src" / "slipway" / "serving" / "api_checks.py"],
         [],
     )
-    if not (settings.in_docker or settings.in_cluster):
+    if not runtimes.of(settings).has_images:
         code += [ROOT / "src" / "scoring", ROOT / "requirements" / "serving.txt"]
         process = [sys.version, sys.prefix]
     variables = json.dumps(

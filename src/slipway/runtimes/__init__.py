@@ -1,1 +1,19 @@
-"""What a model is trained and served in: the images."""
+"""Where scripts run and models are served: containers of our images, or processes of `.venv`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slipway.runtimes.docker import Docker
+from slipway.runtimes.host import Host, Pod
+
+if TYPE_CHECKING:
+    from slipway.runtimes.base import Runtime
+    from slipway.settings import Settings
+
+
+def of(settings: Settings) -> Runtime:
+    """Return the runtime that the settings name; in a pod, the one that a cluster's deployer has."""
+    if settings.in_cluster:
+        return Pod(settings)
+    return Docker(settings) if settings.in_docker else Host(settings)

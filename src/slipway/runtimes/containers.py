@@ -8,17 +8,12 @@ import socket
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from slipway import model_folder, shell
 from slipway.bootstrap import docker_cli, ownership
 from slipway.errors import USAGE, SlipwayError
-from slipway.runtimes import images
-from slipway.settings import LOCAL, no_proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from slipway.settings import Settings
 
 USER_ID = 10001  # of the user in our images
@@ -30,37 +25,6 @@ SCORING_FILES = {
     "SCORING_TLS_CERT",
     "SCORING_TLS_KEY",
 }  # settings of the server that name files of this machine
-
-
-def training_command(  # noqa: PLR0913 -- what a container is given
-    settings: Settings,
-    model: model_folder.ModelFolder,
-    command: list[str],
-    variables: dict[str, str],
-    *,
-    kept: Path | None = None,
-    mounts: Mapping[Path, str] | None = None,
-) -> list[str]:
-    """Return the docker command that runs `command` in a training container.
-
-    It can write to `kept` alone, and read each of our files in `mounts` at the path in the container that stands with
-    it.
-    """
-    image = images.build_training(settings, model)
-    network, uri = [], settings.tracking_uri
-    if settings.owns_tracking:
-        network, uri = ["--network", settings.project], "http://mlflow:5000"
-    elif not uri.startswith("http") or urlsplit(uri).hostname in LOCAL:
-        raise SlipwayError(
-            f"a container cannot reach MLFLOW_TRACKING_URI={uri}", "RUNTIME=host, or another address of that server"
-        )
-    variables = variables | no_proxy() | {"MLFLOW_TRACKING_URI": uri} | ({"KEPT_DIR": "/kept"} if kept else {})
-    passed = docker_cli.flags("--env", variables)
-    volumes = [part for path, place in (mounts or {}).items() for part in ("--volume", f"{path}:{place}:ro")]
-    if kept:
-        volumes += ["--user", writing_user(kept), "--volume", f"{kept}:/kept"]
-    named = ["--rm", "--name", training_container(settings)]
-    return docker_cli.run(image, [*named, *confinement(settings), *network, *volumes, *passed], command)
 
 
 def confinement(settings: Settings) -> list[str]:

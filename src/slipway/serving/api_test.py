@@ -28,6 +28,7 @@ from slipway.serving.api_checks import Api, NoAnswerError, OutOfTimeError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from slipway.runtimes.base import Prepared
     from slipway.settings import Settings
 
 
@@ -67,7 +68,7 @@ def check(settings: Settings, uri: str = "") -> Case:
     return examine(settings, server.prepare(settings, uri or recorded or ""))
 
 
-def examine(settings: Settings, prepared: server.Prepared, is_alive: Callable[[], bool] | None = None) -> Case:
+def examine(settings: Settings, prepared: Prepared, is_alive: Callable[[], bool] | None = None) -> Case:
     """Test the API at `settings.api_url` against a model; print its predictions beside the true values, and what fails.
 
     `is_alive` tells whether the server still runs, where it is ours. Raises SlipwayError when the test fails, or the
@@ -79,7 +80,7 @@ def examine(settings: Settings, prepared: server.Prepared, is_alive: Callable[[]
     return case
 
 
-def make_case(settings: Settings, prepared: server.Prepared) -> Case:
+def make_case(settings: Settings, prepared: Prepared) -> Case:
     """Return what to ask the API at `settings.api_url`, and what the model says to it without a server."""
     print(f"asking {prepared.model.uri} without a server, to compare", file=sys.stderr, flush=True)
     rows, true = read_rows(settings, prepared)
@@ -175,12 +176,12 @@ def show(case: Case) -> None:
     Console().print(table)
 
 
-def _nothing_to_send(prepared: server.Prepared) -> SlipwayError:
+def _nothing_to_send(prepared: Prepared) -> SlipwayError:
     words = f"{prepared.model.uri} has no input example to send"
     return SlipwayError(words, "log the model with input_example=…; see model/README.md")
 
 
-def read_rows(settings: Settings, prepared: server.Prepared) -> tuple[example.Rows, list[str]]:
+def read_rows(settings: Settings, prepared: Prepared) -> tuple[example.Rows, list[str]]:
     """Take the rows from the model's input example, or else the run's sample.csv, which has the true values, too.
 
     Raises SlipwayError when there is neither.

@@ -7,23 +7,19 @@ so that no request fails.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import shutil
-import signal
-import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import requests
 
-from slipway import model_folder, ports, shell
-from slipway.bootstrap import docker_cli, ownership
+from slipway import model_folder, runtimes
+from slipway.bootstrap import ownership
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, TimedOutError, time_out
 from slipway.polling import poll
-from slipway.runtimes import containers, images
+from slipway.runtimes.base import CURRENT, Prepared
 from slipway.serving import api_test, server
 from slipway.settings import STATE
 
@@ -33,27 +29,23 @@ if TYPE_CHECKING:
 
     from slipway.settings import Settings
 
-INSIDE = "/opt/live"  # the folder, as the container sees it
 REASON = re.compile(r" goes on serving: (.*)")  # in the server's log
 OUTCOMES = re.compile(r"^scoring_(failed_)?reloads_total(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
 class Slot:
-    """The place of one server: on the settings' port, in a container or a process."""
+    """The place of one server: on the settings' port, in the settings' runtime."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.scoring.keys() & {"SCORING_TLS_CERT", "SCORING_TLS_KEY"}:
             raise SlipwayError(
                 "a server that follows an alias speaks http", "unset SCORING_TLS_CERT and put a proxy before it", USAGE
             )
-        self._container = f"{settings.project}-live-{settings.port}"
-        self.settings = replace(
-            settings, url=f"http://{self._container}:8080" if settings.network else f"http://127.0.0.1:{settings.port}"
-        )
         self._model = model_folder.load(settings.model_dir)
         self._folder = STATE / "live" / str(settings.port)
-        self._link = self._folder / "current"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._link = self._folder / CURRENT
+        self._server = runtimes.of(settings).live_server(self._model, self._folder)
+        self.settings = replace(settings, url=self._server.url)
 
     @property
     def url(self) -> str:
@@ -69,10 +61,9 @@ class Slot:
         except (requests.RequestException, ValueError, KeyError, TypeError):
             return None
 
-    def start(self, prepared: server.Prepared) -> subprocess.Popen[bytes]:
+    def start(self, prepared: Prepared) -> subprocess.Popen[bytes]:
         """Serve a model in the foreground, as long as the process that is returned lives."""
-        if self.settings.in_docker:
-            ownership.check_container(self._container)
+        self._server.check()
         if self.is_running():
             raise SlipwayError(
                 f"port {self.settings.port} is the deployer's",
@@ -81,11 +72,9 @@ class Slot:
         self.stop()
         ownership.check_port(self.settings.port, "PORT")
         self._place(prepared)
-        command, variables = self._command(["--rm"])
-        self._process = shell.start(command, env=variables)
-        return self._process
+        return self._server.start()
 
-    def change(self, prepared: server.Prepared) -> None:
+    def change(self, prepared: Prepared) -> None:
         """Have another model answer, without a failed request.
 
         Start the server, in the background, when it does not run.
@@ -101,7 +90,7 @@ class Slot:
                 self._point(before)
                 self._tidy(before)
                 if self.is_running():
-                    self._signal()  # of several workers, some may have changed
+                    self._server.reload()  # of several workers, some may have changed
             raise
         self._tidy(before)
 
@@ -127,92 +116,29 @@ class Slot:
 
     def is_running(self) -> bool:
         """Whether the server runs."""
-        if self._process is not None:
-            return self._process.poll() is None
-        if self.settings.in_docker:
-            return shell.ask(docker_cli.say_running(self._container)).out == "true"
-        return self._pid() is not None
+        return self._server.is_running()
 
     def stop(self) -> None:
         """End the server."""
-        if self._process is not None:
-            shell.stop(self._process)
-        if self.settings.in_docker:
-            ownership.remove_container(self._container)
-        elif pid := self._pid():
-            os.kill(pid, signal.SIGTERM)
-            if not poll(lambda: self._pid() != pid, shell.GRACE_SECONDS, 0.05):
-                os.kill(pid, signal.SIGKILL)
-        self._pid_file.unlink(missing_ok=True)
-
-    @property
-    def _pid_file(self) -> Path:
-        return self._folder / "pid"
-
-    def _pid(self) -> int | None:
-        """Return the process that serves here, when it lives and is one of ours."""
-        if not self._pid_file.exists():
-            return None
-        pid = self._pid_file.read_text(encoding="utf-8")
-        with contextlib.suppress(ChildProcessError, ValueError):
-            os.waitpid(int(pid), os.WNOHANG)  # a child of ours that has ended would seem to live
-        lives = pid.isdigit() and f"-m scoring {self._link}" in shell.read_command(pid)
-        return int(pid) if lives else None
-
-    def _command(self, how: list[str]) -> tuple[list[str], dict[str, str]]:
-        if not self.settings.in_docker:
-            variables = self.settings.scoring | {"SCORING_IDENTITY": str(self._link / "identity.json")}
-            return [
-                sys.executable,
-                "-m",
-                "scoring",
-                str(self._link / "model"),
-                "--port",
-                str(self.settings.port),
-            ], variables
-        runtime = images.build_runtime(self.settings, self._model)
-        inside = f"{INSIDE}/current"
-        options = [
-            *containers.serving_options(self.settings, self._container),
-            "--volume",
-            f"{self._folder}:{INSIDE}:ro",
-        ]
-        options += ["--env", f"SCORING_IDENTITY={inside}/identity.json"]
-        program = ["python", "-m", "scoring", f"{inside}/model", "--host", "0.0.0.0", "--port", "8080"]  # noqa: S104 -- in the container
-        return docker_cli.run(runtime, [*how, *options], program), {}
+        self._server.stop()
 
     def _start_detached(self) -> None:
         self.stop()  # what is left of one that ended
-        command, variables = self._command(["--detach", "--restart", "unless-stopped"])
-        log = self._folder / "server.log"
-        if self.settings.in_docker:
-            shell.echo(command)
-            answer = shell.ask(command)
-            if answer.code != 0:
-                self.stop()  # a container that was made and not started
-                raise SlipwayError(f"the server does not start: {answer.last}")
-        else:
-            ports.check(self.settings.port, "PORT")
-            process = shell.start(command, env=variables, log=log)
-            self._pid_file.write_text(str(process.pid), encoding="utf-8")
+        self._server.start_detached()
         try:
             api_test.wait_until_ready(self.settings, self.url, self.is_running)
         except TimedOutError:
             self.stop()
             raise
         except SlipwayError:
-            words = (
-                shell.ask(docker_cli.read_log(self._container, 50)).words
-                if self.settings.in_docker
-                else log.read_text(encoding="utf-8")
-            )
+            words = self._server.read_log()
             self.stop()
             last = (words.strip().splitlines() or ["no word of why"])[-1]
             raise SlipwayError(f"it did not load: {last}", code=MODEL_DID_NOT_LOAD) from None
 
     def _reload(self) -> None:
         before = self._count()
-        self._signal()
+        self._server.reload()
         workers = int(self.settings.scoring["SCORING_WORKERS"])
 
         def has_changed() -> bool:
@@ -225,12 +151,6 @@ class Slot:
 
         if not poll(has_changed, self.settings.start_timeout, 0.1):
             raise time_out("the server did not switch to the new model", self.settings.start_timeout, "START_TIMEOUT")
-
-    def _signal(self) -> None:
-        if self.settings.in_docker:
-            shell.ask(docker_cli.send_signal(self._container, "HUP"))
-        elif pid := self._process.pid if self._process else self._pid():
-            os.kill(pid, signal.SIGHUP)
 
     def _count(self) -> tuple[float, float]:
         """Return how many changes of model the workers have made, and how many failed."""
@@ -245,15 +165,10 @@ class Slot:
 
     def _reload_error(self) -> str:
         """Return what the server's log says last of a model that did not take over."""
-        log = self._folder / "server.log"
-        if self.settings.in_docker:
-            words = shell.ask(docker_cli.read_log(self._container, 50)).words
-        else:
-            words = log.read_text(encoding="utf-8", errors="replace") if log.exists() and not self._process else ""
-        reasons = REASON.findall(words)
+        reasons = REASON.findall(self._server.read_log())
         return str(reasons[-1]) if reasons else "see the server's output"
 
-    def _place(self, prepared: server.Prepared) -> None:
+    def _place(self, prepared: Prepared) -> None:
         """Bring a version's files to the folder, and point the link to them."""
         place = self._folder / "versions" / model_folder.digest([], prepared.identity)[:12]
         if not place.exists():

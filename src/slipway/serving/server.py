@@ -10,17 +10,17 @@ import re
 import signal
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from slipway import hints, model_folder, ports, shell
-from slipway.bootstrap import docker_cli, ownership
+from slipway import hints, ports, runtimes, shell
+from slipway.bootstrap import ownership
 from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError, time_out
 from slipway.polling import poll
 from slipway.registry import client as registry
 from slipway.registry import models
-from slipway.runtimes import containers, images
+from slipway.runtimes import images
+from slipway.runtimes.base import Prepared
 from slipway.settings import STATE
 
 if TYPE_CHECKING:
@@ -29,28 +29,10 @@ if TYPE_CHECKING:
 
     from slipway.settings import Settings
 
-ENGINE_S = 60  # more for a container to begin and end
 REMEMBERED = 8  # answers of models to their own rows, for a command that needs one twice
 MOMENT = 1.0  # s that a note may be looked at, or taken away, by another
 RECORDS = STATE / "serving"  # which model listens on which port, for test_api
 _answered: dict[tuple[str, str, str], list[Any]] = {}  # by runtime, checksum of the files, rows
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A model that is ready to be served: what it is, and its files on this machine."""
-
-    model: models.Model
-    files: Path
-    identity: str  # JSON: what the server says of itself, and the checksum that it compares
-
-    @property
-    def lasting(self) -> str:
-        """The identity without the run's metrics, which a validation adds to.
-
-        What an image holds, so that its tag stays the same.
-        """
-        return json.dumps({name: value for name, value in json.loads(self.identity).items() if name != "metrics"})
 
 
 def serve(settings: Settings, uri: str) -> None:
@@ -59,19 +41,20 @@ def serve(settings: Settings, uri: str) -> None:
     Raises SlipwayError when there is no such model, the port is taken, or the server ends by itself.
     """
     with taken(settings):
-        _remove_container(settings)  # one that a crash left behind
+        runtime = runtimes.of(settings)
+        runtime.clear_port()
         ownership.check_port(settings.port, "PORT")
         prepared = prepare(settings, uri)
         for gap in models.find_gaps(prepared.files):
             print(f"note: {prepared.model.uri} has {gap}", file=sys.stderr)
-        command, environment = command_for(settings, prepared)
+        command, environment = runtime.serve_command(prepared)
         note(settings, prepared)
         print(f"loading {prepared.model.uri}, to serve it at {settings.api_url}; Ctrl-C stops it")
         hints.say_next("make test_api, in another terminal")
         try:
             code = shell.wait(shell.start(command, env=environment))
         except KeyboardInterrupt:
-            _remove_container(settings)  # one whose server did not stop in time
+            runtime.clear_port()  # of a server that did not stop in time
             print("\nstopped")
             return
     explain(prepared, code)
@@ -109,32 +92,6 @@ def prepare(settings: Settings, uri: str, *, fresh: bool = False) -> Prepared:
     return Prepared(model, files, json.dumps({name: value for name, value in known.items() if value}))
 
 
-def command_for(settings: Settings, prepared: Prepared, container: str = "") -> tuple[list[str], dict[str, str]]:
-    """Return the command that serves a model in the foreground, and what to add to its environment; build its image."""
-    if not settings.in_docker:
-        command = [sys.executable, "-m", "scoring", str(prepared.files), "--port", str(settings.port)]
-        return command, settings.scoring | {"SCORING_IDENTITY": prepared.identity}
-    options = containers.serving_options(
-        settings, container or _container(settings), publish=not (container and settings.network)
-    )
-    identity = ["--env", f"SCORING_IDENTITY={prepared.identity}"]  # with the metrics of today; the image has none
-    return docker_cli.run(build(settings, prepared), ["--rm", *options, *identity]), {}
-
-
-def build(settings: Settings, prepared: Prepared) -> str:
-    """Return the tag of the image that serves a model, built when it is not there; in a cluster the one pushed.
-
-    Without Docker, say so.
-    """
-    if settings.in_cluster:
-        return models.find_image(registry.connect(settings), prepared.model)
-    if not settings.in_docker:
-        return "none, a process of .venv serves"
-    return images.build_served(
-        settings, model_folder.load(settings.model_dir), prepared.model, prepared.files, prepared.lasting
-    )
-
-
 def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> list[Any]:
     """Return what the model says to `rows` without a server, in a process of its own.
 
@@ -152,22 +109,7 @@ def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> lis
 
 def _predict(settings: Settings, prepared: Prepared, rows: str) -> list[Any]:
     seconds = settings.predict_timeout
-    command = [sys.executable, "-W", "ignore", "-m", "scoring.reference", str(prepared.files)]
-    name = containers.name_reference(settings)
-    if settings.in_docker:
-        ownership.remove_container(
-            name
-        )  # that of an earlier life: a container that begins again gives the same numbers
-        limit = ["timeout", str(seconds)]  # a client that is killed leaves its container
-        closed = ["--rm", "--interactive", "--name", name, "--no-healthcheck", "--network", "none"]
-        closed += containers.confinement(settings)
-        asks = [*limit, "python", "-W", "ignore", "-m", "scoring.reference", "/opt/model"]
-        command = docker_cli.run(build(settings, prepared), closed, asks)
-    try:
-        answer = shell.ask(command, words=rows, seconds=seconds + (ENGINE_S if settings.in_docker else 0))
-    finally:
-        if settings.in_docker:  # after Ctrl-C or a time-out, what is left of it would go on asking the model
-            ownership.remove_container(name)
+    answer = runtimes.of(settings).predict(prepared, rows, seconds)
     if answer.code == shell.TIMED_OUT:
         raise time_out(
             f"{prepared.model.uri} did not predict its own example without a server", seconds, "PREDICT_TIMEOUT"
@@ -189,7 +131,7 @@ def read_key(settings: Settings) -> str:
 def start(settings: Settings, prepared: Prepared, log: Path) -> subprocess.Popen[bytes]:
     """Serve a model in the background, with its output in `log`."""
     ports.check(settings.port, "PORT")
-    command, environment = command_for(settings, prepared)
+    command, environment = runtimes.of(settings).serve_command(prepared)
     return shell.start(command, env=environment, log=log)
 
 
@@ -251,13 +193,3 @@ def _lock(file: IO[str], kind: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _container(settings: Settings) -> str:
-    return f"{settings.project}-serve-{settings.port}"
-
-
-def _remove_container(settings: Settings) -> None:
-    """Remove the container that serves on this port."""
-    if settings.in_docker:
-        ownership.remove_container(_container(settings), labelled=True)

@@ -5,26 +5,23 @@ The real image in a throwaway container (or a process), its API tested, its late
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import requests
 
-from slipway import model_folder, ports, shell
-from slipway.bootstrap import ownership
+from slipway import model_folder, ports, runtimes, shell
 from slipway.errors import SlipwayError, TimedOutError, time_out
 from slipway.runtimes import containers
-from slipway.serving import api_test, example, server
+from slipway.serving import api_test, example
 from slipway.settings import BUILD
 
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
+    from slipway.runtimes.base import Prepared
     from slipway.settings import Settings
 
 WARM, TIMED = 5, 50  # requests
@@ -32,7 +29,7 @@ MEASUREMENTS = 3  # of a latency that is too high; the best counts
 
 
 def run(
-    settings: Settings, prepared: server.Prepared, owner: str = "release", bound: float | None = None
+    settings: Settings, prepared: Prepared, owner: str = "release", bound: float | None = None
 ) -> tuple[api_test.Case, float]:
     """Serve a model where nobody else sees it, and test its API; return what was asked, and the p95 of its latency.
 
@@ -47,13 +44,11 @@ def run(
     plain = {key: value for key, value in settings.scoring.items() if key not in containers.SCORING_FILES} | {
         "SCORING_WORKERS": "1"
     }
-    url = f"http://{name}:8080" if settings.network else f"http://127.0.0.1:{port}"
+    url = runtimes.of(settings).address(name, port)
     alone = replace(settings, port=port, url=url, scoring=plain)
     log.parent.mkdir(parents=True, exist_ok=True)
     clear(settings, prepared.model.name, owner)
-    command, environment = server.command_for(alone, prepared, name)
-    process = shell.start(command, env=environment, log=log)
-    log.with_suffix(".pid").write_text(f"{process.pid} {_words(command)}", encoding="utf-8")
+    process = runtimes.of(alone).start_trial(prepared, name, log)
     try:
         with shell.running(process, log):
             case = api_test.examine(alone, prepared, lambda: process.poll() is None)
@@ -99,26 +94,7 @@ def _measure(case: api_test.Case, process: subprocess.Popen[bytes], bound: float
 
 def clear(settings: Settings, model: str | None, owner: str = "release") -> None:
     """Remove the container of an owner's trial of a model; or its process, when the one who started it was killed."""
-    name, log = _places(settings, model, owner)
-    if settings.in_docker:
-        ownership.remove_container(name)
-        return
-    note = log.with_suffix(".pid")
-    if not note.exists():
-        return
-    pid, _, words = note.read_text(encoding="utf-8").partition(" ")
-    if pid.isdigit() and words and words in shell.read_command(pid):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGKILL)
-    note.unlink(missing_ok=True)
-
-
-def _words(command: list[str]) -> str:
-    """Return what the process list shows of a trial's server and of no other.
-
-    Its files and its port, for numbers are used again.
-    """
-    return " ".join(command[1:])
+    runtimes.of(settings).clear_trial(*_places(settings, model, owner))
 
 
 def _places(settings: Settings, model: str | None, owner: str) -> tuple[str, Path]:

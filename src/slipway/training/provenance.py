@@ -5,8 +5,7 @@ from __future__ import annotations
 import getpass
 from typing import TYPE_CHECKING
 
-from slipway import model_folder, shell
-from slipway.runtimes import images
+from slipway import model_folder, runtimes, shell
 from slipway.settings import ROOT
 from slipway.training.measurements import COMMIT_TAG
 
@@ -34,7 +33,7 @@ def describe(settings: Settings, model: model_folder.ModelFolder, script: str) -
         source |= {COMMIT_TAG: commit[1], "mlflow.source.git.dirty": str(bool(dirty[1])).lower()}
     if script == TRAIN:  # what `make demo` finds an earlier training by
         source |= {CODE_TAG: code_digest(settings, model)}
-    return source | {"slipway.image": images.training_tag(model) if settings.in_docker else "none (host)"}
+    return source | {"slipway.image": runtimes.of(settings).name_training(model)}
 
 
 def write_variables(model: model_folder.ModelFolder) -> dict[str, str]:

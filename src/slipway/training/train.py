@@ -12,12 +12,10 @@ import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
-from slipway import hints, model_folder, shell
-from slipway.bootstrap import ownership
+from slipway import hints, model_folder, runtimes
 from slipway.errors import USAGE, SlipwayError
 from slipway.registry import client as registry
 from slipway.registry import models
-from slipway.runtimes import containers
 from slipway.settings import ROOT, STATE
 from slipway.training import experiments, gate, provenance, sessions, summary
 from slipway.training.measurements import COMMIT_TAG, UNKNOWN
@@ -138,14 +136,8 @@ def run_script(  # noqa: PLR0913 -- what a script is given
     """
     experiments.ensure(settings, model.name)
     given = provenance.write_variables(model) | dict(variables or {})
-    if settings.in_docker:
-        started = containers.training_command(settings, model, ["python", *command], given, kept=kept, mounts=mounts)
-        try:
-            return shell.finish(started, heard)
-        finally:
-            ownership.remove_container(containers.training_container(settings))  # one that did not stop in time
-    given |= {"MLFLOW_TRACKING_URI": settings.tracking_uri} | ({"KEPT_DIR": str(kept)} if kept else {})
-    return shell.finish([sys.executable, *command], heard, given, model.path)
+    runtime = runtimes.of(settings)
+    return runtime.run_script(model, command, given, kept=kept, mounts=mounts, heard=heard)
 
 
 def register(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import hints, interruption, model_folder, shell
+from slipway import hints, interruption, model_folder, runtimes, shell
 from slipway.errors import SlipwayError
 from slipway.registry import client as registry
 from slipway.registry import models
@@ -56,7 +56,7 @@ def _score(settings: Settings, uri: str) -> models.Model:
     client = registry.connect(settings)
     validated = models.resolve(client, uri or f"models:/{model.name}/latest")
     is_folder = not re.match(r"[a-z]+:/", validated.uri)
-    mounted = is_folder and settings.in_docker
+    mounted = is_folder and not runtimes.of(settings).shares_files
     print(f"validating {validated.uri} with {model.path.name}/{SCRIPT}", flush=True)
     heard: list[str] = []
     places = {Path(validated.location): GIVEN} if mounted else None

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import hints, model_folder
+from slipway import hints, model_folder, runtimes
 from slipway.errors import USAGE, SlipwayError
 from slipway.registry import client as registry
 from slipway.registry import models
@@ -83,7 +83,7 @@ def _placed(settings: Settings, given: dict[str, Path]) -> Iterator[tuple[dict[s
 
     Copies, which the container's user can surely read.
     """
-    if not settings.in_docker:
+    if runtimes.of(settings).shares_files:
         yield {name: str(path) for name, path in given.items()}, {}
         return
     BUILD.mkdir(exist_ok=True)

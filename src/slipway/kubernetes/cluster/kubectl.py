@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway import shell
+from slipway import runtimes, shell
 from slipway.errors import USAGE, SlipwayError, TimedOutError
 from slipway.polling import poll
 
@@ -202,7 +202,7 @@ def connect(settings: Settings) -> Cluster:
 
 def check_runtime(settings: Settings) -> None:
     """Raise SlipwayError where no image is built, nor, in a pod, found: a cluster runs nothing else."""
-    if not (settings.in_docker or settings.in_cluster):
+    if not runtimes.of(settings).has_images:
         raise SlipwayError("Kubernetes needs an image; RUNTIME=host does not build one", "RUNTIME=docker", USAGE)
 
 

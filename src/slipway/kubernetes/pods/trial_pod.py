@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slipway.kubernetes.cluster.kubectl import Cluster
+    from slipway.runtimes.base import Prepared
     from slipway.serving.api_test import Case
-    from slipway.serving.server import Prepared
     from slipway.settings import Settings
 
 Object = dict[str, Any]  # as its JSON has it

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from slipway import runtimes, shell
 from slipway import settings as slipway_settings
-from slipway import shell
 from slipway.deployer import in_cluster, service
 from slipway.errors import SlipwayError
 from slipway.kubernetes import image_delivery, manifests, rollout
 from slipway.kubernetes.cluster.kubectl import Cluster
 from slipway.kubernetes.rollout import Kubernetes
 from slipway.registry import models
-from slipway.serving import server
 from slipway.settings import IN_CLUSTER
 
 if TYPE_CHECKING:
@@ -91,12 +90,12 @@ def test_an_image_comes_from_outside(inside: Settings, monkeypatch: pytest.Monke
     monkeypatch.setattr("slipway.registry.client.connect", lambda _: client)
     prepared: Any = SimpleNamespace(model=MODEL)
     with pytest.raises(SlipwayError, match="no image of version 3 has been pushed") as refused:
-        server.build(inside, prepared)
+        runtimes.of(inside).image(prepared)
     models.record_image(client, MODEL, TAG)  # type: ignore[arg-type] # as far as it goes
 
     assert refused.value.cure
     assert refused.value.cure.startswith("make push_model MODEL=models:/diabetes/3")
-    assert server.build(inside, prepared) == TAG
+    assert runtimes.of(inside).image(prepared) == TAG
     assert image_delivery.deliver_version(inside, prepared) == TAG
 
 
@@ -107,7 +106,7 @@ def test_a_delivered_version_is_noted(inside: Settings, monkeypatch: pytest.Monk
     """
     client, outside = Client({}), replace(inside, in_cluster=False, runtime="docker")
     monkeypatch.setattr("slipway.registry.client.connect", lambda _: client)
-    monkeypatch.setattr("slipway.serving.server.build", lambda *_: TAG)
+    monkeypatch.setattr("slipway.runtimes.docker.Docker.image", lambda *_: TAG)
     monkeypatch.setattr("slipway.kubernetes.image_delivery.deliver", lambda _, tag: f"registry.example/{tag}")
     unregistered: Any = SimpleNamespace(model=replace(MODEL, version=None))
     image_delivery.deliver_version(outside, unregistered)

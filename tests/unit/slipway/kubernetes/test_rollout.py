@@ -14,7 +14,7 @@ from slipway.kubernetes import image_delivery, manifests
 from slipway.kubernetes.cluster.kinds import ROUTES
 from slipway.kubernetes.traffic import BY_PODS, BY_WEIGHT, Share
 from slipway.registry.models import Model
-from slipway.serving.server import Prepared
+from slipway.runtimes.base import Prepared
 from tests.unit.running import CHALLENGER, CHAMPION, CLOSED, OPEN, Running, deployment, route, run, service
 
 if TYPE_CHECKING:

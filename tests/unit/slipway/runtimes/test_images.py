@@ -10,7 +10,7 @@ from slipway import settings
 from slipway.errors import SlipwayError
 from slipway.registry import models
 from slipway.runtimes import containers, images
-from slipway.serving import server
+from slipway.runtimes.base import Prepared
 from slipway.settings import ROOT
 
 LOCKED = images._pins((ROOT / "requirements" / "serving.txt").read_text())  # noqa: SLF001 -- what is tested
@@ -103,8 +103,7 @@ def test_a_validation_leaves_the_image_alone() -> None:
         {"name": "wine", "version": "3", "metrics": metrics, "checksum": "sha256:0"} for metrics in ({}, {"rmse": 1.0})
     )
     images = {
-        server.Prepared(models.Model("models:/wine/3", ""), Path(), json.dumps(known)).lasting
-        for known in (before, after)
+        Prepared(models.Model("models:/wine/3", ""), Path(), json.dumps(known)).lasting for known in (before, after)
     }
 
     assert [json.loads(each) for each in images] == [{"name": "wine", "version": "3", "checksum": "sha256:0"}]

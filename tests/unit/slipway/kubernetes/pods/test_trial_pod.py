@@ -16,8 +16,8 @@ from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, TimedOutErro
 from slipway.kubernetes.cluster import kubectl
 from slipway.kubernetes.pods import trial_pod
 from slipway.registry.models import Model
+from slipway.runtimes.base import Prepared
 from slipway.serving import api_test
-from slipway.serving.server import Prepared
 from slipway.shell import Answer
 
 if TYPE_CHECKING:

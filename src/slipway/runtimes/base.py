@@ -1,0 +1,154 @@
+"""What a runtime does for the commands: scripts, images, servers. `docker` and `host` do it, `runtimes.of` chooses."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from slipway import shell
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from slipway.model_folder import ModelFolder
+    from slipway.registry import models
+    from slipway.settings import Settings
+
+Command = tuple[list[str], dict[str, str]]  # a program with its arguments, and what to add to its environment
+CURRENT = "current"  # in a live server's folder: a link to `model/` and `identity.json` of the version that answers
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model that is ready to be served: what it is, and its files on this machine."""
+
+    model: models.Model
+    files: Path
+    identity: str  # JSON: what the server says of itself, and the checksum that it compares
+
+    @property
+    def lasting(self) -> str:
+        """The identity without the run's metrics, which a validation adds to.
+
+        What an image holds, so that its tag stays the same.
+        """
+        return json.dumps({name: value for name, value in json.loads(self.identity).items() if name != "metrics"})
+
+
+class Runtime(Protocol):
+    """A way to run a model folder's scripts and to serve models."""
+
+    @property
+    def has_images(self) -> bool:
+        """Whether a version has an image, which a cluster can run."""
+
+    @property
+    def shares_files(self) -> bool:
+        """Whether a script finds the files of this machine at their own paths, and not only what is mounted for it."""
+
+    def run_script(  # noqa: PLR0913 -- what a script is given
+        self,
+        model: ModelFolder,
+        command: list[str],
+        variables: Mapping[str, str],
+        *,
+        kept: Path | None = None,
+        mounts: Mapping[Path, str] | None = None,
+        heard: list[str] | None = None,
+    ) -> int:
+        """Run a script of the model folder, its name and its arguments, and return its exit code.
+
+        It may write to `kept` alone. `mounts` says where a container finds files of ours, to read only. `heard` takes
+        the last lines that it prints.
+        """
+
+    def name_training(self, model: ModelFolder) -> str:
+        """Return the tag of the image that scripts run in, or words for none."""
+
+    def image(self, prepared: Prepared) -> str:
+        """Return the image that serves a model, built when it is not there, or words for none."""
+
+    def address(self, name: str, port: int) -> str:
+        """Return the URL at which this process reaches a server of a name, which listens on a port."""
+
+    def serve_command(self, prepared: Prepared, name: str = "") -> Command:
+        """Return the command that serves a model in the foreground; build its image.
+
+        A `name` is that of a trial, which only this process has to reach; others are reached on 127.0.0.1:PORT.
+        """
+
+    def clear_port(self) -> None:
+        """Remove the server on PORT that a crash left behind, as far as that does not end by itself."""
+
+    def start_trial(self, prepared: Prepared, name: str, log: Path) -> subprocess.Popen[bytes]:
+        """Serve a model in the background under a name, with its output in `log`."""
+
+    def clear_trial(self, name: str, log: Path) -> None:
+        """End the server that `start_trial` started, whoever called it."""
+
+    def predict(self, prepared: Prepared, rows: str, seconds: int) -> shell.Answer:
+        """Have a model answer rows (JSON, dataframe_split) without a server, in a program of its own, within `seconds`.
+
+        It prints a line `predictions: […]`.
+        """
+
+    def live_server(self, model: ModelFolder, folder: Path) -> LiveServer:
+        """Return the server on PORT that serves what `CURRENT` in a folder stands for."""
+
+
+class LiveServer(ABC):
+    """A server that loads another model on a signal. Detached, it outlives this process, which finds it again."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings, self._folder = settings, folder
+        self._process: subprocess.Popen[bytes] | None = None  # in the foreground
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where it answers, seen from this process."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise SlipwayError when the server there is another checkout's."""
+
+    @abstractmethod
+    def _foreground(self) -> Command: ...
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start it in the foreground: it lives as long as the process that is returned."""
+        command, variables = self._foreground()
+        self._process = shell.start(command, env=variables)
+        return self._process
+
+    @abstractmethod
+    def start_detached(self) -> None:
+        """Start it in the background. Raises SlipwayError when it does not start."""
+
+    def is_running(self) -> bool:
+        """Whether the server runs."""
+        return self._process.poll() is None if self._process is not None else self._runs_detached()
+
+    @abstractmethod
+    def _runs_detached(self) -> bool: ...
+
+    def stop(self) -> None:
+        """End the server, and what is left of one that ended."""
+        if self._process is not None:
+            shell.stop(self._process)
+        self._remove()
+
+    @abstractmethod
+    def _remove(self) -> None: ...
+
+    @abstractmethod
+    def reload(self) -> None:
+        """Have it load what `CURRENT` stands for now."""
+
+    @abstractmethod
+    def read_log(self) -> str:
+        """Return the last lines that it wrote, where they went to no terminal."""

@@ -1,0 +1,172 @@
+"""Containers of our images: scripts run in the training image, servers in the image of a version, or of the runtime."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from slipway import model_folder, shell
+from slipway.bootstrap import docker_cli, ownership
+from slipway.errors import SlipwayError
+from slipway.runtimes import containers, images
+from slipway.runtimes.base import CURRENT, Command, LiveServer, Prepared
+from slipway.settings import LOCAL, MLFLOW_INSIDE, no_proxy
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from slipway.settings import Settings
+
+ENGINE_S = 60  # more for a container to begin and end
+INSIDE = "/opt/live"  # a live server's folder, as its container sees it
+LOG_LINES = 50
+
+
+class Docker:
+    """The runtime `docker`."""
+
+    has_images, shares_files = True, False
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def run_script(  # noqa: PLR0913 -- see Runtime
+        self,
+        model: model_folder.ModelFolder,
+        command: list[str],
+        variables: Mapping[str, str],
+        *,
+        kept: Path | None = None,
+        mounts: Mapping[Path, str] | None = None,
+        heard: list[str] | None = None,
+    ) -> int:
+        """Run a script in a container of the training image."""
+        image = images.build_training(self._settings, model)
+        network, uri = self._find_tracking()
+        given = {**variables, **no_proxy(), "MLFLOW_TRACKING_URI": uri, **({"KEPT_DIR": "/kept"} if kept else {})}
+        volumes = [part for path, place in (mounts or {}).items() for part in ("--volume", f"{path}:{place}:ro")]
+        if kept:
+            volumes += ["--user", containers.writing_user(kept), "--volume", f"{kept}:/kept"]
+        name = containers.training_container(self._settings)
+        options = ["--rm", "--name", name, *containers.confinement(self._settings), *network, *volumes]
+        options += docker_cli.flags("--env", given)
+        try:
+            return shell.finish(docker_cli.run(image, options, ["python", *command]), heard)
+        finally:
+            ownership.remove_container(name)  # one that did not stop in time
+
+    def _find_tracking(self) -> tuple[list[str], str]:
+        """Return docker's options for the network, and the tracking server's address in it."""
+        uri = self._settings.tracking_uri
+        if self._settings.owns_tracking:
+            return ["--network", self._settings.project], MLFLOW_INSIDE
+        if not uri.startswith("http") or urlsplit(uri).hostname in LOCAL:
+            cure = "RUNTIME=host, or another address of that server"
+            raise SlipwayError(f"a container cannot reach MLFLOW_TRACKING_URI={uri}", cure)
+        return [], uri
+
+    def name_training(self, model: model_folder.ModelFolder) -> str:
+        """Return the tag of the training image."""
+        return images.training_tag(model)
+
+    def image(self, prepared: Prepared) -> str:
+        """Return the tag of the version's image, built when it is not there."""
+        model = model_folder.load(self._settings.model_dir)
+        return images.build_served(self._settings, model, prepared.model, prepared.files, prepared.lasting)
+
+    def address(self, name: str, port: int) -> str:
+        """Return the URL of a container: by its name, when this process is in a container of the same network."""
+        return f"http://{name}:8080" if self._settings.network else f"http://127.0.0.1:{port}"
+
+    def serve_command(self, prepared: Prepared, name: str = "") -> Command:
+        """Run the version's image, with the metrics of today in its identity; the image has none."""
+        publish = not (name and self._settings.network)
+        options = containers.serving_options(self._settings, name or self._name_served(), publish=publish)
+        identity = ["--env", f"SCORING_IDENTITY={prepared.identity}"]
+        return docker_cli.run(self.image(prepared), ["--rm", *options, *identity]), {}
+
+    def clear_port(self) -> None:
+        """Remove the container of a `serve_model` that was killed."""
+        ownership.remove_container(self._name_served(), labelled=True)
+
+    def start_trial(self, prepared: Prepared, name: str, log: Path) -> subprocess.Popen[bytes]:
+        """Start a container of that name."""
+        command, environment = self.serve_command(prepared, name)
+        return shell.start(command, env=environment, log=log)
+
+    def clear_trial(self, name: str, log: Path) -> None:  # noqa: ARG002 -- see Runtime
+        """Remove the container of that name."""
+        ownership.remove_container(name)
+
+    def predict(self, prepared: Prepared, rows: str, seconds: int) -> shell.Answer:
+        """Ask the model in a container without a network."""
+        name = containers.name_reference(self._settings)
+        ownership.remove_container(name)  # of an earlier life: a container that begins again gives the same numbers
+        options = ["--rm", "--interactive", "--name", name, "--no-healthcheck", "--network", "none"]
+        program = ["timeout", str(seconds)]  # a client that is killed leaves its container
+        program += ["python", "-W", "ignore", "-m", "scoring.reference", "/opt/model"]
+        options += containers.confinement(self._settings)
+        command = docker_cli.run(self.image(prepared), options, program)
+        try:
+            return shell.ask(command, words=rows, seconds=seconds + ENGINE_S)
+        finally:  # after Ctrl-C or a time-out, what is left of it would go on asking the model
+            ownership.remove_container(name)
+
+    def live_server(self, model: model_folder.ModelFolder, folder: Path) -> LiveServer:
+        """Return a server that is a container."""
+        return Container(self._settings, model, folder)
+
+    def _name_served(self) -> str:
+        return f"{self._settings.project}-serve-{self._settings.port}"
+
+
+class Container(LiveServer):
+    """A live server that is a container of the runtime image, in which the folder is mounted."""
+
+    def __init__(self, settings: Settings, model: model_folder.ModelFolder, folder: Path) -> None:
+        super().__init__(settings, folder)
+        self._model, self._name = model, f"{settings.project}-live-{settings.port}"
+
+    @property
+    def url(self) -> str:
+        """The address on this machine, or in the network that this process is in."""
+        return Docker(self._settings).address(self._name, self._settings.port)
+
+    def check(self) -> None:
+        """Raise SlipwayError when a container of that name is another checkout's."""
+        ownership.check_container(self._name)
+
+    def _foreground(self) -> Command:
+        return self._run(["--rm"]), {}
+
+    def _run(self, options: list[str]) -> list[str]:
+        image, place = images.build_runtime(self._settings, self._model), f"{INSIDE}/{CURRENT}"
+        mounted = ["--volume", f"{self._folder}:{INSIDE}:ro", "--env", f"SCORING_IDENTITY={place}/identity.json"]
+        program = ["python", "-m", "scoring", f"{place}/model", "--host", "0.0.0.0", "--port", "8080"]  # noqa: S104 -- in the container
+        served = containers.serving_options(self._settings, self._name)
+        return docker_cli.run(image, [*options, *served, *mounted], program)
+
+    def start_detached(self) -> None:
+        """Start the container, which the engine starts again after a crash or a reboot."""
+        command = self._run(["--detach", "--restart", "unless-stopped"])
+        shell.echo(command)
+        answer = shell.ask(command)
+        if answer.code != 0:
+            self.stop()  # a container that was made and not started
+            raise SlipwayError(f"the server does not start: {answer.last}")
+
+    def _runs_detached(self) -> bool:
+        return shell.ask(docker_cli.say_running(self._name)).out == "true"
+
+    def _remove(self) -> None:
+        ownership.remove_container(self._name)
+
+    def reload(self) -> None:
+        """Signal the server through the engine."""
+        shell.ask(docker_cli.send_signal(self._name, "HUP"))
+
+    def read_log(self) -> str:
+        """Return what the engine has on record."""
+        return shell.ask(docker_cli.read_log(self._name, LOG_LINES)).words
