@@ -1,6 +1,7 @@
 """The images as they are: what is in them, what is not, and how their tags are made."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -113,11 +114,25 @@ def test_serving_builds_no_training_image(
 ) -> None:
     """An edit of train.py builds nothing when a version is served: not matplotlib and all."""
     built: list[str] = []
-    monkeypatch.setattr(images, "exists", lambda _: False)
+    monkeypatch.setattr(images, "_look", lambda *_: {images.BASE: "sha256:0"})
     monkeypatch.setattr(images, "_build", lambda _settings, _file, target, *_: built.append(target))
     images.build_served(settings, model, models.Model(f"models:/{NAME}/8", "", NAME, "8"), files)
 
     assert built == ["runtime", "serve"]
+
+
+@pytest.mark.usefixtures("served")
+def test_an_image_that_is_there_takes_one_question(
+    build: Callable[[Path], str], files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Docker is asked once for the base image, the runtime image and the version's, and builds nothing."""
+    (tmp_path / "docker").write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/asked\nexec {shutil.which("docker")} "$@"\n')
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    build(files)
+    asked = (tmp_path / "asked").read_text().splitlines()
+
+    assert [words.split(" --")[0] for words in asked] == ["image ls"]
 
 
 def test_the_training_image_trains(model: ModelFolder) -> None:

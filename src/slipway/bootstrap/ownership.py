@@ -112,16 +112,23 @@ def mark(folder: Path) -> None:
 def check_port(port: int, setting: str) -> None:
     """Raise SlipwayError when a port is taken; it says by whose container, where it is another checkout's."""
     if not ports.is_free(port):
+        _see_containers.cache_clear()
         refuse_other(port)
         ports.check(port, setting)
 
 
-@functools.lru_cache(maxsize=None)  # noqa: UP033 -- Python 3.8; one question a command: who follows an alias asks every second
 def refuse_other(port: int) -> None:
-    """Raise SlipwayError when it is another checkout's container that answers on a port."""
-    for name, label, files in _list("running container", ["Names", LABEL, FILES], f"publish={port}", strict=False):
-        if is_another(checkout := label or _read_files(files)):
+    """Raise SlipwayError when it was another checkout's container that answered on a port when we looked last."""
+    seen = _see_containers()
+    for name, label, files, _, published in seen if isinstance(seen, list) else []:
+        if publishes(published, port) and is_another(checkout := label or _read_files(files)):
             raise refuse(f"port {port} is that of {name}, of the checkout {checkout}")
+
+
+def publishes(published: str, port: int) -> bool:
+    """Whether what docker says of a container's ports, such as `127.0.0.1:8000-8001->80-81/tcp`, has a port for TCP."""
+    ranges = re.findall(r":(\d+)(?:-(\d+))?->[\d-]+/tcp", published)
+    return any(int(first) <= port <= int(last or first) for first, last in ranges)
 
 
 def check_container(name: str, *, labelled: bool = False) -> bool:
@@ -129,8 +136,12 @@ def check_container(name: str, *, labelled: bool = False) -> bool:
 
     Raises SlipwayError when it is another checkout's; with `labelled` also when it runs and does not say who owns it.
     """
-    found = _list("container", ["Names", LABEL, "State"], f"name=^{re.escape(name)}$")
-    for _, label, state in found:
+    _see_containers.cache_clear()
+    seen = _see_containers()
+    if isinstance(seen, SlipwayError):
+        raise seen
+    found = [row for row in seen if name in row[0].split(",")]  # a link gives a container another name
+    for _, label, _, state, _ in found:
         if is_another(label):
             raise refuse(f"the container {name} belongs to the checkout {label}")
         if labelled and not label and state == "running":
@@ -138,6 +149,18 @@ def check_container(name: str, *, labelled: bool = False) -> bool:
                 f"the container {name} runs, and does not say who owns it", f"docker rm --force {name}, if it is yours"
             )
     return bool(found)
+
+
+@functools.lru_cache(maxsize=None)  # noqa: UP033 -- Python 3.8
+def _see_containers() -> list[list[str]] | SlipwayError:
+    """Return all containers: name, our label, compose files, state, ports. Or why docker does not tell.
+
+    One answer for all that a command asks of them; who needs to know it as it is now clears the cache.
+    """
+    try:
+        return _list("container", ["Names", LABEL, FILES, "State", "Ports"])
+    except SlipwayError as error:
+        return error
 
 
 def remove_container(name: str, *, labelled: bool = False) -> None:

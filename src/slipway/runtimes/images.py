@@ -19,7 +19,7 @@ from slipway.errors import SlipwayError
 from slipway.settings import ROOT, VERSION, build_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from slipway.registry import models
     from slipway.settings import Settings
@@ -52,12 +52,14 @@ def build_base(settings: Settings) -> None:
 
 def build_runtime(settings: Settings, model: model_folder.ModelFolder) -> str:
     """Build the image of layer 2 that serves, without a model yet, unless it is there; return its tag."""
-    return _build_layer(settings, model, "runtime", runtime_tag(model))
+    held = _look(_repository(model.name))
+    return _build_layer(settings, model, "runtime", runtime_tag(model, held[BASE]), held)
 
 
 def build_training(settings: Settings, model: model_folder.ModelFolder) -> str:
     """Build the image of layer 2 that trains unless it is there; return its tag."""
-    return _build_layer(settings, model, "train", training_tag(model))
+    held = _look(_repository(model.name))
+    return _build_layer(settings, model, "train", training_tag(model, held[BASE]), held)
 
 
 def build_model(settings: Settings, model: model_folder.ModelFolder) -> None:
@@ -66,16 +68,13 @@ def build_model(settings: Settings, model: model_folder.ModelFolder) -> None:
     build_training(settings, model)
 
 
-def _build_layer(settings: Settings, model: model_folder.ModelFolder, target: str, tag: str) -> str:
+def _build_layer(
+    settings: Settings, model: model_folder.ModelFolder, target: str, tag: str, held: Mapping[str, str]
+) -> str:
     place = _check_context(model)
-    if not exists(tag):
-        _build(
-            settings,
-            model.path / "Dockerfile",
-            target,
-            tag,
-            docker_cli.flags("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": place}),
-        )
+    if tag not in held:
+        options = docker_cli.flags("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": place})
+        _build(settings, model.path / "Dockerfile", target, tag, options)
     return tag
 
 
@@ -83,11 +82,12 @@ def build_served(
     settings: Settings, model: model_folder.ModelFolder, served: models.Model, files: Path, identity: str = ""
 ) -> str:
     """Build layer 3, the image of one model version, unless it is there; return its tag."""
-    runtime = build_runtime(settings, model)
     name = served.name or model.name
+    held = _look(_repository(model.name), _repository(name))
+    runtime = _build_layer(settings, model, "runtime", runtime_tag(model, held[BASE]), held)
     content = model_folder.digest(sorted(files.iterdir()), runtime, name, identity)
-    tag = f"slipway/{model_folder.plain(name)}:{f'v{served.version}-' if served.version else ''}{content[:DIGITS]}"
-    if exists(tag):
+    tag = f"{_repository(name)}:{f'v{served.version}-' if served.version else ''}{content[:DIGITS]}"
+    if tag in held:
         return tag
     commit = shell.ask_git("rev-parse", "HEAD")
     labels = {
@@ -108,12 +108,12 @@ def build_served(
 def build_service(settings: Settings, name: str) -> str:
     """Build the image of a service, mlflow or deployer, unless it is there; return its tag."""
     folder_of_image = ROOT / "mlflow_services" / name
-    content = model_folder.digest([folder_of_image, ROOT / "requirements" / f"{name}.txt"], _base_id())
-    tag = f"slipway/{model_folder.plain(name)}:{content[:DIGITS]}"
-    if not exists(tag):
-        _build(
-            settings, folder_of_image / "Dockerfile", name, tag, docker_cli.flags("--build-arg", {"BASE_IMAGE": BASE})
-        )
+    held = _look(_repository(name))
+    content = model_folder.digest([folder_of_image, ROOT / "requirements" / f"{name}.txt"], held[BASE])
+    tag = f"{_repository(name)}:{content[:DIGITS]}"
+    if tag not in held:
+        options = docker_cli.flags("--build-arg", {"BASE_IMAGE": BASE})
+        _build(settings, folder_of_image / "Dockerfile", name, tag, options)
     return tag
 
 
@@ -123,24 +123,29 @@ def build_deployer(settings: Settings, model: model_folder.ModelFolder) -> str:
     Return its tag.
     """
     place = _check_context(model)
-    content = model_folder.digest([*(ROOT / name for name in COPIED), model.path], _base_id(), place)
-    tag = f"slipway/deployer-kubernetes:{content[:DIGITS]}"
-    if not exists(tag):
+    held = _look(_repository("deployer-kubernetes"))
+    content = model_folder.digest([*(ROOT / name for name in COPIED), model.path], held[BASE], place)
+    tag = f"{_repository('deployer-kubernetes')}:{content[:DIGITS]}"
+    if tag not in held:
         options = docker_cli.flags("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": place})
         _build(settings, ROOT / "deploy" / "kubernetes" / "deployer" / "Dockerfile", "deployer", tag, options)
     return tag
 
 
-def runtime_tag(model: model_folder.ModelFolder) -> str:
-    """Return the tag of the image that serves, without a model."""
+def runtime_tag(model: model_folder.ModelFolder, base: str = "") -> str:
+    """Return the tag of the image that serves, without a model, on a base image (its id; default: the engine's)."""
     parts = [model.path / "Dockerfile", ROOT / "requirements" / "serving.txt", ROOT / "src" / "scoring"]
-    return f"slipway/{model.name}:runtime-{model_folder.digest(parts, _base_id())[:DIGITS]}"
+    return f"{_repository(model.name)}:runtime-{model_folder.digest(parts, base or _look()[BASE])[:DIGITS]}"
 
 
-def training_tag(model: model_folder.ModelFolder) -> str:
-    """Return the tag of the image that trains."""
+def training_tag(model: model_folder.ModelFolder, base: str = "") -> str:
+    """Return the tag of the image that trains, on a base image (its id; default: the engine's)."""
     parts = [model.path, ROOT / "requirements" / "training.txt"]
-    return f"slipway/{model.name}:train-{model_folder.digest(parts, runtime_tag(model))[:DIGITS]}"
+    return f"{_repository(model.name)}:train-{model_folder.digest(parts, runtime_tag(model, base))[:DIGITS]}"
+
+
+def _repository(name: str) -> str:
+    return f"slipway/{model_folder.plain(name)}"
 
 
 def check_engine() -> None:
@@ -207,12 +212,19 @@ def _check_context(model: model_folder.ModelFolder) -> str:
     return str(model.path.relative_to(ROOT))
 
 
-def _base_id() -> str:
-    answer = shell.ask(docker_cli.name_image(BASE))
-    if answer.code != 0:
+def _look(*repositories: str) -> dict[str, str]:
+    """Return the id of the base image and of each image in some repositories, by tag: all a build asks of the engine.
+
+    Raises SlipwayError when there is no base image.
+    """
+    filters = [f"reference={name}" for name in dict.fromkeys((BASE, *repositories))]
+    answer = shell.ask(docker_cli.list_all("image", ["Repository", "Tag", "ID"], filters))
+    rows = [line.split(docker_cli.SEPARATOR) for line in answer.out.splitlines()]
+    held = {f"{repository}:{tag}": image for repository, tag, image in rows}
+    if BASE not in held:
         check_engine()
         raise SlipwayError(f"no image {BASE}", "make build_base_container")
-    return answer.out
+    return held
 
 
 def read_label(tag: str, name: str) -> str | None:

@@ -194,6 +194,41 @@ def test_who_does_not_hear_whose_it_is_touches_nothing(
     assert said == ("" if passes else "Docker does not tell who owns what: busy; nothing was changed")
 
 
+@pytest.mark.parametrize(
+    ("published", "has_it"),
+    [
+        ("127.0.0.1:5000->5000/tcp", True),
+        ("80/tcp, 0.0.0.0:5000->8080/tcp, :::5000->8080/tcp", True),
+        ("0.0.0.0:4999-5001->80-82/tcp", True),
+        ("0.0.0.0:50001->5000/tcp", False),
+        ("0.0.0.0:5000->5000/udp", False),
+        ("5000/tcp", False),
+        ("", False),
+    ],
+    ids=["local", "all addresses", "range", "inside only", "UDP", "not published", "nothing"],
+)
+def test_a_published_port_is_read(published: str, *, has_it: bool) -> None:
+    """What docker ps says of ports names the machine's first, ranges among them."""
+    assert ownership.publishes(published, 5000) == has_it
+
+
+def test_docker_is_asked_once_about_containers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str) -> None:
+    """Whose a container is, and then whose port, is one question; what is to be removed is looked at afresh."""
+    row = f"theirs\t{other}\t\trunning\t127.0.0.1:5000->5000/tcp"
+    (tmp_path / "docker").write_text(f"#!/bin/sh\necho x >> {tmp_path}/asked\nprintf '{row}\\n'\n")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert not ownership.check_container("p-serve-8001", labelled=True)
+    ownership.refuse_other(5001)
+    asked = (tmp_path / "asked").read_text().count("x")
+    with pytest.raises(SlipwayError, match=f"port 5000 is that of theirs, of the checkout {re.escape(other)}"):
+        ownership.refuse_other(5000)
+    with pytest.raises(SlipwayError, match="the container theirs belongs to the checkout"):
+        ownership.remove_container("theirs")
+
+    assert asked == 1
+
+
 def test_an_artifact_folder_is_one_checkouts(tmp_path: Path, other: str) -> None:
     """A folder with another's mark, or with files and no mark where this checkout never had services, is refused.
 
