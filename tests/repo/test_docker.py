@@ -1,4 +1,4 @@
-"""Who writes docker's commands, and who asks which runtime there is: one place for each."""
+"""Who writes docker's commands, and who asks which runtime there is."""
 
 import ast
 import re
@@ -35,3 +35,19 @@ def test_one_module_knows_dockers_templates() -> None:
     users = {path for path in PYTHON if any(template.search(text) for text in tree.strings(path))}
 
     assert users == {WRITER}
+
+
+def test_the_runtime_decides_what_runs_where() -> None:
+    """Who trains or serves asks `runtimes.of`; only what is about the services themselves asks which runtime it is."""
+    about_services = {"registry/client.py", "services/backup.py", "services/mlflow.py", "services/restore.py"}
+    about_services |= {"deployer/start.py"}  # the deployer is one of them
+    users = {
+        path.relative_to("src/slipway").as_posix()
+        for path in tree.find("src/slipway/*.py")
+        if any(
+            isinstance(node, ast.Attribute) and node.attr == "in_docker"
+            for node in ast.walk(ast.parse(tree.read(path)))
+        )
+    }
+
+    assert users <= {"settings.py", "runtimes/__init__.py", *about_services}
