@@ -194,6 +194,10 @@ test: .venv/dev ## Run the fast tests, in minutes: ARGS="-k registry"
 test_all: .venv/dev ## Run all tests that need no Docker, about an hour: TESTS="services browser"
 	@$(ENV) $(PYTHON) -m pytest $(TESTS:%=tests/%) $(ARGS)
 
+.PHONY: coverage
+coverage: .venv/dev ## Measure which lines and branches the unit tests reach, against a floor
+	@$(ENV) $(PYTHON) -m pytest tests/unit --cov $(ARGS)
+
 .PHONY: test_e2e
 test_e2e: .venv/dev ## Run the tests with real images and services (needs Docker): ARGS="-k backup"
 	@$(ENV) $(PYTHON) -m pytest --timeout=900 tests/image tests/e2e $(ARGS)

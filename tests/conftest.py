@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -86,11 +87,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what a run left out."""
+    """Say what a run left out, and why: tests that this machine lacks something for, long ones, and other targets'."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
+    )
     left = terminalreporter.stats.get("deselected", [])
-    if any(item.get_closest_marker("slow") for item in left):
-        terminalreporter.write_line(f"left out: {len(left)} tests that take longer: make test_all")
-    if any("services" in argument for argument in config.args):
-        terminalreporter.write_line(
-            "left out: what needs Docker: make test_e2e; what needs Kubernetes: make test_cluster"
-        )
+    slow = [item for item in left if item.get_closest_marker("slow")]
+    thorough = [item for item in left if item.get_closest_marker("thorough") and item not in slow]
+    lines = [f"{count} tests: {reason}" for reason, count in reasons.items()]
+    lines += [f"{len(slow)} tests that take longer: make test_all"] * bool(slow)
+    lines += [f"{len(thorough)} thorough tests: the same without -m"] * bool(thorough)
+    if any(argument.startswith("tests/services") for argument in config.args):
+        lines += ["what needs Docker: make test_e2e; what needs Kubernetes: make test_cluster"]
+    for line in lines:
+        terminalreporter.write_line(f"left out: {line}")
