@@ -1,7 +1,7 @@
 """The docker command line: each docker command that Slipway runs is written here, and nowhere else.
 
-Its callers run them, and read the answers. Standard library only, and Python 3.8 will do: `make doctor`, `clean` and
-`wipe` ask docker before anything is installed.
+A function returns a command, and its docstring says what that does; its callers run it, and read the answer. Standard
+library only, and Python 3.8 will do: `make doctor`, `clean` and `wipe` ask docker before anything is installed.
 """
 
 from __future__ import annotations

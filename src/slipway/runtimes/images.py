@@ -52,13 +52,13 @@ def build_base(settings: Settings) -> None:
 
 def build_runtime(settings: Settings, model: model_folder.ModelFolder) -> str:
     """Build the image of layer 2 that serves, without a model yet, unless it is there; return its tag."""
-    held = _look(_repository(model.name))
+    held = _look(f"{_repository(model.name)}:runtime-*")
     return _build_layer(settings, model, "runtime", runtime_tag(model, held[BASE]), held)
 
 
 def build_training(settings: Settings, model: model_folder.ModelFolder) -> str:
     """Build the image of layer 2 that trains unless it is there; return its tag."""
-    held = _look(_repository(model.name))
+    held = _look(f"{_repository(model.name)}:train-*")
     return _build_layer(settings, model, "train", training_tag(model, held[BASE]), held)
 
 
@@ -83,10 +83,11 @@ def build_served(
 ) -> str:
     """Build layer 3, the image of one model version, unless it is there; return its tag."""
     name = served.name or model.name
-    held = _look(_repository(model.name), _repository(name))
+    begin = f"{_repository(name)}:{f'v{served.version}-' if served.version else ''}"
+    held = _look(f"{_repository(model.name)}:runtime-*", f"{begin}*")
     runtime = _build_layer(settings, model, "runtime", runtime_tag(model, held[BASE]), held)
     content = model_folder.digest(sorted(files.iterdir()), runtime, name, identity)
-    tag = f"{_repository(name)}:{f'v{served.version}-' if served.version else ''}{content[:DIGITS]}"
+    tag = f"{begin}{content[:DIGITS]}"
     if tag in held:
         return tag
     commit = shell.ask_git("rev-parse", "HEAD")
@@ -212,12 +213,12 @@ def _check_context(model: model_folder.ModelFolder) -> str:
     return str(model.path.relative_to(ROOT))
 
 
-def _look(*repositories: str) -> dict[str, str]:
-    """Return the id of the base image and of each image in some repositories, by tag: all a build asks of the engine.
+def _look(*patterns: str) -> dict[str, str]:
+    """Return the ids of the base image and of those whose tags match, by tag: all that a build asks of the engine.
 
     Raises SlipwayError when there is no base image.
     """
-    filters = [f"reference={name}" for name in dict.fromkeys((BASE, *repositories))]
+    filters = [f"reference={pattern}" for pattern in (BASE, *patterns)]
     answer = shell.ask(docker_cli.list_all("image", ["Repository", "Tag", "ID"], filters))
     rows = [line.split(docker_cli.SEPARATOR) for line in answer.out.splitlines()]
     held = {f"{repository}:{tag}": image for repository, tag, image in rows}
