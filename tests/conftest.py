@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from slipway import settings as slipway_settings
+from slipway.bootstrap import proxies
 from slipway.settings import ROOT, Settings
 
-os.environ.update(slipway_settings.no_proxy())  # as verbs.run does: the tests call our services, too
+os.environ.update(proxies.no_proxy())  # as verbs.run does: the tests call our services, too
 pytest_plugins = ["tests.bounds"]  # a run's memory and end
 REQUIRED = {tool for tool in os.environ.get("REQUIRE", "").split(",") if tool}  # CI sets it; a missing tool then fails
 LONG = {

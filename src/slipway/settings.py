@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway import hints, ports
-from slipway.bootstrap import venv
 from slipway.errors import USAGE, SlipwayError
 
 if TYPE_CHECKING:
@@ -25,16 +24,6 @@ SCORING = "SCORING_"  # begins the names of the model server's own settings, whi
 MLFLOW_INSIDE = "http://mlflow:5000"  # as the containers of our network call it
 LOCAL = ("localhost", "127.0.0.1")
 IN_CLUSTER = "in-cluster"  # as CONTEXT, in a pod: the cluster that it is in, through its service account
-PAST_THE_PROXY = ("localhost", "127.0.0.1", "mlflow")  # names of our own, which a proxy does not know
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-PACKAGE_INDEXES = (
-    "UV_DEFAULT_INDEX",
-    "UV_INDEX",
-    "UV_FIND_LINKS",
-    "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL",
-    "PIP_FIND_LINKS",
-)
 
 
 @dataclass(frozen=True)
@@ -192,22 +181,9 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
     )
 
 
-def no_proxy() -> dict[str, str]:
-    """Return NO_PROXY in both spellings, with the caller's names and ours: calls of our own services need no proxy."""
-    given = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
-    names = dict.fromkeys([*filter(None, given.split(",")), *PAST_THE_PROXY])
-    return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(names))
-
-
 def sqlite_uri(file: Path) -> str:
     """Return the address of a sqlite database, as SQLAlchemy reads it: what follows a ? is options, and %41 is an A."""
     return f"sqlite:///{str(file).replace('%', '%25').replace('?', '%3F')}"
-
-
-def build_environment() -> dict[str, str]:
-    """Return the caller's proxies and package indexes, which builds use and images never keep."""
-    given = {name: os.environ[name] for name in (*PROXIES, *PACKAGE_INDEXES) if os.environ.get(name)}
-    return venv.index_for_uv(given) | given
 
 
 def _command(value: str) -> list[str]:

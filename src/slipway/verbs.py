@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from slipway import errors, hints, settings
+from slipway import errors, hints
+from slipway.bootstrap import proxies
 
 
 def run(verbs: click.Group) -> None:
@@ -26,7 +27,7 @@ def run(verbs: click.Group) -> None:
 def prepare() -> None:
     """Make this process ours: keep what the caller gave it, and have its calls of our own services use no proxy."""
     hints.remember()
-    os.environ.update(settings.no_proxy())
+    os.environ.update(proxies.no_proxy())
 
 
 def _invoke(verbs: click.Group, script: str) -> None:

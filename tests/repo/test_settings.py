@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from slipway import settings
-from slipway.bootstrap import doctor
+from slipway.bootstrap import doctor, proxies
 from slipway.settings import ROOT
 from tests.conftest import need
 from tests.repo import tree
@@ -18,7 +18,7 @@ from tests.repo import tree
 FORM = re.compile(r'export ([A-Z][A-Z0-9_]*)="\$\{\1:-(.*)\}"  # (\S.*)')
 LINES = [line for line in tree.read("mlflow_env.sh").splitlines() if line and not line.startswith("#")]
 SETTINGS = {found[1]: found[2] for line in LINES if (found := FORM.fullmatch(line))}
-CALLERS = {*settings.PROXIES, *settings.PACKAGE_INDEXES, "KUBERNETES_SERVICE_HOST"}  # not ours to set
+CALLERS = {*proxies.PROXIES, *proxies.PACKAGE_INDEXES, "KUBERNETES_SERVICE_HOST"}  # not ours to set
 STARTED_BY = {  # compose files, and what gives compose their variables
     "compose.yaml": ["services/mlflow.py"],
     "postgres.yaml": ["services/mlflow.py", "services/credentials.py"],
@@ -34,6 +34,7 @@ OTHERS = {
 READERS = {  # the modules that look up a variable by its name
     "venv": "runs before set-up: certificates and package indexes",
     "settings": "the one place",
+    "proxies": "what is the caller's: proxies",
     "lockfile": "runs before settings can be imported (Python 3.8): UPGRADE and certificates",
 }
 

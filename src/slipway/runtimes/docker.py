@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 from slipway import model_folder, shell
 from slipway.bootstrap import docker_cli, ownership
+from slipway.bootstrap.proxies import no_proxy
 from slipway.errors import SlipwayError
 from slipway.runtimes import containers, images
 from slipway.runtimes.base import CURRENT, Command, LiveServer, Prepared
-from slipway.settings import LOCAL, MLFLOW_INSIDE, no_proxy
+from slipway.settings import LOCAL, MLFLOW_INSIDE
 
 if TYPE_CHECKING:
     import subprocess

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from slipway import model_folder, shell
 from slipway.bootstrap import docker_cli
+from slipway.bootstrap.proxies import build_environment
 from slipway.errors import SlipwayError
-from slipway.settings import ROOT, VERSION, build_environment
+from slipway.settings import ROOT, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

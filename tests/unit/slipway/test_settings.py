@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from slipway import settings
+from slipway.bootstrap import proxies
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import ROOT, STATE
 
@@ -62,7 +63,7 @@ CALLER = {
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take every setting and every build variable from the environment."""
-    for name in (*CALLER, *settings.PROXIES, *settings.PACKAGE_INDEXES):
+    for name in (*CALLER, *proxies.PROXIES, *proxies.PACKAGE_INDEXES):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -231,16 +232,3 @@ def test_a_tag_without_a_major_version_is_refused(image: str) -> None:
 
     assert raised.value.code == USAGE
     assert repr(image) in raised.value.message
-
-
-def test_builds_get_the_callers_proxies_and_indexes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is set of the proxies and package indexes goes to builds, in uv's names too, and nothing else does."""
-    monkeypatch.setenv("https_proxy", "http://proxy:3128")
-    monkeypatch.setenv("PIP_INDEX_URL", "https://me:secret@index.example/pypi")
-    monkeypatch.setenv("NO_PROXY", "")
-
-    assert settings.build_environment() == {
-        "https_proxy": "http://proxy:3128",
-        "PIP_INDEX_URL": "https://me:secret@index.example/pypi",
-        "UV_DEFAULT_INDEX": "https://me:secret@index.example/pypi",
-    }
