@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from slipway import model_folder, ports, settings, verbs
-from slipway.registry import models
+from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import images
 from slipway.settings import ROOT
 
@@ -60,7 +60,7 @@ def add_version(scratch: Path) -> float:
     (files / "MLmodel").write_text(f"flavors: {{}}\n# {time.time_ns()}\n")
     (files / "model.skops").write_bytes(os.urandom(1_000_000))
     started = time.monotonic()
-    images.build_served(loaded, model_folder.load(loaded.model_dir), models.Model(str(files), str(files)), files)
+    images.build_served(loaded, model_folder.load(loaded.model_dir), ModelRef(str(files), str(files)), files)
     return time.monotonic() - started
 
 

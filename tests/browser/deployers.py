@@ -18,7 +18,7 @@ from slipway import ports
 from slipway import settings as slipway_settings
 from slipway.deployer import service as slipway_deployer
 from slipway.deployer import store as deployments
-from slipway.registry import client as registry
+from slipway.registry.client import Registry
 from slipway.release import history, lock
 from slipway.services import deployer_client
 from slipway.settings import ROOT, STATE, Settings
@@ -99,7 +99,7 @@ class Running:
     def holding_the_alias(self) -> Iterator[None]:
         """Have whatever moves the alias wait at that step, as for somebody else who moves it."""
         with lock.held(
-            registry.connect(self.settings), "diabetes", lock.Holder("somebody else", "elsewhere/1"), what=lock.MOVE
+            Registry.connect(self.settings), "diabetes", lock.Holder("somebody else", "elsewhere/1"), what=lock.MOVE
         ):
             yield
 
@@ -125,7 +125,7 @@ class Running:
     def record_release(self, **facts: Json) -> None:
         """Record a release that was refused."""
         release = history.Release(history.REFUSED, WORSE, None, **facts)
-        history.record(registry.connect(self.settings), "diabetes", release)
+        history.record(Registry.connect(self.settings), "diabetes", release)
 
     def _await(self, look: Callable[[], Json], suits: Callable[[Json], bool]) -> Json:
         deadline = time.monotonic() + DEADLINE

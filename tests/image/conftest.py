@@ -19,7 +19,7 @@ from sklearn.linear_model import LinearRegression
 from slipway import model_folder, ports
 from slipway import settings as slipway_settings
 from slipway.model_folder import ModelFolder
-from slipway.registry import models
+from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import images
 from slipway.settings import ROOT, Settings
 
@@ -106,7 +106,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def build(settings: Settings, model: ModelFolder) -> Iterator[Callable[[Path], str]]:
     """Return a function that builds layer 3 of a folder of files, as version 7 of a model of the tests' own."""
-    served = models.Model(f"models:/{NAME}/7", "", NAME, "7", run_id="0123abcd")
+    served = ModelRef(f"models:/{NAME}/7", "", NAME, "7", run_id="0123abcd")
     yield lambda files: images.build_served(settings, model, served, files)
     remove_images(f"slipway/{NAME}")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from slipway.registry import models
+from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import containers
 from slipway.runtimes.base import Prepared
 from slipway.serving import server
@@ -34,7 +34,7 @@ def test_the_reference_that_a_kill_left_is_in_nobodys_way(settings: Settings, se
     """Asking a model without a server replaces an earlier container, whose process ids a restarted one has again."""
     name = containers.name_reference(settings)
     ask_docker("run", "--detach", "--name", name, served, "sleep", "600")
-    prepared = Prepared(models.Model(f"models:/{NAME}/7", "", NAME, "7"), files, "{}")
+    prepared = Prepared(ModelRef(f"models:/{NAME}/7", "", NAME, "7"), files, "{}")
     answer = server.predict(settings, prepared, REQUEST["dataframe_split"])
 
     assert answer == pytest.approx([2.0, 6.0])

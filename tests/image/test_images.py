@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from slipway.model_folder import ModelFolder
-from slipway.registry import models
+from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import containers, images
 from slipway.settings import ROOT, Settings
 from tests.image.conftest import NAME, ask_docker, inspect, run_once
@@ -116,7 +116,7 @@ def test_serving_builds_no_training_image(
     built: list[str] = []
     monkeypatch.setattr(images, "_look", lambda *_: {images.BASE: "sha256:0"})
     monkeypatch.setattr(images, "_build", lambda _settings, _file, target, *_: built.append(target))
-    images.build_served(settings, model, models.Model(f"models:/{NAME}/8", "", NAME, "8"), files)
+    images.build_served(settings, model, ModelRef(f"models:/{NAME}/8", "", NAME, "8"), files)
 
     assert built == ["runtime", "serve"]
 

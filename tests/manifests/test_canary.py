@@ -11,7 +11,7 @@ import yaml
 from slipway import settings
 from slipway.kubernetes import manifests, traffic
 from slipway.kubernetes.traffic import BY_PODS, BY_WEIGHT, Share
-from slipway.registry.models import Model
+from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
 from tests.manifests import schemas
 from tests.manifests.kustomizing import OVERLAYS, Object
@@ -67,7 +67,7 @@ def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy]:
 
 def prepare(version: str) -> Prepared:
     """Return a version whose files nobody looks at."""
-    return Prepared(Model(f"models:/diabetes/{version}", "", "diabetes", version, "0" * 32), Path(), "{}")
+    return Prepared(ModelRef(f"models:/diabetes/{version}", "", "diabetes", version, "0" * 32), Path(), "{}")
 
 
 def read(file: Path) -> list[Object]:

@@ -14,7 +14,7 @@ from slipway import settings
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes import manifests
 from slipway.kubernetes.traffic import BY_WEIGHT, Share
-from slipway.registry.models import Model
+from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
 from slipway.settings import ROOT
 from tests.manifests.pods import find
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 EXAMPLE = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8"), re.DOTALL)
 PREPARED = Prepared(
-    Model("models:/diabetes/3", "", "diabetes", "3", "0" * 32), Path(), '{"name": "diabetes", "metrics": {"rmse": 1.0}}'
+    ModelRef("models:/diabetes/3", "", "diabetes", "3", "0" * 32),
+    Path(),
+    '{"name": "diabetes", "metrics": {"rmse": 1.0}}',
 )
 IMAGE = "registry.example/team/diabetes:v3-abc"
 

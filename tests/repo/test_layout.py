@@ -78,17 +78,17 @@ def test_a_package_is_small(package: Path) -> None:
     assert len(modules) + len(packages) <= 20
 
 
-def test_mlflow_is_imported_in_few_places() -> None:
-    """Only slipway's training and registry load MLflow's client, and only scoring its loader.
+def test_the_registry_is_the_one_way_to_mlflow() -> None:
+    """Of slipway and the scripts, only registry's client and connection load MLflow, and only they name its client.
 
-    Types may be named anywhere.
+    Entities, such as a Run, may be named as types anywhere. Scoring has its own loader.
     """
-    users = {path for path in tree.find("src/*.py", "scripts/*.py") if "mlflow" in roots(path, types=False)}
+    files = tree.find("src/slipway/*.py", "scripts/*.py")
+    users = {path for path in files if "mlflow" in roots(path, types=False)}
+    names = {path for path in files if "MlflowClient" in tree.read(path)}
 
-    assert {path for path in users if path.parts[1] != "scoring"} == {
-        SLIPWAY["registry.client"],
-        SLIPWAY["training.train"],
-    }
+    assert users == {SLIPWAY["registry.client"], SLIPWAY["registry.connection"]}
+    assert names == {SLIPWAY["registry.client"], SLIPWAY["registry.connection"]}
 
 
 def is_too_new(node: ast.AST) -> bool:

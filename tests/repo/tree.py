@@ -22,8 +22,8 @@ def read(path: Path | str) -> str:
 def imports(path: Path, *, types: bool = True) -> set[str]:
     """Return the modules that a Python file imports anywhere in it.
 
-    Without `types`, those that it loads when it runs. `from slipway.registry import models` is slipway.registry
-    and slipway.registry.models.
+    Without `types`, those that it loads when it runs. `from slipway.registry import listing` is slipway.registry
+    and slipway.registry.listing.
     """
     tree = ast.parse(read(path))
     guarded = [
@@ -57,7 +57,7 @@ def verbs(script: Path) -> dict[str, ast.FunctionDef]:
 
 
 def modules(package: str) -> dict[str, Path]:
-    """Return the modules of slipway or scoring, such as registry.models, and their files."""
+    """Return the modules of slipway or scoring, such as registry.listing, and their files."""
     found = {path.relative_to("src", package).with_suffix("").parts: path for path in find(f"src/{package}/*.py")}
     return {".".join(parts).removesuffix(".__init__"): path for parts, path in found.items()}
 

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LinearRegression
 
-from slipway.registry import models
+from slipway.registry import model_files, model_uri
+from slipway.registry.client import Registry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,11 +74,13 @@ class Candidates:
                     fitted, signature=mlflow.models.infer_signature(ROWS, fitted.predict(ROWS)), **given
                 )
             mlflow.log_text(ROWS.assign(target=0.0).to_csv(index=False), "sample.csv")
-        client = mlflow.MlflowClient()
+        client, registry = mlflow.MlflowClient(), Registry(self.settings.tracking_uri)
         number = str(info.registered_model_version)
         client.set_model_version_tag(self.name, number, "data.digest", data)
-        checksum = models.checksum(models.fetch(models.resolve(client, f"models:/{self.name}/{number}")))
-        client.set_model_version_tag(self.name, number, models.CHECKSUM_TAG, checksum)
+        checksum = model_files.checksum(
+            model_files.fetch(registry, model_uri.resolve(registry, f"models:/{self.name}/{number}"))
+        )
+        client.set_model_version_tag(self.name, number, model_uri.CHECKSUM_TAG, checksum)
         assert run.info.run_id
         return int(number)
 

@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import mlflow
 import pytest
 import requests
+from mlflow import MlflowClient
 
 from slipway import ports
 from slipway import settings as slipway_settings
+from slipway.registry.client import Registry
 from slipway.settings import ROOT, Settings
 from tests import beside
 from tests.conftest import find_command, need
@@ -158,6 +161,19 @@ def served_settings(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> Sett
     """Return settings of the host runtime that use the tracking server."""
     monkeypatch.setenv("RUNTIME", "host")
     return replace(slipway_settings.load(), external_tracking_uri=tracking.url)
+
+
+@pytest.fixture
+def registry(served_settings: Settings) -> Registry:
+    """Return the registry of the server under test."""
+    return Registry.connect(served_settings)
+
+
+@pytest.fixture
+def client(tracking: Tracking) -> MlflowClient:
+    """Return MLflow's own client of the server under test, which MLflow's functions use then, too."""
+    mlflow.set_tracking_uri(tracking.url)
+    return MlflowClient(tracking.url)
 
 
 @pytest.fixture

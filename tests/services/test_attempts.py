@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slipway.registry import client as registry
 from slipway.training import sessions
 
 if TYPE_CHECKING:
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
 
+    from slipway.registry.client import Registry
     from slipway.settings import Settings
 
 NAME = "begun-again"
@@ -27,9 +27,10 @@ def attempt(client: MlflowClient, folder: Path, session: str, *, ended: bool) ->
     return run.info.run_id, str(version.version)
 
 
-def test_what_lost_attempts_registered_goes(served_settings: Settings, tmp_path: Path) -> None:
+def test_what_lost_attempts_registered_goes(
+    served_settings: Settings, registry: Registry, client: MlflowClient, tmp_path: Path
+) -> None:
     """Of a training's versions the newest run's is left, and one with an alias; another training's are not touched."""
-    client = registry.connect(served_settings)
     (tmp_path / "model.txt").write_text("a model")
     client.create_registered_model(NAME)
     _, other = attempt(client, tmp_path, "another", ended=True)
@@ -38,7 +39,7 @@ def test_what_lost_attempts_registered_goes(served_settings: Settings, tmp_path:
     last, kept = attempt(client, tmp_path, "mine", ended=True)
     client.set_registered_model_alias(NAME, "champion", named)
     sessions.forget_lost(served_settings, "mine")
-    left = {str(number) for number in registry.find_versions(client, NAME)}
+    left = {str(number) for number in registry.find_versions(NAME)}
 
     assert left == {other, named, kept}
     assert gone not in left

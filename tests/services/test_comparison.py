@@ -10,17 +10,10 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.dummy import DummyRegressor
 
-from slipway.registry import client as registry
-from slipway.settings import BUILD, Settings
+from slipway.settings import BUILD
 
 Script = Callable[..., subprocess.Popen[str]]
 NAME = "compared"
-
-
-@pytest.fixture
-def client(served_settings: Settings) -> MlflowClient:
-    """Return a client of the server under test."""
-    return registry.connect(served_settings)
 
 
 @pytest.fixture

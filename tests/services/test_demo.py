@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from slipway import ports
-from slipway.registry import client as registry
-from slipway.registry import models
+from slipway.registry import mlmodel, model_files, model_uri
+from slipway.registry.client import CHAMPION, Registry
 from slipway.settings import ROOT, Settings
 from tests.conftest import find_command
 
@@ -122,13 +122,13 @@ def _check_store(settings: Settings, store: Path) -> None:
     """
     if not (store / "mlflow.db").exists():
         return
-    client = registry.connect(settings)
-    versions = registry.find_versions(client, "diabetes")
-    champion = registry.find_aliases(client).get("diabetes", {}).get(registry.CHAMPION)
+    registry = Registry.connect(settings)
+    versions = registry.find_versions("diabetes")
+    champion = registry.find_aliases().get("diabetes", {}).get(CHAMPION)
 
     assert champion is None or champion in versions
     for number in versions:
-        models.read_metadata(models.fetch(models.resolve(client, f"models:/diabetes/{number}")))
+        mlmodel.read_metadata(model_files.fetch(registry, model_uri.resolve(registry, f"models:/diabetes/{number}")))
     assert _count_runs(store, "RUNNING") == 0
     assert [path.name for path in store.iterdir() if path.is_dir() and path.name != "artifacts"] == []
 
@@ -171,7 +171,7 @@ def test_the_demo_goes_all_the_way_and_once_more(settings: Settings, store: Path
     store.mkdir(exist_ok=True)
     first = Demo(store, ports.find_free())
     code = first.wait()
-    versions = registry.find_versions(registry.connect(settings), "diabetes")
+    versions = Registry.connect(settings).find_versions("diabetes")
 
     assert code == 0, first.words
     assert re.search(r"prediction\s+true value", first.words)
@@ -192,5 +192,5 @@ def test_the_demo_goes_all_the_way_and_once_more(settings: Settings, store: Path
     assert served
     assert int(served[1]) != second.port
     assert ports.is_free(int(served[1]))
-    assert registry.find_versions(registry.connect(settings), "diabetes").keys() == versions.keys()
-    assert registry.find_aliases(registry.connect(settings))["diabetes"][registry.CHAMPION] in versions
+    assert Registry.connect(settings).find_versions("diabetes").keys() == versions.keys()
+    assert Registry.connect(settings).find_aliases()["diabetes"][CHAMPION] in versions

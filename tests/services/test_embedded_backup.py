@@ -8,12 +8,19 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow import MlflowClient
 from sklearn.linear_model import LinearRegression
 
 from slipway.errors import SlipwayError
-from slipway.registry import client as registry
+from slipway.registry.client import LOCK, Registry
 from slipway.services import archive, backup, restore
 from slipway.settings import Settings, sqlite_uri
+
+
+def connect(settings: Settings) -> MlflowClient:
+    """Return MLflow's own client of a store, made if need be, which MLflow's functions use then, too."""
+    mlflow.set_tracking_uri(Registry.connect(settings).uri)
+    return MlflowClient()
 
 
 @pytest.fixture
@@ -24,7 +31,7 @@ def store(host_settings: Settings, tmp_path: Path) -> Settings:
         external_tracking_uri=sqlite_uri(tmp_path / "first" / "mlflow.db"),
         backup_dir=tmp_path / "backups",
     )
-    client = registry.connect(settings)
+    client = connect(settings)
     experiment = client.create_experiment("e", artifact_location=(tmp_path / "first" / "artifacts").as_uri())
     with mlflow.start_run(experiment_id=experiment):
         model = LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0])
@@ -32,7 +39,7 @@ def store(host_settings: Settings, tmp_path: Path) -> Settings:
         how = {"pip_requirements": ["mlflow"], "serialization_format": "cloudpickle"}
         mlflow.sklearn.log_model(model, name="model", registered_model_name="m", **how)
     client.set_registered_model_alias("m", "champion", "1")
-    client.create_registered_model(f"m{registry.LOCK}", {"by": "me", "process": "elsewhere/1"})
+    client.create_registered_model(f"m{LOCK}", {"by": "me", "process": "elsewhere/1"})
     return settings
 
 
@@ -48,16 +55,14 @@ def test_a_lost_store_comes_back_in_another_place(
     elsewhere = replace(store, external_tracking_uri=sqlite_uri(tmp_path / "second" / "mlflow.db"))
     shutil.rmtree(tmp_path / "first")
     restore.restore(elsewhere, str(made))
-    client = registry.connect(elsewhere)
+    client = connect(elsewhere)
     run = client.get_run(client.get_model_version_by_alias("m", "champion").run_id)
 
     assert "1 run, 2 registered models, 1 model version, " in capsys.readouterr().out
     assert made.stat().st_mode & 0o777 == 0o600
     assert mlflow.sklearn.load_model("models:/m@champion").predict([[2.0]]) == pytest.approx([5.0])
     assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/größe.txt") == "größe\n"
-    assert client.get_registered_model(f"m{registry.LOCK}").creation_timestamp == 0, (
-        "the next release takes the lock away"
-    )
+    assert client.get_registered_model(f"m{LOCK}").creation_timestamp == 0, "the next release takes the lock away"
 
     with pytest.raises(SlipwayError, match="restore needs an empty one"):
         restore.restore(elsewhere, str(made))
@@ -67,7 +72,7 @@ def test_a_lost_store_comes_back_in_another_place(
 
 def test_what_a_script_kept_elsewhere_comes_back(store: Settings, tmp_path: Path) -> None:
     """Runs and models of a script's own experiment are in the archive; the rest of its folder is not."""
-    client = registry.connect(store)
+    client = connect(store)
     for place in ("mlruns/1", "mlruns/10"):
         with mlflow.start_run(
             experiment_id=client.create_experiment(place, artifact_location=(tmp_path / place).as_uri())
@@ -83,7 +88,7 @@ def test_what_a_script_kept_elsewhere_comes_back(store: Settings, tmp_path: Path
     (tmp_path / "mlruns").rename(tmp_path / "gone")
     shutil.rmtree(tmp_path / "first")
     restore.restore(elsewhere, str(made))
-    client = registry.connect(elsewhere)
+    client = connect(elsewhere)
     runs = [client.get_run(client.get_model_version("m", version).run_id) for version in ("2", "3")]
 
     assert [mlflow.sklearn.load_model(f"models:/m/{version}").predict([[2.0]]) for version in "123"] == [

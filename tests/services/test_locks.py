@@ -11,7 +11,7 @@ import pytest
 from slipway import settings as slipway_settings
 from slipway.deployer import start
 from slipway.errors import SlipwayError
-from slipway.registry import client as registry
+from slipway.registry.client import LOCK, Registry
 from slipway.release import lock
 from slipway.services.deployer_client import find_home
 
@@ -24,32 +24,40 @@ HERE, THERE = lock.Holder("me", "here/1"), lock.Holder("the deployer", "deployer
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> mlflow.MlflowClient:
-    """Return a client of a registry of the test's own."""
-    return mlflow.MlflowClient(f"sqlite:///{tmp_path_factory.mktemp('locks')}/mlflow.db")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """Return a registry of the test's own."""
+    return Registry(f"sqlite:///{tmp_path_factory.mktemp('locks')}/mlflow.db")
 
 
-def test_a_lock_is_renewed(client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def client(registry: Registry) -> mlflow.MlflowClient:
+    """Return MLflow's own client of it."""
+    return mlflow.MlflowClient(registry.uri)
+
+
+def test_a_lock_is_renewed(registry: Registry, client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its holder gives signs of life as long as it lives: the lock's age is no reason to take it."""
     monkeypatch.setattr(lock, "RENEW_S", 0.1)
-    with lock.held(client, "m", THERE):
+    with lock.held(registry, "m", THERE):
         deadline = time.monotonic() + 60
-        made = client.get_registered_model(f"m{registry.LOCK}")
+        made = client.get_registered_model(f"m{LOCK}")
         while (now := client.get_registered_model(made.name)).last_updated_timestamp < made.creation_timestamp + 1000:
             assert time.monotonic() < deadline
-        with pytest.raises(SlipwayError, match="the deployer has been releasing m"), lock.held(client, "m", HERE):
+        with pytest.raises(SlipwayError, match="the deployer has been releasing m"), lock.held(registry, "m", HERE):
             pass
 
     assert now.creation_timestamp == made.creation_timestamp
-    assert lock.find_rollback(client, "m", HERE) == ""
+    assert lock.find_rollback(registry, "m", HERE) == ""
 
 
-def test_one_without_a_sign_is_taken(client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_without_a_sign_is_taken(
+    registry: Registry, client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A lock whose holder, on a machine that we cannot see, has been silent for longer than the limit can be taken."""
-    client.create_registered_model(f"m{registry.LOCK}", {"by": "somebody", "process": "elsewhere/1"})
+    client.create_registered_model(f"m{LOCK}", {"by": "somebody", "process": "elsewhere/1"})
     monkeypatch.setattr(lock, "LIMIT", -1)
-    with lock.held(client, "m", HERE):
-        holder = client.get_registered_model(f"m{registry.LOCK}").tags["by"]
+    with lock.held(registry, "m", HERE):
+        holder = client.get_registered_model(f"m{LOCK}").tags["by"]
 
     assert holder == "me"
 
@@ -65,12 +73,12 @@ def test_a_deployer_that_was_stopped_holds_nothing(
     settings = slipway_settings.load()
     find_home(settings).mkdir(parents=True, exist_ok=True)
     (find_home(settings) / "identity").write_text("abc")
-    client.create_registered_model(f"m{lock.ROLLBACK}{registry.LOCK}", {"by": THERE.by, "process": THERE.process})
-    client.create_registered_model(f"m{registry.LOCK}", {"by": HERE.by, "process": HERE.process})
+    client.create_registered_model(f"m{lock.ROLLBACK}{LOCK}", {"by": THERE.by, "process": THERE.process})
+    client.create_registered_model(f"m{LOCK}", {"by": HERE.by, "process": HERE.process})
     try:
         start._free_locks(settings)  # noqa: SLF001 -- what `stop` does last
     finally:
         (find_home(settings) / "identity").unlink()
         find_home(settings).rmdir()
 
-    assert [found.name for found in client.search_registered_models()] == [f"m{registry.LOCK}"]
+    assert [found.name for found in client.search_registered_models()] == [f"m{LOCK}"]

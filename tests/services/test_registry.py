@@ -15,8 +15,9 @@ from mlflow.models import infer_signature
 from sklearn.linear_model import LinearRegression
 
 from slipway.errors import SlipwayError
-from slipway.registry import client as registry
-from slipway.registry import models
+from slipway.registry import listing, model_files, model_uri
+from slipway.registry.client import Registry
+from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
 from slipway.serving import server
 from slipway.settings import BUILD, Settings
@@ -37,12 +38,6 @@ NAMES = [
     "&;$",
 ]
 ON_EACH_DATABASE = pytest.mark.parametrize("tracking", ["sqlite", "postgres"], indirect=True, scope="session")
-
-
-@pytest.fixture
-def client(served_settings: Settings) -> MlflowClient:
-    """Return a client of the server under test."""
-    return registry.connect(served_settings)
 
 
 @pytest.fixture
@@ -72,9 +67,9 @@ def logged(client: MlflowClient) -> Iterator[dict[str, str]]:
     ],
     ids=["version", "alias", "latest", "model id", "run"],
 )
-def test_every_address_names_the_same_version(client: MlflowClient, logged: dict[str, str], form: str) -> None:
+def test_every_address_names_the_same_version(registry: Registry, logged: dict[str, str], form: str) -> None:
     """Every form of address finds the one model, its version and its run."""
-    model = models.resolve(client, form.format(**logged))
+    model = model_uri.resolve(registry, form.format(**logged))
 
     assert (model.name, model.version, model.run_id, model.model_id) == (
         "straight",
@@ -85,15 +80,15 @@ def test_every_address_names_the_same_version(client: MlflowClient, logged: dict
 
 
 @ON_EACH_DATABASE
-def test_every_registered_name_has_an_address(client: MlflowClient, logged: dict[str, str]) -> None:
+def test_every_registered_name_has_an_address(registry: Registry, client: MlflowClient, logged: dict[str, str]) -> None:
     """Whatever MLflow lets a model be called, its versions and aliases are found, and it is listed."""
     found: dict[str, set[tuple[str | None, str | None]]] = {}
     for name in NAMES:
         mlflow.register_model(f"models:/{logged['id']}", name)
         client.set_registered_model_alias(name, "best", "1")
-        resolved = [models.resolve(client, f"models:/{name}{rest}") for rest in ("/1", "/latest", "@best")]
+        resolved = [model_uri.resolve(registry, f"models:/{name}{rest}") for rest in ("/1", "/latest", "@best")]
         found[name] = {(model.name, model.version) for model in resolved}
-    listed = {row.name for row in registry.list_versions(client, "validation_rmse")}
+    listed = {row.name for row in listing.list_rows(registry, "validation_rmse")}
     for name in NAMES:
         client.delete_registered_model(name)
 
@@ -104,11 +99,11 @@ def test_every_registered_name_has_an_address(client: MlflowClient, logged: dict
 @ON_EACH_DATABASE
 @pytest.mark.parametrize("prefix", ["", "file://"], ids=["path", "file URI"])
 def test_a_path_names_the_files_themselves(
-    served_settings: Settings, client: MlflowClient, logged: dict[str, str], prefix: str
+    served_settings: Settings, registry: Registry, logged: dict[str, str], prefix: str
 ) -> None:
     """A folder of this machine is served as it is, and predicts as the model does."""
-    files = models.fetch(models.resolve(client, f"models:/{logged['id']}"))
-    model = models.resolve(None, f"{prefix}{files}")
+    files = model_files.fetch(registry, model_uri.resolve(registry, f"models:/{logged['id']}"))
+    model = model_uri.resolve(None, f"{prefix}{files}")
 
     assert (Path(model.location), model.run_id) == (files, logged["run"])
     assert np.allclose(
@@ -134,11 +129,11 @@ def test_a_path_names_the_files_themselves(
     ids=["name", "version", "alias", "model id", "run", "run's model", "scheme", "no version", "path", "nothing"],
 )
 def test_an_unknown_address_says_what_there_is(
-    client: MlflowClient, logged: dict[str, str], uri: str, words: str
+    registry: Registry, logged: dict[str, str], uri: str, words: str
 ) -> None:
     """An address that names nothing is refused with what exists instead."""
     with pytest.raises(SlipwayError) as error:
-        models.resolve(client, uri.format(**logged))
+        model_uri.resolve(registry, uri.format(**logged))
 
     assert re.search(words, error.value.message)
 
@@ -146,22 +141,23 @@ def test_an_unknown_address_says_what_there_is(
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     """A path that holds no MLmodel is no model."""
     with pytest.raises(SlipwayError, match="no MLflow model at"):
-        models.resolve(None, str(tmp_path))
+        model_uri.resolve(None, str(tmp_path))
 
 
 @ON_EACH_DATABASE
-def test_deleted_files_are_reported(client: MlflowClient, logged: dict[str, str]) -> None:
+def test_deleted_files_are_reported(registry: Registry, logged: dict[str, str]) -> None:
     """A version whose files were deleted is refused, and nothing is left in the cache."""
-    model = models.resolve(client, f"models:/{logged['id']}")
-    gone = models.Model(model.uri, model.location.replace(logged["id"], "m-gone"), model_id="m-gone")
+    model = model_uri.resolve(registry, f"models:/{logged['id']}")
+    gone = ModelRef(model.uri, model.location.replace(logged["id"], "m-gone"), model_id="m-gone")
     with pytest.raises(SlipwayError, match=r"gone|cannot be read|MLflow:"):
-        models.fetch(gone)
+        model_files.fetch(registry, gone)
 
     assert not (BUILD / "models" / "m-gone").exists()
 
 
 @ON_EACH_DATABASE
-def test_a_metric_that_is_not_a_number_is_no_zero(client: MlflowClient) -> None:
+@pytest.mark.usefixtures("client")
+def test_a_metric_that_is_not_a_number_is_no_zero(registry: Registry) -> None:
     """MLflow keeps 0 for NaN with a model, which would be the best of errors; what the run says of it counts."""
     features = np.array([[1.0], [2.0]])
     with mlflow.start_run():
@@ -169,7 +165,7 @@ def test_a_metric_that_is_not_a_number_is_no_zero(client: MlflowClient) -> None:
         info = mlflow.sklearn.log_model(
             LinearRegression().fit(features, [2.0, 4.0]), name="model", pip_requirements=["mlflow==3.17.2"]
         )
-    measured = measurements.measure(client, models.resolve(client, f"models:/{info.model_id}"))
+    measured = measurements.measure(registry, model_uri.resolve(registry, f"models:/{info.model_id}"))
 
     assert math.isnan(measured.metrics["rmse"])
     assert measured.metrics["mae"] == 0

@@ -14,7 +14,8 @@ import mlflow
 import pytest
 
 from slipway.errors import SlipwayError, TimedOutError
-from slipway.release import history, lock
+from slipway.registry.client import Registry
+from slipway.release import history, lock, pipeline
 from slipway.release import promote as release
 from slipway.release.history import Release
 from tests.services.candidates import Candidates
@@ -52,7 +53,7 @@ def promote(candidates: Candidates, version: int | str = "", *, force: bool = Fa
 
 def read_history(candidates: Candidates) -> list[Release]:
     """Return the releases as the registry has them."""
-    return history.read(mlflow.MlflowClient(candidates.settings.tracking_uri), candidates.name)
+    return history.read(Registry(candidates.settings.tracking_uri), candidates.name)
 
 
 def count_servers(candidates: Candidates) -> int:
@@ -205,11 +206,11 @@ def test_two_at_once(candidates: Candidates, script: Callable[..., subprocess.Po
 
 def test_one_holds_the_lock(candidates: Candidates) -> None:
     """Of many who take and leave the lock without pause one holds it at a time, and each gets it."""
-    inside, seen, client = [0], [], mlflow.MlflowClient(candidates.settings.tracking_uri)
+    inside, seen, registry = [0], [], Registry(candidates.settings.tracking_uri)
 
     def release_often(who: int) -> None:
         for _ in range(10):
-            with lock.held(client, candidates.name, lock.Holder(f"person {who}", f"elsewhere/{who}"), patience=60):
+            with lock.held(registry, candidates.name, lock.Holder(f"person {who}", f"elsewhere/{who}"), patience=60):
                 inside[0] += 1
                 seen.append(inside[0])
                 inside[0] -= 1
@@ -218,7 +219,7 @@ def test_one_holds_the_lock(candidates: Candidates) -> None:
         list(people.map(release_often, range(6)))
 
     assert seen == [1] * 60
-    assert not _locks(client, candidates.name)
+    assert not _locks(mlflow.MlflowClient(registry.uri), candidates.name)
 
 
 def test_a_killed_release_blocks_nobody(candidates: Candidates, script: Callable[..., subprocess.Popen[str]]) -> None:
@@ -247,9 +248,13 @@ def test_an_alias_that_was_moved_meanwhile_stays(candidates: Candidates) -> None
     candidates.add(0.6)
     client = mlflow.MlflowClient(candidates.settings.tracking_uri)
     client.set_registered_model_alias(candidates.name, "champion", "1")
-    model = release.model_folder.load(candidates.settings.model_dir)
     with pytest.raises(SlipwayError, match="by somebody else meanwhile"):
-        release.move(client, model, Release("promoted", 2, None, "a test", "better"), lock.identify_caller())
+        pipeline.move(
+            Registry(candidates.settings.tracking_uri),
+            candidates.name,
+            Release("promoted", 2, None, "a test", "better"),
+            lock.identify_caller(),
+        )
 
     assert candidates.find_champion() == 1
 

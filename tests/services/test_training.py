@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from slipway import model_folder
-from slipway.registry import client as registry
+from slipway.registry.client import Registry
 from slipway.settings import ROOT, Settings
 from slipway.training import provenance
 from tests.services.conftest import Tracking
@@ -61,7 +61,7 @@ def test_training_logs_what_the_contract_asks(served_settings: Settings, script:
     The table and what next.
     """
     printed, _ = (process := script("train_model", TRAIN_ARGS="--alpha 0.2")).communicate()
-    client = registry.connect(served_settings)
+    registry, client = Registry.connect(served_settings), MlflowClient(served_settings.tracking_uri)
     run = newest_run(client)
 
     assert process.returncode == 0, printed
@@ -73,7 +73,7 @@ def test_training_logs_what_the_contract_asks(served_settings: Settings, script:
     artifacts = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert artifacts == {"residuals.png", "coefficients.png", "sample.csv", "validation"}
 
-    version = registry.find_versions_of_run(client, run.info.run_id)[0]
+    version = registry.find_versions_of_run(run.info.run_id)[0]
     model = model_folder.load(ROOT / "model")
     assert version.tags["data.digest"] == run.inputs.dataset_inputs[0].dataset.digest
     assert len(version.tags["mlflow.source.git.commit"]) == 40
@@ -91,7 +91,7 @@ def test_a_server_that_is_killed_and_comes_back_costs_nothing(
 
     The run is complete, every metric there once.
     """
-    client = registry.connect(served_settings)
+    registry, client = Registry.connect(served_settings), MlflowClient(served_settings.tracking_uri)
     before = newest_run(client)
     process = script("train_model", TRAIN_ARGS="--repeats 150")
     run = wait_for_new_run(client, process, before)
@@ -102,7 +102,7 @@ def test_a_server_that_is_killed_and_comes_back_costs_nothing(
 
     assert process.returncode == 0, printed
     assert client.get_run(run.info.run_id).info.status == "FINISHED"
-    assert len(registry.find_versions_of_run(client, run.info.run_id)) == 1
+    assert len(registry.find_versions_of_run(run.info.run_id)) == 1
     check_every_metric_once(client, run.info.run_id, folds=750)
 
 
@@ -110,7 +110,7 @@ def test_a_server_that_stays_away_leaves_the_model_in_a_file(
     tracking: Tracking, served_settings: Settings, script: Script
 ) -> None:
     """A dead server ends the training with a clear error and the command that logs the kept model later; it works."""
-    client = registry.connect(served_settings)
+    registry, client = Registry.connect(served_settings), MlflowClient(served_settings.tracking_uri)
     before = newest_run(client)
     process = script("train_model", TRAIN_ARGS="--repeats 60", MLFLOW_HTTP_REQUEST_MAX_RETRIES="2")
     run = wait_for_new_run(client, process, before)
@@ -127,14 +127,14 @@ def test_a_server_that_stays_away_leaves_the_model_in_a_file(
     later, _ = (process := script("train_model", KEPT=kept[1])).communicate(timeout=120)
     assert process.returncode == 0, later
     assert client.get_run(run.info.run_id).info.status == "FINISHED"
-    assert len(registry.find_versions_of_run(client, run.info.run_id)) == 1
+    assert len(registry.find_versions_of_run(run.info.run_id)) == 1
     check_every_metric_once(client, run.info.run_id, folds=300)
     assert not Path(ROOT, kept[1]).exists()
 
 
 def test_an_interrupted_training_leaves_no_run_that_seems_to_run(served_settings: Settings, script: Script) -> None:
     """Ctrl-C ends the script with exit code 130, without a traceback of ours, and its run is marked."""
-    client = registry.connect(served_settings)
+    registry, client = Registry.connect(served_settings), MlflowClient(served_settings.tracking_uri)
     before = newest_run(client)
     process = script("train_model", TRAIN_ARGS="--repeats 2000")
     run = wait_for_new_run(client, process, before)
@@ -143,7 +143,7 @@ def test_an_interrupted_training_leaves_no_run_that_seems_to_run(served_settings
 
     assert process.returncode == 130, printed
     assert client.get_run(run.info.run_id).info.status in {"KILLED", "FAILED"}
-    assert registry.find_versions_of_run(client, run.info.run_id) == []
+    assert registry.find_versions_of_run(run.info.run_id) == []
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_search_registers_the_model_of_its_outer_run(
     (tmp_path / "train.py").write_text(SEARCH.replace("INNER", inner).replace("OUTER", "log(2.5)"))
     (tmp_path / "model.toml").write_text(f'name = "{name}"\nmetric = "rmse"\ndirection = "minimize"\n')
     printed, _ = (process := script("train_model", MODEL_DIR=str(tmp_path))).communicate()
-    client = registry.connect(served_settings)
+    client = MlflowClient(served_settings.tracking_uri)
     versions = client.search_model_versions(f"name = '{name}'")
 
     assert process.returncode == 0, printed
@@ -224,7 +224,7 @@ def test_a_script_need_not_register(served_settings: Settings, script: Script, t
     )
     (tmp_path / "model.toml").write_text('name = "unregistered"\nmetric = "rmse"\ndirection = "minimize"\n')
     printed, _ = (process := script("train_model", MODEL_DIR=str(tmp_path))).communicate()
-    versions = registry.connect(served_settings).search_model_versions("name = 'unregistered'")
+    versions = MlflowClient(served_settings.tracking_uri).search_model_versions("name = 'unregistered'")
 
     assert process.returncode == 0, printed
     assert len(versions) >= 1
@@ -246,10 +246,10 @@ def test_mlflow_run_trains_too(tracking: Tracking, served_settings: Settings) ->
         "alpha=0.3",
     ]
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
-    client = registry.connect(served_settings)
+    registry, client = Registry.connect(served_settings), MlflowClient(served_settings.tracking_uri)
     run = newest_run(client)
 
     assert done.returncode == 0, done.stderr
     assert run is not None
     assert run.data.params["alpha"] == "0.3"
-    assert len(registry.find_versions_of_run(client, run.info.run_id)) == 1
+    assert len(registry.find_versions_of_run(run.info.run_id)) == 1

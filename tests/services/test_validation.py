@@ -21,8 +21,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
+from slipway import model_folder
 from slipway.errors import SlipwayError
-from slipway.registry import client as registry
+from slipway.registry import model_uri
+from slipway.registry.client import Registry
 from slipway.settings import ROOT, Settings
 from slipway.training import measurements, validate
 from tests.conftest import find_command
@@ -73,18 +75,14 @@ def settings(served_settings: Settings, trained: Path) -> Settings:
     return replace(served_settings, model_dir=trained)
 
 
-@pytest.fixture
-def client(served_settings: Settings) -> MlflowClient:
-    """Return a client of the server under test."""
-    return registry.connect(served_settings)
-
-
-def test_scores_data_and_pictures_reach_the_models_own_run(client: MlflowClient, trained: Path, script: Script) -> None:
+def test_scores_data_and_pictures_reach_the_models_own_run(
+    registry: Registry, client: MlflowClient, trained: Path, script: Script
+) -> None:
     """The newest version is scored, twice.
 
     Scores with their spread, data once, two pictures, and the run's end stays as it was.
     """
-    version = registry.find_versions(client, "scored")[1]
+    version = registry.find_versions("scored")[1]
     before = client.get_run(version.run_id)
     for _ in range(2):
         printed, _ = (process := script("validate_model", MODEL_DIR=str(trained))).communicate()
@@ -105,7 +103,7 @@ def test_scores_data_and_pictures_reach_the_models_own_run(client: MlflowClient,
     assert f"validation_rmse        {run.data.metrics['validation_rmse']:.5g} ± " in printed
     assert re.search(r"next  RUNTIME=host .*make compare MODEL=models:/scored/1", printed)
 
-    measured = measurements.measure(client, version)
+    measured = measurements.measure(registry, model_uri.resolve(registry, "models:/scored/1"))
     assert {**measured.metrics} == {
         name: value for name, value in run.data.metrics.items() if not name.startswith("fold_")
     }
@@ -114,35 +112,37 @@ def test_scores_data_and_pictures_reach_the_models_own_run(client: MlflowClient,
     assert measured.commit == run.data.tags["mlflow.source.git.commit"]
 
 
-def test_a_version_is_validated_once_by_the_same_code(settings: Settings, client: MlflowClient) -> None:
+def test_a_version_is_validated_once_by_the_same_code(
+    settings: Settings, registry: Registry, client: MlflowClient
+) -> None:
     """What has been scored by this code is not scored again; a change of the code is a reason to."""
-    version = client.get_model_version("scored", "1")
+    version, model = model_uri.resolve(registry, "models:/scored/1"), model_folder.load(settings.model_dir)
 
     def count() -> int:
-        return len(client.get_metric_history(version.run_id, "validation_rmse"))
+        return len(client.get_metric_history(str(version.run_id), "validation_rmse"))
 
-    validate.ensure(settings, client, version)
+    validate.ensure(settings, registry, model, version)
     before = count()
-    validate.ensure(settings, client, version)
+    validate.ensure(settings, registry, model, version)
     same = count()
     with (settings.model_dir / "train.py").open("a") as file:
         file.write("# another code\n")
-    validate.ensure(settings, client, version)
+    validate.ensure(settings, registry, model, version)
 
     assert (same, count()) == (before, before + 1)
 
 
 def test_a_folder_without_the_script_has_nothing_to_validate_with(
-    settings: Settings, client: MlflowClient, tmp_path: Path
+    settings: Settings, registry: Registry, tmp_path: Path
 ) -> None:
     """Without validate.py a release takes what is on record, and the command says what is missing."""
     bare = write_folder(tmp_path / "bare", "scored")
     (bare / "validate.py").unlink()
-    version = client.get_model_version("scored", "1")
-    before = measurements.measure(client, version)
-    validate.ensure(replace(settings, model_dir=bare), client, version)
+    version = model_uri.resolve(registry, "models:/scored/1")
+    before = measurements.measure(registry, version)
+    validate.ensure(settings, registry, model_folder.load(bare), version)
 
-    assert measurements.measure(client, version) == before
+    assert measurements.measure(registry, version) == before
     with pytest.raises(SlipwayError, match=r"bare/ has no validate\.py"):
         validate.validate(replace(settings, model_dir=bare))
 
@@ -265,7 +265,7 @@ def test_a_model_that_was_logged_outside_a_run_gets_one(client: MlflowClient, tr
     assert run.data.metrics.keys() == REGRESSION
 
 
-def test_what_is_known_of_a_version_outlives_its_run(client: MlflowClient) -> None:
+def test_what_is_known_of_a_version_outlives_its_run(registry: Registry, client: MlflowClient) -> None:
     """A version that was never validated, and whose run was deleted, has no scores, and is no error."""
     with mlflow.start_run() as run:
         mlflow.sklearn.log_model(
@@ -275,6 +275,6 @@ def test_what_is_known_of_a_version_outlives_its_run(client: MlflowClient) -> No
             registered_model_name="orphan",
         )
     client.delete_run(run.info.run_id)
-    version = client.get_model_version("orphan", "1")
+    version = model_uri.resolve(registry, "models:/orphan/1")
 
-    assert replace(measurements.measure(client, version), libraries={}) == measurements.Measured()
+    assert replace(measurements.measure(registry, version), libraries={}) == measurements.Measured()

@@ -28,7 +28,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
 from slipway import ports
-from slipway.registry import client as registry
+from slipway.registry.client import Registry
 from slipway.serving import api_test
 from slipway.settings import ROOT, Settings
 from slipway.training import provenance
@@ -116,8 +116,8 @@ def test_an_artefact_becomes_a_version(  # noqa: PLR0913, PLR0917 -- three fixtu
     """
     given = {name: str(files / value) if name == "EXAMPLE" else value for name, value in options.items()}
     printed, _ = (process := script("wrap_model", FILE=str(files / file), MODEL_DIR=str(folder), **given)).communicate()
-    client = registry.connect(served_settings)
-    version = max(registry.find_versions(client, "wrapped").values(), key=lambda version: int(version.version))
+    registry, client = Registry.connect(served_settings), MlflowClient(served_settings.tracking_uri)
+    version = max(registry.find_versions("wrapped").values(), key=lambda version: int(version.version))
     run = client.get_run(version.run_id)
     uri = f"models:/wrapped/{version.version}"
     loaded = mlflow.pyfunc.load_model(uri)
@@ -156,7 +156,7 @@ def test_a_wrapped_model_is_served(  # noqa: PLR0913, PLR0917 -- five fixtures a
     variables = {"MODEL_DIR": str(folder), "PORT": str(ports.find_free())}
     printed, _ = (process := script("wrap_model", FILE=str(files / file), **variables)).communicate()
     assert process.returncode == 0, printed
-    version = max(map(int, registry.find_versions(MlflowClient(tracking.url), "wrapped")))
+    version = max(map(int, Registry(tracking.url).find_versions("wrapped")))
     server = script("serve_model", MODEL=f"models:/wrapped/{version}", **variables)
     try:
         api_test.wait_until_ready(
@@ -221,8 +221,8 @@ def test_a_module_of_the_folder_goes_with_the_model(
         "import slopes\nclass Line:\n    def predict(self, rows):\n        return rows['bmi'] * slopes.SLOPE\n"
     )
     printed, _ = (process := script("wrap_model", FILE=str(files / "needs_it.py"), MODEL_DIR=str(folder))).communicate()
-    client = registry.connect(served_settings)
-    newest = max(registry.find_versions(client, "wrapped"))
+    mlflow.set_tracking_uri(served_settings.tracking_uri)
+    newest = max(Registry.connect(served_settings).find_versions("wrapped"))
     code = Path(mlflow.artifacts.download_artifacts(f"models:/wrapped/{newest}")) / "code"
 
     assert process.returncode == 0, printed

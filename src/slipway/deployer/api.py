@@ -23,10 +23,10 @@ from swagger_ui_bundle import swagger_ui_path
 from slipway import ports
 from slipway.deployer import api_errors, store, webhooks
 from slipway.deployer.api_errors import Problem, Refusal
-from slipway.deployer.pipeline import name_owner
 from slipway.deployer.service import Deployer, find_token
+from slipway.deployer.worker import name_owner
 from slipway.errors import SlipwayError
-from slipway.registry import client as registry
+from slipway.registry import connection
 from slipway.services.deployer_client import find_home
 from slipway.serving import smoke_test
 from slipway.settings import ROOT, VERSION, Settings
@@ -102,7 +102,7 @@ def roll_back(back: Back, deployer: Ours, response: Response) -> dict[str, Any]:
     target = _choose_target(deployer, back.target)
     try:
         version = deployer.choose_previous(back.to)
-    except registry.UnreachableError:
+    except connection.UnreachableError:
         raise
     except SlipwayError as error:
         raise Refusal(409, error.message) from None
@@ -235,7 +235,7 @@ def serve(settings: Settings, host: str, url: str) -> None:
     """
     if host == ports.LOCAL:
         ports.check(settings.deployer_port, "DEPLOYER_PORT")
-    registry.limit_retries()
+    connection.limit_retries()
     home = find_home(settings)
     home.mkdir(parents=True, exist_ok=True)
     lock = (home / "lock").open("w")  # held as long as we live, however we end

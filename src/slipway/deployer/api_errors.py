@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from slipway.deployer.auth import Denied
 from slipway.errors import USAGE, SlipwayError
-from slipway.registry import client as registry
+from slipway.registry import connection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -73,7 +73,7 @@ def handle(app: FastAPI) -> None:
         return answer(error.status, error.message, extra.get(error.status))
 
     def fail(_: Request, error: SlipwayError) -> JSONResponse:
-        status = 503 if isinstance(error, registry.UnreachableError) else 422 if error.code == USAGE else 404
+        status = 503 if isinstance(error, connection.UnreachableError) else 422 if error.code == USAGE else 404
         return answer(status, error.message)
 
     def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -14,14 +14,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from slipway import hints, model_folder
-from slipway.deployer import webhooks
 from slipway.deployer.service import RECONCILE, name_hook
 from slipway.errors import SlipwayError
 from slipway.kubernetes import image_delivery, manifests, mlflow, rollout, training_job
 from slipway.kubernetes.cluster import kubectl
 from slipway.kubernetes.cluster.storage import check_claims
 from slipway.kubernetes.pods import wait
-from slipway.registry import client as registry
+from slipway.registry.client import Registry
 from slipway.runtimes import containers, images
 from slipway.settings import ROOT
 
@@ -80,8 +79,8 @@ def undeploy(settings: Settings) -> None:
         )
     )
     if (cluster.get("deployment", mlflow.MLFLOW) or {}).get("status", {}).get("readyReplicas"):
-        with suppress(SlipwayError), mlflow.reached(settings, cluster) as here, registry.translated_errors():
-            webhooks.unregister(registry.connect(here), name_hook(_inside(settings)))
+        with suppress(SlipwayError), mlflow.reached(settings, cluster) as here:
+            Registry.connect(here).unregister_webhook(name_hook(_inside(settings)))
     print(
         f"nothing of the deployer is left in {settings.context}, namespace {settings.namespace}; "
         "what it deployed goes on serving"

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from slipway import model_folder, secret_file
 from slipway.deployer import auth, store, webhooks
-from slipway.deployer.pipeline import Pipeline
 from slipway.deployer.targets import Local
+from slipway.deployer.worker import Worker
 from slipway.errors import SlipwayError
 from slipway.kubernetes.rollout import Kubernetes
-from slipway.registry import client as registry
+from slipway.registry import listing
+from slipway.registry.client import CHAMPION, Registry
 from slipway.release import history, lock, promote
 from slipway.services.deployer_client import find_home
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slipway.deployer.store import Deployment
-    from slipway.deployer.targets import Target
+    from slipway.release.protocols import Target
     from slipway.settings import Settings
 
 RECONCILE = 30  # s between two looks at the alias: events are sent at most once
@@ -65,8 +66,8 @@ class Deployer:
         self.store = store.Store(home / f"{self.model.name}.db")
         self.targets: dict[str, Target] = {target.name: target for target in list_targets(settings)}
         identity = secret_file.read_or_make(home / "identity")
-        self._pipelines = {  # each a holder of its own: two targets do not release at once either
-            name: Pipeline(
+        self._workers = {  # each a holder of its own: two targets do not release at once either
+            name: Worker(
                 settings, self.store, target, lock.Holder("the deployer", f"deployer-{identity}-{name}"), self.pictures
             )
             for name, target in self.targets.items()
@@ -87,13 +88,13 @@ class Deployer:
 
     def end(self) -> None:
         """Begin no more; what is under way is interrupted, and taken up at the next start."""
-        for pipeline in self._pipelines.values():
-            pipeline.halt()
+        for worker in self._workers.values():
+            worker.halt()
 
     def add(self, version: int, target: str, action: str, by: str) -> Deployment:
         """Have a version deployed; the deployment of it that is under way, when there is one."""
         found, _ = self.store.add(self.model.name, version, target, action, by)
-        self._pipelines[target].make_way(found)
+        self._workers[target].make_way(found)
         self._wake[target].set()
         return self.store.get(found.id) or found
 
@@ -101,35 +102,32 @@ class Deployer:
         """End a deployment, and the step that it is at; return False when it is too late."""
         asked = self.store.cancel(deployment.id)
         if asked:
-            self._pipelines[deployment.target].cancel(deployment.id)
+            self._workers[deployment.target].cancel(deployment.id)
         return asked
 
     def find_version(self, uri: str) -> int:
         """Return which version a URI names; raise SlipwayError when it names none of the folder's model."""
-        client = registry.connect(self.settings)
-        with registry.translated_errors():
-            return promote.find_version(client, self.model, uri)
+        registry = Registry.connect(self.settings)
+        return int(promote.find_version(registry, self.model, uri).version or 0)
 
     def find_deployed(self, version: int, target: str) -> Deployment | None:
         """Return the deployment by which a version answers and is @champion, or None when it does not."""
         if self.targets[target].find_version() != version:
             return None
-        client = registry.connect(self.settings)
-        with registry.translated_errors():
-            if registry.find_champion(client, self.model.name) != version:
-                return None
+        registry = Registry.connect(self.settings)
+        if registry.find_champion(self.model.name) != version:
+            return None
         return self.store.find_last(target, version)
 
     def choose_previous(self, to: int | None) -> int:
         """Return the version that a rollback goes to; raise SlipwayError when there is none."""
-        client = registry.connect(self.settings)
-        with registry.translated_errors():
-            return promote.choose_previous(client, self.model, str(to or ""))
+        registry = Registry.connect(self.settings)
+        return promote.choose_previous(registry, self.model, str(to or ""))
 
     def follow(self, event: webhooks.AliasMoved) -> dict[str, Any]:
         """Deploy the version that @champion stands for now."""
-        if (event.name, event.alias) != (self.model.name, registry.CHAMPION):
-            return {"ignored": f"{self.model.name}@{registry.CHAMPION} is followed, not {event.name}@{event.alias}"}
+        if (event.name, event.alias) != (self.model.name, CHAMPION):
+            return {"ignored": f"{self.model.name}@{CHAMPION} is followed, not {event.name}@{event.alias}"}
         behind = [name for name, target in self.targets.items() if target.find_version() != event.version]
         if not behind:
             return {"ignored": f"version {event.version} answers already"}
@@ -139,14 +137,13 @@ class Deployer:
 
     def look(self) -> list[Deployment]:
         """Deploy the champion where another version answers, now; return what that makes."""
-        client = registry.connect(self.settings)
-        with registry.translated_errors():
-            return self._reconcile(registry.find_champion(client, self.model.name), again=True)
+        registry = Registry.connect(self.settings)
+        return self._reconcile(registry.find_champion(self.model.name), again=True)
 
     def describe(self) -> dict[str, Any]:
         """Return the champion, what answers, and the releases, as JSON."""
         found: dict[str, Any] = {
-            "model": self.model.name, "alias": registry.CHAMPION, "metric": self.model.rules.metric,
+            "model": self.model.name, "alias": CHAMPION, "metric": self.model.rules.metric,
             "champion": None, "previous": None,
             "created": None, "metrics": {}, "releases": [], "error": None,
             "targets": {
@@ -154,16 +151,15 @@ class Deployer:
             },
         }  # fmt: skip
         try:
-            client = registry.connect(self.settings)
-            with registry.translated_errors():
-                champion = registry.find_champion(client, self.model.name)
-                releases = history.read(client, self.model.name)
-                version = client.get_model_version(self.model.name, str(champion)) if champion else None
-                if version:
-                    found["created"] = version.creation_timestamp
-                    found["metrics"] = (
-                        registry.write_metrics(registry.read_metrics(client, version.run_id)) if version.run_id else {}
-                    )
+            registry = Registry.connect(self.settings)
+            champion = registry.find_champion(self.model.name)
+            releases = history.read(registry, self.model.name)
+            version = registry.find_version(self.model.name, champion) if champion else None
+            if version:
+                found["created"] = version.creation_timestamp
+                found["metrics"] = (
+                    listing.write_metrics(registry.read_metrics(version.run_id)) if version.run_id else {}
+                )
         except SlipwayError as error:
             return found | {"error": error.message}
         way = history.walk(releases, champion)
@@ -178,7 +174,7 @@ class Deployer:
             try:
                 self._wake[target].clear()
                 while found := self.store.begin(target):
-                    if not self._pipelines[target].run(found):
+                    if not self._workers[target].run(found):
                         time.sleep(AGAIN)
                 self._wake[target].wait()
             except Exception as error:  # noqa: BLE001 -- a full disk, say: what is under way is taken up again
@@ -191,13 +187,12 @@ class Deployer:
         registered = looked = False
         while True:
             try:
-                client = registry.connect(self.settings)
-                with registry.translated_errors():
-                    self._reconcile(registry.find_champion(client, self.model.name), again=not looked)
-                    looked = True
-                    if url and not registered:
-                        webhooks.register(client, name_hook(self.settings), url, self.webhook_secret)
-                        registered = True
+                registry = Registry.connect(self.settings)
+                self._reconcile(registry.find_champion(self.model.name), again=not looked)
+                looked = True
+                if url and not registered:
+                    registry.register_webhook(name_hook(self.settings), url, webhooks.EVENT, self.webhook_secret)
+                    registered = True
             except Exception as error:  # noqa: BLE001 -- the next look may see
                 print(f"warning: {getattr(error, 'message', error)}", file=sys.stderr, flush=True)
             time.sleep(RECONCILE)
@@ -215,5 +210,5 @@ class Deployer:
                 there = [each for each in self.store.list() if each.target == name][:TRIES]
                 failed = [each for each in there if each.version == champion and each.state in FAILURES]
                 if again or len(failed) < TRIES:
-                    made.append(self.add(champion, name, store.FOLLOW, f"a look at @{registry.CHAMPION}"))
+                    made.append(self.add(champion, name, store.FOLLOW, f"a look at @{CHAMPION}"))
         return made

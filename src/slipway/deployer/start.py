@@ -14,11 +14,12 @@ import requests
 from slipway import hints, model_folder, ports, shell
 from slipway.bootstrap import docker_cli, ownership
 from slipway.deployer import api
-from slipway.deployer.pipeline import name_owner
 from slipway.deployer.service import RECONCILE, TARGETS, find_token
+from slipway.deployer.worker import name_owner
 from slipway.errors import SlipwayError
 from slipway.kubernetes import mlflow as tracking
-from slipway.registry import client as registry
+from slipway.registry import connection
+from slipway.registry.client import CHAMPION, Registry
 from slipway.release import lock
 from slipway.runtimes import containers, images
 from slipway.services import mlflow, starting
@@ -48,14 +49,14 @@ def start(settings: Settings) -> None:
     elif settings.network:  # we are in the container
         api.serve(settings, "0.0.0.0", f"http://deployer:{settings.deployer_port}{HOOK}")  # noqa: S104 -- published on 127.0.0.1
     elif settings.in_docker and settings.context:  # it needs this machine's kubectl, which no container has
-        registry.check_reachable(settings)
-        print(f"deploying to {settings.context} too; a moved @{registry.CHAMPION} is noticed within {RECONCILE} s")
+        connection.check_reachable(settings)
+        print(f"deploying to {settings.context} too; a moved @{CHAMPION} is noticed within {RECONCILE} s")
         api.serve(settings, ports.LOCAL, "")
     elif settings.in_docker:
         _start_container(settings)
     else:
         os.environ.update(mlflow.local_webhooks())
-        registry.connect(settings)
+        Registry.connect(settings)
         api.serve(settings, ports.LOCAL, f"http://{ports.LOCAL}:{settings.deployer_port}{HOOK}")
 
 
@@ -76,20 +77,17 @@ def stop(settings: Settings) -> None:
 
 def _free_locks(settings: Settings) -> None:
     """Take away the locks that the deployer held when it was ended: no other machine can know that it is gone."""
-    identity, store = find_home(settings) / "identity", registry.find_embedded_file(settings)
+    identity, store = find_home(settings) / "identity", connection.find_embedded_file(settings)
     if not identity.exists() or (store and not store.exists()):
         return
-    with (
-        suppress(SlipwayError),
-        registry.translated_errors(),
-    ):  # without a tracking server nobody releases, and the next start goes on
-        registry.limit_retries()
+    with suppress(SlipwayError):  # without a tracking server nobody releases, and the next start goes on
+        connection.limit_retries()
         ours = f"deployer-{identity.read_text(encoding='utf-8').strip()}-"
-        lock.free(registry.connect(settings), model_folder.load(settings.model_dir).name, ours)
+        lock.free(Registry.connect(settings), model_folder.load(settings.model_dir).name, ours)
 
 
 def _start_container(settings: Settings) -> None:
-    registry.check_reachable(settings)
+    connection.check_reachable(settings)
     if not settings.owns_tracking:
         raise SlipwayError(
             "the deployer's container belongs to the MLflow services of make start_mlflow_services",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError
 from slipway.serving import api_test
@@ -14,40 +14,6 @@ if TYPE_CHECKING:
     from slipway.runtimes.base import Prepared
     from slipway.serving.api_test import Case
     from slipway.settings import Settings
-
-
-class Target(Protocol):
-    """A place where one version answers; a change of version fails no request."""
-
-    name: str
-
-    @property
-    def url(self) -> str | None:
-        """Where people find it, as far as that is known."""
-
-    def find_version(self) -> int | None:
-        """Return the version that answers, or None when none does."""
-
-    def changing(self) -> AbstractContextManager[None]:
-        """Have the place to ourselves, from a rollout until it is checked.
-
-        Raises SlipwayError when somebody else is changing it.
-        """
-
-    def roll_out(self, prepared: Prepared, case: Case | None = None, /) -> None:
-        """Have a version answer, which may have to pass a case first.
-
-        Raises SlipwayError when it does not: the one before goes on.
-        """
-
-    def check(self, prepared: Prepared, case: Case) -> None:
-        """Put a case that the version passed elsewhere to the API there.
-
-        Raises SlipwayError when it fails, or another version answers.
-        """
-
-    def clear(self) -> None:
-        """Have no version answer."""
 
 
 class Local:

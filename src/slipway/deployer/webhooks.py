@@ -1,4 +1,4 @@
-"""MLflow's registry events: register for them, and tell a true one from any other.
+"""MLflow's registry events: tell a true one from any other.
 
 The signature is MLflow's: "v1," and the base64 of HMAC-SHA256 of "<delivery id>.<timestamp>.<body>"
 (mlflow/webhooks/delivery.py).
@@ -12,14 +12,14 @@ import hmac
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlflow import MlflowClient
+    from slipway.registry.client import AliasEvent
 
-EVENT: Literal["model_version_alias.created"] = "model_version_alias.created"
+EVENT: AliasEvent = "model_version_alias.created"
 WINDOW = 300  # s that an event may be old, or ahead of our clock
 MEMORY = 2 * WINDOW + 60  # s that a delivery is remembered: longer than it can be sent again
 
@@ -36,34 +36,6 @@ class AliasMoved:
     name: str
     alias: str
     version: int
-
-
-def register(client: MlflowClient, name: str, url: str, secret: str) -> None:
-    """Have MLflow send its alias events to `url`, signed with `secret`.
-
-    An earlier registration of that name is brought up to date.
-    """
-    if found := _find(client, name):
-        client.update_webhook(found, url=url, events=[EVENT], secret=secret, status="ACTIVE")
-    else:
-        client.create_webhook(name, url, [EVENT], "Slipway's deployer", secret, "ACTIVE")
-
-
-def unregister(client: MlflowClient, name: str) -> None:
-    """Have MLflow send no more events to the registration of that name, if there is one."""
-    if found := _find(client, name):
-        client.delete_webhook(found)
-
-
-def _find(client: MlflowClient, name: str) -> str | None:
-    token = None
-    while True:
-        page = client.list_webhooks(page_token=token)
-        if found := next((webhook for webhook in page if webhook.name == name), None):
-            return str(found.webhook_id)
-        token = page.token
-        if not token:
-            return None
 
 
 def sign(secret: str, delivery: str, timestamp: str, body: bytes) -> str:

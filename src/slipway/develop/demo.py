@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from slipway import hints, model_folder, ports, shell
 from slipway.errors import SlipwayError
-from slipway.registry import client as registry
+from slipway.registry.client import CHAMPION, Registry
 from slipway.release import promote
 from slipway.serving import api_test, server
 from slipway.settings import BUILD
@@ -33,8 +33,8 @@ def run(settings: Settings) -> None:
     settings = dataclasses.replace(settings, runtime="host", url="", external_tracking_uri=embedded)
     hints.remember(RUNTIME="host", MLFLOW_TRACKING_URI=embedded)
     model = model_folder.load(settings.model_dir)
-    client = registry.connect(settings)
-    version = registry.find_by_tag(client, model.name, provenance.CODE_TAG, provenance.code_digest(settings, model))
+    registry = Registry.connect(settings)
+    version = registry.find_by_tag(model.name, provenance.CODE_TAG, provenance.code_digest(settings, model))
     if version is None:
         _say("train and register")
         version = train.train(settings)
@@ -45,7 +45,7 @@ def run(settings: Settings) -> None:
     if not ports.is_free(settings.port):
         settings = dataclasses.replace(settings, port=ports.find_free())
         hints.remember(PORT=str(settings.port))
-    uri = f"models:/{model.name}@{registry.CHAMPION}"
+    uri = f"models:/{model.name}@{CHAMPION}"
     _say(f"serve {uri} at {settings.api_url}")
     prepared = server.prepare(settings, uri)
     log = BUILD / "demo-server.log"
@@ -61,7 +61,7 @@ def run(settings: Settings) -> None:
 
 
 def _promote(settings: Settings, version: ModelVersion) -> None:
-    champion = registry.find_champion(registry.connect(settings), version.name)
+    champion = Registry.connect(settings).find_champion(version.name)
     if champion == int(version.version):
         return
     _say("promote: gate, smoke test, alias")
@@ -70,7 +70,7 @@ def _promote(settings: Settings, version: ModelVersion) -> None:
     except SlipwayError as error:
         if champion is None:
             raise
-        print(f"{error.message}\nversion {champion} stays @{registry.CHAMPION}")
+        print(f"{error.message}\nversion {champion} stays @{CHAMPION}")
 
 
 def _say(words: str) -> None:

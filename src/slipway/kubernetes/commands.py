@@ -12,7 +12,7 @@ from slipway.kubernetes import image_delivery
 from slipway.kubernetes.cluster import kubectl, lease
 from slipway.kubernetes.pods import trial_pod
 from slipway.kubernetes.rollout import Kubernetes
-from slipway.registry import client as registry
+from slipway.registry.client import CHAMPION
 from slipway.release import promote
 from slipway.serving import api_test, server
 from slipway.settings import ROOT
@@ -34,7 +34,7 @@ def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
     target.cluster.check()
     target.check_rights()
     prepared = server.prepare(
-        settings, uri or f"models:/{model_folder.load(settings.model_dir).name}@{registry.CHAMPION}", fresh=True
+        settings, uri or f"models:/{model_folder.load(settings.model_dir).name}@{CHAMPION}", fresh=True
     )
     case = api_test.make_case(settings, prepared)
     with target.changing():
@@ -78,9 +78,7 @@ def diff(settings: Settings, uri: str = "") -> bool:
     """
     target = Kubernetes(settings)
     target.cluster.check()
-    prepared = server.prepare(
-        settings, uri or f"models:/{model_folder.load(settings.model_dir).name}@{registry.CHAMPION}"
-    )
+    prepared = server.prepare(settings, uri or f"models:/{model_folder.load(settings.model_dir).name}@{CHAMPION}")
     tag = runtimes.of(settings).image(prepared)
     image = (
         image_delivery.deliver(settings, tag) if settings.registry else tag

@@ -12,8 +12,8 @@ from slipway import hints, model_folder, runtimes, shell
 from slipway.bootstrap import docker_cli
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes.cluster.kubectl import Cluster, check_runtime
-from slipway.registry import client as registry
-from slipway.registry import models
+from slipway.registry import model_files
+from slipway.registry.client import Registry
 from slipway.serving import server
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def deliver_version(settings: Settings, prepared: Prepared) -> str:
         return built
     image = deliver(settings, built)
     if prepared.model.version:
-        models.record_image(registry.connect(settings), prepared.model, image)
+        model_files.record_image(prepared.registry or Registry.connect(settings), prepared.model, image)
     return image
 
 

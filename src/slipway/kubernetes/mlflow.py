@@ -19,7 +19,7 @@ from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes import image_delivery, manifests
 from slipway.kubernetes.cluster import kubectl, storage
 from slipway.kubernetes.pods import wait
-from slipway.registry import client as registry
+from slipway.registry import connection
 from slipway.runtimes import images
 from slipway.settings import LOCAL
 
@@ -138,7 +138,7 @@ def reached(settings: Settings, cluster: Cluster) -> Iterator[Settings]:
     wait.wait(cluster, f"deployment/{MLFLOW}", settings.services_timeout)
     with cluster.forwarded(f"service/{MLFLOW}", PORT) as url:
         here = replace(settings, external_tracking_uri=url)
-        registry.check_reachable(here)
+        connection.check_reachable(here)
         yield here
 
 

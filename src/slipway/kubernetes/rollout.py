@@ -17,7 +17,7 @@ from slipway.kubernetes.cluster.kubectl import Cluster, check_runtime
 from slipway.kubernetes.pods import trial_pod
 from slipway.kubernetes.pods.diagnosis import find_newest
 from slipway.kubernetes.pods.wait import Rollout
-from slipway.registry.models import Model
+from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import containers
 from slipway.runtimes.base import Prepared
 
@@ -135,7 +135,7 @@ class Kubernetes:
         except SlipwayError as error:
             settings, overlay, refused = self.settings, self.overlay or OVERLAY, error
         none = Prepared(
-            Model("", "", model_folder.load(self.settings.model_dir).name, "0"), self.settings.model_dir, "{}"
+            ModelRef("", "", model_folder.load(self.settings.model_dir).name, "0"), self.settings.model_dir, "{}"
         )
         rights.check(self.cluster, recovery.read(manifests.render(settings, none, "slipway/model:none", overlay)))
         if refused:

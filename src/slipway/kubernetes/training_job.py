@@ -17,7 +17,7 @@ from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes import image_delivery, manifests, mlflow
 from slipway.kubernetes.cluster import kubectl
 from slipway.kubernetes.pods import job_log
-from slipway.registry import client as registry
+from slipway.registry import connection
 from slipway.runtimes import images
 from slipway.settings import BUILD, LOCAL
 from slipway.training import provenance, sessions
@@ -47,7 +47,7 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
     cluster, model = kubectl.connect(settings), model_folder.load(settings.model_dir)
     inside = find_tracking(settings, cluster)
     with _reached(settings, cluster, inside) as here:
-        registry.check_reachable(here)
+        connection.check_reachable(here)
     started = time.monotonic()
     session = _find_session(cluster, job) if job else uuid.uuid4().hex
     job = job or _start(settings, cluster, model, inside, session)
@@ -77,9 +77,8 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
             _end_runs(settings, cluster, inside, session)
         raise
     with _reached(settings, cluster, inside) as here:
-        with registry.translated_errors():
-            if began_again:
-                sessions.forget_lost(here, session)
+        if began_again:
+            sessions.forget_lost(here, session)
         _, version, _ = training.conclude(here, model, session, time.monotonic() - started)
     print(f"tracked by {inside}; the Job is {job}, and its log can be read for a while")
     reached = f"{mlflow.HERE} " if inside == mlflow.find_address(settings) else ""  # as deploy_tracking says

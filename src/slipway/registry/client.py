@@ -1,161 +1,272 @@
-"""The one module that talks to MLflow's registry: which versions there are, and their files."""
+"""The one way to MLflow: what the registry and its runs have, and what is written there."""
 
 from __future__ import annotations
 
-import logging
-import math
-import os
-import re
+import json
 import tempfile
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
-import requests
-
-from slipway.bootstrap import docker_cli, ownership
-from slipway.errors import SlipwayError, time_out
-from slipway.settings import sqlite_uri
+from slipway.errors import SlipwayError
+from slipway.registry import connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities import Experiment, LoggedModel, Run
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+    from mlflow.store.entities.paged_list import PagedList
 
     from slipway.settings import Settings
 
-Found = TypeVar("Found")
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+AliasEvent = Literal["model_version_alias.created"]
 
 CHAMPION = "champion"
-OUTAGE = re.compile(r"API request to .* failed with (exception|error code 5)")  # as MLflow's client says it
-LOCK = ".release-lock"  # ends the name of a registered model that is none: see mutex
-PAGE = 100  # run ids in one search; a longer filter meets the server's limits
+LOCK = ".release-lock"  # ends the name of a registered model that is none: see release/lock.py
+VERSIONS_TAG = "mlflow.modelVersions"  # of a logged model: JSON, a list of name and version
+SAMPLE = "sample.csv"  # of a run: rows of the data with the target as last column
+HIGHEST = 2**31 - 1  # of the versions that a registry can have
+MISSING = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"}
+GONE = {"RESOURCE_DOES_NOT_EXIST"}
+THERE_OR_GONE = {"RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"}  # gone: while MLflow looked which one exists
 
 
-class UnreachableError(SlipwayError):
-    """The tracking server does not answer."""
+class Registry:
+    """MLflow's registry, and the runs that its versions come from, at one tracking URI.
 
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the registry's list. `metric` is None when the run did not log it."""
-
-    name: str
-    version: int
-    aliases: list[str] = field(default_factory=list)
-    metric: float | None = None
-    created: int = 0  # ms since 1970
-    run_id: str = ""
-    model: str = ""
-
-
-def connect(settings: Settings) -> MlflowClient:
-    """Return a client of the tracking server, once that answers.
-
-    Raises SlipwayError when it does not: MLflow's own client would try for four minutes.
+    It has a client of its own, so registries of two settings can be used at once. Every method raises UnreachableError
+    when the server does not answer, and SlipwayError in MLflow's words when that refuses.
     """
-    check_reachable(settings)
-    import mlflow  # noqa: PLC0415 -- costs a second, which a wrong call need not wait for; never a part of it first: see the test
 
-    _make_embedded_store(settings)
-    mlflow.set_tracking_uri(settings.tracking_uri)
-    return mlflow.MlflowClient()
+    def __init__(self, uri: str) -> None:
+        import mlflow  # takes seconds, which a wrong call need not wait for; never a part of it first: see the test
 
+        self.uri = uri
+        self._client = mlflow.MlflowClient(tracking_uri=uri)
 
-def limit_retries() -> None:
-    """Have MLflow's client give a call up within seconds, and not minutes: for programs that look again themselves."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    @classmethod
+    def connect(cls, settings: Settings) -> Registry:
+        """Return the registry of the settings, once it answers.
 
+        Raises UnreachableError when it does not: MLflow's own client would try for four minutes.
+        """
+        connection.check_reachable(settings)
+        connection.make_embedded_store(settings)
+        return cls(settings.tracking_uri)
 
-def check_reachable(settings: Settings) -> None:
-    """Raise SlipwayError when the tracking server's API does not answer; the embedded store always does."""
-    uri = settings.tracking_uri
-    if not uri.startswith("http"):
-        return
-    if settings.in_docker and not settings.external_tracking_uri:  # who exports another checkout's address means it
-        ownership.refuse_other(settings.mlflow_port)
-    ours = settings.in_docker and settings.owns_tracking
-    start = (
-        "make start_mlflow_services"
-        if docker_cli.is_installed()
-        else "RUNTIME=host with the same command, which needs no Docker"
-    )
-    cure = start if ours else "check MLFLOW_TRACKING_URI, or unset it"
-    try:
-        answer = requests.get(
-            f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", timeout=settings.request_timeout
-        )
-    except requests.Timeout:
-        late = time_out(f"the tracking server at {uri} did not answer", settings.request_timeout, "REQUEST_TIMEOUT")
-        raise UnreachableError(late.message, late.cure) from None
-    except requests.RequestException:
-        raise UnreachableError(f"no tracking server answers at {uri}", cure) from None
-    if not answer.ok and answer.status_code != requests.codes.unauthorized:  # MLflow's client has the credentials
-        raise UnreachableError(f"the tracking server at {uri} answers {answer.status_code} to its API", cure)
+    # Registered models and their aliases
 
+    def find_model(self, name: str) -> RegisteredModel | None:
+        """Return a registered model (or a release lock) with its aliases; one cheap call."""
+        return self._find(self._client.get_registered_model, name)
 
-def list_versions(client: MlflowClient, metric: str) -> list[Row]:
-    """Return all versions of all models, newest first, with the value of `metric` in each one's run."""
-    aliases = find_aliases(client)
-    versions = list(_pages(client.search_model_versions))
-    values = _metric_of_runs(client, sorted({version.run_id for version in versions if version.run_id}), metric)
-    rows = []
-    for version in versions:
-        number, run_id = int(version.version), version.run_id or ""
-        named = sorted(alias for alias, at in aliases.get(version.name, {}).items() if at == number)
-        uri = f"models:/{version.name}/{number}"
-        rows.append(Row(version.name, number, named, values.get(run_id), version.creation_timestamp, run_id, uri))
-    return sorted(rows, key=lambda row: (row.created, row.version), reverse=True)
+    def create_model(self, name: str, tags: dict[str, str] | None = None, text: str | None = None) -> bool:
+        """Register a name; return False when somebody else has it, or had it until just now."""
+        return self._ask_unless(THERE_OR_GONE, self._client.create_registered_model, name, tags, text)
 
+    def describe_model(self, name: str, text: str) -> None:
+        """Describe a registered model, which sets the time of its last update by the registry's clock."""
+        self._ask(self._client.update_registered_model, name, text)
 
-def find_aliases(client: MlflowClient) -> dict[str, dict[str, int]]:
-    """Return, for every registered model, its aliases and the version each stands for.
+    def delete_model(self, name: str) -> None:
+        """Delete a registered model, unless it is gone already."""
+        self._ask_unless(GONE, self._client.delete_registered_model, name)
 
-    A search for versions leaves them out.
-    """
-    return {
-        model.name: {alias: int(version) for alias, version in model.aliases.items()}
-        for model in _pages(client.search_registered_models)
-        if not model.name.endswith(LOCK)
-    }
+    def find_aliases(self) -> dict[str, dict[str, int]]:
+        """Return, for every registered model, its aliases and the version each stands for.
 
+        A search for versions leaves them out.
+        """
+        return {
+            model.name: {alias: int(version) for alias, version in model.aliases.items()}
+            for model in self._pages(partial(self._client.search_registered_models))
+            if not model.name.endswith(LOCK)
+        }
 
-def find_champion(client: MlflowClient, name: str, alias: str = CHAMPION) -> int | None:
-    """Return the version that @champion (or another alias) stands for, or None; one cheap call."""
-    model = find(client.get_registered_model, name)
-    number = model.aliases.get(alias) if model else None
-    return int(number) if number else None
+    def find_champion(self, name: str, alias: str = CHAMPION) -> int | None:
+        """Return the version that @champion (or another alias) stands for now, or None; one cheap call."""
+        model = self.find_model(name)
+        number = model.aliases.get(alias) if model else None
+        return int(number) if number else None
 
+    def move_champion(self, name: str, version: int) -> None:
+        """Have @champion stand for a version."""
+        self._ask(self._client.set_registered_model_alias, name, CHAMPION, str(version))
 
-def find_versions(client: MlflowClient, name: str) -> dict[int, ModelVersion]:
-    """Return all versions of a model by their numbers."""
-    return {int(version.version): version for version in _pages(client.search_model_versions, f"name = {quote(name)}")}
+    def delete_champion(self, name: str) -> None:
+        """Have @champion stand for nothing."""
+        self._ask(self._client.delete_registered_model_alias, name, CHAMPION)
 
+    # Versions
 
-def find_versions_of_run(client: MlflowClient, run_id: str) -> list[ModelVersion]:
-    """Return the registered versions that a run made, newest first."""
-    return sorted(
-        _pages(client.search_model_versions, f"run_id = '{run_id}'"), key=lambda version: -int(version.version)
-    )
+    def find_version(self, name: str, number: int | str) -> ModelVersion | None:
+        """Return a version of a model with its tags and aliases; one cheap call."""
+        if not 0 < int(number) <= HIGHEST:
+            return None
+        return self._find(self._client.get_model_version, name, str(number))
 
+    def find_versions(self, name: str = "", condition: str = "") -> dict[int, ModelVersion]:
+        """Return the versions of a model by their numbers: all of them, or those that meet a condition."""
+        wanted = " and ".join(filter(None, [f"name = {quote(name)}", condition]))
+        return {int(version.version): version for version in self._search_versions(wanted)}
 
-def find_by_tag(client: MlflowClient, name: str, tag: str, value: str) -> ModelVersion | None:
-    """Return the newest version of a model that has a tag with a value, or None."""
-    found = _pages(client.search_model_versions, f"name = {quote(name)} and tag.`{tag}` = '{value}'")
-    return max(found, key=lambda version: int(version.version), default=None)
+    def find_newest(self, name: str) -> int:
+        """Return the number of a model's newest version, or 0 without any; one cheap call."""
+        newest = partial(self._client.search_model_versions, f"name = {quote(name)}", 1, ["version_number DESC"])
+        return max((int(version.version) for version in self._ask(newest)), default=0)
+
+    def list_versions(self) -> list[ModelVersion]:
+        """Return all versions of all models."""
+        return self._search_versions("")
+
+    def find_versions_of_run(self, run_id: str) -> list[ModelVersion]:
+        """Return the registered versions that a run made, newest first."""
+        return sorted(self._search_versions(f"run_id = '{run_id}'"), key=lambda version: -int(version.version))
+
+    def find_by_tag(self, name: str, tag: str, value: str) -> ModelVersion | None:
+        """Return the newest version of a model that has a tag with a value, or None."""
+        found = self.find_versions(name, f"tag.`{tag}` = '{value}'")
+        return found[max(found)] if found else None
+
+    def create_version(self, name: str, model_id: str) -> ModelVersion:
+        """Make a logged model the next version of a registered model, and note that in the logged model's tags."""
+        version = self._ask(self._client.create_model_version, name, f"models:/{model_id}", model_id=model_id)
+        logged = self.find_logged_model(model_id)
+        if logged:  # as mlflow.register_model does it, which knows but one tracking URI in a process
+            noted = json.loads(logged.tags.get(VERSIONS_TAG) or "[]")
+            tag = {VERSIONS_TAG: json.dumps([*noted, {"name": version.name, "version": version.version}])}
+            self._ask(self._client.set_logged_model_tags, model_id, tag)
+        return version
+
+    def tag_version(self, name: str, number: int | str, tag: str, value: str) -> None:
+        """Set a tag of a version."""
+        self._ask(self._client.set_model_version_tag, name, str(number), tag, value)
+
+    def describe_version(self, name: str, number: int | str, text: str) -> ModelVersion:
+        """Describe a version; return it."""
+        return self._ask(self._client.update_model_version, name, str(number), text)
+
+    def delete_version(self, name: str, number: int | str) -> None:
+        """Delete a version; the files stay with the run."""
+        self._ask(self._client.delete_model_version, name, str(number))
+
+    # Logged models and files
+
+    def find_logged_model(self, model_id: str) -> LoggedModel | None:
+        """Return a logged model with its metrics and parameters."""
+        return self._find(self._client.get_logged_model, model_id)
+
+    def find_location(self, version: ModelVersion) -> str:
+        """Return the artifact URI of a version whose source is no logged model."""
+        return str(self._ask(self._client.get_model_version_download_uri, version.name, str(version.version)))
+
+    def download(self, location: str, target: Path) -> None:
+        """Download the files at an artifact URI into a new folder. Raises OSError for files that cannot be read."""
+        import mlflow
+
+        fetch = mlflow.artifacts.download_artifacts
+        self._ask(fetch, artifact_uri=location, dst_path=str(target), tracking_uri=self.uri)
+
+    def has_file(self, run_id: str, path: str) -> bool:
+        """Whether a run has an artifact at a path, such as model/MLmodel."""
+        folder = path.rpartition("/")[0]
+        return any(file.path == path for file in self._ask(self._client.list_artifacts, run_id, folder or None))
+
+    def read_sample(self, run_id: str) -> str | None:
+        """Return the run's `sample.csv` (rows of the data with the target as last column), or None without one."""
+        if not self.has_file(run_id, SAMPLE):
+            return None
+        with tempfile.TemporaryDirectory() as scratch:
+            file = self._ask(self._client.download_artifacts, run_id, SAMPLE, scratch)
+            return Path(file).read_text(encoding="utf-8")
+
+    # Runs and experiments
+
+    def find_run(self, run_id: str) -> Run | None:
+        """Return a run, even one that was deleted."""
+        return self._find(self._client.get_run, run_id)
+
+    def find_runs(self, condition: str) -> list[Run]:
+        """Return the runs, of any experiment, that meet a condition; newest first."""
+        experiments = [found.experiment_id for found in self._pages(partial(self._client.search_experiments))]
+        return list(self._pages(partial(self._client.search_runs, experiments, condition)))
+
+    def read_metrics(self, run_id: str) -> dict[str, float]:
+        """Return the metrics of a run, without those of single folds."""
+        run = self.find_run(run_id)
+        return {name: value for name, value in run.data.metrics.items() if not name.startswith("fold_")} if run else {}
+
+    def end_run(self, run_id: str) -> None:
+        """Mark a run as killed."""
+        self._ask(self._client.set_terminated, run_id, "KILLED")
+
+    def find_experiment(self, name: str) -> Experiment | None:
+        """Return the experiment of a name."""
+        return self._ask(self._client.get_experiment_by_name, name)
+
+    def create_experiment(self, name: str, location: str) -> None:
+        """Make an experiment whose artifacts go to a URI."""
+        self._ask(self._client.create_experiment, name, artifact_location=location)
+
+    # Webhooks
+
+    def register_webhook(self, name: str, url: str, event: AliasEvent, secret: str) -> None:
+        """Have MLflow send events to `url`, signed with `secret`; a registration of that name is updated."""
+        if found := self._find_webhook(name):
+            self._ask(self._client.update_webhook, found, url=url, events=[event], secret=secret, status="ACTIVE")
+        else:
+            self._ask(self._client.create_webhook, name, url, [event], "Slipway's deployer", secret, "ACTIVE")
+
+    def unregister_webhook(self, name: str) -> None:
+        """Have MLflow send no more events to the registration of that name, if there is one."""
+        if found := self._find_webhook(name):
+            self._ask(self._client.delete_webhook, found)
+
+    def _find_webhook(self, name: str) -> str | None:
+        webhooks = self._pages(partial(self._client.list_webhooks))
+        return next((str(webhook.webhook_id) for webhook in webhooks if webhook.name == name), None)
+
+    # How it is asked
+
+    def _ask(self, call: Callable[Given, Answer], *arguments: Given.args, **named: Given.kwargs) -> Answer:
+        with _translated():
+            return call(*arguments, **named)
+
+    def _find(self, call: Callable[..., Answer], *key: str) -> Answer | None:
+        """Return what one of the client's `get_…` functions finds, or None when there is no such thing."""
+        with _translated(MISSING):
+            return call(*key)
+        return None
+
+    def _ask_unless(self, codes: set[str], call: Callable[..., object], *arguments: object) -> bool:
+        """Make a call; return False when it fails with one of MLflow's error codes."""
+        with _translated(codes):
+            call(*arguments)
+            return True
+        return False
+
+    def _search_versions(self, condition: str) -> list[ModelVersion]:
+        return list(self._pages(partial(self._client.search_model_versions, filter_string=condition)))
+
+    def _pages(self, search: Callable[..., PagedList[Answer]]) -> Iterator[Answer]:
+        token = None
+        while True:
+            page = self._ask(search, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
 
 
 def quote(name: str) -> str:
     """Return a name as MLflow's filters read it, in the quotes that are not in it.
 
-    With both kinds in a name there is no way to write it.
-
-    Raises SlipwayError for such a name.
+    Raises SlipwayError for a name with both kinds of quotes, which no filter can contain.
     """
     mark = "'" if "'" not in name else '"'
     if mark in name:
@@ -165,99 +276,14 @@ def quote(name: str) -> str:
     return f"{mark}{name}{mark}"
 
 
-def find(get: Callable[[str], Found], key: str) -> Found | None:
-    """Return what one of the client's `get_…` functions finds, or None when there is no such thing."""
-    import mlflow  # noqa: PLC0415 -- see connect
-
-    try:
-        return get(key)
-    except mlflow.exceptions.MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"}:
-            return None
-        raise
-
-
-def download(location: str, target: Path) -> None:
-    """Download the files at an artifact URI into a new folder."""
-    import mlflow  # noqa: PLC0415 -- see connect
-
-    mlflow.artifacts.download_artifacts(artifact_uri=location, dst_path=str(target))
-
-
-def read_sample(client: MlflowClient, run_id: str) -> str | None:
-    """Return the run's `sample.csv` (rows of the data with the target as last column), or None without one."""
-    import mlflow  # noqa: PLC0415 -- see connect
-
-    if not any(file.path == "sample.csv" for file in client.list_artifacts(run_id)):
-        return None
-    return str(mlflow.artifacts.load_text(f"runs:/{run_id}/sample.csv"))
-
-
-def read_metrics(client: MlflowClient, run_id: str) -> dict[str, float]:
-    """Return the metrics of a run, less those of single folds."""
-    run = find(client.get_run, run_id)
-    return {name: value for name, value in run.data.metrics.items() if not name.startswith("fold_")} if run else {}
-
-
-def write_metrics(metrics: dict[str, float]) -> dict[str, float | None]:
-    """Return metrics for JSON, which has neither NaN nor infinity: those are null."""
-    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-
-
 @contextmanager
-def translated_errors() -> Iterator[None]:
-    """Turn MLflow's exceptions into errors in words; UnreachableError when the server did not answer."""
-    import mlflow  # noqa: PLC0415 -- see connect
+def _translated(ignored: Collection[str] = ()) -> Iterator[None]:
+    """Turn MLflow's exceptions into errors in words; an ignored error code only ends the block."""
+    import mlflow
 
     try:
         yield
     except mlflow.exceptions.MlflowException as error:
-        kind = UnreachableError if OUTAGE.match(error.message) else SlipwayError
-        raise kind(f"MLflow: {error.message.splitlines()[0]}") from None
-
-
-def find_embedded_file(settings: Settings) -> Path | None:
-    """Return the file of the embedded store, or of another sqlite database; None for a server."""
-    found = re.match(r"sqlite:///([^?]+)", settings.tracking_uri)
-    return Path(unquote(found[1])) if found else None
-
-
-def _make_embedded_store(settings: Settings) -> None:
-    """Make the sqlite database aside and put it in its place when it is whole: half a schema could not be mended."""
-    file = find_embedded_file(settings)
-    if file is None or file.exists():
-        return
-    import mlflow  # noqa: PLC0415 -- see connect
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
-        mlflow.MlflowClient(sqlite_uri(Path(scratch, "mlflow.db"))).search_experiments()
-        with suppress(FileExistsError):  # another command was quicker
-            file.hardlink_to(Path(scratch, "mlflow.db"))
-
-
-def find_runs(client: MlflowClient, condition: str) -> list[Run]:
-    """Return the runs, of any experiment, that meet a condition; newest first."""
-    experiments = [experiment.experiment_id for experiment in _pages(client.search_experiments)]
-    return list(_pages(partial(client.search_runs, experiments), condition))
-
-
-def _metric_of_runs(client: MlflowClient, run_ids: list[str], metric: str) -> dict[str, float]:
-    values: dict[str, float] = {}
-    for start in range(0, len(run_ids), PAGE):
-        quoted = ", ".join(f"'{run_id}'" for run_id in run_ids[start : start + PAGE])
-        for run in find_runs(client, f"attributes.run_id IN ({quoted})"):
-            if metric in run.data.metrics:
-                values[run.info.run_id] = run.data.metrics[metric]
-    return values
-
-
-def _pages(search: Any, filter_string: str = "") -> Iterator[Any]:  # noqa: ANN401 -- MLflow's searches share no type
-    token = None
-    while True:
-        page = search(filter_string=filter_string, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+        if error.error_code not in ignored:
+            kind = connection.UnreachableError if connection.OUTAGE.match(error.message) else SlipwayError
+            raise kind(f"MLflow: {error.message.splitlines()[0]}") from None

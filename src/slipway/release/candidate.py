@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from slipway import runtimes
 from slipway.errors import SlipwayError
-from slipway.registry import models
+from slipway.registry import mlmodel, model_files, model_uri
 from slipway.release import passes
 from slipway.serving import api_test, server, smoke_test
 from slipway.training import compare, gate, weighing
@@ -21,9 +21,9 @@ from slipway.training import compare, gate, weighing
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlflow import MlflowClient
-
     from slipway.model_folder import ModelFolder
+    from slipway.registry.client import Registry
+    from slipway.registry.model_uri import ModelRef
     from slipway.runtimes.base import Prepared
     from slipway.settings import Settings
 
@@ -47,10 +47,11 @@ class Candidacy:
     """A version on its way to @champion, and the champion it would follow (None for the first)."""
 
     settings: Settings
-    client: MlflowClient
+    registry: Registry
     model: ModelFolder
     version: int
     champion: int | None
+    found: ModelRef | None = None  # the version, when it was resolved already
     picture: Path | None = None  # where the verdict is drawn
     owner: str = "release"  # of the smoke test
 
@@ -59,33 +60,29 @@ class Candidacy:
 
         Raises SlipwayError at the first that fails; `force` lets pass what the gate refuses, never what does not work.
         """
-        uri = f"models:/{self.model.name}/{self.version}"
         verdicts = [gate.Verdict("not judged", "it was champion before", passed=True)]
         with step("files") as told:
-            prepared = server.prepare(self.settings, uri, fresh=True)
+            found = self.found or model_uri.resolve(self.registry, f"models:/{self.model.name}/{self.version}")
+            prepared = server.prepare_ref(self.settings, self.registry, found, fresh=True)
             if not prepared.model.checksum:
-                models.record_checksum(self.client, self.model.name, str(self.version), prepared.files)
-            api_test.read_rows(
-                self.settings, prepared
-            )  # without rows there is nothing to test it with: said before anything is measured
+                model_files.record_checksum(self.registry, self.model.name, str(self.version), prepared.files)
+            api_test.read_rows(self.settings, prepared)  # nothing is measured that could not be tested
             whole = (
                 "as they were registered" if prepared.model.checksum else "registered without a checksum; recorded now"
             )
-            told("; ".join([whole, *models.find_gaps(prepared.files)]))
+            told("; ".join([whole, *mlmodel.find_gaps(prepared.files)]))
         if judged:
             with step("gate") as told:
-                verdicts = [self.weigh()]
+                verdicts = [self._weigh(found)]
                 told(_pass(verdicts[0], force=force))
         with step("image") as told:
-            prepared = server.prepare(
-                self.settings, uri
-            )  # after the gate: what it measured is part of what a server says of itself
+            prepared = server.refresh(prepared)  # what the gate measured is part of what a server says of itself
             told(runtimes.of(self.settings).image(prepared))
         with step("smoke test") as told:
             make_case, latency, before = self._test(prepared)
             verdicts.append(gate.judge_latency(self.model.rules, latency))
             if verdicts[1].passed and not before:
-                passes.record(self.client, self.settings, prepared, latency)
+                passes.record(self.registry, self.settings, prepared, latency)
             told(_pass(verdicts[1], force=force or not judged) + before)
         decisive = next((verdict for verdict in verdicts if not verdict.passed), verdicts[0])
         return Outcome(prepared, make_case, decisive.line, forced=judged and not decisive.passed)
@@ -98,16 +95,16 @@ class Candidacy:
         Then the model is not asked either, until somebody needs its case: that takes seconds, which a rollback may not
         have.
         """
-        passed = passes.find(self.client, self.settings, prepared)
+        passed = passes.find(self.registry, self.settings, prepared)
         if passed:
             make_case = partial(api_test.make_case, self.settings, prepared)
             return make_case, passed.latency_ms, f"; as it passed {passed.age_s:.0f} s ago, with this image"
         case, latency = smoke_test.run(self.settings, prepared, self.owner, self.model.rules.latency_ms)
         return lambda: case, latency, ""
 
-    def weigh(self) -> gate.Verdict:
+    def _weigh(self, found: ModelRef) -> gate.Verdict:
         """Measure both versions on the held-out data, unless that is on record, and ask the gate."""
-        weighed = weighing.weigh(self.settings, self.client, self.model, self.version, self.champion)
+        weighed = weighing.weigh(self.settings, self.registry, self.model, found, self.champion)
         if self.picture:
             names = dict.fromkeys([self.model.rules.metric, *self.model.rules.at_least, *self.model.rules.at_most])
             versions = [(f"version {version}", each) for version, each in weighed.measured.items()]

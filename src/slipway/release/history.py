@@ -13,13 +13,11 @@ from rich.table import Table
 
 from slipway import hints, model_folder
 from slipway.errors import USAGE, SlipwayError
-from slipway.registry import client as registry
 from slipway.registry import listing
+from slipway.registry.client import CHAMPION, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from mlflow import MlflowClient
 
     from slipway.settings import Settings
 
@@ -42,10 +40,10 @@ class Release:
     at: int = 0  # ms since 1970
 
 
-def read(client: MlflowClient, name: str) -> list[Release]:
+def read(registry: Registry, name: str) -> list[Release]:
     """Return a model's releases, oldest first. What is no release of ours is left out."""
     found = []
-    for version in registry.find_versions(client, name).values():
+    for version in registry.find_versions(name).values():
         for tag, value in version.tags.items():
             if tag.startswith(TAG):
                 try:
@@ -55,12 +53,12 @@ def read(client: MlflowClient, name: str) -> list[Release]:
     return sorted(found, key=lambda release: release.at)
 
 
-def record(client: MlflowClient, name: str, release: Release) -> None:
+def record(registry: Registry, name: str, release: Release) -> None:
     """Add an event to the history. What moves the alias is recorded before it moves: `walk` knows which of them did."""
-    past = read(client, name)
+    past = read(registry, name)
     at = max(int(time.time() * 1000), past[-1].at + 1 if past else 0)  # another machine's clock may be ahead
     value = json.dumps(dataclasses.asdict(dataclasses.replace(release, at=at)))
-    client.set_model_version_tag(name, str(release.version), f"{TAG}{at}", value)
+    registry.tag_version(name, release.version, f"{TAG}{at}", value)
 
 
 def walk(releases: Sequence[Release], champion: int | None) -> list[int]:
@@ -99,10 +97,9 @@ def show(settings: Settings, form: str = "") -> None:
     if form not in {"", "table", "json"}:
         raise SlipwayError(f"FORMAT is {form!r}: must be table or json", "make releases FORMAT=json", USAGE)
     name = model_folder.load(settings.model_dir).name
-    client = registry.connect(settings)
-    with registry.translated_errors():
-        releases = read(client, name)
-        champion = registry.find_champion(client, name)
+    registry = Registry.connect(settings)
+    releases = read(registry, name)
+    champion = registry.find_champion(name)
     if form == "json":
         listing.print_json([dataclasses.asdict(release) for release in reversed(releases)])
         return
@@ -119,11 +116,7 @@ def show(settings: Settings, form: str = "") -> None:
     Console().print(table) if Console().is_terminal else Console(width=listing.WIDTH_OFF_TERMINAL).print(table)
     way = walk(releases, champion)
     by_hand = "" if champion is None or champion in {release.version for release in releases} else ", moved by hand"
-    print(
-        f"\n@{registry.CHAMPION} is version {champion}{by_hand}"
-        if champion
-        else f"\nthere is no @{registry.CHAMPION} now"
-    )
+    print(f"\n@{CHAMPION} is version {champion}{by_hand}" if champion else f"\nthere is no @{CHAMPION} now")
     if len(way) > 1:
         hints.say_next(f"make rollback    # to version {way[-2]}")
 

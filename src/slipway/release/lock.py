@@ -20,12 +20,10 @@ from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError
 from slipway.interruption import interruptible
-from slipway.registry import client as registry
+from slipway.registry.client import LOCK, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from mlflow import MlflowClient
 
     from slipway.interruption import Interruption
 
@@ -33,8 +31,8 @@ PROMOTION, ROLLBACK, MOVE = "", "..rollback", "..move"  # what a lock is for; no
 LOOK_S = 1.0  # between two looks for a rollback, one cheap call each
 RENEW_S = 60.0  # between two signs of life of who holds a lock, however long that takes
 LIMIT = 900  # s without a sign: whoever holds the lock has died on a machine that we cannot see
+PATIENCE_S = 60.0  # for another rollback, or another's move of the alias, to end
 MOVE_LIMIT = 120  # s; a move of the alias takes two calls
-GONE = "RESOURCE_DOES_NOT_EXIST"
 WORDS = "A release is under way. Slipway removes this by itself; it holds no versions."
 
 
@@ -68,24 +66,22 @@ def identify_caller() -> Holder:
 
 
 @contextmanager
-def held(
-    client: MlflowClient, name: str, holder: Holder, patience: float = 0.0, what: str = PROMOTION
-) -> Iterator[None]:
+def held(registry: Registry, name: str, holder: Holder, patience: float = 0.0, what: str = PROMOTION) -> Iterator[None]:
     """Hold one of a model's locks; wait `patience` seconds for another holder, and say so.
 
     Raises SlipwayError, which names the other, when it does not end.
     """
-    lock = f"{name}{what}{registry.LOCK}"
+    lock = f"{name}{what}{LOCK}"
     deadline = time.monotonic() + patience
     said = False
-    while not _take(client, lock, holder):
-        found = _find(client, lock)
+    while not _take(registry, lock, holder):
+        found = _find(registry, lock)
         if found is None:  # it ended just now
             time.sleep(0.05)
             continue
         other, since, silent = found
         if silent > (MOVE_LIMIT if what == MOVE else LIMIT) or holder.is_gone(other):
-            _remove(client, lock, other)
+            _remove(registry, lock, other)
         elif time.monotonic() > deadline:
             words = (
                 f"{other.by} has been releasing {name} for {max(since, 0):.0f} s; only one release can run at a time"
@@ -97,37 +93,37 @@ def held(
                 said = True
             time.sleep(0.2)
     try:
-        with _every(RENEW_S, lambda: _renew(client, lock, holder)):
+        with _every(RENEW_S, lambda: _renew(registry, lock, holder)):
             yield
     finally:
         with suppress(Exception):  # a registry that does not answer now: the lock is seen to be a dead one's
-            _remove(client, lock, holder)
+            _remove(registry, lock, holder)
 
 
-def find_rollback(client: MlflowClient, name: str, holder: Holder) -> str:
+def find_rollback(registry: Registry, name: str, holder: Holder) -> str:
     """Return who is rolling a model back now, or "" when nobody is."""
-    found = _find(client, f"{name}{ROLLBACK}{registry.LOCK}")
+    found = _find(registry, f"{name}{ROLLBACK}{LOCK}")
     return found[0].by if found and found[2] <= LIMIT and not holder.is_gone(found[0]) else ""
 
 
 @contextmanager
-def giving_way(work: Interruption, client: MlflowClient, name: str, holder: Holder) -> Iterator[None]:
+def giving_way(work: Interruption, registry: Registry, name: str, holder: Holder) -> Iterator[None]:
     """Do work on a candidate; end it with GiveWayError as soon as somebody rolls the model back."""
 
     def look() -> None:
-        if work.reason is None and (by := find_rollback(client, name, holder)):
+        if work.reason is None and (by := find_rollback(registry, name, holder)):
             work.end(GiveWayError(f"{by} is rolling {name} back, which goes first"))
 
     with _every(LOOK_S, look), interruptible(work):
         yield
 
 
-def free(client: MlflowClient, name: str, processes: str) -> None:
+def free(registry: Registry, name: str, processes: str) -> None:
     """Remove the locks of a model that are held by whose names begin with `processes`, which are known to be gone."""
     for what in (PROMOTION, ROLLBACK, MOVE):
-        lock = f"{name}{what}{registry.LOCK}"
-        if (found := _find(client, lock)) and found[0].process.startswith(processes):
-            _remove(client, lock, found[0])
+        lock = f"{name}{what}{LOCK}"
+        if (found := _find(registry, lock)) and found[0].process.startswith(processes):
+            _remove(registry, lock, found[0])
 
 
 @contextmanager
@@ -147,16 +143,14 @@ def _every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
         ended.set()
 
 
-def _renew(client: MlflowClient, lock: str, holder: Holder) -> None:
-    if (found := _find(client, lock)) and found[0].process == holder.process:
-        client.update_registered_model(
-            lock, WORDS
-        )  # sets the time of the last update, by the clock that set that of its making
+def _renew(registry: Registry, lock: str, holder: Holder) -> None:
+    if (found := _find(registry, lock)) and found[0].process == holder.process:
+        registry.describe_model(lock, WORDS)
 
 
-def _find(client: MlflowClient, lock: str) -> tuple[Holder, float, float] | None:
+def _find(registry: Registry, lock: str) -> tuple[Holder, float, float] | None:
     """Return who holds a lock, for how many seconds, and since how many there was no sign of life."""
-    model = registry.find(client.get_registered_model, lock)
+    model = registry.find_model(lock)
     if model is None:
         return None
     holder = Holder(model.tags.get("by", "somebody"), model.tags.get("process", ""))
@@ -164,29 +158,15 @@ def _find(client: MlflowClient, lock: str) -> tuple[Holder, float, float] | None
     return holder, time.time() - made / 1000, time.time() - max(made, renewed) / 1000
 
 
-def _take(client: MlflowClient, lock: str, holder: Holder) -> bool:
-    try:
-        client.create_registered_model(lock, {"by": holder.by, "process": holder.process}, WORDS)
-    except Exception as error:
-        if getattr(error, "error_code", "") in {
-            "RESOURCE_ALREADY_EXISTS",
-            GONE,
-        }:  # gone: while MLflow looked which one exists already
-            return False
-        raise
-    return True
+def _take(registry: Registry, lock: str, holder: Holder) -> bool:
+    return registry.create_model(lock, {"by": holder.by, "process": holder.process}, WORDS)
 
 
-def _remove(client: MlflowClient, lock: str, holder: Holder) -> None:
+def _remove(registry: Registry, lock: str, holder: Holder) -> None:
     """Remove the lock, if it is that holder's: who found it stale may be late."""
-    model = registry.find(client.get_registered_model, lock)
-    if model is None or model.tags.get("process", "") != holder.process:
-        return
-    try:
-        client.delete_registered_model(lock)
-    except Exception as error:
-        if getattr(error, "error_code", "") != GONE:
-            raise
+    model = registry.find_model(lock)
+    if model is not None and model.tags.get("process", "") == holder.process:
+        registry.delete_model(lock)
 
 
 def lives(pid: int) -> bool:

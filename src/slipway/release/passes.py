@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slipway import model_folder, runtimes
-from slipway.registry import models
+from slipway.registry import model_files
 from slipway.runtimes import containers
 from slipway.settings import ROOT
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
+    from slipway.registry.client import Registry
     from slipway.runtimes.base import Prepared
     from slipway.settings import Settings
 
@@ -34,15 +33,18 @@ class Pass:
     age_s: float
 
 
-def find(client: MlflowClient, settings: Settings, prepared: Prepared) -> Pass | None:
+def find(registry: Registry, settings: Settings, prepared: Prepared) -> Pass | None:
     """Return the pass of what would be tested now, or None.
 
     Another image, other settings of the server, another test, or long ago.
     """
     if not (prepared.model.name and prepared.model.version):
         return None
+    version = registry.find_version(prepared.model.name, prepared.model.version)
+    if version is None:
+        return None
     try:
-        noted = json.loads(client.get_model_version(prepared.model.name, prepared.model.version).tags.get(TAG, "{}"))
+        noted = json.loads(version.tags.get(TAG, "{}"))
         age, latency = time.time() - noted["at"], float(noted["latency_ms"])
     except (ValueError, KeyError, TypeError):
         return None
@@ -50,11 +52,11 @@ def find(client: MlflowClient, settings: Settings, prepared: Prepared) -> Pass |
     return Pass(latency, age) if is_same and 0 <= age <= VALID_S else None
 
 
-def record(client: MlflowClient, settings: Settings, prepared: Prepared, latency_ms: float) -> None:
+def record(registry: Registry, settings: Settings, prepared: Prepared, latency_ms: float) -> None:
     """Note in the registry that the smoke test was passed."""
     if prepared.model.name and prepared.model.version:
         noted = {"test": _name(settings, prepared), "at": round(time.time()), "latency_ms": round(latency_ms, 3)}
-        client.set_model_version_tag(prepared.model.name, prepared.model.version, TAG, json.dumps(noted))
+        registry.tag_version(prepared.model.name, prepared.model.version, TAG, json.dumps(noted))
 
 
 def _name(settings: Settings, prepared: Prepared) -> str:
@@ -73,4 +75,4 @@ def _name(settings: Settings, prepared: Prepared) -> str:
     variables = json.dumps(
         {name: value for name, value in sorted(settings.scoring.items()) if name not in containers.SCORING_FILES}
     )
-    return model_folder.digest(code, image, models.checksum(prepared.files), variables, *process)[:16]
+    return model_folder.digest(code, image, model_files.checksum(prepared.files), variables, *process)[:16]

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slipway.model_folder import ModelFolder
-    from slipway.registry import models
+    from slipway.registry.client import Registry
+    from slipway.registry.model_uri import ModelRef
     from slipway.settings import Settings
 
 Command = tuple[list[str], dict[str, str]]  # a program with its arguments, and what to add to its environment
@@ -26,9 +27,10 @@ CURRENT = "current"  # in a live server's folder: a link to `model/` and `identi
 class Prepared:
     """A model that is ready to be served: what it is, and its files on this machine."""
 
-    model: models.Model
+    model: ModelRef
     files: Path
     identity: str  # JSON: what the server says of itself, and the checksum that it compares
+    registry: Registry | None = None  # that it was found in
 
     @property
     def lasting(self) -> str:

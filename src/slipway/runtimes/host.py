@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from slipway import ports, shell
 from slipway.polling import poll
-from slipway.registry import client as registry
-from slipway.registry import models
+from slipway.registry import model_files
+from slipway.registry.client import Registry
 from slipway.runtimes.base import CURRENT, Command, LiveServer, Prepared
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Pod(Host):
 
     def image(self, prepared: Prepared) -> str:
         """Return the image that the registry has on record. Raises SlipwayError when none was pushed."""
-        return models.find_image(registry.connect(self._settings), prepared.model)
+        return model_files.find_image(prepared.registry or Registry.connect(self._settings), prepared.model)
 
 
 class Process(LiveServer):

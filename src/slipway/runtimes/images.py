@@ -22,7 +22,7 @@ from slipway.settings import ROOT, VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from slipway.registry import models
+    from slipway.registry.model_uri import ModelRef
     from slipway.settings import Settings
 
 BASE = f"slipway/base:{VERSION}"
@@ -80,7 +80,7 @@ def _build_layer(
 
 
 def build_served(
-    settings: Settings, model: model_folder.ModelFolder, served: models.Model, files: Path, identity: str = ""
+    settings: Settings, model: model_folder.ModelFolder, served: ModelRef, files: Path, identity: str = ""
 ) -> str:
     """Build layer 3, the image of one model version, unless it is there; return its tag."""
     name = served.name or model.name
@@ -170,7 +170,7 @@ def size(tag: str) -> str:
     return f"{int(shell.ask(docker_cli.measure_image(tag)).out) / 1e6:.0f} MB"
 
 
-def check_libraries(settings: Settings, files: Path, served: models.Model) -> None:
+def check_libraries(settings: Settings, files: Path, served: ModelRef) -> None:
     """Raise SlipwayError for libraries other than the locked, unless SCORING_CHECK_LIBRARIES is off.
 
     Warn of what training alone has.

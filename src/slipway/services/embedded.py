@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from slipway import hints
 from slipway.errors import SlipwayError
-from slipway.registry import client as registry
+from slipway.registry import connection
 from slipway.services import archive, database
 from slipway.settings import ROOT, VERSION
 
@@ -112,7 +112,7 @@ def count_rows(store: Path) -> dict[str, int]:
 
 def _find(settings: Settings) -> Path:
     """Return the store's sqlite file; raise SlipwayError where another server keeps things."""
-    store = registry.find_embedded_file(settings)
+    store = connection.find_embedded_file(settings)
     if store is None:
         raise SlipwayError(
             f"backup and restore are for a store of this machine, and MLFLOW_TRACKING_URI is {settings.tracking_uri}",

@@ -13,7 +13,8 @@ import requests
 from slipway import hints, ports, shell
 from slipway.bootstrap import docker_cli, ownership
 from slipway.errors import SlipwayError
-from slipway.registry import client as registry
+from slipway.registry import connection
+from slipway.registry.client import Registry
 from slipway.runtimes import containers, images
 from slipway.services import causes, credentials, starting
 from slipway.settings import ROOT, STATE
@@ -78,11 +79,11 @@ def follow_logs(settings: Settings) -> None:
 def show_ui(settings: Settings) -> None:
     """Print where MLflow's UI is; the embedded store has none until this serves it, in the foreground."""
     if settings.in_docker:
-        registry.check_reachable(settings)
+        connection.check_reachable(settings)
         print(settings.tracking_uri)
         return
     ports.check(settings.mlflow_port, "MLFLOW_PORT")
-    registry.connect(settings)
+    Registry.connect(settings)
     print(f"http://127.0.0.1:{settings.mlflow_port}; Ctrl-C stops it", flush=True)
     command = [
         "mlflow",

@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from slipway.errors import USAGE, SlipwayError, TimedOutError, time_out
-from slipway.registry import client as registry
-from slipway.registry import models
+from slipway.registry import connection, mlmodel
+from slipway.registry.client import Registry
 from slipway.serving import api_checks, example, server
 from slipway.serving.api_checks import Api, NoAnswerError, OutOfTimeError
 
@@ -186,13 +186,8 @@ def read_rows(settings: Settings, prepared: Prepared) -> tuple[example.Rows, lis
 
     Raises SlipwayError when there is neither.
     """
-    rows = example.read(models.read_example(prepared.files))
-    sample = None
-    if prepared.model.run_id:
-        try:
-            sample = registry.read_sample(registry.connect(settings), prepared.model.run_id)
-        except SlipwayError:
-            print("note: the tracking server does not answer, so the true values are not known", file=sys.stderr)
+    rows = example.read(mlmodel.read_example(prepared.files))
+    sample = _read_sample(settings, prepared)
     if sample is None:
         if rows is None:
             raise _nothing_to_send(prepared)
@@ -205,6 +200,16 @@ def read_rows(settings: Settings, prepared: Prepared) -> tuple[example.Rows, lis
             words = f"sample.csv of {prepared.model.uri} contains values that are not numbers: {error}"
             raise SlipwayError(words, "log the model with input_example=…") from None
     return rows, [line[-1] for line in lines][: example.count(rows)]
+
+
+def _read_sample(settings: Settings, prepared: Prepared) -> str | None:
+    if not prepared.model.run_id:
+        return None
+    try:
+        return (prepared.registry or Registry.connect(settings)).read_sample(prepared.model.run_id)
+    except connection.UnreachableError:
+        print("note: the tracking server does not answer, so the true values are not known", file=sys.stderr)
+        return None
 
 
 def _short(value: object) -> str:

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slipway.errors import USAGE, SlipwayError, TimedOutError
-from slipway.registry import client as registry
+from slipway.registry import connection
+from slipway.registry.client import CHAMPION, Registry
 from slipway.serving import server, smoke_test
 from slipway.serving.live_server import Slot
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from slipway.settings import Settings
 
 INTERVAL = 1  # s between two looks at the alias, one cheap call each
@@ -25,7 +24,7 @@ class Follower:
     """What a follower knows of its alias."""
 
     settings: Settings
-    client: MlflowClient
+    registry: Registry
     name: str
     alias: str
     version: int  # that answers
@@ -42,11 +41,10 @@ class Follower:
         _say(f"@{self.alias} is version {found} now: smoke test")
         started = time.monotonic()
         try:
-            with registry.translated_errors():
-                prepared = server.prepare(self.settings, f"models:/{self.name}/{found}", fresh=True)
+            prepared = server.prepare(self.settings, f"models:/{self.name}/{found}", fresh=True)
             smoke_test.run(self.settings, prepared, f"follow-{self.settings.port}")
             slot.change(prepared)
-        except (registry.UnreachableError, TimedOutError) as error:  # the next look tries again
+        except (connection.UnreachableError, TimedOutError) as error:  # the next look tries again
             self._complain(f"{error.message}; version {self.version} goes on serving")
             return
         except Exception as error:  # noqa: BLE001 -- whatever goes wrong, the version before goes on
@@ -60,9 +58,8 @@ class Follower:
 
     def _find(self) -> int | None:
         try:
-            registry.check_reachable(self.settings)
-            with registry.translated_errors():
-                found = registry.find_champion(self.client, self.name, self.alias)
+            connection.check_reachable(self.settings)
+            found = self.registry.find_champion(self.name, self.alias)
         except SlipwayError as error:
             self._complain(f"{error.message}; version {self.version} goes on serving")
             return None
@@ -86,15 +83,13 @@ def serve(settings: Settings, uri: str) -> None:
     """
     found = re.fullmatch(r"models:/+([^/]+)@([^/@]+)", uri.strip())
     if not found:
-        raise SlipwayError(
-            f"FOLLOW=1 needs an alias, but MODEL is {uri!r}", f"MODEL=models:/name@{registry.CHAMPION}", USAGE
-        )
+        raise SlipwayError(f"FOLLOW=1 needs an alias, but MODEL is {uri!r}", f"MODEL=models:/name@{CHAMPION}", USAGE)
     with server.taken(settings):
         prepared = server.prepare(settings, uri)
-        registry.limit_retries()
-        client = registry.connect(settings)
+        connection.limit_retries()
+        registry = Registry.connect(settings)
         slot = Slot(settings)
-        follower = Follower(settings, client, found[1], found[2], int(prepared.model.version or 0))
+        follower = Follower(settings, registry, found[1], found[2], int(prepared.model.version or 0))
         process = slot.start(prepared)
         server.note(settings, prepared)
         print(f"serving {prepared.model.uri} at {slot.url}, and following {uri}; Ctrl-C stops it", flush=True)

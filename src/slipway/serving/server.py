@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -17,8 +18,8 @@ from slipway import hints, ports, runtimes, shell
 from slipway.bootstrap import ownership
 from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError, time_out
 from slipway.polling import poll
-from slipway.registry import client as registry
-from slipway.registry import models
+from slipway.registry import mlmodel, model_files, model_uri
+from slipway.registry.client import Registry
 from slipway.runtimes import images
 from slipway.runtimes.base import Prepared
 from slipway.settings import STATE
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
+    from slipway.registry.model_uri import ModelRef
     from slipway.settings import Settings
 
 REMEMBERED = 8  # answers of models to their own rows, for a command that needs one twice
@@ -45,7 +47,7 @@ def serve(settings: Settings, uri: str) -> None:
         runtime.clear_port()
         ownership.check_port(settings.port, "PORT")
         prepared = prepare(settings, uri)
-        for gap in models.find_gaps(prepared.files):
+        for gap in mlmodel.find_gaps(prepared.files):
             print(f"note: {prepared.model.uri} has {gap}", file=sys.stderr)
         command, environment = runtime.serve_command(prepared)
         note(settings, prepared)
@@ -76,20 +78,32 @@ def explain(prepared: Prepared, code: int) -> None:
 
 def prepare(settings: Settings, uri: str, *, fresh: bool = False) -> Prepared:
     """Find a model, bring its files here (again, if `fresh`), and check that the libraries are those that serve it."""
-    client = registry.connect(settings) if uri.strip().startswith(("models:", "runs:")) else None
-    model = models.resolve(client, uri)
-    files = models.fetch(model, fresh=fresh)
-    models.read_metadata(files)
+    registry = Registry.connect(settings) if model_uri.needs_registry(uri) else None
+    return prepare_ref(settings, registry, model_uri.resolve(registry, uri), fresh=fresh)
+
+
+def prepare_ref(settings: Settings, registry: Registry | None, model: ModelRef, *, fresh: bool = False) -> Prepared:
+    """Bring the files of a model here, as `prepare` does; `registry` is None for a folder of this machine."""
+    files = model_files.fetch(registry, model, fresh=fresh)
+    mlmodel.read_metadata(files)
     images.check_libraries(settings, files, model)
-    metrics = registry.read_metrics(client, model.run_id) if client and model.run_id else {}
+    return Prepared(model, files, _identify(registry, model, files), registry)
+
+
+def refresh(prepared: Prepared) -> Prepared:
+    """Return a prepared model with the metrics that its run has now: a validation adds some."""
+    return replace(prepared, identity=_identify(prepared.registry, prepared.model, prepared.files))
+
+
+def _identify(registry: Registry | None, model: ModelRef, files: Path) -> str:
     known = {
         "name": model.name,
         "version": model.version,
         "run": model.run_id,
-        "metrics": metrics,
-        "checksum": models.checksum(files),
+        "metrics": registry.read_metrics(model.run_id) if registry and model.run_id else {},
+        "checksum": model_files.checksum(files),
     }
-    return Prepared(model, files, json.dumps({name: value for name, value in known.items() if value}))
+    return json.dumps({name: value for name, value in known.items() if value})
 
 
 def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> list[Any]:
@@ -99,7 +113,7 @@ def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> lis
     a command. Raises SlipwayError when it does not predict: a model is code, which may end its process; TimedOutError
     when it does not end in time.
     """
-    key = (settings.runtime, models.checksum(prepared.files), json.dumps(rows))
+    key = (settings.runtime, model_files.checksum(prepared.files), json.dumps(rows))
     if key not in _answered:
         while len(_answered) >= REMEMBERED:
             _answered.pop(next(iter(_answered)))

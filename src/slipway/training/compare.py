@@ -13,8 +13,8 @@ from rich.table import Table
 
 from slipway import hints, model_folder
 from slipway.errors import USAGE, SlipwayError, TimedOutError
-from slipway.registry import client as registry
-from slipway.registry import models
+from slipway.registry import connection, model_uri
+from slipway.registry.client import CHAMPION, Registry
 from slipway.settings import BUILD, ROOT
 from slipway.training import gate, measurements, summary, weighing
 
@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mlflow import MlflowClient
-
+    from slipway.registry.model_uri import ModelRef
     from slipway.settings import Settings
     from slipway.training.measurements import Measured
 
-MARK = f"@{registry.CHAMPION}"  # ends the champion's label
+MARK = f"@{CHAMPION}"  # ends the champion's label
 COLUMNS = 3  # of panels in a picture
 MOST = 9  # panels
 WIDTH_OFF_TERMINAL = 160  # a pipe has no width; the table should not be cut for it
@@ -49,11 +48,11 @@ def compare(settings: Settings, uri: str = "", several: str = "") -> Path:
     Raises SlipwayError for a version that is not there, without a champion, and for fewer than two versions.
     """
     model = model_folder.load(settings.model_dir)
-    client = registry.connect(settings)
-    found = _find_several(client, model.name, several) if several.strip() else _find_two(client, model.name, uri)
-    verdict = None if several.strip() else _judge(settings, client, model, found)
-    champions = registry.find_aliases(client)
-    versions = [(_label(one, model.name, champions), measurements.measure(client, one)) for one in found]
+    registry = Registry.connect(settings)
+    found = _find_several(registry, model.name, several) if several.strip() else _find_two(registry, model.name, uri)
+    verdict = None if several.strip() else _judge(settings, registry, model, found)
+    champions = registry.find_aliases()
+    versions = [(_label(one, model.name, champions), measurements.measure(registry, one)) for one in found]
     metrics = list_metrics([measured for _, measured in versions], model.rules.metric)
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH_OFF_TERMINAL)
     console.print(_tabulate_metrics(versions, metrics, model, ranked=verdict is None or verdict.ranks))
@@ -144,12 +143,11 @@ def draw(path: Path, title: str, versions: list[tuple[str, Measured]], metrics: 
     figure.savefig(path, dpi=110)
 
 
-def _find_two(client: MlflowClient, name: str, uri: str) -> list[models.Model]:
-    candidate = models.resolve(client, uri or f"models:/{name}/latest")
+def _find_two(registry: Registry, name: str, uri: str) -> list[ModelRef]:
+    candidate = model_uri.resolve(registry, uri or f"models:/{name}/latest")
     name = candidate.name or name
-    with registry.translated_errors():
-        champion = registry.find_aliases(client).get(name, {}).get(registry.CHAMPION)
-        versions = registry.find_versions(client, name)
+    champion = registry.find_aliases().get(name, {}).get(CHAMPION)
+    versions = registry.find_versions(name)
     if candidate.version and len(versions) == 1:
         raise SlipwayError(
             f"{name} has only version {candidate.version}, so there is nothing to compare it with", "make train_model"
@@ -162,12 +160,12 @@ def _find_two(client: MlflowClient, name: str, uri: str) -> list[models.Model]:
         raise SlipwayError(
             f"{name} version {champion} is {MARK} itself", f"make compare MODEL=models:/{name}/{others[-1]}"
         )
-    return [models.resolve(client, f"models:/{name}/{champion}"), candidate]
+    return [model_uri.resolve(registry, f"models:/{name}/{champion}"), candidate]
 
 
-def _find_several(client: MlflowClient, name: str, several: str) -> list[models.Model]:
+def _find_several(registry: Registry, name: str, several: str) -> list[ModelRef]:
     words = [word for word in re.split(r"[\s,]+", several) if word]
-    found = [models.resolve(client, f"models:/{name}/{word}" if word.isdigit() else word) for word in words]
+    found = [model_uri.resolve(registry, f"models:/{name}/{word}" if word.isdigit() else word) for word in words]
     distinct = list({(one.name, one.version) if one.version else one.location: one for one in found}.values())
     if len(distinct) <= 1:
         raise SlipwayError(
@@ -177,7 +175,7 @@ def _find_several(client: MlflowClient, name: str, several: str) -> list[models.
 
 
 def _judge(
-    settings: Settings, client: MlflowClient, model: model_folder.ModelFolder, found: list[models.Model]
+    settings: Settings, registry: Registry, model: model_folder.ModelFolder, found: list[ModelRef]
 ) -> gate.Verdict | None:
     """Return what the gate says of a candidate beside the champion, both measured as a promotion does.
 
@@ -187,19 +185,18 @@ def _judge(
     if candidate.name != model.name or not candidate.version:
         return None
     try:
-        with registry.translated_errors():
-            return weighing.weigh(settings, client, model, int(candidate.version), int(champion.version or 0)).verdict
-    except (TimedOutError, registry.UnreachableError):
+        return weighing.weigh(settings, registry, model, candidate, int(champion.version or 0)).verdict
+    except (TimedOutError, connection.UnreachableError):
         raise
     except SlipwayError as error:
         return gate.Verdict("not measured", error.message)
 
 
-def _label(model: models.Model, name: str, aliases: dict[str, dict[str, int]]) -> str:
+def _label(model: ModelRef, name: str, aliases: dict[str, dict[str, int]]) -> str:
     if not model.name or not model.version:
         return model.uri.rsplit("/", 1)[-1]
     words = model.version if model.name == name else f"{model.name}/{model.version}"
-    is_champion = str(aliases.get(model.name, {}).get(registry.CHAMPION)) == model.version
+    is_champion = str(aliases.get(model.name, {}).get(CHAMPION)) == model.version
     return f"{words} {MARK}" if is_champion else words
 
 
@@ -227,7 +224,7 @@ def _tabulate_metrics(
     return table
 
 
-def _warn(model: model_folder.ModelFolder, found: list[models.Model], versions: list[tuple[str, Measured]]) -> None:
+def _warn(model: model_folder.ModelFolder, found: list[ModelRef], versions: list[tuple[str, Measured]]) -> None:
     """Say what makes the scores of these versions hard to compare."""
     digests = set()
     for one, (label, measured) in zip(found, versions, strict=True):

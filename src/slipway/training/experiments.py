@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import requests
 
 from slipway.errors import SlipwayError
-from slipway.registry import client as registry
+from slipway.registry import connection
+from slipway.registry.client import Registry
 
 if TYPE_CHECKING:
     from slipway.settings import Settings
@@ -26,7 +27,7 @@ def ensure(settings: Settings, name: str) -> None:
 
     Raises SlipwayError for one that was deleted, where MLflow's client would end with a traceback.
     """
-    file = registry.find_embedded_file(settings)
+    file = connection.find_embedded_file(settings)
     number, stage = _look_up(settings, name)
     if stage == DELETED:
         restore = f".venv/bin/mlflow experiments restore --experiment-id {number}"
@@ -35,14 +36,14 @@ def ensure(settings: Settings, name: str) -> None:
             f"MLFLOW_TRACKING_URI={shlex.quote(settings.tracking_uri)} {restore}",
         )
     if file and not number:
-        client = registry.connect(settings)
-        if client.get_experiment_by_name(name) is None:
-            client.create_experiment(name, artifact_location=(file.parent / "artifacts").as_uri())
+        registry = Registry.connect(settings)
+        if registry.find_experiment(name) is None:
+            registry.create_experiment(name, (file.parent / "artifacts").as_uri())
 
 
 def _look_up(settings: Settings, name: str) -> tuple[str, str]:
     """Return number and stage of an experiment, or nothing where there is none or it is not known."""
-    file = registry.find_embedded_file(settings)
+    file = connection.find_embedded_file(settings)
     if file:
         if not file.exists():
             return "", ""

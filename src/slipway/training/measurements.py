@@ -9,16 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError
-from slipway.registry import client as registry
-from slipway.registry import models
+from slipway.registry import model_files, model_uri
 from slipway.training import gate
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
-    from mlflow.entities.model_registry import ModelVersion
 
     from slipway.model_folder import ModelFolder
+    from slipway.registry.client import Registry
+    from slipway.registry.model_uri import ModelRef
 
 COMMIT_TAG = "mlflow.source.git.commit"
 UNKNOWN = "unknown"  # the digest of data that the run does not name
@@ -48,14 +47,12 @@ class Weighed:
     measured: dict[int, Measured]
 
 
-def measure(client: MlflowClient, model: models.Model | ModelVersion) -> Measured:
+def measure(registry: Registry, model: ModelRef) -> Measured:
     """Read what is on record of a model; of a run that was deleted, only what the model itself keeps."""
-    if not isinstance(model, models.Model):
-        model = models.resolve(client, f"models:/{model.name}/{model.version}")
-    with registry.translated_errors():
-        logged = registry.find(client.get_logged_model, model.model_id) if model.model_id else None
-        run = registry.find(client.get_run, model.run_id) if model.run_id else None
-        tags = client.get_model_version(model.name, model.version).tags if model.name and model.version else {}
+    logged = registry.find_logged_model(model.model_id) if model.model_id else None
+    run = registry.find_run(model.run_id) if model.run_id else None
+    version = registry.find_version(model.name, model.version) if model.name and model.version else None
+    tags = version.tags if version else {}
     if run and run.info.lifecycle_stage != "active":
         run = None
     kept = sorted(logged.metrics or [], key=lambda metric: metric.timestamp) if logged else []
@@ -64,7 +61,7 @@ def measure(client: MlflowClient, model: models.Model | ModelVersion) -> Measure
     metrics = of_run | own  # a run may have logged several models
     libraries = {}
     with suppress(SlipwayError, OSError):  # its files, or the list of what it needs, are gone
-        text = (models.fetch(model) / "requirements.txt").read_text(encoding="utf-8")
+        text = (model_files.fetch(registry, model) / "requirements.txt").read_text(encoding="utf-8")
         libraries = dict(re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, re.MULTILINE))
     return Measured(
         metrics={name: value for name, value in metrics.items() if not name.startswith("fold_")},
@@ -75,10 +72,10 @@ def measure(client: MlflowClient, model: models.Model | ModelVersion) -> Measure
     )
 
 
-def recall(client: MlflowClient, model: ModelFolder, version: int, champion: int | None) -> Weighed:
+def recall(registry: Registry, model: ModelFolder, version: int, champion: int | None) -> Weighed:
     """Ask the gate with what is on record, and measure nothing."""
-    versions = [version, *([champion] if champion else [])]
-    measured = {each: measure(client, client.get_model_version(model.name, str(each))) for each in versions}
+    refs = {each: model_uri.resolve(registry, f"models:/{model.name}/{each}") for each in (version, champion) if each}
+    measured = {each: measure(registry, ref) for each, ref in refs.items()}
     return Weighed(judge(model, measured, version, champion), measured)
 
 

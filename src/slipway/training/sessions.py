@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError
-from slipway.registry import client as registry
+from slipway.registry.client import Registry
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Run
 
     from slipway.settings import Settings
@@ -20,25 +19,26 @@ PARENT_TAG = "mlflow.parentRunId"  # of a nested run
 SHOWN = 5  # runs that an error names
 
 
-def find_run(client: MlflowClient, script: str, session: str, kept: str) -> Run:
+def find_run(registry: Registry, script: str, session: str, kept: str) -> Run:
     """Return the run that counts: of nested ones the outermost, of several beside each other the newest with a model.
 
     Raises SlipwayError when the script logged none, or its models in nested runs alone.
     """
-    runs = registry.find_runs(client, f"tags.`{TAG}` = '{session}'")
+    runs = registry.find_runs(f"tags.`{TAG}` = '{session}'")
     if kept and not runs:
-        return client.get_run(Path(kept).stem.rsplit("-", 1)[-1])
+        found = registry.find_run(Path(kept).stem.rsplit("-", 1)[-1])
+        runs = [found] if found else []
     if not runs:
         raise SlipwayError(
             f"{script} ended well but logged no run", "call mlflow.start_run() in it; see model/README.md"
         )
     tops = [run for run in runs if not _is_child(run, runs)]
-    if finished := [run for run in tops if _has_model(client, run)]:
+    if finished := [run for run in tops if _has_model(registry, run)]:
         if len(finished) > 1:
             words = f"{script} logged models in {len(finished)} runs; the newest counts: {finished[0].info.run_name}"
             print(f"note: {words}", file=sys.stderr, flush=True)
         return finished[0]
-    if nested := [run for run in runs if _has_model(client, run)]:
+    if nested := [run for run in runs if _has_model(registry, run)]:
         there = ", ".join(f"{run.info.run_name} ({run.info.run_id[:8]})" for run in nested[:SHOWN]) + (
             ", …" if len(nested) > SHOWN else ""
         )
@@ -51,9 +51,9 @@ def find_run(client: MlflowClient, script: str, session: str, kept: str) -> Run:
 
 def end_runs(settings: Settings, session: str) -> None:
     """Mark the runs of an interrupted training, so that they do not look as if they still ran."""
-    client = registry.connect(settings)
-    for run in registry.find_runs(client, f"tags.`{TAG}` = '{session}' and attributes.status = 'RUNNING'"):
-        client.set_terminated(run.info.run_id, "KILLED")
+    registry = Registry.connect(settings)
+    for run in registry.find_runs(f"tags.`{TAG}` = '{session}' and attributes.status = 'RUNNING'"):
+        registry.end_run(run.info.run_id)
 
 
 def forget_lost(settings: Settings, session: str) -> None:
@@ -61,18 +61,19 @@ def forget_lost(settings: Settings, session: str) -> None:
 
     That of the newest run with a model, and any that an alias names.
     """
-    client = registry.connect(settings)
-    runs = registry.find_runs(client, f"tags.`{TAG}` = '{session}'")
+    registry = Registry.connect(settings)
+    runs = registry.find_runs(f"tags.`{TAG}` = '{session}'")
     tops = [run for run in runs if not _is_child(run, runs)]
-    kept = next((run.info.run_id for run in tops if _has_model(client, run)), None)
+    kept = next((run.info.run_id for run in tops if _has_model(registry, run)), None)
     for run in runs if kept else []:
         if _find_root(run, runs) == kept:
             continue
         if run.info.status == "RUNNING":
-            client.set_terminated(run.info.run_id, "KILLED")
-        for version in registry.find_versions_of_run(client, run.info.run_id):
-            if not client.get_model_version(version.name, version.version).aliases:
-                client.delete_model_version(version.name, version.version)
+            registry.end_run(run.info.run_id)
+        for version in registry.find_versions_of_run(run.info.run_id):
+            found = registry.find_version(version.name, version.version)  # a search leaves the aliases out
+            if found and not found.aliases:
+                registry.delete_version(version.name, version.version)
 
 
 def _is_child(run: Run, runs: list[Run]) -> bool:
@@ -87,7 +88,5 @@ def _find_root(run: Run, runs: list[Run]) -> str:
     return str(run.info.run_id)
 
 
-def _has_model(client: MlflowClient, run: Run) -> bool:
-    return bool(run.outputs and run.outputs.model_outputs) or bool(
-        registry.find_versions_of_run(client, run.info.run_id)
-    )
+def _has_model(registry: Registry, run: Run) -> bool:
+    return bool(run.outputs and run.outputs.model_outputs) or bool(registry.find_versions_of_run(run.info.run_id))

@@ -8,28 +8,27 @@ from rich.console import Console
 from rich.table import Table
 
 from slipway import hints
-from slipway.registry import client as registry
 from slipway.services import deployer_client
 from slipway.training import gate, measurements
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
     from slipway.model_folder import ModelFolder
+    from slipway.registry.client import Registry
     from slipway.settings import Settings
 
 
-def show(model: ModelFolder, client: MlflowClient, run: Run, version: ModelVersion) -> gate.Verdict:
+def show(model: ModelFolder, registry: Registry, run: Run, version: ModelVersion) -> gate.Verdict:
     """Print a run's parameters and metrics, each metric with its spread (`<name>_std`) and the champion's.
 
     Then what the gate says.
 
     Return that verdict, which rests on what is on record.
     """
-    number = registry.find_champion(client, model.name)
-    weighed = measurements.recall(client, model, int(version.version), number)
+    number = registry.find_champion(model.name)
+    weighed = measurements.recall(registry, model, int(version.version), number)
     champion = weighed.measured[number].metrics if number and number in weighed.measured else {}
     metrics = run.data.metrics
     table = Table(title=f"{version.name} version {version.version}; {model.rules.metric} decides", title_justify="left")

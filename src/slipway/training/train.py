@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from slipway import hints, model_folder, runtimes
 from slipway.errors import USAGE, SlipwayError
-from slipway.registry import client as registry
-from slipway.registry import models
+from slipway.registry import connection, mlmodel, model_files, model_uri
+from slipway.registry.client import Registry
 from slipway.settings import ROOT, STATE
 from slipway.training import experiments, gate, provenance, sessions, summary
 from slipway.training.measurements import COMMIT_TAG, UNKNOWN
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
@@ -41,7 +40,7 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     fails.
     """
     model = model_folder.load(settings.model_dir)
-    registry.check_reachable(settings)
+    connection.check_reachable(settings)
     threading.Thread(
         target=importlib.import_module, args=("mlflow",), daemon=True
     ).start()  # a second, while the script runs
@@ -74,10 +73,9 @@ def conclude(
 
     Return run, version and the gate's verdict, wherever it was trained.
     """
-    client = registry.connect(settings)
-    with registry.translated_errors():
-        run, version = register(client, model, TRAIN, session, kept)
-        verdict = summary.show(model, client, run, version)
+    registry = Registry.connect(settings)
+    run, version = register(registry, model, TRAIN, session, kept)
+    verdict = summary.show(model, registry, run, version)
     if model.metric not in run.data.metrics:
         there = ", ".join(sorted(name for name in run.data.metrics if not name.startswith("fold_"))) or "none"
         print(
@@ -141,17 +139,17 @@ def run_script(  # noqa: PLR0913 -- what a script is given
 
 
 def register(
-    client: MlflowClient, model: model_folder.ModelFolder, script: str, session: str, kept: str = ""
+    registry: Registry, model: model_folder.ModelFolder, script: str, session: str, kept: str = ""
 ) -> tuple[Run, ModelVersion]:
     """See to the version of a run that a script logged, whichever way it was made; return both.
 
     Raises SlipwayError when the script logged no run or no model.
     """
-    run = sessions.find_run(client, script, session, kept)
-    version = _register(client, run, model.name, script)
-    files = models.fetch(models.resolve(client, f"models:/{version.name}/{version.version}"))
-    models.record_checksum(client, version.name, version.version, files)
-    example = models.read_example(files)
+    run = sessions.find_run(registry, script, session, kept)
+    version = _register(registry, run, model.name, script)
+    files = model_files.fetch(registry, model_uri.resolve(registry, f"models:/{version.name}/{version.version}"))
+    model_files.record_checksum(registry, version.name, version.version, files)
+    example = mlmodel.read_example(files)
     if example is not None:  # the request to try first
         (model.path / "request.json").write_text(json.dumps(example) + "\n", encoding="utf-8")
     return run, version
@@ -172,7 +170,7 @@ def _explain(settings: Settings, code: int, kept: list[Path]) -> NoReturn:
         raise SlipwayError(f"train.py ended with exit code {code}; see its output above")
     again = f"make train_model KEPT={kept[0].relative_to(ROOT)}"
     try:
-        registry.check_reachable(settings)
+        connection.check_reachable(settings)
     except SlipwayError as error:
         words = "the tracking server went away and did not come back; the trained model is kept, nothing is lost"
         raise SlipwayError(words, f"{error.cure}, then {again}") from None
@@ -190,15 +188,13 @@ def _kept_file(kept: str) -> Path:
     return file
 
 
-def _register(client: MlflowClient, run: Run, name: str, script: str) -> ModelVersion:
+def _register(registry: Registry, run: Run, name: str, script: str) -> ModelVersion:
     """Find the version that the script registered, or register the model it logged; say where it came from."""
-    versions = registry.find_versions_of_run(client, run.info.run_id)
+    versions = registry.find_versions_of_run(run.info.run_id)
     if versions:
         version = versions[0]
     elif run.outputs and run.outputs.model_outputs:
-        import mlflow  # noqa: PLC0415 -- see registry.connect
-
-        version = mlflow.register_model(f"models:/{run.outputs.model_outputs[-1].model_id}", name)
+        version = _register_logged(registry, run.outputs.model_outputs[-1].model_id, name)
     else:
         raise SlipwayError(
             f"{script} ended well but logged no model", "call mlflow.<flavour>.log_model(…) in it; see model/README.md"
@@ -208,9 +204,20 @@ def _register(client: MlflowClient, run: Run, name: str, script: str) -> ModelVe
     }  # of the training, when a kept model is logged
     data = [dataset.dataset for dataset in run.inputs.dataset_inputs] if run.inputs else []
     for key, value in {**source, "data.digest": data[0].digest if data else UNKNOWN}.items():
-        client.set_model_version_tag(version.name, version.version, key, value)
+        registry.tag_version(version.name, version.version, key, value)
     commit = source.get(COMMIT_TAG, "no commit")[:10]
     changes = " and changes" if source.get("mlflow.source.git.dirty") == "true" else ""
     origin = f"{source.get('mlflow.source.name', script)} at {commit}{changes}"
     text = f"{origin}, by {provenance.name_user()}; run {run.info.run_name}"
-    return client.update_model_version(version.name, version.version, text)
+    return registry.describe_version(version.name, version.version, text)
+
+
+def _register_logged(registry: Registry, model_id: str, name: str) -> ModelVersion:
+    """Register the model that a script logged, in the words of mlflow.register_model."""
+    if registry.create_model(name):
+        print(f"Successfully registered model {name!r}.", file=sys.stderr)
+    else:
+        print(f"Registered model {name!r} already exists. Creating a new version of this model...", file=sys.stderr)
+    version = registry.create_version(name, model_id)
+    print(f"Created version '{version.version}' of model {version.name!r}.", file=sys.stderr, flush=True)
+    return version

@@ -6,27 +6,32 @@ from typing import TYPE_CHECKING
 
 from slipway import interruption
 from slipway.errors import SlipwayError, TimedOutError
-from slipway.registry import client as registry
+from slipway.registry import model_uri
+from slipway.registry.connection import UnreachableError
 from slipway.training import gate, measurements, validate
 from slipway.training.measurements import Weighed
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from slipway.model_folder import ModelFolder
+    from slipway.registry.client import Registry
+    from slipway.registry.model_uri import ModelRef
     from slipway.settings import Settings
 
 
-def weigh(settings: Settings, client: MlflowClient, model: ModelFolder, version: int, champion: int | None) -> Weighed:
+def weigh(
+    settings: Settings, registry: Registry, model: ModelFolder, candidate: ModelRef, champion: int | None
+) -> Weighed:
     """Measure both versions on the held-out data, unless that is on record, and ask the gate.
 
-    Raises SlipwayError when the version cannot be measured.
+    Raises SlipwayError when the candidate cannot be measured.
     """
-    measured = {version: _measure(settings, client, model, version)}
+    version = int(candidate.version or 0)
+    measured = {version: _measure(settings, registry, model, candidate)}
     if champion is not None:
         try:
-            measured[champion] = _measure(settings, client, model, champion)
-        except (TimedOutError, registry.UnreachableError):
+            found = model_uri.resolve(registry, f"models:/{model.name}/{champion}")
+            measured[champion] = _measure(settings, registry, model, found)
+        except (TimedOutError, UnreachableError):
             raise  # no word against either
         except SlipwayError as error:  # its files are gone, say
             interruption.check()
@@ -36,6 +41,6 @@ def weigh(settings: Settings, client: MlflowClient, model: ModelFolder, version:
     return Weighed(measurements.judge(model, measured, version, champion), measured)
 
 
-def _measure(settings: Settings, client: MlflowClient, model: ModelFolder, version: int) -> measurements.Measured:
-    validate.ensure(settings, client, client.get_model_version(model.name, str(version)))
-    return measurements.measure(client, client.get_model_version(model.name, str(version)))
+def _measure(settings: Settings, registry: Registry, model: ModelFolder, version: ModelRef) -> measurements.Measured:
+    validate.ensure(settings, registry, model, version)
+    return measurements.measure(registry, version)

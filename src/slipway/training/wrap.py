@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from slipway import hints, model_folder, runtimes
 from slipway.errors import USAGE, SlipwayError
-from slipway.registry import client as registry
-from slipway.registry import models
+from slipway.registry import connection, model_files, model_uri
+from slipway.registry.client import Registry
 from slipway.runtimes import images
 from slipway.settings import BUILD, ROOT
 from slipway.training import train
@@ -43,7 +43,7 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
         given["example"] = _find(options["example"], "EXAMPLE", "a CSV file with a header, or a JSON request")
     elif (model.path / "request.json").exists():  # which no image has
         given["example"] = model.path / "request.json"
-    registry.check_reachable(settings)
+    connection.check_reachable(settings)
     print(f"wrapping {given[''].name} with {model.path.name}/{SCRIPT}", flush=True)
     with _placed(settings, given) as (places, mounts):
         words = {name: value for name, value in options.items() if name != "example"} | places
@@ -51,16 +51,15 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
         code, session = train.run_logging(settings, model, [SCRIPT, words[""], *flags], mounts=mounts)
     if code != 0:
         raise SlipwayError(f"{SCRIPT} ended with exit code {code}; see its output above")
-    client = registry.connect(settings)
-    with registry.translated_errors():
-        run, version = train.register(client, model, SCRIPT, session)
+    registry = Registry.connect(settings)
+    run, version = train.register(registry, model, SCRIPT, session)
     uri = f"models:/{version.name}/{version.version}"
     print(f"registered {uri}, from {version.description}")
     if settings.tracking_uri.startswith("http"):
         print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
-    served = models.resolve(client, uri)
+    served = model_uri.resolve(registry, uri)
     try:
-        images.check_libraries(settings, models.fetch(served), served)
+        images.check_libraries(settings, model_files.fetch(registry, served), served)
     except SlipwayError as error:
         cure = "add them to the group model in pyproject.toml, run make lock, and wrap the file again"
         raise SlipwayError(f"it is registered, but cannot be served: {error.message}", cure) from None

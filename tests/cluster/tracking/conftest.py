@@ -14,7 +14,8 @@ import pytest
 from slipway import settings as slipway_settings
 from slipway.kubernetes import mlflow
 from slipway.kubernetes.cluster.kubectl import Cluster
-from slipway.registry import client as registry
+from slipway.registry import model_uri
+from slipway.registry.client import Registry
 from slipway.settings import ROOT
 from slipway.training import sessions
 from tests import beside
@@ -67,19 +68,19 @@ class Tracked:
     def list_versions(self) -> dict[int, dict[str, str]]:
         """Return the registry's versions, each with its tags and the files that its model has."""
         with mlflow.reached(self.settings, self.cluster) as here:
-            client = registry.connect(here)
-            return {number: dict(each.tags) for number, each in registry.find_versions(client, "diabetes").items()}
+            versions = Registry.connect(here).find_versions("diabetes")
+            return {number: dict(each.tags) for number, each in versions.items()}
 
     def list_runs(self, session: str = "") -> list[Run]:
         """Return the runs of a training, newest first; without a session all."""
         with mlflow.reached(self.settings, self.cluster) as here:
-            return registry.find_runs(registry.connect(here), f"tags.`{sessions.TAG}` LIKE '{session}%'")
+            return Registry.connect(here).find_runs(f"tags.`{sessions.TAG}` LIKE '{session}%'")
 
     def download(self, version: int, target: Path) -> list[str]:
         """Download a version's files; return their names."""
         with mlflow.reached(self.settings, self.cluster) as here:
-            registry.connect(here)
-            registry.download(f"models:/diabetes/{version}", target)
+            registry = Registry.connect(here)
+            registry.download(model_uri.resolve(registry, f"models:/diabetes/{version}").location, target)
         return sorted(path.name for path in target.iterdir())
 
     def find_pod(self, labels: str) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from mlflow import MlflowClient
 
 from slipway.deployer import in_cluster, store
 from slipway.kubernetes import mlflow
-from slipway.registry import client as registry
-from slipway.registry import models
+from slipway.registry import model_files, model_uri
+from slipway.registry.client import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,12 +41,12 @@ class Followed:
     def set_alias(self, version: int) -> None:
         """Have @champion stand for a version, as MLflow's page does."""
         with mlflow.reached(self.tracked.settings, self.tracked.cluster) as here:
-            registry.connect(here).set_registered_model_alias("diabetes", registry.CHAMPION, str(version))
+            Registry.connect(here).move_champion("diabetes", version)
 
     def find_champion(self) -> int | None:
         """Return which version @champion stands for."""
         with mlflow.reached(self.tracked.settings, self.tracked.cluster) as here:
-            return registry.find_champion(registry.connect(here), "diabetes")
+            return Registry.connect(here).find_champion("diabetes")
 
     def find_answering(self) -> int | None:
         """Return the version that answers, or None when none does."""
@@ -123,8 +124,8 @@ def test_a_version_without_its_image_is_put_back(followed: Followed, image: str,
     _, second, third = followed.versions
     if image:
         with mlflow.reached(followed.tracked.settings, followed.tracked.cluster) as here:
-            client = registry.connect(here)
-            models.record_image(client, models.resolve(client, f"models:/diabetes/{third}"), image)
+            registry = Registry.connect(here)
+            model_files.record_image(registry, model_uri.resolve(registry, f"models:/diabetes/{third}"), image)
     deployment = followed.settle(third)
 
     assert (deployment["state"], followed.find_champion(), followed.find_answering()) == (state, second, second)
@@ -175,7 +176,7 @@ def test_nothing_of_it_is_left(followed: Followed) -> None:
     cluster = followed.tracked.cluster
     answer = cluster.ask("get", KINDS, "--selector", in_cluster.LABELS, "--output", "name")
     with mlflow.reached(followed.tracked.settings, cluster) as here:
-        hooks = json.dumps([hook.name for hook in registry.connect(here).list_webhooks()])
+        hooks = json.dumps([hook.name for hook in MlflowClient(here.tracking_uri).list_webhooks()])
 
     assert (answer.code, answer.out) == (0, "")
     assert "slipway-cluster" not in hooks

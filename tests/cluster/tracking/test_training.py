@@ -11,9 +11,9 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from mlflow import MlflowClient
 
 from slipway.kubernetes import mlflow
-from slipway.registry import client as registry
 
 if TYPE_CHECKING:
     import subprocess
@@ -100,7 +100,7 @@ def test_it_outlives_its_tracking_server(tracked: Tracked) -> None:
     after = tracked.list_versions()
     run = tracked.list_runs()[0]
     with mlflow.reached(tracked.settings, tracked.cluster) as here:
-        history = registry.connect(here).get_metric_history(run.info.run_id, "fold_rmse")
+        history = MlflowClient(here.tracking_uri).get_metric_history(run.info.run_id, "fold_rmse")
 
     assert len(killed) == 2
     assert process.returncode == 0, said

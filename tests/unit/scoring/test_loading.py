@@ -16,7 +16,7 @@ from scoring import loading
 from scoring.errors import ModelError
 from scoring.models import skops_file
 from scoring.settings import Settings
-from slipway.registry import models
+from slipway.registry import model_files
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_both_sides_compute_one_checksum(folder: Path) -> None:
     command = "find . -type f ! -name registered_model_meta -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum"
     printed = subprocess.run(["sh", "-c", command], cwd=folder, check=True, capture_output=True, text=True).stdout
 
-    assert loading.checksum(folder) == models.compute_checksum(folder) == f"sha256:{printed.split()[0]}"
+    assert loading.checksum(folder) == model_files.compute_checksum(folder) == f"sha256:{printed.split()[0]}"
 
 
 @pytest.mark.parametrize("change", ["content", "name", "one more", "one less"])

@@ -15,31 +15,31 @@ from slipway.errors import SlipwayError
 from slipway.kubernetes import image_delivery, manifests, rollout
 from slipway.kubernetes.cluster.kubectl import Cluster
 from slipway.kubernetes.rollout import Kubernetes
-from slipway.registry import models
+from slipway.registry import model_files
+from slipway.registry.model_uri import ModelRef
 from slipway.settings import IN_CLUSTER
 
 if TYPE_CHECKING:
     from slipway.settings import Settings
-    from tests.aliases import Json
 
-MODEL = models.Model("models:/diabetes/3", "somewhere", "diabetes", "3")
+MODEL = ModelRef("models:/diabetes/3", "somewhere", "diabetes", "3")
 TAG = "slipway/diabetes:v3-0123456789ab"
 
 
-class Client:
-    """A registry's client with one version, and its tags."""
+class Tagged:
+    """A registry with one version, and its tags."""
 
     def __init__(self, tags: dict[str, str]) -> None:
         self.tags = tags
 
-    def get_model_version(self, name: str, version: str) -> Json:
+    def find_version(self, name: str, number: str) -> SimpleNamespace:
         """Return the version."""
-        assert (name, version) == ("diabetes", "3")
+        assert (name, number) == ("diabetes", "3")
         return SimpleNamespace(tags=self.tags)
 
-    def set_model_version_tag(self, _name: str, _version: str, key: str, value: str) -> None:
+    def tag_version(self, _name: str, _number: str, tag: str, value: str) -> None:
         """Set a tag."""
-        self.tags[key] = value
+        self.tags[tag] = value
 
 
 @pytest.fixture
@@ -81,17 +81,16 @@ def test_it_deploys_to_the_cluster_alone(inside: Settings) -> None:
     assert [target.name for target in service.list_targets(outside)] == ["local", "kubernetes"]
 
 
-def test_an_image_comes_from_outside(inside: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_comes_from_outside(inside: Settings) -> None:
     """Where no engine is, the image is the one that was noted in the registry.
 
     Without a note it is said how to bring one in.
     """
-    client = Client({})
-    monkeypatch.setattr("slipway.registry.client.connect", lambda _: client)
-    prepared: Any = SimpleNamespace(model=MODEL)
+    registry = Tagged({})
+    prepared: Any = SimpleNamespace(model=MODEL, registry=registry)
     with pytest.raises(SlipwayError, match="no image of version 3 has been pushed") as refused:
         runtimes.of(inside).image(prepared)
-    models.record_image(client, MODEL, TAG)  # type: ignore[arg-type] # as far as it goes
+    model_files.record_image(registry, MODEL, TAG)  # type: ignore[arg-type] # as far as it goes
 
     assert refused.value.cure
     assert refused.value.cure.startswith("make push_model MODEL=models:/diabetes/3")
@@ -104,18 +103,17 @@ def test_a_delivered_version_is_noted(inside: Settings, monkeypatch: pytest.Monk
 
     Of no version nothing is.
     """
-    client, outside = Client({}), replace(inside, in_cluster=False, runtime="docker")
-    monkeypatch.setattr("slipway.registry.client.connect", lambda _: client)
+    registry, outside = Tagged({}), replace(inside, in_cluster=False, runtime="docker")
     monkeypatch.setattr("slipway.runtimes.docker.Docker.image", lambda *_: TAG)
     monkeypatch.setattr("slipway.kubernetes.image_delivery.deliver", lambda _, tag: f"registry.example/{tag}")
-    unregistered: Any = SimpleNamespace(model=replace(MODEL, version=None))
+    unregistered: Any = SimpleNamespace(model=replace(MODEL, version=None), registry=registry)
     image_delivery.deliver_version(outside, unregistered)
-    before = dict(client.tags)
-    prepared: Any = SimpleNamespace(model=MODEL)
+    before = dict(registry.tags)
+    prepared: Any = SimpleNamespace(model=MODEL, registry=registry)
 
     assert image_delivery.deliver_version(outside, prepared) == f"registry.example/{TAG}"
     assert before == {}
-    assert client.tags == {models.IMAGE_TAG: f"registry.example/{TAG}"}
+    assert registry.tags == {model_files.IMAGE_TAG: f"registry.example/{TAG}"}
 
 
 def test_its_names_differ_from_other_deployers(inside: Settings) -> None:

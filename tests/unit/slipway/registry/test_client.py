@@ -16,13 +16,16 @@ SLOW = """
 import time
 time.sleep(0.5)
 version = 1
-from mlflow.artifacts import download_artifacts
-from mlflow.exceptions import MlflowException
+import mlflow.artifacts
+class MlflowClient:
+    def __init__(self, tracking_uri): pass
+    def get_run(self, key): return key
+import mlflow.exceptions
 """
 TOGETHER = """
 import threading, time
 from pathlib import Path
-from slipway.registry import client as registry
+from slipway.registry.client import Registry
 
 def bring():
     import mlflow
@@ -33,9 +36,9 @@ time.sleep(0.2)
 ACT
 """
 ACTS = (
-    "with registry.translated_errors(): pass",
-    "registry.find(lambda key: key, 'one')",
-    "registry.download('runs:/1/model', Path('x'))",
+    "Registry('x')",
+    "Registry('x').find_run('one')",
+    "Registry('x').download('runs:/1/model', Path('x'))",
 )
 
 

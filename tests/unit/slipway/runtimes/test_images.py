@@ -8,7 +8,7 @@ import pytest
 
 from slipway import settings
 from slipway.errors import SlipwayError
-from slipway.registry import models
+from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import containers, images
 from slipway.runtimes.base import Prepared
 from slipway.settings import ROOT
@@ -18,7 +18,7 @@ LOCKED = images._pins((ROOT / "requirements" / "serving.txt").read_text())  # no
 
 def _check(folder: Path, requirements: str) -> None:
     (folder / "requirements.txt").write_text(requirements)
-    images.check_libraries(settings.load(), folder, models.Model("models:/wine/3", str(folder)))
+    images.check_libraries(settings.load(), folder, ModelRef("models:/wine/3", str(folder)))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_pins_are_read_as_pip_reads_them(text: str, pins: dict[str, str]) -> Non
 
 def test_the_locked_libraries_will_do(tmp_path: Path) -> None:
     """A model that asks for what is locked, under any spelling, can be served; so can one that asks for nothing."""
-    images.check_libraries(settings.load(), tmp_path, models.Model("models:/wine/3", str(tmp_path)))
+    images.check_libraries(settings.load(), tmp_path, ModelRef("models:/wine/3", str(tmp_path)))
     _check(tmp_path, f"mlflow=={LOCKED['mlflow']}\nScikit_Learn=={LOCKED['scikit-learn']}\nnumpy>=1\n")
 
 
@@ -102,8 +102,6 @@ def test_a_validation_leaves_the_image_alone() -> None:
     before, after = (
         {"name": "wine", "version": "3", "metrics": metrics, "checksum": "sha256:0"} for metrics in ({}, {"rmse": 1.0})
     )
-    images = {
-        Prepared(models.Model("models:/wine/3", ""), Path(), json.dumps(known)).lasting for known in (before, after)
-    }
+    images = {Prepared(ModelRef("models:/wine/3", ""), Path(), json.dumps(known)).lasting for known in (before, after)}
 
     assert [json.loads(each) for each in images] == [{"name": "wine", "version": "3", "checksum": "sha256:0"}]

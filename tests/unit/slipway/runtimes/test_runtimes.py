@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slipway import model_folder, runtimes, settings
-from slipway.registry.models import Model
+from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import CURRENT, Prepared
 from slipway.settings import ROOT
 
@@ -49,7 +49,7 @@ def test_a_server_is_reached_where_it_runs(runtime: str, network: str, url: str)
 def test_a_process_serves_the_files_where_they_are(tmp_path: Path) -> None:
     """RUNTIME=host runs the server of this checkout, which is told who its model is."""
     ours = replace(settings.load(), runtime="host", port=9001, scoring={"SCORING_WORKERS": "2"})
-    prepared = Prepared(Model("models:/m/1", "", "m", "1"), tmp_path, '{"name": "m"}')
+    prepared = Prepared(ModelRef("models:/m/1", "", "m", "1"), tmp_path, '{"name": "m"}')
 
     command, variables = runtimes.of(ours).serve_command(prepared)
     assert command == [sys.executable, "-m", "scoring", str(tmp_path), "--port", "9001"]

@@ -13,7 +13,7 @@ import pytest
 
 from slipway import ports, settings
 from slipway.errors import TimedOutError
-from slipway.registry.models import Model
+from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
 from slipway.serving.live_server import Slot
 from slipway.settings import STATE
@@ -55,7 +55,7 @@ def test_a_server_that_is_slow_goes_on(slot: Slot, tmp_path: Path) -> None:
         process.stdout.readline()
         (place / "pid").write_text(str(process.pid))
         with pytest.raises(TimedOutError, match="did not answer within 1 s") as late:
-            slot.change(Prepared(Model("models:/m/1", str(tmp_path), "m", "1"), tmp_path, "{}"))
+            slot.change(Prepared(ModelRef("models:/m/1", str(tmp_path), "m", "1"), tmp_path, "{}"))
         lives = process.poll() is None
         process.kill()
 

@@ -10,7 +10,8 @@ from sqlalchemy import create_engine
 
 from slipway import model_folder, settings, shell
 from slipway.errors import SlipwayError
-from slipway.registry import client as registry
+from slipway.registry import connection
+from slipway.registry.client import quote
 from slipway.settings import ROOT
 from slipway.training import experiments
 
@@ -51,7 +52,7 @@ def test_any_folder_keeps_its_database(folder: str, tmp_path: Path, monkeypatch:
         pass
 
     assert [file.relative_to(tmp_path) for file in tmp_path.rglob("*") if file.is_file()] == [Path(folder, "mlflow.db")]
-    assert registry.find_embedded_file(loaded) == tmp_path / folder / "mlflow.db"
+    assert connection.find_embedded_file(loaded) == tmp_path / folder / "mlflow.db"
 
 
 def test_a_deleted_experiment_has_its_cure(tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_any_other_name_becomes_one_that_docker_takes(name: str) -> None:
 
 def test_a_name_is_quoted_for_mlflow() -> None:
     """A filter of MLflow has no way to write a quote in its own kind of quotes."""
-    assert registry.quote("plain") == "'plain'"
-    assert registry.quote("it's") == '"it\'s"'
+    assert quote("plain") == "'plain'"
+    assert quote("it's") == '"it\'s"'
     with pytest.raises(SlipwayError, match="both kinds of quotes"):
-        registry.quote('it\'s "it"')
+        quote('it\'s "it"')

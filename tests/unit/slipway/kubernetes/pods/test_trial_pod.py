@@ -15,7 +15,7 @@ from slipway import settings
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, TimedOutError
 from slipway.kubernetes.cluster import kubectl
 from slipway.kubernetes.pods import trial_pod
-from slipway.registry.models import Model
+from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
 from slipway.serving import api_test
 from slipway.shell import Answer
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
     from tests.aliases import Json
 
-PREPARED = Prepared(Model("models:/diabetes/4", "", "diabetes", "4"), Path(), "{}")
+PREPARED = Prepared(ModelRef("models:/diabetes/4", "", "diabetes", "4"), Path(), "{}")
 CASE = api_test.Case("", "models:/diabetes/4", {"columns": ["a"], "data": [[1.0]]}, [2.0], [])
 LABELS = {
     "app.kubernetes.io/name": "slipway-model",

@@ -1,0 +1,80 @@
+"""The tracking server, or the embedded store: whether it is there and answers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import requests
+
+from slipway.bootstrap import docker_cli, ownership
+from slipway.errors import SlipwayError, time_out
+from slipway.settings import sqlite_uri
+
+if TYPE_CHECKING:
+    from slipway.settings import Settings
+
+OUTAGE = re.compile(r"API request to .* failed with (exception|error code 5)")  # as MLflow's client says it
+
+
+class UnreachableError(SlipwayError):
+    """The tracking server does not answer."""
+
+
+def limit_retries() -> None:
+    """Have MLflow's client give a call up within seconds, and not minutes: for programs that look again themselves."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+
+
+def check_reachable(settings: Settings) -> None:
+    """Raise SlipwayError when the tracking server's API does not answer; the embedded store always does."""
+    uri = settings.tracking_uri
+    if not uri.startswith("http"):
+        return
+    if settings.in_docker and not settings.external_tracking_uri:  # who exports another checkout's address means it
+        ownership.refuse_other(settings.mlflow_port)
+    ours = settings.in_docker and settings.owns_tracking
+    start = (
+        "make start_mlflow_services"
+        if docker_cli.is_installed()
+        else "RUNTIME=host with the same command, which needs no Docker"
+    )
+    cure = start if ours else "check MLFLOW_TRACKING_URI, or unset it"
+    try:
+        answer = requests.get(
+            f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", timeout=settings.request_timeout
+        )
+    except requests.Timeout:
+        late = time_out(f"the tracking server at {uri} did not answer", settings.request_timeout, "REQUEST_TIMEOUT")
+        raise UnreachableError(late.message, late.cure) from None
+    except requests.RequestException:
+        raise UnreachableError(f"no tracking server answers at {uri}", cure) from None
+    if not answer.ok and answer.status_code != requests.codes.unauthorized:  # MLflow's client has the credentials
+        raise UnreachableError(f"the tracking server at {uri} answers {answer.status_code} to its API", cure)
+
+
+def find_embedded_file(settings: Settings) -> Path | None:
+    """Return the file of the embedded store, or of another sqlite database; None for a server."""
+    found = re.match(r"sqlite:///([^?]+)", settings.tracking_uri)
+    return Path(unquote(found[1])) if found else None
+
+
+def make_embedded_store(settings: Settings) -> None:
+    """Make the sqlite database aside and put it in its place when it is whole: half a schema could not be mended."""
+    file = find_embedded_file(settings)
+    if file is None or file.exists():
+        return
+    import mlflow  # see Registry
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
+        mlflow.MlflowClient(sqlite_uri(Path(scratch, "mlflow.db"))).search_experiments()
+        with suppress(FileExistsError):  # another command was quicker
+            file.hardlink_to(Path(scratch, "mlflow.db"))

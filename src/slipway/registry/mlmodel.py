@@ -1,0 +1,49 @@
+"""What the folder of an MLflow model says of it: its MLmodel file, its input example, and what it lacks."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from slipway.errors import SlipwayError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMS = "MODEL=models:/name/3, models:/name@alias, models:/m-<id>, runs:/<run>/model, or a path"
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Return the MLmodel file of a model folder.
+
+    Raises SlipwayError when it is none.
+    """
+    try:
+        metadata = yaml.safe_load((path / "MLmodel").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        raise SlipwayError(
+            f"no MLflow model at {path}: it has no readable MLmodel file", f"make list_models, then {FORMS}"
+        ) from None
+    if not isinstance(metadata, dict) or "flavors" not in metadata:
+        raise SlipwayError(f"no MLflow model at {path}: its MLmodel file lists no flavors")
+    return metadata
+
+
+def read_example(path: Path) -> dict[str, Any] | None:
+    """Return the request that the model's input example makes, or None when it was logged without one."""
+    file = path / "serving_input_example.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+def find_gaps(path: Path) -> list[str]:
+    """Return in words what the files of a model lack that its server and its test would have use for."""
+    gaps = []
+    if not read_metadata(path).get("signature"):
+        gaps.append("no signature, so only the model itself can reject wrong requests: log it with signature=…")
+    if read_example(path) is None:
+        gaps.append(
+            "no input example, so the server cannot try the model before serving it: log it with input_example=…"
+        )
+    return gaps
