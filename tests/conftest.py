@@ -92,8 +92,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     reasons = Counter(
         report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
     )
-    left = terminalreporter.stats.get("deselected", [])
-    slow = [item for item in left if item.get_closest_marker("slow")]
+    left = terminalreporter.stats.get("deselected", []) if config.option.markexpr else []  # -k is the caller's choice
+    slow = [item for item in left if item.get_closest_marker("slow") and "not slow" in config.option.markexpr]
     thorough = [item for item in left if item.get_closest_marker("thorough") and item not in slow]
     lines = [f"{count} tests: {reason}" for reason, count in reasons.items()]
     lines += [f"{len(slow)} tests that take longer: make test_all"] * bool(slow)

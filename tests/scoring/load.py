@@ -7,10 +7,13 @@ import http.client
 import itertools
 import time
 from dataclasses import dataclass, field
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from tests import beside
 from tests.scoring.conftest import DEADLINE, Answer, Server, body, exchange, until
+
+if TYPE_CHECKING:
+    import threading
 
 
 @dataclass
@@ -28,7 +31,7 @@ class Load:
         """Start, and wait for the first answers."""
         with contextlib.ExitStack() as stack:
             numbers = itertools.count()
-            self._end = stack.enter_context(beside.threads(lambda _: self._send(next(numbers)), self.clients))
+            self._end = stack.enter_context(beside.threads(lambda end: self._send(next(numbers), end), self.clients))
             until(lambda: len(self.answers) >= self.clients, "the first answers")
             self._stack = stack.pop_all()
         return self
@@ -42,10 +45,10 @@ class Load:
         wanted = len(self.answers) + 2 * self.clients
         until(lambda: len(self.answers) >= wanted or self._end.is_set(), "more answers")
 
-    def _send(self, client: int) -> None:
+    def _send(self, client: int, end: threading.Event) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=DEADLINE)
         sent = 0
-        while not self._end.is_set():
+        while not end.is_set():
             try:
                 if connection.sock is None:
                     connection.connect()
