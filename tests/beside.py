@@ -49,7 +49,8 @@ def serving(server: BaseServer) -> Iterator[int]:
     """Serve in a thread while the block runs; yield the port, which is closed at the end."""
     with server, threads(lambda _: server.serve_forever(poll_interval=0.05)):
         try:
-            yield int(server.server_address[1])
+            address: Any = server.server_address  # host and port
+            yield int(address[1])
         finally:
             server.shutdown()
 

@@ -16,6 +16,7 @@ import pytest
 from slipway import settings as slipway_settings
 from slipway.bootstrap import proxies
 from slipway.settings import ROOT, Settings
+from tests import polling
 
 os.environ.update(proxies.no_proxy())  # as verbs.run does: the tests call our services, too
 pytest_plugins = ["tests.bounds"]  # a run's memory and end
@@ -80,9 +81,27 @@ def make() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Find out how much longer deadlines are on this machine, once for all processes of a session.
+
+    The time limit of a test is stretched, too, before pytest-timeout reads it.
+    """
+    os.environ[polling.SETTING] = str(polling.find_factor())
+    if config.option.timeout is None:
+        config.option.timeout = polling.stretch(float(config.getini("timeout")))
+
+
+def pytest_report_header() -> str:
+    """Say how much longer deadlines are."""
+    return f"deadlines: × {polling.find_factor()} ({polling.SETTING})"
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what is in a long folder and not marked as fast."""
+    """Mark as slow what is in a long folder and not marked as fast; stretch the time limits that tests name."""
     for item in items:
+        if limit := item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(polling.stretch(limit.args[0])), append=False)
         if item.nodeid.split("/")[1] in LONG and not item.get_closest_marker("fast"):
             item.add_marker("slow")
 

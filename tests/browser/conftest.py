@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ import pandas as pd
 import pytest
 import requests
 from mlflow.models import ModelSignature, infer_signature
-from mlflow.types import ColSpec, Schema
+from mlflow.types import ColSpec, Schema, TensorSpec
 from playwright.sync_api import Browser, Page, sync_playwright
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -28,6 +27,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from slipway import ports
 from tests import beside
 from tests.conftest import need
+from tests.polling import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +50,8 @@ class Served:
 
     def predict(self, rows: list[dict[str, Any]], method: str = "predict") -> list[Any]:
         """Return what the model itself predicts."""
-        return getattr(mlflow.sklearn.load_model(str(self.folder)), method)(pd.DataFrame(rows)).tolist()
+        model = mlflow.sklearn.load_model(str(self.folder))
+        return list(getattr(model, method)(pd.DataFrame(rows)).tolist())
 
 
 @dataclass
@@ -152,16 +153,18 @@ def serve(
 
 def wait(url: str, process: subprocess.Popen[bytes], log: Path, version: str = "") -> None:
     """Wait until the server is ready, with a version if one is named."""
-    deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            pytest.fail(f"the server ended:\n{log.read_text()[-3000:]}", pytrace=False)
-        with contextlib.suppress(requests.RequestException):
-            answer = requests.get(f"{url}/readyz", timeout=5)
-            if answer.ok and version in {"", answer.json()["version"]}:
-                return
-        time.sleep(0.1)
-    pytest.fail(f"the server is not ready after {DEADLINE} s:\n{log.read_text()[-3000:]}", pytrace=False)
+
+    def is_ready() -> bool:
+        answer = requests.get(f"{url}/readyz", timeout=5)
+        return answer.ok and version in {"", answer.json()["version"]}
+
+    wait_until(
+        is_ready,
+        DEADLINE,
+        lambda: f"the server is not ready:\n{log.read_text()[-3000:]}",
+        process=process,
+        ignored=(requests.RequestException,),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -238,7 +241,7 @@ def every_type(folder: Path) -> Iterator[Served]:
         "string": "it's",
         "datetime": "2024-01-31 12:30:00",
     }
-    columns = [
+    columns: list[ColSpec | TensorSpec] = [
         *(ColSpec(kind, kind) for kind in TYPES),
         *(ColSpec(kind, f"maybe {kind}", required=False) for kind in TYPES),
     ]

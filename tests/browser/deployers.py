@@ -6,11 +6,9 @@ import contextlib
 import os
 import shutil
 import subprocess
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import requests
 from playwright.sync_api import expect
 
@@ -24,6 +22,7 @@ from slipway.services import deployer_client
 from slipway.settings import ROOT, STATE, Settings
 from tests import beside
 from tests.conftest import find_command
+from tests.polling import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,9 +78,10 @@ class Running:
 
     def wait(self, deployment: dict[str, Any]) -> dict[str, Any]:
         """Wait until a deployment has ended; fail at once with the log when the deployer has."""
-        return self._await(
+        found: dict[str, Any] = self._await(
             lambda: self.get(f"/deployments/{deployment['id']}"), lambda found: found["state"] in deployments.ENDED
         )
+        return found
 
     def wait_for_all(self) -> None:
         """Wait until no deployment is under way."""
@@ -128,16 +128,17 @@ class Running:
         history.record(Registry.connect(self.settings), "diabetes", release)
 
     def _await(self, look: Callable[[], Json], suits: Callable[[Json], bool]) -> Json:
-        deadline = time.monotonic() + DEADLINE
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                pytest.fail(f"the deployer ended:\n{self.log.read_text()[-3000:]}", pytrace=False)
-            with contextlib.suppress(requests.ConnectionError):
-                found = look()
-                if suits(found):
-                    return found
-            time.sleep(0.2)
-        pytest.fail(f"not in {DEADLINE} s:\n{self.log.read_text()[-3000:]}", pytrace=False)
+        def try_it() -> tuple[Json] | None:
+            found = look()
+            return (found,) if suits(found) else None
+
+        return wait_until(
+            try_it,
+            DEADLINE,
+            lambda: self.log.read_text()[-3000:],
+            process=self.process,
+            ignored=(requests.ConnectionError,),
+        )[0]
 
 
 @contextlib.contextmanager

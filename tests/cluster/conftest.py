@@ -20,6 +20,7 @@ from tests import beside
 from tests.conftest import need
 from tests.e2e.conftest import Stack
 from tests.e2e.place import CLIENTS, Load
+from tests.polling import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,15 +83,13 @@ class Served:
     def wait(self, done: Callable[[], bool], what: str, seconds: float = WITHIN) -> float:
         """Wait until something is so; return how many seconds that took."""
         started = time.monotonic()
-        while time.monotonic() < started + seconds:
-            try:
-                if done():
-                    return time.monotonic() - started
-            except requests.RequestException:
-                pass
-            time.sleep(0.2)
-        pods = self.cluster.ask("describe", "pods").out
-        pytest.fail(f"not within {seconds} s: {what}\n{pods[-3000:]}", pytrace=False)
+        wait_until(
+            done,
+            seconds,
+            lambda: f"{what}\n{self.cluster.ask('describe', 'pods').out[-3000:]}",
+            ignored=(requests.RequestException,),
+        )
+        return time.monotonic() - started
 
     @contextmanager
     def under_load(self, service: str = SERVICE) -> Iterator[Load]:

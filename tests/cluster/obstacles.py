@@ -11,13 +11,13 @@ import os
 import shutil
 import ssl
 import subprocess
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 from slipway.settings import ROOT
 from tests import beside
+from tests.polling import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,9 +56,9 @@ def make_user(
     ):
         metadata = {"name": name, "annotations": annotations if each["kind"] == "Secret" else {}}
         cluster.run("apply", "--filename", "-", words=json.dumps(each | {"metadata": metadata}))
-    secret, deadline = dict[str, str](), time.monotonic() + 30
-    while "token" not in secret and time.monotonic() < deadline:
-        secret = (cluster.get("secret", name) or {}).get("data", {})
+    secret: dict[str, str] = wait_until(
+        lambda: (cluster.get("secret", name) or {}).get("data", {}), 30, f"the account {name} has no token"
+    )
     config = folder / f"{name}.kubeconfig"
     view = ["kubectl", "config", "view", "--raw", "--minify", "--context", cluster.context, "--output", "json"]
     known = json.loads(subprocess.run(view, check=True, capture_output=True).stdout)

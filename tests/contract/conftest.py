@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.contract import models
+from tests.polling import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,15 +50,14 @@ class Server:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment)
 
-    def wait(self, deadline: float) -> None:
+    def wait(self) -> None:
         """Wait until every port answers; fail with the log when the process ended or the time is over."""
-        for port in self.ports.values():
-            while not _is_ready(port):
-                if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(
-                        f"{' '.join(self.command[:5])} is not ready:\n{self.log.read_text()[-3000:]}", pytrace=False
-                    )
-                time.sleep(0.1)
+        wait_until(
+            lambda: all(_is_ready(port) for port in self.ports.values()),
+            DEADLINE,
+            lambda: f"{' '.join(self.command[:5])} is not ready:\n{self.log.read_text()[-3000:]}",
+            process=self.process,
+        )
 
     def stop(self) -> None:
         """End it."""
@@ -89,8 +88,8 @@ def ask(
     """Send one request and return its answer; a list of bytes goes in chunks."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
-        chunks = isinstance(body, list)
-        connection.request(method, path, iter(body) if chunks else body or None, headers or {}, encode_chunked=chunks)
+        content = iter(body) if isinstance(body, list) else body or None
+        connection.request(method, path, content, headers or {}, encode_chunked=isinstance(body, list))
         response = connection.getresponse()
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
     finally:
@@ -125,11 +124,10 @@ def servers(
             )
         )
     try:
-        deadline = time.monotonic() + DEADLINE
         for server in started:
             server.start()
         for server in started:
-            server.wait(deadline)
+            server.wait()
         yield {name: (theirs[name], ours[name]) for name in folders}
     finally:
         for server in started:

@@ -8,7 +8,7 @@ from typing import Any
 from tests.contract.case import cases
 
 ROW = {"a": 0.5, "b": 2, "s": "x"}
-SPLIT = {"columns": ["a", "b", "s"], "data": [[0.5, 2, "x"]]}
+SPLIT: dict[str, list[Any]] = {"columns": ["a", "b", "s"], "data": [[0.5, 2, "x"]]}
 DEEP = 100_000
 
 JSON_FORMS: dict[str, Any] = {

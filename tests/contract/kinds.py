@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from tests.contract.case import CSV, PARQUET, Case, cases
+from tests.contract.case import CSV, PARQUET, Case, cases, split
 from tests.contract.pyfuncs import OUTPUTS
-from tests.contract.values import GOOD, NUMERIC, split
+from tests.contract.values import GOOD, NUMERIC
 
 ROW = split(GOOD)[:-1]
 PARAMS = {
@@ -146,6 +146,15 @@ TWO_TENSORS: dict[str, Any] = {
     "over int64": '{"inputs": {"left": [[1.5, 2]], "right": [[9223372036854775808]]}}',
 }
 PERSON = {"list": [1.5, 2], "object": {"name": "é", "age": 3}, "map": {"k": 1}, "people": [{"name": "a"}]}
+VALUES: dict[str, list[Any]] = {
+    "list": [[], [1, 2], ["hemlock"], [None], "hemlock", None, [[1.5]], [True], 31337],
+    "object": [
+        {"name": "a"}, {}, {"name": 31337}, {"name": "a", "age": None}, {"name": "a", "age": 2.5},
+        {"name": "a", "hemlock": 1}, None, "hemlock", [],
+    ],
+    "map": [{}, {"k": "hemlock"}, {"k": None}, {"k": 2.5}, None, [31337], "hemlock"],
+    "people": [[], None, [{}], [{"name": "a", "age": 1}, {"name": "b"}], [31337]],
+}  # fmt: skip
 NESTED: dict[str, Any] = {
     "records": {"dataframe_records": [PERSON, PERSON]},
     "split": {"dataframe_split": {"columns": list(PERSON), "data": [list(PERSON.values())]}},
@@ -155,15 +164,7 @@ NESTED: dict[str, Any] = {
     **{
         f"{name} = {value!r} by {form}": {form: [{**PERSON, name: value}]}
         for form in ("dataframe_records", "inputs", "instances")
-        for name, values in {
-            "list": [[], [1, 2], ["hemlock"], [None], "hemlock", None, [[1.5]], [True], 31337],
-            "object": [
-                {"name": "a"}, {}, {"name": 31337}, {"name": "a", "age": None}, {"name": "a", "age": 2.5},
-                {"name": "a", "hemlock": 1}, None, "hemlock", [],
-            ],
-            "map": [{}, {"k": "hemlock"}, {"k": None}, {"k": 2.5}, None, [31337], "hemlock"],
-            "people": [[], None, [{}], [{"name": "a", "age": 1}, {"name": "b"}], [31337]],
-        }.items()
+        for name, values in VALUES.items()
         for value in values
     },
     **{
@@ -187,7 +188,7 @@ FEW: dict[str, Any] = {
     "records, a bare list": {"dataframe_records": [1.5]},
     "split, bare list": {"dataframe_split": {"columns": ["x0"], "data": [1.5, 2.5]}},
 }
-ROWS3 = [[0.5, 1.5, 2.5], [3, 4, 5]]
+ROWS3: list[list[float]] = [[0.5, 1.5, 2.5], [3, 4, 5]]
 NUMBERED: dict[str, Any] = {  # columns named 0, 1, 2
     "split": {"dataframe_split": {"columns": [0, 1, 2], "data": ROWS3}},
     "split, other order": {"dataframe_split": {"columns": [2, 0, 1], "data": ROWS3}},

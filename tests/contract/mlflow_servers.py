@@ -3,12 +3,20 @@
 NAME=FOLDER:PORT… (`mlflow models serve` has one).
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 import uvicorn
 from mlflow.pyfunc import scoring_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlflow.pyfunc import PyFuncModel
 
 TIME_LIMIT = "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"
 
@@ -20,7 +28,8 @@ def main() -> None:
         name, _, place = argument.partition("=")
         folder, _, port = place.rpartition(":")
         os.environ[TIME_LIMIT] = "1" if name == "slow" else "60"  # read when the app is made
-        app = scoring_server.init(scoring_server.load_model_with_mlflow_config(folder))
+        load: Callable[[str], PyFuncModel] = scoring_server.load_model_with_mlflow_config
+        app = scoring_server.init(load(folder))
         servers.append(uvicorn.Server(uvicorn.Config(app, port=int(port), log_level="warning")))
     threads = [threading.Thread(target=server.run) for server in servers]
     for thread in threads:

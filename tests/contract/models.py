@@ -37,7 +37,7 @@ def _sklearn(path: Path, estimator: Estimator, rows: Data, target: Data, **optio
     mlflow.sklearn.save_model(fitted, str(path), serialization_format="cloudpickle", pip_requirements=[], **options)
 
 
-def _pyfunc(path: Path, model: Option, inputs: Schema | None = None, params: ParamSchema | None = None) -> None:
+def _pyfunc(path: Path, model: Option, inputs: Schema | None = None, params: Option = None) -> None:
     signature = ModelSignature(inputs=inputs, params=params) if inputs else None
     mlflow.pyfunc.save_model(str(path), python_model=model, signature=signature, pip_requirements=[])
 
@@ -52,7 +52,11 @@ def _strings(path: Path, **options: Option) -> None:
 
 def _mixed(path: Path) -> None:
     rows = pd.DataFrame({"flag": [True, False] * 20, "o": np.arange(40.0), "f": np.arange(40, dtype=np.float32)})
-    specs = [ColSpec("boolean", "flag"), ColSpec("double", "o", required=False), ColSpec("float", "f")]
+    specs: list[ColSpec | TensorSpec] = [
+        ColSpec("boolean", "flag"),
+        ColSpec("double", "o", required=False),
+        ColSpec("float", "f"),
+    ]
     _sklearn(
         path,
         HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=2),

@@ -9,14 +9,14 @@ import time
 from typing import Any
 
 import cloudpickle
-import mlflow.pyfunc
 import numpy as np
 import pandas as pd
+from mlflow.pyfunc.model import PythonModel
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the servers cannot import the tests
 
 
-class Echo(mlflow.pyfunc.PythonModel):
+class Echo(PythonModel):
     """Answers each row with its columns' types and values, and the params; raises or sleeps when a param says so."""
 
     def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:  # noqa: ANN401, ARG002 -- MLflow's interface
@@ -41,7 +41,7 @@ def count(texts: list[str]) -> list[int]:
     return [len(text) for text in texts]
 
 
-class Tensors(mlflow.pyfunc.PythonModel):
+class Tensors(PythonModel):
     """Answers two tensors with their sums a row."""
 
     def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:  # noqa: ANN401, ARG002 -- MLflow's interface
@@ -108,7 +108,7 @@ OUTPUTS: dict[str, Any] = {
 }
 
 
-class Outputs(mlflow.pyfunc.PythonModel):
+class Outputs(PythonModel):
     """Answers with the output that its first row names."""
 
     def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:  # noqa: ANN401, ARG002 -- MLflow's interface

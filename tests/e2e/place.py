@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import requests
 
 from slipway.settings import STATE
+from tests.polling import wait_until
 
 if TYPE_CHECKING:
     import threading
@@ -81,20 +81,14 @@ class Place:
     def wait(self, done: Callable[[], bool], what: str) -> float:
         """Wait until something is so; return how many seconds that took."""
         started = time.monotonic()
-        while time.monotonic() < started + WITHIN:
-            try:
-                if done():
-                    return time.monotonic() - started
-            except requests.RequestException:
-                pass
-            time.sleep(0.1)
-        logs = subprocess.run(
-            ["docker", "logs", "--tail", "60", f"{self.stack.project}-deployer-1"],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        pytest.fail(f"not within {WITHIN:.0f} s: {what}\n{logs.stdout}{logs.stderr}")
+
+        def say() -> str:
+            command = ["docker", "logs", "--tail", "60", f"{self.stack.project}-deployer-1"]
+            logs = subprocess.run(command, check=False, capture_output=True, text=True)
+            return f"{what}\n{logs.stdout}{logs.stderr}"
+
+        wait_until(done, WITHIN, say, ignored=(requests.RequestException,))
+        return time.monotonic() - started
 
     def finish(self, deployment: str) -> dict[str, Any]:
         """Wait for the end of a deployment, and return it."""

@@ -102,7 +102,7 @@ def stack(docker: None, make: Callable[..., subprocess.CompletedProcess[str]], t
     stack = Stack(variables, make)
     stack.lose()
     yield stack
-    mlflow.set_tracking_uri(None)
+    mlflow.set_tracking_uri("")
     stack.lose()
 
 
@@ -138,7 +138,7 @@ def read(stack: Stack) -> dict[str, object]:
     client = MlflowClient()
     model = client.get_registered_model(NAME)
     versions = [client.get_model_version(NAME, version.version) for version in client.search_model_versions()]
-    runs = [client.get_run(version.run_id) for version in versions]
+    runs = [client.get_run(version.run_id or "") for version in versions]
     return {
         "model": (model.tags, model.aliases, model.creation_timestamp),
         "versions": [dict(version) for version in versions],
@@ -150,7 +150,8 @@ def read(stack: Stack) -> dict[str, object]:
 
 def predict(alias: str) -> np.ndarray:
     """Return the predictions of the version that has an alias."""
-    return mlflow.sklearn.load_model(f"models:/{NAME}@{alias}").predict(load_diabetes().data)
+    predictions: np.ndarray = mlflow.sklearn.load_model(f"models:/{NAME}@{alias}").predict(load_diabetes().data)
+    return predictions
 
 
 def test_all_that_was_lost_comes_back(stack: Stack) -> None:

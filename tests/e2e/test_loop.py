@@ -131,7 +131,7 @@ def test_postgres_killed_during_training_loses_nothing(stack: Stack, trained: di
     stack.docker("start", postgres)
     printed, _ = process.communicate(timeout=300)
     run_id = runs[0]["info"]["run_id"]
-    asked = {"run_id": run_id, "metric_key": "fold_rmse", "max_results": 5000}
+    asked = {"run_id": run_id, "metric_key": "fold_rmse", "max_results": "5000"}
     history = requests.get(f"{url}/metrics/get-history", params=asked, timeout=30).json()["metrics"]
 
     assert trained

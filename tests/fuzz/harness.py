@@ -58,7 +58,7 @@ def _change(tree: Json, chance: random.Random) -> Json:
             del tree[place]
         elif way < 0.2 and isinstance(tree, list):
             tree.append(tree[place])
-        elif way < 0.2:
+        elif way < 0.2 and isinstance(tree, dict):
             tree[chance.choice(seeds.KEYS)] = tree.pop(place)
         else:
             tree[place] = _change(tree[place], chance)

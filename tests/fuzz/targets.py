@@ -58,6 +58,7 @@ def try_json(columns: Sequence[Column], large: int, body: bytes) -> None:
     if found is None:
         return
     assert expected is not None, "taken by the short way only"
+    assert value is not None
     assert "params" not in value
     same_frames(table.frame([found], columns), table.frame([expected], columns))
 

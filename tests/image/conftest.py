@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from slipway.model_folder import ModelFolder
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import images
 from slipway.settings import ROOT, Settings
+from tests import polling
 
 NAME = f"image-test-{os.getpid()}"  # of a model that is nobody else's
 READY_WITHIN = 60  # s, on a busy machine
@@ -35,7 +35,7 @@ def ask_docker(*arguments: str) -> str:
 
 def inspect(thing: str) -> dict[str, Any]:
     """Return what the engine knows of an image or a container."""
-    return json.loads(ask_docker("inspect", thing))[0]
+    return dict(json.loads(ask_docker("inspect", thing))[0])
 
 
 def run_once(tag: str, *command: str) -> str:
@@ -62,12 +62,16 @@ def run_server(tag: str, *options: str) -> Iterator[tuple[str, str]]:
 
 def wait_until(ready: Callable[[], bool], container: str) -> None:
     """Wait until something is ready; fail with its log when the container ends first."""
-    deadline = time.monotonic() + READY_WITHIN
-    while not ready():
-        if time.monotonic() > deadline or not inspect(container)["State"]["Running"]:
-            logs = subprocess.run(["docker", "logs", container], check=False, capture_output=True, text=True)
-            pytest.fail(f"not ready:\n{logs.stdout}{logs.stderr}")
-        time.sleep(0.1)
+
+    def say() -> str:
+        logs = subprocess.run(["docker", "logs", container], check=False, capture_output=True, text=True)
+        return f"not ready:\n{logs.stdout}{logs.stderr}"
+
+    def look() -> str:
+        return "ready" if ready() else "" if inspect(container)["State"]["Running"] else "ended"
+
+    if polling.wait_until(look, READY_WITHIN, say) == "ended":
+        pytest.fail(say())
 
 
 def answers(url: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import requests
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from slipway import settings as slipway_settings
 from slipway.model_folder import ModelFolder
@@ -40,7 +40,7 @@ def test_no_image_keeps_the_builds_secrets(
     """A build uses proxies, indexes and certificates, and leaves none in a history, setting or file of an image."""
     marker = f"secret{uuid.uuid4().hex}"
     certificates = slipway_settings.load().ca_bundle or Path(
-        ssl.get_default_verify_paths().cafile or requests.certs.where()
+        ssl.get_default_verify_paths().cafile or DEFAULT_CA_BUNDLE_PATH
     )
     bundle = tmp_path / "bundle.pem"
     bundle.write_text(certificates.read_text() + f"# {marker}\n")
@@ -67,6 +67,7 @@ def _search(tag: str, *words: str) -> set[str]:
     try:
         export = subprocess.Popen(["docker", "export", container], stdout=subprocess.PIPE)
         end = b""
+        assert export.stdout
         while chunk := export.stdout.read(1 << 22):
             text = end + chunk
             found |= {word for word in words if word.encode() in text}

@@ -107,4 +107,5 @@ def test_sigterm_ends_the_server(served: str, options: list[str], ready: bool) -
         took = time.monotonic() - started
         code = inspect(name)["State"]["ExitCode"]
 
-    assert (code, took) == (0, pytest.approx(0, abs=5))
+    assert code == 0
+    assert took < 5

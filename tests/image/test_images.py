@@ -64,7 +64,9 @@ def test_layer_3_holds_the_model_alone(served: str, model: ModelFolder, files: P
     below, layers = (inspect(tag)["RootFS"]["Layers"] for tag in (images.runtime_tag(model), served))
     ask_docker("save", "--output", str(tmp_path / "image.tar"), served)
     with tarfile.open(tmp_path / "image.tar") as saved:
-        manifest = json.load(saved.extractfile("manifest.json"))
+        listed = saved.extractfile("manifest.json")
+        assert listed
+        manifest = json.load(listed)
         with tarfile.open(fileobj=saved.extractfile(manifest[0]["Layers"][-1])) as layer:
             names = {member.name for member in layer if member.isfile()}
 

@@ -33,7 +33,8 @@ Deploy = Callable[[str, list[str], Share | None], Pair]
 @pytest.fixture(params=[pytest.param((overlay, way), id=f"{overlay}, {way}") for overlay in OVERLAYS for way in WAYS])
 def case(request: pytest.FixtureRequest) -> tuple[str, str]:
     """Return an overlay, and a way to share."""
-    return request.param
+    case: tuple[str, str] = request.param
+    return case
 
 
 @pytest.fixture

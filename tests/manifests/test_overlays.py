@@ -1,7 +1,6 @@
 """What the base, the overlays and the components say about one another and about the server."""
 
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,13 @@ from tests.manifests.pods import find
 from tests.repo import tree
 
 Render = Callable[[str, str], list[Object]]
-DRAIN = next(each.default for each in fields(Settings) if each.name == "drain")
+DRAIN = Settings(Path()).drain
 
 
 def deployment(objects: list[Object]) -> dict[str, Any]:
     """Return the specification of the one Deployment."""
     (found,) = find(objects, "Deployment")
-    return found["spec"]
+    return dict(found["spec"])
 
 
 @pytest.mark.usefixtures("kubectl")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import sys
-import time
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.contract.conftest import DEADLINE, Answer, Server, ask
+from tests.contract.conftest import Answer, Server, ask
 from tests.contract.models import MODELS
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Clien
             servers.append(Server(command, folder / f"{kind}.log", {kind: port}))
             servers[-1].start()
         for server in servers:
-            server.wait(time.monotonic() + DEADLINE)
+            server.wait()
         yield {kind: Client(kind, port) for kind, port in ports.items()}
     finally:
         for server in servers:

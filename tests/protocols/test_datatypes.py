@@ -12,6 +12,7 @@ import pytest
 
 from scoring.bounds import Bounds
 from scoring.codecs import open_inference, tensors
+from scoring.codecs.v2_data import TYPES
 from scoring.errors import Refusal
 from scoring.models import rows
 from scoring.models.signature import SCALARS, Column
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.fast
 
-VALUES: dict[str, Any] = {**dict.fromkeys(open_inference.TYPES, 1), "BOOL": True, "BYTES": "2024-01-02"}
+VALUES: dict[str, Any] = {**dict.fromkeys(TYPES, 1), "BOOL": True, "BYTES": "2024-01-02"}
 TAKEN = {
     "string": {"BYTES"},
     "datetime": {"BYTES"},
@@ -42,11 +43,11 @@ def _read(column: Column, body: bytes, length: str | None = None) -> Data:
 def test_datatypes(kind: str, datatype: str, binary: bool) -> None:
     """A column takes the datatypes whose values it can hold, and refuses the others."""
     column, value = Column("c", kind), VALUES[datatype]
-    data = texts(value.encode()) if datatype == "BYTES" else np.array([value], open_inference.TYPES[datatype]).tobytes()
+    data = texts(value.encode()) if datatype == "BYTES" else np.array([value], TYPES[datatype]).tobytes()
     written = base64.b64encode(value.encode()).decode() if (kind, datatype) == ("binary", "BYTES") else value
     body, headers = with_binary([("c", datatype, [1], data)]) if binary else (_json(datatype, written), {})
     length = next(iter(headers.values()), None)
-    if datatype in TAKEN.get(kind, open_inference.TYPES.keys() - {"BYTES"}):
+    if datatype in TAKEN.get(kind, TYPES.keys() - {"BYTES"}):
         expected = {"datetime": np.datetime64("2024-01-02"), "string": value, "binary": str(value).encode()}.get(
             kind, 1
         )

@@ -92,7 +92,7 @@ def test_json_and_tensors_agree(given_table: tuple[list[Column], list[list[Any]]
     names = [column.name for column in columns]
     records = [dict(zip(names, row, strict=True)) for row in encoded]
     raw = [list(values) for values in zip(*rows, strict=True)]
-    inputs = [
+    inputs: list[dict[str, Any]] = [
         {"name": column.name, "datatype": DATATYPES.get(column.type, "BYTES"), "shape": [len(rows)], "data": values}
         for column, values in zip(columns, raw, strict=True)
     ]

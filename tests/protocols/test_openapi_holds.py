@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -11,6 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -20,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.protocols.conftest import tensor
 
 if TYPE_CHECKING:
+    from tests.aliases import Json
     from tests.protocols.conftest import Client
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -31,7 +33,7 @@ def _read(client: Client) -> schemathesis.BaseSchema:
     return schemathesis.openapi.from_dict(json.loads(client.get("/openapi.json").body))
 
 
-def _send(case: schemathesis.Case, client: Client) -> schemathesis.Response:
+def _send(case: schemathesis.Case[Any], client: Client) -> schemathesis.Response:
     return case.call_and_validate(base_url=f"http://127.0.0.1:{client.port}", checks=CHECKS, timeout=30)
 
 
@@ -41,6 +43,7 @@ def test_every_answer_is_promised(served: dict[str, Client], kind: str, mode: Ge
     """Whatever is sent, the answer is one that the document names, and no failure of the server."""
     client = served[kind]
     for result in _read(client).get_all_operations():
+        assert isinstance(result, Ok), result
         operation = result.ok()
         if (
             mode is GenerationMode.POSITIVE or operation.path_parameters or operation.body
@@ -48,11 +51,11 @@ def test_every_answer_is_promised(served: dict[str, Client], kind: str, mode: Ge
             _try(operation, mode, client)
 
 
-def _try(operation: schemathesis.APIOperation, mode: GenerationMode, client: Client) -> None:
+def _try(operation: schemathesis.APIOperation[Any, Any, Any, Any], mode: GenerationMode, client: Client) -> None:
     @hypothesis.seed(1)
     @hypothesis.settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @hypothesis.given(operation.as_strategy(generation_mode=mode))
-    def send(case: schemathesis.Case) -> None:
+    def send(case: schemathesis.Case[Any]) -> None:
         _send(case, client)
 
     send()
@@ -77,7 +80,7 @@ def test_the_examples_are_right(served: dict[str, Client], kind: str) -> None:
 def test_inference_is_answered_as_promised(served: dict[str, Client], method: str | None) -> None:
     """Tensors are answered in the form that is promised."""
     operation = _read(served["classes"])["/v2/models/{name}/infer"]["POST"]
-    body = {"inputs": [tensor("rows", "FP64", [[1.0, 2.0]])], "parameters": {"method": method} if method else {}}
+    body: Json = {"inputs": [tensor("rows", "FP64", [[1.0, 2.0]])], "parameters": {"method": method} if method else {}}
     case = operation.Case(body=body, media_type="application/json", path_parameters={"name": "classes"})
 
     assert _send(case, served["classes"]).status_code == 200

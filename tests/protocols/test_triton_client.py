@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -85,7 +85,11 @@ def test_infer(
 @pytest.mark.parametrize("sent", [True, False], ids=["binary", "json"])
 def test_text(connect: Callable[[str], triton.InferenceServerClient], served: dict[str, Client], sent: bool) -> None:
     """Columns of text and of numbers travel as a tensor each."""
-    columns = {"a": ([0.5, 3.0], "f8", "FP64"), "b": ([2, 4], "i8", "INT64"), "s": (["x", "é"], object, "BYTES")}
+    columns: dict[str, tuple[list[Any], Any, str]] = {
+        "a": ([0.5, 3.0], "f8", "FP64"),
+        "b": ([2, 4], "i8", "INT64"),
+        "s": (["x", "é"], object, "BYTES"),
+    }
     given = [
         _input(name, np.array(values, kind), datatype, binary=sent)
         for name, (values, kind, datatype) in columns.items()

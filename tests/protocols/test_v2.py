@@ -26,7 +26,8 @@ BINARY = ("any", "FP64", [2, 10], np.array(ROWS).tobytes())
 @pytest.fixture(scope="module")
 def expected(served: dict[str, Client]) -> list[float]:
     """Return what /invocations predicts for ROWS."""
-    return served["numbers"].invoke({"dataframe_split": {"columns": [f"x{at}" for at in range(10)], "data": ROWS}})
+    split = {"columns": [f"x{at}" for at in range(10)], "data": ROWS}
+    return list(served["numbers"].invoke({"dataframe_split": split}))
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_every_type_of_column(served: dict[str, Client], given: dict[str, tuple[
         {"dataframe_records": [{name: value for name, (*_, value) in given.items()}] * 2, "params": params}
     )
     if binary:
-        body = with_binary(
+        body: tuple[Json, dict[str, str]] = with_binary(
             [
                 (
                     name,

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +21,7 @@ import pytest
 from mlflow.models import infer_signature
 
 from tests.conftest import need
+from tests.polling import wait_until
 from tests.scoring import estimators
 
 if TYPE_CHECKING:
@@ -77,12 +77,7 @@ def body(*values: float) -> bytes:
 
 def until(what: Callable[[], Found], words: str) -> Found:
     """Return what a function gives once that is true; fail when it does not become so."""
-    deadline = time.monotonic() + DEADLINE
-    while time.monotonic() < deadline:
-        if found := what():
-            return found
-        time.sleep(0.05)
-    return pytest.fail(f"{words}: not in {DEADLINE} s")
+    return wait_until(what, DEADLINE, words)
 
 
 @dataclass
@@ -107,9 +102,9 @@ class Server:
     out: Path
     err: Path
 
-    def ask(self, method: str, path: str, content: Content = None, timeout: float = DEADLINE, **headers: str) -> Answer:
+    def ask(self, method: str, path: str, content: Content = None, /, **headers: str) -> Answer:
         """Send one request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
         with contextlib.closing(connection):
             return exchange(
                 connection, method, path, content, {name.replace("_", "-"): value for name, value in headers.items()}

@@ -6,6 +6,7 @@ import http.client
 import os
 import re
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -115,11 +116,15 @@ def test_workers_that_die(serve: Serve, folders: dict[str, Path]) -> None:
     Counters go on.
     """
     with serve(folders["one"], "--workers", "2", "--access-log", "off") as server, Load(server, clients=8) as load:
+
+        def is_replaced(gone: int) -> bool:
+            return gone not in server.workers() and server.count_workers() == 2
+
         for number in (signal.SIGTERM, signal.SIGKILL):
             for _ in range(TIMES):
                 gone = server.workers()[0]
                 os.kill(gone, number)
-                until(lambda gone=gone: gone not in server.workers() and server.count_workers() == 2, "it is replaced")
+                until(partial(is_replaced, gone), "it is replaced")
                 load.more()
             if number == signal.SIGTERM:
                 assert load.lost == []

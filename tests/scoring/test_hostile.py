@@ -9,12 +9,14 @@ import contextlib
 import http.client
 import os
 import time
+from collections.abc import Sized
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import mlflow.pyfunc
 import pytest
+from mlflow.pyfunc.model import PythonModel
 
 from tests import beside
 from tests.scoring.conftest import DEADLINE, Server, body, exchange
@@ -35,12 +37,13 @@ WAIT = 5.0  # s that a neighbour's slowest request may take on a busy machine
 BODIES = cache(lambda: list(bodies()))  # made when they are sent, not when tests are collected
 
 
-class Rows(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+class Rows(PythonModel):
     """Counts rows, and takes whatever it gets."""
 
     def predict(self, context: object, model_input: object, params: object = None) -> list[int]:  # noqa: ARG002 -- MLflow's
         """Return how many there are."""
-        return [len(model_input)]  # type: ignore[arg-type]
+        assert isinstance(model_input, Sized)
+        return [len(model_input)]
 
 
 @pytest.fixture(scope="module")

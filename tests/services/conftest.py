@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from slipway.registry.client import Registry
 from slipway.settings import ROOT, Settings
 from tests import beside
 from tests.conftest import find_command, need
+from tests.polling import wait_until
 
 DEADLINE = 270  # s for a server to answer on a busy machine
 
@@ -46,16 +46,13 @@ class Tracking:
         """Start it, and wait until its API answers; fail at once with its log when it ends instead."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, start_new_session=True)
-        deadline = time.monotonic() + DEADLINE
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                pytest.fail(f"the tracking server ended:\n{self.log.read_text()[-3000:]}")
-            try:
-                if requests.get(f"{self.url}/api/2.0/mlflow/experiments/search?max_results=1", timeout=5).ok:
-                    return
-            except requests.RequestException:
-                time.sleep(0.2)
-        pytest.fail(f"the tracking server is not ready after {DEADLINE} s:\n{self.log.read_text()[-3000:]}")
+        wait_until(
+            lambda: requests.get(f"{self.url}/api/2.0/mlflow/experiments/search?max_results=1", timeout=5).ok,
+            DEADLINE,
+            lambda: f"the tracking server is not ready:\n{self.log.read_text()[-3000:]}",
+            process=self.process,
+            ignored=(requests.RequestException,),
+        )
 
     def kill(self) -> None:
         """SIGKILL it and its workers."""
@@ -75,22 +72,22 @@ def run_postgres(folder: Path) -> Iterator[str]:
         Path(tempfile.mkdtemp(prefix="slipway-postgres-")),
         ports.find_free(),
     )  # pytest closes its own folders to other users
-    as_user = []
+    as_user: list[str] = []
     if os.getuid() == 0:  # Postgres refuses to run as root
         account = pwd.getpwnam("postgres")
         os.chown(data, account.pw_uid, account.pw_gid)
         as_user = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
     subprocess.run(
-        [*as_user, binaries[-1] / "initdb", "-D", data, "-U", "mlflow", "--auth=trust"],
+        [*as_user, str(binaries[-1] / "initdb"), "-D", str(data), "-U", "mlflow", "--auth=trust"],
         check=True,
         capture_output=True,
         cwd="/",
     )
     command = [
         *as_user,
-        binaries[-1] / "postgres",
+        str(binaries[-1] / "postgres"),
         "-D",
-        data,
+        str(data),
         "-p",
         str(port),
         "-h",
@@ -102,17 +99,14 @@ def run_postgres(folder: Path) -> Iterator[str]:
     ]
     with (folder / "postgres.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
+    ask = [str(binaries[-1] / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
     try:
-        deadline = time.monotonic() + DEADLINE
-        while (
-            subprocess.run(
-                [binaries[-1] / "pg_isready", "-h", "127.0.0.1", "-p", str(port)], check=False, capture_output=True
-            ).returncode
-            != 0
-        ):
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail((folder / "postgres.log").read_text())
-            time.sleep(0.1)
+        wait_until(
+            lambda: subprocess.run(ask, check=False, capture_output=True).returncode == 0,
+            DEADLINE,
+            (folder / "postgres.log").read_text,
+            process=process,
+        )
         yield f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/postgres"
     finally:
         beside.end(process, signal.SIGINT)  # fast: it does not wait for clients

@@ -12,11 +12,15 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slipway import settings
 from slipway.deployer import start
 from slipway.deployer.store import Store
 from slipway.release import history
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 ARMED = Path(sys.argv[1])
 STEPS: dict[int, str] = {}
@@ -44,11 +48,11 @@ def end(store: Store, step: int, state: str, words: str) -> None:
     end_step(store, step, state, words)
 
 
-def recorded(*arguments: object) -> None:
+def recorded(client: MlflowClient, name: str, release: history.Release) -> None:
     """Record a release, and die."""
-    record(*arguments)
+    record(client, name, release)
     die("recorded")
 
 
-Store.begin_step, Store.end_step, history.record = begin, end, recorded  # type: ignore[method-assign]
+Store.begin_step, Store.end_step, history.record = begin, end, recorded  # type: ignore[method-assign, assignment]
 start.start(settings.load())

@@ -18,6 +18,7 @@ from slipway.registry import mlmodel, model_files, model_uri
 from slipway.registry.client import CHAMPION, Registry
 from slipway.settings import ROOT, Settings
 from tests.conftest import find_command
+from tests.polling import wait_until
 
 MOMENT_WITHIN = 270  # s, on a busy machine
 ENDS_WITHIN = 40  # s, likewise; five are promised on a quiet one
@@ -60,11 +61,7 @@ class Demo:
 
     def wait_until(self, moment: Callable[[], bool]) -> None:
         """Wait until a moment has come; fail when the demo ends first."""
-        deadline = time.monotonic() + MOMENT_WITHIN
-        while not moment():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"the moment did not come:\n{self.words}")
-            time.sleep(0.02)
+        wait_until(moment, MOMENT_WITHIN, lambda: f"the moment did not come:\n{self.words}", process=self.process)
 
     def find_left(self) -> list[str]:
         """Return the processes of its session, and those that serve on its port, or a version of its store."""

@@ -56,7 +56,7 @@ def test_a_lost_store_comes_back_in_another_place(
     shutil.rmtree(tmp_path / "first")
     restore.restore(elsewhere, str(made))
     client = connect(elsewhere)
-    run = client.get_run(client.get_model_version_by_alias("m", "champion").run_id)
+    run = client.get_run(client.get_model_version_by_alias("m", "champion").run_id or "")
 
     assert "1 run, 2 registered models, 1 model version, " in capsys.readouterr().out
     assert made.stat().st_mode & 0o777 == 0o600
@@ -89,7 +89,7 @@ def test_what_a_script_kept_elsewhere_comes_back(store: Settings, tmp_path: Path
     shutil.rmtree(tmp_path / "first")
     restore.restore(elsewhere, str(made))
     client = connect(elsewhere)
-    runs = [client.get_run(client.get_model_version("m", version).run_id) for version in ("2", "3")]
+    runs = [client.get_run(client.get_model_version("m", version).run_id or "") for version in ("2", "3")]
 
     assert [mlflow.sklearn.load_model(f"models:/m/{version}").predict([[2.0]]) for version in "123"] == [
         pytest.approx([5.0])

@@ -17,6 +17,7 @@ from slipway import ports
 from slipway.errors import USAGE
 from slipway.settings import STATE
 from tests import beside
+from tests.polling import wait_until
 from tests.services.candidates import Candidates
 
 if TYPE_CHECKING:
@@ -76,12 +77,12 @@ class Followed:
 
     def wait_for(self, words: str) -> None:
         """Wait until it says something."""
-        deadline = time.monotonic() + WITHIN
-        while time.monotonic() < deadline and self.process.poll() is None:
-            if any(words in line for line in self.lines):
-                return
-            time.sleep(0.05)
-        pytest.fail(f"it did not say {words!r}:\n{''.join(self.lines)}", pytrace=False)
+        wait_until(
+            lambda: any(words in line for line in self.lines),
+            WITHIN,
+            lambda: f"it did not say {words!r}:\n{''.join(self.lines)}",
+            process=self.process,
+        )
 
 
 @pytest.fixture
@@ -178,10 +179,4 @@ def test_only_an_alias_is_followed(script: Callable[..., subprocess.Popen[str]])
 
 
 def _wait_until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WITHIN
-    while time.monotonic() < deadline:
-        with contextlib.suppress(requests.RequestException):
-            if done():
-                return
-        time.sleep(0.05)
-    pytest.fail("it does not answer", pytrace=False)
+    wait_until(done, WITHIN, "it does not answer", ignored=(requests.RequestException,))

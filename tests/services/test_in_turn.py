@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
-import time
+import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from slipway.release import promote
 from slipway.settings import ROOT, STATE
 from tests import beside
 from tests.conftest import find_command
+from tests.polling import wait_until
 from tests.services.candidates import Candidates
 
 if TYPE_CHECKING:
@@ -91,14 +91,18 @@ class Served:
 
     def wait(self, deployment: str, state: str, step: str = "") -> dict[str, Any]:
         """Wait until a deployment is in a state, and at a step."""
-        deadline = time.monotonic() + WITHIN
-        while time.monotonic() < deadline:
-            with contextlib.suppress(requests.ConnectionError):
-                found = self.call("GET", f"/deployments/{deployment}")
-                if found["state"] == state and (not step or [each["name"] for each in found["steps"]][-1:] == [step]):
-                    return found
-            time.sleep(0.1)
-        pytest.fail(f"deployment {deployment} is not {state}\n{self.log.read_text()[-3000:]}", pytrace=False)
+
+        def look() -> dict[str, Any] | None:
+            found = self.call("GET", f"/deployments/{deployment}")
+            is_there = not step or [each["name"] for each in found["steps"]][-1:] == [step]
+            return found if found["state"] == state and is_there else None
+
+        return wait_until(
+            look,
+            WITHIN,
+            lambda: f"deployment {deployment} is not {state}\n{self.log.read_text()[-3000:]}",
+            ignored=(requests.ConnectionError,),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -121,12 +125,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             find_command("start_deployer"), cwd=ROOT, env=found.environment, stdout=log, stderr=log
         )
     try:
-        deadline = time.monotonic() + WITHIN
-        while time.monotonic() < deadline and process.poll() is None:
-            with contextlib.suppress(requests.ConnectionError, KeyError):
-                if found.find_answering() == 1:
-                    break
-            time.sleep(0.1)
+        wait_until(
+            lambda: found.find_answering() == 1,
+            WITHIN,
+            lambda: f"version 1 does not answer\n{found.log.read_text()[-3000:]}",
+            process=process,
+            ignored=(requests.ConnectionError, KeyError),
+        )
         yield found
     finally:
         beside.end(process)

@@ -5,13 +5,11 @@ Started again, it ends what it began, and something valid answers throughout.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +20,7 @@ import requests
 from slipway import ports
 from slipway.settings import ROOT, STATE
 from tests.conftest import find_command
+from tests.polling import wait_until
 from tests.services.candidates import Candidates
 
 if TYPE_CHECKING:
@@ -107,13 +106,12 @@ class Mortal:
 
     def wait(self, done: Callable[[], bool], what: str) -> None:
         """Wait until something is so."""
-        deadline = time.monotonic() + WITHIN
-        while time.monotonic() < deadline:
-            with contextlib.suppress(requests.ConnectionError):
-                if done():
-                    return
-            time.sleep(0.1)
-        pytest.fail(f"not within {WITHIN} s: {what}\n{self.log.read_text()[-3000:]}", pytrace=False)
+        wait_until(
+            done,
+            WITHIN,
+            lambda: f"{what}\n{self.log.read_text()[-3000:]}",
+            ignored=(requests.ConnectionError,),
+        )
 
 
 @pytest.fixture(scope="module")

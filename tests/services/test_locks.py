@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import mlflow
@@ -14,6 +13,7 @@ from slipway.errors import SlipwayError
 from slipway.registry.client import LOCK, Registry
 from slipway.release import lock
 from slipway.services.deployer_client import find_home
+from tests.polling import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,10 +39,13 @@ def test_a_lock_is_renewed(registry: Registry, client: mlflow.MlflowClient, monk
     """Its holder gives signs of life as long as it lives: the lock's age is no reason to take it."""
     monkeypatch.setattr(lock, "RENEW_S", 0.1)
     with lock.held(registry, "m", THERE):
-        deadline = time.monotonic() + 60
         made = client.get_registered_model(f"m{LOCK}")
-        while (now := client.get_registered_model(made.name)).last_updated_timestamp < made.creation_timestamp + 1000:
-            assert time.monotonic() < deadline
+        wait_until(
+            lambda: client.get_registered_model(made.name).last_updated_timestamp >= made.creation_timestamp + 1000,
+            60,
+            "the lock is not renewed",
+        )
+        now = client.get_registered_model(made.name)
         with pytest.raises(SlipwayError, match="the deployer has been releasing m"), lock.held(registry, "m", HERE):
             pass
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from slipway.registry.client import Registry
 from slipway.release import history, lock, pipeline
 from slipway.release import promote as release
 from slipway.release.history import Release
+from tests.polling import wait_until
 from tests.services.candidates import Candidates
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def test_files_that_were_harmed_are_refused(candidates: Candidates, tracking: Tr
             promote(candidates)
     client = mlflow.MlflowClient(candidates.settings.tracking_uri)
     for version in ("1", "3"):
-        model_id = client.get_model_version(candidates.name, version).source.removeprefix("models:/")
+        model_id = (client.get_model_version(candidates.name, version).source or "").removeprefix("models:/")
         place = next((tracking.log.parent / "artifacts").rglob(f"{model_id}/artifacts"))
         if harm == "changed":
             file = place / "model.skops"
@@ -227,9 +227,7 @@ def test_a_killed_release_blocks_nobody(candidates: Candidates, script: Callable
     candidates.add(0.5)
     client = mlflow.MlflowClient(candidates.settings.tracking_uri)
     process = script("promote", MODEL_DIR=str(candidates.settings.model_dir))
-    deadline = time.monotonic() + 60
-    while not _locks(client, candidates.name) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: _locks(client, candidates.name), 60, "it takes no lock", process=process)
     process.kill()
     process.wait()
     locked, before = _locks(client, candidates.name), candidates.find_champion()

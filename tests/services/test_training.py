@@ -19,6 +19,7 @@ from slipway import model_folder
 from slipway.registry.client import Registry
 from slipway.settings import ROOT, Settings
 from slipway.training import provenance
+from tests.polling import wait_until
 from tests.services.conftest import Tracking
 
 Script = Callable[..., "subprocess.Popen[str]"]
@@ -38,13 +39,18 @@ def newest_run(client: MlflowClient) -> Run | None:
 
 def wait_for_new_run(client: MlflowClient, process: subprocess.Popen[str], before: Run | None) -> Run:
     """Wait until a training has begun its run."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
+
+    def look() -> Run | None:
         run = newest_run(client)
-        if run and (before is None or run.info.run_id != before.info.run_id):
-            return run
-        time.sleep(0.1)
-    pytest.fail(f"no run began: {process.communicate()[0]}")
+        return run if run and (before is None or run.info.run_id != before.info.run_id) else None
+
+    return wait_until(look, 60, lambda: f"no run began: {_end(process)}", process=process)
+
+
+def _end(process: subprocess.Popen[str]) -> str:
+    """Kill a process, and return what it printed."""
+    process.kill()
+    return process.communicate()[0]
 
 
 def check_every_metric_once(client: MlflowClient, run_id: str, folds: int) -> None:
@@ -69,6 +75,7 @@ def test_training_logs_what_the_contract_asks(served_settings: Settings, script:
     assert run.info.status == "FINISHED"
     assert run.data.params == {"alpha": "0.2", "l1_ratio": "0.5"}
     assert {"rmse", "rmse_std", "mae", "mae_std", "r2", "r2_std"} <= run.data.metrics.keys()
+    assert run.inputs
     assert [tag.value for given in run.inputs.dataset_inputs for tag in given.tags] == ["training", "validation"]
     artifacts = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert artifacts == {"residuals.png", "coefficients.png", "sample.csv", "validation"}
@@ -78,7 +85,7 @@ def test_training_logs_what_the_contract_asks(served_settings: Settings, script:
     assert version.tags["data.digest"] == run.inputs.dataset_inputs[0].dataset.digest
     assert len(version.tags["mlflow.source.git.commit"]) == 40
     assert version.tags[provenance.CODE_TAG]
-    assert re.fullmatch(r"model/train.py at [0-9a-f]{10}( and changes)?, by \S+; run \S+", version.description)
+    assert re.fullmatch(r"model/train.py at [0-9a-f]{10}( and changes)?, by \S+; run \S+", version.description or "")
     assert re.search(rf"next  RUNTIME=host .*make serve_model MODEL=models:/{model.name}/{version.version}", printed)
     request = json.loads((ROOT / "model" / "request.json").read_text())
     assert len(request["dataframe_split"]["data"]) == 5
@@ -198,8 +205,8 @@ def test_a_search_registers_the_model_of_its_outer_run(
     versions = client.search_model_versions(f"name = '{name}'")
 
     assert process.returncode == 0, printed
-    assert [client.get_run(version.run_id).info.run_name for version in versions] == ["search"]
-    assert client.get_run(versions[0].run_id).data.metrics["rmse"] == 2.5
+    assert [client.get_run(version.run_id or "").info.run_name for version in versions] == ["search"]
+    assert client.get_run(versions[0].run_id or "").data.metrics["rmse"] == 2.5
 
 
 def test_a_search_with_models_in_its_inner_runs_alone_is_told_which(script: Script, tmp_path: Path) -> None:
@@ -235,7 +242,7 @@ def test_mlflow_run_trains_too(tracking: Tracking, served_settings: Settings) ->
     binaries = Path(sys.executable).parent
     environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking.url, "PATH": f"{binaries}:{os.environ['PATH']}"}
     command = [
-        binaries / "mlflow",
+        str(binaries / "mlflow"),
         "run",
         "model",
         "--env-manager",

@@ -83,13 +83,17 @@ def test_scores_data_and_pictures_reach_the_models_own_run(
     Scores with their spread, data once, two pictures, and the run's end stays as it was.
     """
     version = registry.find_versions("scored")[1]
+    assert version.run_id
+    assert version.source
     before = client.get_run(version.run_id)
     for _ in range(2):
         printed, _ = (process := script("validate_model", MODEL_DIR=str(trained))).communicate()
         assert process.returncode == 0, printed
     run = client.get_run(version.run_id)
+    assert run.inputs
     held_out = [given for given in run.inputs.dataset_inputs if given.tags[0].value == "validation"]
     logged = client.get_logged_model(version.source.removeprefix("models:/"))
+    assert logged.metrics
 
     assert run.data.metrics.keys() >= REGRESSION
     assert (run.info.status, run.info.end_time) == ("FINISHED", before.info.end_time)
@@ -218,7 +222,9 @@ def test_a_model_that_cannot_be_scored_is_refused(
     assert re.search(f"^error: .*{words}", printed, re.MULTILINE), printed
     assert "Traceback" not in printed
     assert not client.get_run(run.info.run_id).data.metrics
-    assert not client.get_run(run.info.run_id).inputs.dataset_inputs
+    inputs = client.get_run(run.info.run_id).inputs
+    assert inputs
+    assert not inputs.dataset_inputs
 
 
 def test_a_model_without_predict_and_one_that_is_not_there_are_refused(
@@ -252,15 +258,26 @@ def test_a_model_that_was_logged_outside_a_run_gets_one(client: MlflowClient, tr
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "MLFLOW_TRACKING_URI": client.tracking_uri,
     }
-    command = ["mlflow", "run", trained, "-e", "validate", "-P", f"model={info.model_uri}", "--env-manager", "local"]
+    command = [
+        "mlflow",
+        "run",
+        str(trained),
+        "-e",
+        "validate",
+        "-P",
+        f"model={info.model_uri}",
+        "--env-manager",
+        "local",
+    ]
     done = subprocess.run(
         command, cwd=tmp_path, env={**os.environ, **variables}, check=False, capture_output=True, text=True
     )
     logged = client.get_logged_model(info.model_id)
 
     assert done.returncode == 0, done.stderr
+    assert logged.metrics
     assert {metric.key for metric in logged.metrics} == REGRESSION
-    run = client.get_run(logged.metrics[0].run_id)
+    run = client.get_run(logged.metrics[0].run_id or "")
     assert run.info.status == "FINISHED"
     assert run.data.metrics.keys() == REGRESSION
 

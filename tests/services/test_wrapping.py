@@ -118,7 +118,7 @@ def test_an_artefact_becomes_a_version(  # noqa: PLR0913, PLR0917 -- three fixtu
     printed, _ = (process := script("wrap_model", FILE=str(files / file), MODEL_DIR=str(folder), **given)).communicate()
     registry, client = Registry.connect(served_settings), MlflowClient(served_settings.tracking_uri)
     version = max(registry.find_versions("wrapped").values(), key=lambda version: int(version.version))
-    run = client.get_run(version.run_id)
+    run = client.get_run(version.run_id or "")
     uri = f"models:/wrapped/{version.version}"
     loaded = mlflow.pyfunc.load_model(uri)
 
@@ -238,7 +238,7 @@ def test_mlflow_run_wraps_without_slipway(files: Path, folder: Path, tmp_path: P
     command = [
         "mlflow",
         "run",
-        folder,
+        str(folder),
         "-e",
         "wrap",
         "-P",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from slipway.training import sessions
 from tests import beside
 from tests.conftest import find_command
 from tests.e2e.conftest import Stack
+from tests.polling import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,13 +96,7 @@ class Tracked:
 
     def wait(self, done: Callable[[], object], what: str, seconds: float = WITHIN) -> None:
         """Wait until something is so."""
-        deadline = time.monotonic() + seconds
-        while not done():
-            if time.monotonic() > deadline:
-                pytest.fail(
-                    f"not within {seconds} s: {what}\n{self.cluster.ask('describe', 'pods').out[-3000:]}", pytrace=False
-                )
-            time.sleep(0.3)
+        wait_until(done, seconds, lambda: f"{what}\n{self.cluster.ask('describe', 'pods').out[-3000:]}")
 
 
 @pytest.fixture(scope="session")

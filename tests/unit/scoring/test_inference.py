@@ -42,6 +42,18 @@ class _Request:
         """Return the content type, its only header."""
         return self._content_type if name == b"content-type" else None
 
+    def answer(self, *_: object) -> None:
+        """Take no answer: what is queued is not predicted."""
+
+    def refuse(self, refusal: object) -> None:
+        """Fail: every body is right."""
+        raise AssertionError(refusal)
+
+    @property
+    def is_over(self) -> bool:
+        """Somebody waits."""
+        return False
+
 
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch) -> list[QueuedPredict]:

@@ -1,8 +1,10 @@
 """What the model server compares before it loads a model: checksum, libraries, types."""
 
+from __future__ import annotations
+
 import importlib
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlflow.sklearn
 import pytest
@@ -17,6 +19,10 @@ from scoring.errors import ModelError
 from scoring.models import skops_file
 from scoring.settings import Settings
 from slipway.registry import model_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -41,12 +47,13 @@ def test_any_change_changes_it(folder: Path, change: str) -> None:
     """A file with other content or another name, one more or one less, makes another checksum."""
     before = loading.checksum(folder)
     file = folder / "data" / "model.pkl"
-    {
+    changes: dict[str, Callable[[], object]] = {
         "content": lambda: file.write_text("other"),
         "name": lambda: file.rename(folder / "data" / "other.pkl"),
         "one more": (folder / "data" / "more").touch,
         "one less": file.unlink,
-    }[change]()
+    }
+    changes[change]()
 
     assert loading.checksum(folder) != before
 

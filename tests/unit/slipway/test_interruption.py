@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -28,13 +29,13 @@ class Urgent(Exception):
     ],
     ids=["ask", "run", "show", "start"],
 )
-def test_what_a_step_runs_ends_with_it(act: object) -> None:
+def test_what_a_step_runs_ends_with_it(act: Callable[[], object]) -> None:
     """However a program was started, it ends soon, and the reason is raised: not what its end looks like."""
     work = Interruption()
     threading.Timer(0.5, work.end, [Urgent("a rollback")]).start()
     started = time.monotonic()
     with pytest.raises(Urgent, match="a rollback"), interruptible(work):
-        act()  # type: ignore[operator]
+        act()
 
     assert time.monotonic() - started < 60
 

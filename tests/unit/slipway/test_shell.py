@@ -12,6 +12,7 @@ import pytest
 from slipway import shell
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT
+from tests.polling import wait_until
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
@@ -31,9 +32,7 @@ def _python(code: str) -> list[str]:
 
 
 def _wait_for(log: Path, words: str) -> None:
-    deadline = time.monotonic() + 30
-    while words not in log.read_text() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: words in log.read_text(), 30, f"it did not say {words!r}")
 
 
 def test_a_command_is_echoed_as_one_could_type_it(capfd: pytest.CaptureFixture[str]) -> None:

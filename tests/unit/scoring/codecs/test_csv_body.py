@@ -15,7 +15,7 @@ COLUMNS = (Column("a", "double"), Column("s", "string"))
 def _read(text: str) -> list[list[object]]:
     frame = csv_body.read(text.encode(), COLUMNS, DEFAULT).frame
     assert frame is not None
-    return frame[["a", "s"]].to_numpy().tolist()  # type: ignore[no-any-return]
+    return list(frame[["a", "s"]].to_numpy().tolist())
 
 
 @pytest.mark.parametrize(

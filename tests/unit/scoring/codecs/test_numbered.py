@@ -16,7 +16,7 @@ from scoring.models import rows as table
 from scoring.models.signature import Column
 
 COLUMNS = [Column(at, "double") for at in range(3)]  # type: ignore[arg-type] # MLflow allows it
-ROWS = [[0.5, 1.5, 2.5], [3, 4, 5]]
+ROWS: list[list[float]] = [[0.5, 1.5, 2.5], [3, 4, 5]]
 BY_COLUMN = {str(at): [row[at] for row in ROWS] for at in range(3)}
 RIGHT: dict[str, dict[str, Any]] = {
     "split": {"dataframe_split": {"columns": [0, 1, 2], "data": ROWS}},
@@ -62,7 +62,7 @@ def test_wrong_json(body: dict[str, Any]) -> None:
 
 def test_files() -> None:
     """CSV has text in its header, Parquet too, unless pandas says what it was; other names are missing."""
-    csv = "".join(",".join(map(str, row)) + "\n" for row in [["0", "1", "2"], *ROWS]).encode()
+    csv = ("0,1,2\n" + "".join(",".join(map(str, row)) + "\n" for row in ROWS)).encode()
 
     assert _is_read(csv_body.read(csv, COLUMNS, DEFAULT))
     for names in ([0, 1, 2], ["0", "1", "2"]):

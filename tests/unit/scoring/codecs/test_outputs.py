@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.models import ModelSignature, infer_signature
+from mlflow.pyfunc.model import PythonModel
 from mlflow.types import ColSpec, Schema, TensorSpec
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.preprocessing import OneHotEncoder
 
-from scoring import loading
+from scoring import loading, rehearsal
 from scoring.codecs import metadata, tensors
 from scoring.errors import ModelError, Refusal
 from scoring.models import rows
@@ -45,7 +46,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-class Says(mlflow.pyfunc.PythonModel):
+class Says(PythonModel):
     """Answers with the same thing always, or with the sums of its rows."""
 
     def __init__(self, answer: Data = None) -> None:
@@ -80,7 +81,7 @@ def _python(
 def test_a_matrix_of_any_flavour(tmp_path: Path) -> None:
     """A Python model whose signature is a matrix predicts from it, as MLflow has it."""
     model = _python(tmp_path, MATRIX, np.array([[1.0, 2.0]]))
-    example = loading.rehearsal._read(model)  # noqa: SLF001 -- as a request is read
+    example = rehearsal._read(model)  # noqa: SLF001 -- as a request is read
 
     assert example is not None
     assert model.predict([example], "predict", None).tolist() == [3.0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,6 +71,6 @@ def test_is_as_a_whole(size: int) -> None:
 def test_commas(text: str) -> None:
     """A comma too many is found wherever the slices end, and so is what is not closed."""
     for size in range(1, 9):
-        assert _outcome(lambda each, size=size: slices.load(each, size), text.encode()) == _outcome(
-            json.loads, text.encode()
-        )
+        in_slices = partial(slices.load, size=size)
+
+        assert _outcome(in_slices, text.encode()) == _outcome(json.loads, text.encode())

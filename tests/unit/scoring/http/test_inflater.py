@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scoring import compression
 from scoring.errors import Refusal
 from scoring.http import inflater
 from scoring.settings import Settings
@@ -47,7 +48,7 @@ def _send(monkeypatch: pytest.MonkeyPatch, bodies: list[Body], count: int) -> tu
     All clients but those of `count` bodies go when all are sent.
     """
     may_go, statuses, found, begun = threading.Event(), [], [], []
-    real = inflater.inflate
+    real = compression.inflate
 
     def inflate(body: bytes, limit: int) -> bytes:
         begun.append(may_go.wait(30))

@@ -63,7 +63,7 @@ def test_guessing_comes_to_an_end(file: Path, monkeypatch: pytest.MonkeyPatch) -
     Who has the right one never does, not even at the same address.
     """
     now = 1000.0
-    monkeypatch.setattr(auth.time, "monotonic", lambda: now)
+    monkeypatch.setattr("slipway.deployer.auth.time.monotonic", lambda: now)
     checked = Guard(file)
     right = f"Bearer {file.read_text()}"
     guesses = [refuse(checked, f"Bearer {at}") for at in range(6)]

@@ -66,7 +66,12 @@ def test_only_a_pod_is_in_a_cluster(inside: Settings, monkeypatch: pytest.Monkey
 def test_kubectl_takes_the_service_account(inside: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a context kubectl uses the pod's account; nothing is asked of namespaces, on which that has no rights."""
     asked: list[list[str]] = []
-    monkeypatch.setattr("slipway.shell.ask", lambda command, **_: asked.append(command) or shell.Answer(0))
+
+    def ask(command: list[str], **_: object) -> shell.Answer:
+        asked.append(command)
+        return shell.Answer(0)
+
+    monkeypatch.setattr("slipway.shell.ask", ask)
     Cluster(inside).make_namespace()
     Cluster(inside).check()
 

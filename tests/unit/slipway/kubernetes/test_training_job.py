@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -11,18 +12,13 @@ from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes import training_job
 
 if TYPE_CHECKING:
+    from slipway.kubernetes.cluster.kubectl import Cluster
     from slipway.settings import Settings
 
 
-class Cluster:
-    """A cluster with an MLflow of ours, or without."""
-
-    def __init__(self, deployed: bool) -> None:
-        self.deployed = deployed
-
-    def get(self, *_: str) -> dict[str, str] | None:
-        """Return the Deployment, if there is one."""
-        return {} if self.deployed else None
+def make_cluster(*, deployed: bool) -> Cluster:
+    """Return a cluster with an MLflow of ours, or without."""
+    return cast("Cluster", SimpleNamespace(get=lambda *_: {} if deployed else None))
 
 
 def test_what_is_asked_for(host_settings: Settings) -> None:
@@ -42,8 +38,9 @@ def test_what_is_asked_for(host_settings: Settings) -> None:
 )
 def test_a_wrong_quantity_is_named(host_settings: Settings, setting: str, value: str) -> None:
     """A quantity that Kubernetes would refuse is a usage error with the setting's name and an example."""
+    wrong: dict[str, Any] = {setting: value}
     with pytest.raises(SlipwayError) as raised:
-        training_job.read_resources(replace(host_settings, **{setting: value}))
+        training_job.read_resources(replace(host_settings, **wrong))
 
     assert f"{setting.upper()} is {value!r}" in raised.value.message
     assert setting.upper() in raised.value.cure
@@ -70,14 +67,14 @@ def test_the_cluster_has_a_tracking_server(
     """
     settings = replace(host_settings, tracking_in_cluster=inside, external_tracking_uri=exported, namespace="ml")
 
-    assert training_job.find_tracking(settings, Cluster(deployed)) == found  # type: ignore[arg-type]
+    assert training_job.find_tracking(settings, make_cluster(deployed=deployed)) == found
 
 
 def test_none_is_an_error(host_settings: Settings) -> None:
     """Without a server that the cluster could reach nothing is begun, and the error says how to get one."""
     settings = replace(host_settings, external_tracking_uri="", context="prod", namespace="ml")
     with pytest.raises(SlipwayError) as raised:
-        training_job.find_tracking(settings, Cluster(deployed=False))  # type: ignore[arg-type]
+        training_job.find_tracking(settings, make_cluster(deployed=False))
 
     assert raised.value.cure.startswith("make deploy_tracking CONTEXT=prod NAMESPACE=ml")
 
@@ -86,8 +83,9 @@ def test_a_password_stays_out_of_manifests(host_settings: Settings) -> None:
     """An address with a password in it is refused, and not repeated; the error says where the password belongs."""
     with pytest.raises(SlipwayError) as raised:
         training_job.find_tracking(
-            replace(host_settings, external_tracking_uri="https://me:hidden@mlflow.example"), Cluster(deployed=False)
-        )  # type: ignore[arg-type]
+            replace(host_settings, external_tracking_uri="https://me:hidden@mlflow.example"),
+            make_cluster(deployed=False),
+        )
 
     assert "hidden" not in str(raised.value)
     assert "kubectl create secret generic slipway-training" in raised.value.cure

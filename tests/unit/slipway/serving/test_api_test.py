@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,6 +22,9 @@ from tests import beside
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from slipway.settings import Settings
+    from tests.aliases import Json
 
 CASE = api_test.Case("http://127.0.0.1:8001", "models:/diabetes/3", {"columns": ["a"], "data": [[1.0]]}, [2.0], [])
 
@@ -112,7 +115,8 @@ def test_an_answer_that_drips_is_a_time_out(setting: str) -> None:
             time.sleep(0.1)
         return None
 
-    limited = replace(settings.load(), **{setting: 1})
+    second: dict[str, Any] = {setting: 1}
+    limited = replace(settings.load(), **second)
     with serve(answer) as url:
         started = time.monotonic()
         with pytest.raises(api_test.UntestedError, match=f"within 1 s .{setting.upper()}.") as raised:
@@ -212,9 +216,14 @@ def test_a_model_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     Its answer to other rows, or of other files, is another.
     """
-    asked: list[str] = []
+    asked: list[Json] = []
     monkeypatch.setattr(server, "_answered", {})
-    monkeypatch.setattr(server, "_predict", lambda _settings, _prepared, rows: asked.append(rows) or [len(asked)])
+
+    def predict(_settings: Settings, _prepared: Prepared, rows: Json) -> list[int]:
+        asked.append(rows)
+        return [len(asked)]
+
+    monkeypatch.setattr(server, "_predict", predict)
     (tmp_path / "MLmodel").write_text("one")
     prepared = Prepared(ModelRef("models:/diabetes/3", str(tmp_path)), tmp_path, "")
     rows, others = {"columns": ["a"], "data": [[1.0]]}, {"columns": ["a"], "data": [[2.0]]}

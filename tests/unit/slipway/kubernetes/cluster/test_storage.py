@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -12,6 +12,9 @@ from slipway.kubernetes.cluster import storage
 from slipway.shell import Answer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slipway.kubernetes.cluster import kubectl
     from tests.aliases import Json
 
 DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
@@ -25,7 +28,9 @@ class Cluster:
 
     context, namespace = "team", "models"
 
-    def __init__(self, classes: list[Any] | None, volumes: list[Any] | None = (), claims: tuple[str, ...] = ()) -> None:  # type: ignore[assignment]
+    def __init__(
+        self, classes: Sequence[Any] | None, volumes: Sequence[Any] | None = (), claims: tuple[str, ...] = ()
+    ) -> None:
         self.found = {"storageclasses.storage.k8s.io": classes, "persistentvolumes": volumes}
         self.claims = claims
 
@@ -71,7 +76,7 @@ def volume(claim: str = "", phase: str = "Available", **spec: Json) -> dict[str,
 )
 def test_where_volumes_come_from_nothing_is_said(cluster: Cluster) -> None:
     """A default StorageClass or volumes by hand will do, and what cannot be known is left to the cluster."""
-    storage.check_claims(cluster, ["data", "artifacts"])  # type: ignore[arg-type]
+    storage.check_claims(cast("kubectl.Cluster", cluster), ["data", "artifacts"])
 
 
 @pytest.mark.parametrize(
@@ -88,6 +93,6 @@ def test_without_any_the_claim_is_named(cluster: Cluster, cure: str) -> None:
     with pytest.raises(
         SlipwayError, match=r"team has no default StorageClass, so nothing gives a volume to .*artifacts"
     ) as raised:
-        storage.check_claims(cluster, ["data", "artifacts"])  # type: ignore[arg-type]
+        storage.check_claims(cast("kubectl.Cluster", cluster), ["data", "artifacts"])
 
     assert cure in raised.value.cure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -12,6 +12,8 @@ from slipway.kubernetes.pods.job_log import ClusterUnreachableError, Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from slipway.kubernetes.cluster.kubectl import Cluster
 
 Status = dict[str, Any]
 
@@ -98,8 +100,9 @@ class Scripted(job_log.Followed):
     """A Job whose looks are given, with no cluster and no log."""
 
     def __init__(self, looks: Iterator[tuple[Status, list[Status]]]) -> None:
-        self.looks, self.streamed = looks, []
-        self.cluster, self.job, self.started, self._ended, self._said = None, "job", 0.0, {}, ""  # type: ignore[assignment]
+        super().__init__(cast("Cluster", None), "job")
+        self.looks = looks
+        self.streamed: list[str] = []
 
     def _look(self) -> tuple[Status, list[Status]]:
         return next(self.looks)
@@ -155,7 +158,7 @@ def test_a_cluster_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(job_log, "SILENCE", 0)
     with pytest.raises(ClusterUnreachableError) as raised:
-        job_log.Followed(Silent(), "job-1").follow()  # type: ignore[arg-type]
+        job_log.Followed(cast("Cluster", Silent()), "job-1").follow()
 
     assert raised.value.cure == "make train_on_kubernetes JOB=job-1 CONTEXT=prod"
     assert "may go on: no route to host" in raised.value.message

@@ -6,7 +6,7 @@ import json
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import yaml
@@ -116,7 +116,7 @@ def write(
 
 def run(loaded: Settings, cluster: Cluster, manifest: Path) -> bool:
     """Try version 4."""
-    return trial_pod.test(loaded, cluster, manifest, PREPARED, CASE)  # type: ignore[arg-type]
+    return trial_pod.test(loaded, cast("kubectl.Cluster", cluster), manifest, PREPARED, CASE)
 
 
 def test_a_version_that_passes_leaves_nothing(loaded: Settings, tmp_path: Path) -> None:
