@@ -20,7 +20,7 @@ from slipway.deployer.store import Store
 from slipway.release import history
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from slipway.registry.client import Registry
 
 ARMED = Path(sys.argv[1])
 STEPS: dict[int, str] = {}
@@ -48,9 +48,9 @@ def end(store: Store, step: int, state: str, words: str) -> None:
     end_step(store, step, state, words)
 
 
-def recorded(client: MlflowClient, name: str, release: history.Release) -> None:
+def recorded(registry: Registry, name: str, release: history.Release) -> None:
     """Record a release, and die."""
-    record(client, name, release)
+    record(registry, name, release)
     die("recorded")
 
 
