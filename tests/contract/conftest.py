@@ -101,7 +101,7 @@ def _cases(session: pytest.Session) -> list[Case]:
     return [item.callspec.params["case"] for item in session.items if "both" in getattr(item, "fixturenames", ())]  # type: ignore[attr-defined]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def servers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, tuple[int, int]]]:
@@ -134,7 +134,7 @@ def servers(
             server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def both(
     request: pytest.FixtureRequest, servers: dict[str, tuple[int, int]]
 ) -> Iterator[Callable[[Case], tuple[Answer, Answer]]]:
