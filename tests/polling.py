@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 SETTING = "TEST_TIME_FACTOR"  # how much longer deadlines are; empty is unset, and then measured
 WORK = "sum(n * n % 7 for n in range(4_000_000))"
-QUIET_S = 0.35  # WORK on each core of a quiet machine with two of them, of 2024
+QUIET_S = 0.35  # what WORK takes on each core of a quiet machine; measured on two cores, x86-64
 MOST = 5.0
 PAUSE_S = 0.05
 
