@@ -39,7 +39,7 @@ def test_one_module_knows_dockers_templates() -> None:
 
 def test_the_runtime_decides_what_runs_where() -> None:
     """Who trains or serves asks `runtimes.of`; only what is about the services themselves asks which runtime it is."""
-    about_services = {"registry/client.py", "services/backup.py", "services/mlflow.py", "services/restore.py"}
+    about_services = {"registry/connection.py", "services/backup.py", "services/mlflow.py", "services/restore.py"}
     about_services |= {"deployer/start.py"}  # the deployer is one of them
     users = {
         path.relative_to("src/slipway").as_posix()
