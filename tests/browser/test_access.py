@@ -193,7 +193,7 @@ def test_it_fits_a_phone(classifier: Served, visit: Callable[..., Page], width: 
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/docs", "/page/page.js", "/page/page.css", "/docs/swagger-ui-bundle.js", "/model.json", "/openapi.json"],
+    ["/", "/docs", "/page/page.js", "/page/base.css", "/docs/swagger-ui-bundle.js", "/model.json", "/openapi.json"],
 )
 def test_answers_tell_browsers_what_to_forbid(numbers: Served, path: str) -> None:
     """No page may be framed, guessed at or told of elsewhere, and pages run only this server's scripts."""

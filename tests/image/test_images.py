@@ -88,13 +88,22 @@ def test_a_tag_is_made_from_the_content(build: Callable[[Path], str], served: st
     ("file", "changes"),
     [
         ("src/scoring/http/app.py", {"runtime", "train"}),
+        ("src/page_kit/static/base.css", {"runtime", "train"}),
         ("requirements/serving.txt", {"runtime", "train"}),
         ("model/Dockerfile", {"runtime", "train"}),
         ("requirements/training.txt", {"train"}),
         ("model/train.py", {"train"}),
         ("src/slipway/runtimes/images.py", set()),
     ],
-    ids=["server code", "serving libraries", "Dockerfile", "training libraries", "training code", "our own code"],
+    ids=[
+        "server code",
+        "its page",
+        "serving libraries",
+        "Dockerfile",
+        "training libraries",
+        "training code",
+        "our own code",
+    ],
 )
 def test_a_change_makes_the_tags_of_what_it_is_in(
     model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, changes: set[str]

@@ -119,7 +119,7 @@ def test_a_prefix_is_taken_off(serve: Serve, folders: dict[str, Path], prefix: s
     Errors have their form.
     """
     posted = {"/invocations": body(1), "/invocations?a=1": body(1), "/v2/models/none/infer": b"{"}
-    got = ("/ping", "/openapi.json", "/", "/page/page.css", "/none")
+    got = ("/ping", "/openapi.json", "/", "/page/base.css", "/none")
     with serve(folders["one"], "--root-path", "/diabetes, /a/b/") as server:
         answers = [
             server.ask("POST", prefix + path, content, Content_Type="application/json")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 PAGE = Path(__file__).parent / "static"
+KIT = ("page_kit", "static")  # the package and its folder with what the deployer's page has, too
 SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")  # of the bundle, what /docs needs
 POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'{style}; img-src 'self'{images}; "
@@ -52,7 +53,7 @@ def routes(describe: Callable[[], dict[str, Any]], *, api_keys: bool) -> list[Ba
         _file("/", PAGE / "index.html", OURS, ASK_AGAIN),
         _file("/docs", PAGE / "docs.html", SWAGGERS, ASK_AGAIN),
         *(_file(f"/docs/{name}", Path(str(swagger_ui_path)) / name, SWAGGERS, KEEP) for name in SWAGGER),
-        Mount("/page", _Files(directory=PAGE)),
+        Mount("/page", _Files(directory=PAGE, packages=[KIT])),
         Route("/model.json", model, methods=["GET"]),
         Route("/openapi.json", document, methods=["GET"]),
     ]
@@ -66,7 +67,7 @@ def _file(path: str, file: Path, policy: str, caching: dict[str, str]) -> Route:
 
 
 class _Files(StaticFiles):
-    """The page's own files."""
+    """The page's own files, and those of page_kit."""
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 PAGE = Path(__file__).parent / "page"
+KIT = ("page_kit", "static")  # the package and its folder with what the try-it page has, too
 POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -202,7 +203,7 @@ def build(deployer: Deployer) -> FastAPI:
     )
     app.state.deployer = deployer
     app.include_router(router)
-    app.mount("/page", StaticFiles(directory=PAGE))
+    app.mount("/page", StaticFiles(directory=PAGE, packages=[KIT]))
     app.mount("/swagger", StaticFiles(directory=Path(str(swagger_ui_path))))
     app.middleware("http")(api_errors.limit)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*NAMES, f"deployer.{deployer.settings.namespace}"])

@@ -35,6 +35,7 @@ COPIED = (
     "pyproject.toml",
     "mlflow_env.sh",
 )  # into the deployer's image for a cluster
+SERVER = ("src/scoring", "src/page_kit")  # the model server's code, and what its page has in common with another
 DIGITS = 12  # of a content digest in a tag
 
 
@@ -136,7 +137,7 @@ def build_deployer(settings: Settings, model: model_folder.ModelFolder) -> str:
 
 def runtime_tag(model: model_folder.ModelFolder, base: str = "") -> str:
     """Return the tag of the image that serves, without a model, on a base image (its id; default: the engine's)."""
-    parts = [model.path / "Dockerfile", ROOT / "requirements" / "serving.txt", ROOT / "src" / "scoring"]
+    parts = [model.path / "Dockerfile", ROOT / "requirements" / "serving.txt", *(ROOT / path for path in SERVER)]
     return f"{_repository(model.name)}:runtime-{model_folder.digest(parts, base or _look()[BASE])[:DIGITS]}"
 
 

@@ -1,6 +1,7 @@
 // The answer beside the rows sent; bars for a classifier's probabilities.
 
-import { make, save, short } from "./dom.js";
+import { make } from "./dom.js";
+import { save, short } from "./output.js";
 import { write } from "./csv.js";
 
 const SHOWN = 100; // rows in the table

@@ -1,6 +1,6 @@
 // Calls of this server's API. The key, where one is needed, is kept for this tab only.
 
-import { save } from "./dom.js";
+import { save } from "./output.js";
 
 const KEY = "slipway-api-key";
 

@@ -3,7 +3,8 @@
 import { carryKey, key, model as ask, predict } from "./api.js";
 import { show as draw } from "./answer.js";
 import { parse, write } from "./csv.js";
-import { find, make, say, short } from "./dom.js";
+import { find, make, say } from "./dom.js";
+import { short } from "./output.js";
 import { Rows } from "./rows.js";
 import * as snippets from "./snippets.js";
 import { csvColumns, rowsOf } from "./values.js";

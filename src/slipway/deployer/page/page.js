@@ -2,7 +2,8 @@
 
 import { change, follow } from "./api.js";
 import { confirm } from "./asking.js";
-import { badge, find, make, say, score, shape, when, withdraw } from "./dom.js";
+import { find, make, say } from "./dom.js";
+import { badge, score, shape, when, withdraw } from "./parts.js";
 import { show as showDeployments } from "./timeline.js";
 
 const FEW = 10, MOST = 499;

@@ -1,6 +1,7 @@
 // Deployments, newest first: each has a card that changes in place, so that the focus and what is open stay.
 
-import { badge, find, make, say, seconds, shape, when, withdraw } from "./dom.js";
+import { find, make, say } from "./dom.js";
+import { badge, seconds, shape, when, withdraw } from "./parts.js";
 
 const ACTIONS = { deploy: "deploy", rollback: "roll back to", follow: "follow @champion to" };
 const cards = new Map();

@@ -1,22 +1,6 @@
-// Small means to build the page. What is told becomes text nodes, never markup: names and reasons may hold anything.
+// What the page is made of: states as shapes and badges, times, scores.
 
-export const find = (id) => document.getElementById(id);
-
-export function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
-  return element;
-}
-
-// Show words in an element, or hide it when there are none.
-export function say(element, words) {
-  if (element.textContent !== words) element.textContent = words;
-  element.hidden = !words;
-}
+import { make } from "./dom.js";
 
 // Hide an element; the focus, when it is there, goes to another.
 export function withdraw(element, heir) {
