@@ -6,17 +6,21 @@ The schemas promise what is right to send; the server takes more, as MLflow does
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from scoring.pages import openapi_common as paths
-from scoring.pages.openapi_common import JSON, Object, ref
+import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scoring.models.aliases import Json
 
-CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
+Object = dict[str, Any]
+COMMON = Path(__file__).parent / "openapi.yaml"  # the half that is the same for all models
+JSON, CSV = "application/json", "text/csv"
 FORMS = {"dataframe_split": "Split", "dataframe_records": "Records", "instances": "Instances", "inputs": "Inputs"}
 DATE = (
     r"^(17|18|19|20|21)\d{2}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
@@ -35,30 +39,20 @@ TYPES: dict[str, Object] = {  # MLflow's types of a column
 NULLABLE = {"double", "float", "string", "datetime"}  # types with a value for what is not there
 NOT_IN_CSV = {"binary"}  # it would reach the model as the text that stands there
 V2 = {"double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL"}  # all others: BYTES
-TAGS = {
-    "predictions": "MLflow's scoring protocol",
-    "inference v2": "The Open Inference Protocol, version 2",
-    "health": "Whether the server lives, and whether it should be called",
-    "model": "What is served here",
-}
 
 
 def build(description: Object) -> Object:
     """Return the OpenAPI document for what `GET /model.json` answers."""
     description = _with_texts(description)
-    components = {"schemas": _schemas(description), "responses": paths.responses(), "headers": paths.headers()}
-    document: Object = {
-        "openapi": "3.0.3",
-        "info": {"title": description["name"], "version": description["version"], "description": _about(description)},
-        "tags": [{"name": name, "description": words} for name, words in TAGS.items()],
-        "paths": {
-            "/invocations": {"post": _invocations(description)},
-            **paths.v2(description, _tensors(description)),
-            **paths.health(),
-            **paths.model(),
-        },
-        "components": components,
-    }
+    document: Object = json.loads(_read())
+    about = {"title": description["name"], "version": description["version"], "description": _about(description)}
+    document["info"] = about
+    paths, components = document["paths"], document["components"]
+    components["schemas"] = {**_schemas(description), **components["schemas"]}
+    _fill_invocations(paths["/invocations"]["post"], description)
+    for path in paths:
+        if path.startswith("/v2/models/"):
+            _fill_v2(paths[path], description)
     if description["api_keys"]:
         document["security"] = [{"bearer": []}, {"key": []}]
         components["securitySchemes"] = {
@@ -66,9 +60,16 @@ def build(description: Object) -> Object:
             "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         }
     else:
-        for operation in [each for path in document["paths"].values() for each in path.values() if "responses" in each]:
+        for operation in [each for path in paths.values() for each in path.values() if "responses" in each]:
             operation["responses"].pop("401", None)
     return document
+
+
+@functools.cache
+def _read() -> str:
+    """Return the half of the document that is the same for all models, as JSON."""
+    text, loader = COMMON.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return json.dumps(yaml.load(text, Loader=loader))  # noqa: S506 -- both are safe
 
 
 def _with_texts(description: Object) -> Object:
@@ -89,29 +90,36 @@ def _about(description: Object) -> str:
     return f"Version {description['version']} of the model {description['name']}{run}.\n{measured}".strip()
 
 
-def _invocations(description: Object) -> Object:
+def _fill_invocations(operation: Object, description: Object) -> None:
+    """Add the example in each form, and CSV where a line of it can hold a row."""
+    content, columns = operation["requestBody"]["content"], description["columns"] or []
     examples = _examples(description)
-    content: Object = {JSON: {"schema": ref("Invocation")}, PARQUET: {"schema": {"type": "string", "format": "binary"}}}
     if examples:
         content[JSON]["examples"] = {form: {"value": {form: value}} for form, value in examples.items()}
-    columns = description["columns"] or []
     if not any(column["required"] and column["type"] in NOT_IN_CSV for column in columns):
         content[CSV] = {"schema": {"type": "string"}}
         told = _told(columns, examples.get("dataframe_records"), NOT_IN_CSV)
         if told:
             content[CSV]["example"] = _csv(told)
-    return {
-        "tags": ["predictions"],
-        "operationId": "predict",
-        "summary": "Predict",
-        "description": "One prediction a row. CSV has a header line; its columns, and Parquet's, are the model's."
-        + (" CSV takes no binary values." if any(column["type"] in NOT_IN_CSV for column in columns) else ""),
-        "requestBody": {"required": True, "content": content},
-        "responses": {
-            "200": paths.answer("The predictions.", {JSON: {"schema": ref("Predictions")}}),
-            **paths.refused(400, 401, 408, 413, 415, 500, 503, 504),
-        },
-    }
+    if any(column["type"] in NOT_IN_CSV for column in columns):
+        operation["description"] += " CSV takes no binary values."
+
+
+def _fill_v2(path: Object, description: Object) -> None:
+    """Name the model and its columns, and add the example as tensors."""
+    for parameter in path["parameters"]:
+        value = description[parameter["name"]]
+        parameter["schema"]["enum"], parameter["example"] = [value], value
+    if "post" not in path:
+        return
+    if columns := description["columns"]:
+        path["post"]["description"] += f" Columns: {', '.join(str(column['name']) for column in columns)}."
+    if tensors := _tensors(description):
+        path["post"]["requestBody"]["content"][JSON]["example"] = {"inputs": tensors}
+
+
+def _ref(name: str) -> Object:
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _schemas(description: Object) -> Object:
@@ -125,9 +133,12 @@ def _schemas(description: Object) -> Object:
     return {
         **row,
         **forms,
-        "Invocation": {"oneOf": [ref(name) for name in forms]},
-        "Predictions": paths.closed(predictions=_predictions(description)),
-        **paths.schemas(),
+        "Invocation": {"oneOf": [_ref(name) for name in forms]},
+        "Predictions": {
+            "type": "object",
+            "required": ["predictions"],
+            "properties": {"predictions": _predictions(description)},
+        },
     }
 
 
@@ -151,7 +162,7 @@ def _shapes(columns: list[Object]) -> Object:
             "index": {"type": "array", "items": {}},
         },
     }  # fmt: skip
-    rows = {"type": "array", "minItems": 1, "items": ref("Row")}
+    rows = {"type": "array", "minItems": 1, "items": _ref("Row")}
     by_column = _row(columns, lambda column: {"type": "array", "minItems": 1, "items": _value(column)})
     return {"dataframe_split": split, "dataframe_records": rows, "instances": rows, "inputs": by_column}
 
