@@ -31,6 +31,7 @@ LONG = {
 signal.signal(
     signal.SIGINT, signal.default_int_handler
 )  # a background job may ignore Ctrl-C, and all it starts with it
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a run as Ctrl-C does, with its fixtures
 
 
 def need(tool: str, present: bool, cure: str) -> None:
