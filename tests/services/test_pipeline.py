@@ -92,11 +92,14 @@ def test_two_registries_do_not_mix(registry: Registry, tmp_path: Path) -> None:
     """Each has its own store; MLflow's process-wide tracking URI is left alone, and its refusals come in words."""
     before, other = mlflow.get_tracking_uri(), Registry(f"sqlite:///{tmp_path}/mlflow.db")
     made = registry.create_model("mine"), registry.create_model("mine"), other.create_model("mine")
+    logged = mlflow.MlflowClient(other.uri).create_logged_model("0", "model").model_id
+    version = other.create_version("mine", logged)
     registry.delete_model("mine")
     registry.delete_model("mine")
     with pytest.raises(SlipwayError, match="MLflow: "):
-        other.tag_version("mine", 1, "tag", "value")
+        other.tag_version("mine", 2, "tag", "value")
 
     assert made == (True, False, True)
     assert (registry.find_model("mine"), other.find_aliases()) == (None, {"mine": {}})
+    assert (str(version.version), version.source) == ("1", f"models:/{logged}")
     assert mlflow.get_tracking_uri() == before

@@ -135,9 +135,10 @@ class Registry:
 
     def create_version(self, name: str, model_id: str) -> ModelVersion:
         """Make a logged model the next version of a registered model, and note that in the logged model's tags."""
-        version = self._ask(self._client.create_model_version, name, f"models:/{model_id}", model_id=model_id)
+        with connection.as_default(self.uri):
+            version = self._ask(self._client.create_model_version, name, f"models:/{model_id}", model_id=model_id)
         logged = self.find_logged_model(model_id)
-        if logged:  # as mlflow.register_model does it, which knows but one tracking URI in a process
+        if logged:  # as mlflow.register_model does
             noted = json.loads(logged.tags.get(VERSIONS_TAG) or "[]")
             tag = {VERSIONS_TAG: json.dumps([*noted, {"name": version.name, "version": version.version}])}
             self._ask(self._client.set_logged_model_tags, model_id, tag)

@@ -6,7 +6,8 @@ import logging
 import os
 import re
 import tempfile
-from contextlib import suppress
+import threading
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -18,9 +19,13 @@ from slipway.errors import SlipwayError, time_out
 from slipway.settings import sqlite_uri
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from slipway.settings import Settings
 
 OUTAGE = re.compile(r"API request to .* failed with (exception|error code 5)")  # as MLflow's client says it
+VARIABLE = "MLFLOW_TRACKING_URI"
+_DEFAULT = threading.Lock()
 
 
 class UnreachableError(SlipwayError):
@@ -57,6 +62,26 @@ def check_reachable(settings: Settings) -> None:
         raise UnreachableError(f"no tracking server answers at {uri}", cure) from None
     if not answer.ok and answer.status_code != requests.codes.unauthorized:  # MLflow's client has the credentials
         raise UnreachableError(f"the tracking server at {uri} answers {answer.status_code} to its API", cure)
+
+
+@contextmanager
+def as_default(uri: str) -> Iterator[None]:
+    """Have a URI be MLflow's for the whole process, for as long as a call takes, of one thread at a time.
+
+    Only an embedded store needs it: it looks up the logged model of a new version where MLflow does by default.
+    """
+    import mlflow  # see Registry
+
+    with _DEFAULT:
+        before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+        variable = os.environ.get(VARIABLE)
+        mlflow.set_tracking_uri(uri)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(before)  # type: ignore[arg-type] # None: as if it was never set
+            os.environ.pop(VARIABLE, None)  # which MLflow sets, too
+            os.environ |= {VARIABLE: variable} if variable is not None else {}
 
 
 def find_embedded_file(settings: Settings) -> Path | None:
