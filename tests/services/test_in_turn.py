@@ -146,8 +146,8 @@ def test_promotions_and_rollbacks_in_turn(served: Served) -> None:
     served.wait(slow, "running", "smoke test")
     said = []
     with beside.threads(served.ask, 2):
-        for version, command in ((2, ["promote", "models:/in-turn/2"]), (1, ["rollback"])):
-            code, printed = served.run(*command)
+        for version, target, uri in ((2, "promote", "models:/in-turn/2"), (1, "rollback", "")):
+            code, printed = served.run(target, MODEL=uri)
             assert code == 0, f"{printed}\n{served.log.read_text()[-3000:]}"
             said.append((f"version {version} answers on local" in printed, served.find_answering() == version))
     waiting = served.call("GET", f"/deployments/{slow}")

@@ -73,7 +73,7 @@ def as_default(uri: str) -> Iterator[None]:
     import mlflow  # see Registry
 
     with _DEFAULT:
-        before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+        before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None  # type: ignore[no-untyped-call]
         variable = os.environ.get(VARIABLE)
         mlflow.set_tracking_uri(uri)
         try:
