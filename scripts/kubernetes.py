@@ -42,7 +42,7 @@ def deploy(model: str) -> None:
 
     loaded = settings.load()
     commands.deploy(loaded, model)
-    hints.say_next(f"make deploy_status CONTEXT={loaded.context}")
+    hints.say_next(f"make deploy_status CONTEXT={loaded.cluster.context}")
 
 
 @cli.command()
@@ -59,7 +59,7 @@ def canary(model: str, weight: str) -> None:
 
     loaded = settings.load()
     canary.set_share(loaded, model, weight)
-    hints.say_next(f"make deploy_status CONTEXT={loaded.context}")
+    hints.say_next(f"make deploy_status CONTEXT={loaded.cluster.context}")
 
 
 @cli.command()

@@ -17,6 +17,7 @@ from slipway import settings as slipway_settings
 from slipway.bootstrap import proxies
 from slipway.settings import ROOT, Settings
 from tests import polling
+from tests.aliases import Option
 
 os.environ.update(proxies.no_proxy())  # as verbs.run does: the tests call our services, too
 pytest_plugins = ["tests.bounds"]  # a run's memory and end
@@ -51,6 +52,12 @@ def find_command(target: str) -> list[str]:
     return [sys.executable, *found[1].replace("$(MAKECMDGOALS)", target).split()]
 
 
+def changed(settings: Settings, **changes: Option) -> Settings:
+    """Return other settings; new fields of a group are a dictionary: `changed(settings, serving={"port": 1})`."""
+    groups = {name: replace(getattr(settings, name), **new) for name, new in changes.items() if isinstance(new, dict)}
+    return replace(settings, **{**changes, **groups})
+
+
 @pytest.fixture(scope="session")
 def docker() -> None:
     """Need a Docker engine that answers."""
@@ -67,7 +74,7 @@ def host_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name in ("MLFLOW_TRACKING_URI", "MODEL_DIR", "TRAIN_ARGS", "URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RUNTIME", "host")
-    return replace(slipway_settings.load(), external_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    return changed(slipway_settings.load(), tracking={"external_uri": f"sqlite:///{tmp_path}/mlflow.db"})
 
 
 @pytest.fixture(scope="session")

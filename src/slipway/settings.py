@@ -27,54 +27,124 @@ IN_CLUSTER = "in-cluster"  # as CONTEXT, in a pod: the cluster that it is in, th
 
 
 @dataclass(frozen=True)
+class Tracking:
+    """Which tracking server, and how the one that Slipway starts runs."""
+
+    external_uri: str  # of your own; "": the one that Slipway starts
+    port: int
+    artifact_root: Path
+    workers: str
+    jobs: str  # whether it has job runners: true or false
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the tracking server is the one Slipway starts."""
+        return self.external_uri in {"", MLFLOW_INSIDE, *(f"http://{host}:{self.port}" for host in LOCAL)}
+
+
+@dataclass(frozen=True)
+class Services:
+    """What runs beside MLflow on this machine, and under which name."""
+
+    project: str  # of compose: it names containers, network and volume
+    deployer_port: int
+    registry_port: int
+    backup_dir: Path
+    timeout: int  # s
+    memory: str  # limits of each service; 0: none
+    cpus: str
+    pids: str
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images that ours are built on, or run beside."""
+
+    python: str
+    postgres: str
+    registry: str
+    ca_bundle: Path | None
+
+    @property
+    def postgres_major(self) -> str:
+        """The major version of `POSTGRES_IMAGE`, from its tag."""
+        found = re.search(r":(\d+)", self.postgres.split("@")[0].rsplit("/", 1)[-1])  # host:port/name:tag@digest
+        if not found:
+            raise SlipwayError(
+                f"POSTGRES_IMAGE is {self.postgres!r}: its tag must start with the major version",
+                "POSTGRES_IMAGE=postgres:17", USAGE,
+            )  # fmt: skip
+        return found[1]
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The model server, and how long it may take."""
+
+    port: int
+    url: str  # of an API elsewhere, or ""
+    scoring: dict[str, str]  # the model server's own settings, by the names of their variables
+    predict_timeout: int  # s
+    start_timeout: int  # s
+    test_timeout: int  # s
+    request_timeout: int  # s; the tracking server's, too, when it is looked for
+
+    @property
+    def api_url(self) -> str:
+        """The served model's API: `URL`, or what `serve_model` starts on `PORT`."""
+        return (self.url or f"http://127.0.0.1:{self.port}").rstrip("/")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of each container that trains or serves a model; 0: none."""
+
+    memory: str
+    cpus: str
+    pids: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The Kubernetes cluster, and what a deployment there has."""
+
+    context: str  # of kubectl; "": no cluster
+    namespace: str
+    rollout_timeout: int  # s
+    registry: str  # that the cluster pulls from, or ""
+    image_load: list[str]  # the command that brings an image into a cluster without a registry, or []
+    components: list[str]  # of deploy/kubernetes/components
+    gateway: str  # name, or namespace/name, of what the component gateway's route hangs on; "": as before, or gateway
+    tracking_uri: str  # the tracking server as the cluster calls it, or ""
+    tracking_host: str  # of the ingress to it, or ""
+    is_inside: bool  # whether this process is in a pod, and CONTEXT means that cluster
+
+
+@dataclass(frozen=True)
+class Training:
+    """What train.py is given, and what a training Job asks the cluster for."""
+
+    args: str
+    cpu: str
+    memory: str
+    gpu: str
+    retries: str
+
+
+@dataclass(frozen=True)
 class Settings:
     """The settings of one command, as `mlflow_env.sh` and the caller gave them."""
 
     runtime: str
     model_dir: Path
-    train_args: str
-    port: int
-    url: str
-    mlflow_port: int
-    deployer_port: int
-    registry_port: int
-    external_tracking_uri: str
-    artifact_root: Path
-    project: str
-    backup_dir: Path
-    python_image: str
-    postgres_image: str
-    registry_image: str
-    services_timeout: int  # s
-    service_memory: str  # limits of each of the services; 0: none
-    service_cpus: str
-    service_pids: str
-    mlflow_workers: str
-    mlflow_jobs: str  # whether the tracking server has job runners: true or false
-    model_memory: str  # limits of each container that trains or serves; 0: none
-    model_cpus: str
-    model_pids: str
-    ca_bundle: Path | None
-    context: str  # of kubectl; "": no cluster
-    namespace: str
-    rollout_timeout: int  # s
-    predict_timeout: int  # s
-    start_timeout: int  # s
-    test_timeout: int  # s
-    request_timeout: int  # s
-    registry: str  # that the cluster pulls from, or ""
-    image_load: list[str]  # the command that brings an image into a cluster without a registry, or []
-    components: list[str]  # of deploy/kubernetes/components
-    gateway: str  # name, or namespace/name, of what the component gateway's route hangs on; "": as before, or gateway
-    tracking_in_cluster: str  # the tracking server as the cluster calls it, or ""
-    tracking_host: str  # of the ingress to it, or ""
-    train_cpu: str
-    train_memory: str
-    train_gpu: str
-    train_retries: str
-    in_cluster: bool  # whether this process is in a pod, and CONTEXT means that cluster
     network: str  # the docker network that this very process is in, or "" outside a container
-    scoring: dict[str, str]  # the model server's own settings, by the names of their variables
+    tracking: Tracking
+    services: Services
+    images: Images
+    serving: Serving
+    limits: Limits
+    cluster: Cluster
+    training: Training
 
     @property
     def in_docker(self) -> bool:
@@ -84,33 +154,8 @@ class Settings:
     @property
     def tracking_uri(self) -> str:
         """The tracking server (or embedded store) as this machine reaches it."""
-        own = f"http://127.0.0.1:{self.mlflow_port}" if self.in_docker else sqlite_uri(STATE / "mlflow.db")
-        return self.external_tracking_uri or own
-
-    @property
-    def owns_tracking(self) -> bool:
-        """Whether the tracking server is the one Slipway starts."""
-        return self.external_tracking_uri in {
-            "",
-            MLFLOW_INSIDE,
-            *(f"http://{host}:{self.mlflow_port}" for host in LOCAL),
-        }
-
-    @property
-    def api_url(self) -> str:
-        """The served model's API: `URL`, or what `serve_model` starts on `PORT`."""
-        return (self.url or f"http://127.0.0.1:{self.port}").rstrip("/")
-
-    @property
-    def postgres_major(self) -> str:
-        """The major version of `POSTGRES_IMAGE`, from its tag."""
-        found = re.search(r":(\d+)", self.postgres_image.split("@")[0].rsplit("/", 1)[-1])  # host:port/name:tag@digest
-        if not found:
-            raise SlipwayError(
-                f"POSTGRES_IMAGE is {self.postgres_image!r}: its tag must start with the major version",
-                "POSTGRES_IMAGE=postgres:17", USAGE,
-            )  # fmt: skip
-        return found[1]
+        own = f"http://127.0.0.1:{self.tracking.port}" if self.in_docker else sqlite_uri(STATE / "mlflow.db")
+        return self.tracking.external_uri or own
 
 
 def load(variables: Mapping[str, str] | None = None) -> Settings:
@@ -134,50 +179,64 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         runtime=runtime,
         model_dir=(ROOT / env["MODEL_DIR"]).resolve(),
-        train_args=env["TRAIN_ARGS"],
-        port=_port(env, "PORT"),
-        url=env["URL"],
-        mlflow_port=_port(env, "MLFLOW_PORT"),
-        deployer_port=_port(env, "DEPLOYER_PORT"),
-        registry_port=_port(env, "REGISTRY_PORT"),
-        external_tracking_uri=_tracking_uri(env["MLFLOW_TRACKING_URI"].rstrip("/")),
-        artifact_root=Path(env["MLFLOW_ARTIFACT_ROOT"]).expanduser().resolve(),
-        project=env["COMPOSE_PROJECT_NAME"],
-        backup_dir=(ROOT / env["BACKUP_DIR"]).resolve(),
-        python_image=env["PYTHON_IMAGE"],
-        postgres_image=env["POSTGRES_IMAGE"],
-        registry_image=env["REGISTRY_IMAGE"],
-        services_timeout=_seconds(env, "SERVICES_TIMEOUT"),
-        service_memory=env["SERVICE_MEMORY"],
-        service_cpus=env["SERVICE_CPUS"],
-        service_pids=env["SERVICE_PIDS"],
-        mlflow_workers=env["MLFLOW_WORKERS"],
-        mlflow_jobs=env["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"],
-        model_memory=_limit(env, "MODEL_MEMORY", r"\d+[bkmgBKMG]?"),
-        model_cpus=_limit(env, "MODEL_CPUS", r"\d+(\.\d+)?"),
-        model_pids=_limit(env, "MODEL_PIDS", r"\d+"),
-        ca_bundle=Path(ca_bundle) if ca_bundle else None,
-        context=env["CONTEXT"],
-        namespace=env["NAMESPACE"],
-        rollout_timeout=_seconds(env, "ROLLOUT_TIMEOUT"),
-        predict_timeout=_seconds(env, "PREDICT_TIMEOUT"),
-        start_timeout=_seconds(env, "START_TIMEOUT"),
-        test_timeout=_seconds(env, "TEST_TIMEOUT"),
-        request_timeout=_seconds(env, "REQUEST_TIMEOUT"),
-        registry=env["REGISTRY"].rstrip("/"),
-        image_load=_command(env["IMAGE_LOAD"]),
-        components=env["COMPONENTS"].split(),
-        gateway=_gateway(env["GATEWAY"]),
-        tracking_in_cluster=env["TRACKING_IN_CLUSTER"].rstrip("/"),
-        tracking_host=env["TRACKING_HOST"],
-        train_cpu=env["TRAIN_CPU"],
-        train_memory=env["TRAIN_MEMORY"],
-        train_gpu=env["TRAIN_GPU"],
-        train_retries=env["TRAIN_RETRIES"],
-        in_cluster=env["CONTEXT"] == IN_CLUSTER and bool(env.get("KUBERNETES_SERVICE_HOST")),
         network=env["CONTAINER_NETWORK"],
-        scoring={f"{SCORING}WORKERS": workers}
-        | {name: value for name, value in env.items() if name.startswith(SCORING) and value},
+        tracking=Tracking(
+            port=_port(env, "MLFLOW_PORT"),
+            external_uri=_tracking_uri(env["MLFLOW_TRACKING_URI"].rstrip("/")),
+            artifact_root=Path(env["MLFLOW_ARTIFACT_ROOT"]).expanduser().resolve(),
+            workers=env["MLFLOW_WORKERS"],
+            jobs=env["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"],
+        ),
+        services=Services(
+            deployer_port=_port(env, "DEPLOYER_PORT"),
+            registry_port=_port(env, "REGISTRY_PORT"),
+            project=env["COMPOSE_PROJECT_NAME"],
+            backup_dir=(ROOT / env["BACKUP_DIR"]).resolve(),
+            timeout=_seconds(env, "SERVICES_TIMEOUT"),
+            memory=env["SERVICE_MEMORY"],
+            cpus=env["SERVICE_CPUS"],
+            pids=env["SERVICE_PIDS"],
+        ),
+        images=Images(
+            python=env["PYTHON_IMAGE"],
+            postgres=env["POSTGRES_IMAGE"],
+            registry=env["REGISTRY_IMAGE"],
+            ca_bundle=Path(ca_bundle) if ca_bundle else None,
+        ),
+        serving=Serving(
+            port=_port(env, "PORT"),
+            url=env["URL"],
+            predict_timeout=_seconds(env, "PREDICT_TIMEOUT"),
+            start_timeout=_seconds(env, "START_TIMEOUT"),
+            test_timeout=_seconds(env, "TEST_TIMEOUT"),
+            request_timeout=_seconds(env, "REQUEST_TIMEOUT"),
+            scoring={f"{SCORING}WORKERS": workers}
+            | {name: value for name, value in env.items() if name.startswith(SCORING) and value},
+        ),
+        limits=Limits(
+            memory=_limit(env, "MODEL_MEMORY", r"\d+[bkmgBKMG]?"),
+            cpus=_limit(env, "MODEL_CPUS", r"\d+(\.\d+)?"),
+            pids=_limit(env, "MODEL_PIDS", r"\d+"),
+        ),
+        cluster=Cluster(
+            context=env["CONTEXT"],
+            namespace=env["NAMESPACE"],
+            rollout_timeout=_seconds(env, "ROLLOUT_TIMEOUT"),
+            registry=env["REGISTRY"].rstrip("/"),
+            image_load=_command(env["IMAGE_LOAD"]),
+            components=env["COMPONENTS"].split(),
+            gateway=_gateway(env["GATEWAY"]),
+            tracking_uri=env["TRACKING_IN_CLUSTER"].rstrip("/"),
+            tracking_host=env["TRACKING_HOST"],
+            is_inside=env["CONTEXT"] == IN_CLUSTER and bool(env.get("KUBERNETES_SERVICE_HOST")),
+        ),
+        training=Training(
+            args=env["TRAIN_ARGS"],
+            cpu=env["TRAIN_CPU"],
+            memory=env["TRAIN_MEMORY"],
+            gpu=env["TRAIN_GPU"],
+            retries=env["TRAIN_RETRIES"],
+        ),
     )
 
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -21,7 +21,7 @@ from slipway.release import history, lock
 from slipway.services import deployer_client
 from slipway.settings import ROOT, STATE, Settings
 from tests import beside
-from tests.conftest import find_command
+from tests.conftest import changed, find_command
 from tests.polling import wait_until
 
 if TYPE_CHECKING:
@@ -48,17 +48,17 @@ class Running:
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self.settings.deployer_port}"
+        return f"http://127.0.0.1:{self.settings.services.deployer_port}"
 
     @property
     def token(self) -> str:
         """Its token."""
-        return slipway_deployer.find_token(self.settings).read_text().strip()
+        return slipway_deployer.find_token(self.settings.services).read_text().strip()
 
     @property
     def store(self) -> deployments.Store:
         """Its records."""
-        return deployments.Store(deployer_client.find_home(self.settings) / "diabetes.db")
+        return deployments.Store(deployer_client.find_home(self.settings.services) / "diabetes.db")
 
     def get(self, path: str) -> Json:
         """Return what it answers."""
@@ -105,7 +105,7 @@ class Running:
 
     def find_answering(self) -> int:
         """Return the version that answers on PORT."""
-        return int(requests.get(f"{self.settings.api_url}/readyz", timeout=10).json()["version"])
+        return int(requests.get(f"{self.settings.serving.api_url}/readyz", timeout=10).json()["version"])
 
     def restore(self) -> None:
         """Have the better version be champion again, when it is not."""
@@ -152,11 +152,14 @@ def run(folder: Path) -> Iterator[Running]:
     environment = {**os.environ, **chosen}
     for arguments in ARGUMENTS.values():
         _run("train_model", {**environment, "TRAIN_ARGS": arguments})
-    settings = replace(
-        slipway_settings.load(), runtime="host", port=port, deployer_port=deployer_port, url="",
+    settings = changed(
+        slipway_settings.load(),
+        runtime="host",
         model_dir=ROOT / "model",
-        external_tracking_uri=chosen["MLFLOW_TRACKING_URI"],
-    )  # fmt: skip
+        serving={"port": port, "url": ""},
+        services={"deployer_port": deployer_port},
+        tracking={"external_uri": chosen["MLFLOW_TRACKING_URI"]},
+    )
     log = folder / "deployer.log"
     with log.open("wb") as out:
         process = subprocess.Popen(find_command("start_deployer"), cwd=ROOT, env=environment, stdout=out, stderr=out)
@@ -167,7 +170,7 @@ def run(folder: Path) -> Iterator[Running]:
     finally:
         beside.end(process)
         _run("stop_deployer", environment)
-        for home in (deployer_client.find_home(settings), STATE / "live" / str(port)):
+        for home in (deployer_client.find_home(settings.services), STATE / "live" / str(port)):
             shutil.rmtree(home, ignore_errors=True)
 
 

@@ -59,9 +59,9 @@ def test_the_champion_is_shown(deployer: Running, visit: Callable[..., Page]) ->
     expect(first.locator("dt")).to_have_text("validation_rmse, the deciding metric")
     expect(first.locator("dd")).to_have_text(f"{metrics['validation_rmse']:.3f} ± {metrics['validation_rmse_std']:.3f}")
     expect(champion.locator("#targets")).to_contain_text(
-        f"local: version {BETTER} answers at {deployer.settings.api_url}"
+        f"local: version {BETTER} answers at {deployer.settings.serving.api_url}"
     )
-    assert champion.get_by_role("link").get_attribute("href") == deployer.settings.api_url
+    assert champion.get_by_role("link").get_attribute("href") == deployer.settings.serving.api_url
     assert champion.locator("dt").count() == len([name for name in metrics if not name.endswith("_std")])
 
 
@@ -255,7 +255,7 @@ def test_it_works_by_keyboard_alone(deployer: Running, visit: Callable[..., Page
     expect(page.locator("#asking-problem")).to_contain_text("the token is wrong")
 
     expect(page.get_by_label("Token")).to_be_focused()
-    assert order[:4] == ["Skip to the deployments", "API docs", "roll-back", deployer.settings.api_url]
+    assert order[:4] == ["Skip to the deployments", "API docs", "roll-back", deployer.settings.serving.api_url]
     assert unseen == []
     assert set(inside) <= {"do-it", "close", "token", ""}  # "": the browser's own bar
 

@@ -104,9 +104,9 @@ class Served:
 def kubernetes() -> Settings:
     """Return settings that name a cluster which answers: CONTEXT and IMAGE_LOAD come from whoever runs the tests."""
     loaded = slipway_settings.load()
-    answers = bool(loaded.context) and shutil.which("kubectl") is not None
+    answers = bool(loaded.cluster.context) and shutil.which("kubectl") is not None
     if answers:
-        command = ["kubectl", "--context", loaded.context, "get", "--raw", "/readyz"]
+        command = ["kubectl", "--context", loaded.cluster.context, "get", "--raw", "/readyz"]
         answers = subprocess.run(command, check=False, capture_output=True).returncode == 0
     need(
         "kubernetes", answers, "CONTEXT=… and IMAGE_LOAD=… of a cluster that may be played with, then make test_cluster"

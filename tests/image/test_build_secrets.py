@@ -15,6 +15,7 @@ from slipway import settings as slipway_settings
 from slipway.model_folder import ModelFolder
 from slipway.runtimes import images
 from slipway.settings import Settings
+from tests.conftest import changed
 from tests.image.conftest import NAME, ask_docker, remove_images
 
 
@@ -22,10 +23,10 @@ from tests.image.conftest import NAME, ask_docker, remove_images
 def fresh_base(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """Return settings with a base image that no build has seen, so that no step of a build comes from the cache."""
     tag = f"slipway/{NAME}-python:1"
-    words = f"FROM {settings.python_image}\nUSER root\nRUN echo {NAME} > /etc/image-test\n"
+    words = f"FROM {settings.images.python}\nUSER root\nRUN echo {NAME} > /etc/image-test\n"
     subprocess.run(["docker", "build", "--tag", tag, "-"], input=words, text=True, check=True, capture_output=True)
     monkeypatch.setattr(images, "BASE", f"slipway/{NAME}-base:1")
-    yield replace(settings, python_image=tag)
+    yield changed(settings, images={"python": tag})
     for kind in ("python", "base", "layers"):
         remove_images(f"slipway/{NAME}-{kind}")
 
@@ -39,14 +40,14 @@ def test_no_image_keeps_the_builds_secrets(
 ) -> None:
     """A build uses proxies, indexes and certificates, and leaves none in a history, setting or file of an image."""
     marker = f"secret{uuid.uuid4().hex}"
-    certificates = slipway_settings.load().ca_bundle or Path(
+    certificates = slipway_settings.load().images.ca_bundle or Path(
         ssl.get_default_verify_paths().cafile or DEFAULT_CA_BUNDLE_PATH
     )
     bundle = tmp_path / "bundle.pem"
     bundle.write_text(certificates.read_text() + f"# {marker}\n")
     monkeypatch.setenv("NO_PROXY", f"{os.environ.get('NO_PROXY', '')},{marker}.example".lstrip(","))
     monkeypatch.setenv("PIP_FIND_LINKS", f"/nonexistent-{marker}")  # pip says that it found no such folder
-    fresh = replace(fresh_base, ca_bundle=bundle)
+    fresh = changed(fresh_base, images={"ca_bundle": bundle})
     copy = replace(model, name=f"{NAME}-layers")
     images.build_base(fresh)
     images.build_model(fresh, copy)

@@ -32,7 +32,7 @@ def test_the_serving_image_answers_in_a_closed_container(served: str) -> None:
 
 def test_the_reference_that_a_kill_left_is_in_nobodys_way(settings: Settings, served: str, files: Path) -> None:
     """Asking a model without a server replaces an earlier container, whose process ids a restarted one has again."""
-    name = containers.name_reference(settings)
+    name = containers.name_reference(settings.services)
     ask_docker("run", "--detach", "--name", name, served, "sleep", "600")
     prepared = Prepared(ModelRef(f"models:/{NAME}/7", "", NAME, "7"), files, "{}")
     answer = server.predict(settings, prepared, REQUEST["dataframe_split"])

@@ -1,7 +1,6 @@
 """A champion and its challenger as `make canary` and `make deploy` render them: who answers whose requests."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from slipway.kubernetes import manifests, traffic
 from slipway.kubernetes.traffic import BY_PODS, BY_WEIGHT, Share
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
+from tests.conftest import changed
 from tests.manifests import schemas
 from tests.manifests.kustomizing import OVERLAYS, Object
 from tests.manifests.pods import find, find_pods, matches
@@ -52,10 +52,13 @@ def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy]:
 
     @cache
     def render(overlay: str, components: tuple[str, ...], share: Share | None) -> Pair:
-        chosen = replace(
-            settings.load(), context="team", namespace="models", components=[*components], gateway="infra/public"
+        chosen = changed(
+            settings.load(),
+            cluster={"context": "team", "namespace": "models", "components": [*components], "gateway": "infra/public"},
         )
-        of_both = replace(chosen, components=traffic.choose_components([*components], share or Share(BY_PODS)))
+        of_both = changed(
+            chosen, cluster={"components": traffic.choose_components([*components], share or Share(BY_PODS))}
+        )
         champion = manifests.render(chosen, prepare("3"), "slipway/diabetes:v3-0123456789ab", overlay, share)
         challenger = manifests.render_challenger(of_both, prepare("4"), "slipway/diabetes:v4-0123456789ab", overlay, 3)
         assert champion.parents[2] == challenger.parents[2]

@@ -5,7 +5,6 @@ Closed like every other pod, and with no more rights in the cluster than it uses
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +14,7 @@ from slipway import settings as slipway_settings
 from slipway.deployer import in_cluster
 from slipway.kubernetes import manifests
 from slipway.settings import ROOT
+from tests.conftest import changed
 from tests.manifests import references, schemas
 from tests.manifests.pods import describe, find, find_pods
 from tests.manifests.security import RULES
@@ -35,10 +35,12 @@ READING, CHANGING = {"get", "list", "watch"}, {"create", "patch", "delete"}
 def deployer(kubectl: None, tmp_path_factory: pytest.TempPathFactory) -> list[Object]:  # noqa: ARG001 -- needed
     """Return its objects."""
     place = tmp_path_factory.mktemp("deployer").resolve()
-    settings = replace(
-        slipway_settings.load(), namespace="ml", model_dir=ROOT / "model", components=["network", "autoscaling"],
-        scoring={"SCORING_WORKERS": "2", "SCORING_TLS_KEY": "/a/file"},
-    )  # fmt: skip
+    settings = changed(
+        slipway_settings.load(),
+        model_dir=ROOT / "model",
+        cluster={"namespace": "ml", "components": ["network", "autoscaling"]},
+        serving={"scoring": {"SCORING_WORKERS": "2", "SCORING_TLS_KEY": "/a/file"}},
+    )
     kustomization = in_cluster.describe(settings, IMAGE, "http://mlflow.ml:5000", "a-uid", place)
     return list(yaml.safe_load_all(manifests.write(place, kustomization).read_text(encoding="utf-8")))
 

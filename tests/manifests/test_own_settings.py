@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from slipway.kubernetes.traffic import BY_WEIGHT, Share
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
 from slipway.settings import ROOT
+from tests.conftest import changed
 from tests.manifests.pods import find
 
 if TYPE_CHECKING:
@@ -42,10 +42,12 @@ def render(kubectl: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ca
 
     def run(kustomization: str, components: str = "", share: Share | None = None, pods: int = 0) -> list[Object]:
         (own / "kustomization.yaml").write_text(kustomization)
-        loaded = replace(
-            settings.load(), context="team", namespace="models", components=components.split(), model_dir=own.parent
+        loaded = changed(
+            settings.load(),
+            model_dir=own.parent,
+            cluster={"context": "team", "namespace": "models", "components": components.split()},
         )
-        loaded = replace(loaded, scoring={"SCORING_DRAIN": "60"})
+        loaded = changed(loaded, serving={"scoring": {"SCORING_DRAIN": "60"}})
         if pods:
             return read(manifests.render_challenger(loaded, PREPARED, IMAGE, "cloud", pods))
         return read(manifests.render(loaded, PREPARED, IMAGE, "cloud", share))

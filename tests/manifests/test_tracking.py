@@ -5,7 +5,6 @@ Closed, found by each other, and what an API server takes.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +13,7 @@ import yaml
 from slipway import settings as slipway_settings
 from slipway.kubernetes import manifests, training_job
 from slipway.kubernetes import mlflow as tracking
+from tests.conftest import changed
 from tests.manifests import references, schemas
 from tests.manifests.pods import describe, find, find_pods
 from tests.manifests.security import OF_THE_NODE
@@ -33,8 +33,10 @@ PASSWORDS = {"PGPASSWORD", "POSTGRES_PASSWORD", "MLFLOW_WEBHOOK_SECRET_ENCRYPTIO
 def tracked(request: pytest.FixtureRequest, kubectl: None, tmp_path_factory: pytest.TempPathFactory) -> list[Object]:  # noqa: ARG001 -- needed
     """Return the tracking server's objects."""
     place = tmp_path_factory.mktemp("tracking").resolve()
-    settings = replace(
-        slipway_settings.load(), namespace="ml", tracking_host=request.param, postgres_image="postgres:17-alpine"
+    settings = changed(
+        slipway_settings.load(),
+        cluster={"namespace": "ml", "tracking_host": request.param},
+        images={"postgres": "postgres:17-alpine"},
     )
     return _render(place, tracking.describe(settings, tracking.Facts(IMAGES, 70, "a-uid"), place))
 
@@ -43,8 +45,10 @@ def tracked(request: pytest.FixtureRequest, kubectl: None, tmp_path_factory: pyt
 def training(kubectl: None, tmp_path_factory: pytest.TempPathFactory) -> list[Object]:  # noqa: ARG001 -- needed
     """Return a training's Job."""
     place = tmp_path_factory.mktemp("training").resolve()
-    settings = replace(
-        slipway_settings.load(), namespace="ml", train_cpu="2", train_memory="8Gi", train_gpu="1", train_retries="4"
+    settings = changed(
+        slipway_settings.load(),
+        cluster={"namespace": "ml"},
+        training={"cpu": "2", "memory": "8Gi", "gpu": "1", "retries": "4"},
     )
     container = {
         "image": "slipway/diabetes:train-0123456789ab",

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
@@ -22,7 +22,7 @@ from slipway import settings as slipway_settings
 from slipway.registry.client import Registry
 from slipway.settings import ROOT, Settings
 from tests import beside
-from tests.conftest import find_command, need
+from tests.conftest import changed, find_command, need
 from tests.polling import wait_until
 
 DEADLINE = 270  # s for a server to answer on a busy machine
@@ -154,7 +154,7 @@ def _sqlite(folder: Path) -> Iterator[str]:
 def served_settings(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings of the host runtime that use the tracking server."""
     monkeypatch.setenv("RUNTIME", "host")
-    return replace(slipway_settings.load(), external_tracking_uri=tracking.url)
+    return changed(slipway_settings.load(), tracking={"external_uri": tracking.url})
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from slipway import ports
 from slipway.registry import mlmodel, model_files, model_uri
 from slipway.registry.client import CHAMPION, Registry
 from slipway.settings import ROOT, Settings
-from tests.conftest import find_command
+from tests.conftest import changed, find_command
 from tests.polling import wait_until
 
 MOMENT_WITHIN = 270  # s, on a busy machine
@@ -84,7 +84,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(store: Path, host_settings: Settings) -> Settings:
     """Return settings that look into the store."""
-    return replace(host_settings, external_tracking_uri=f"sqlite:///{store}/mlflow.db")
+    return changed(host_settings, tracking={"external_uri": f"sqlite:///{store}/mlflow.db"})
 
 
 def _read(store: Path, query: str) -> list[str]:

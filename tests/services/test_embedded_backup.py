@@ -3,7 +3,6 @@
 import shutil
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -15,6 +14,7 @@ from slipway.errors import SlipwayError
 from slipway.registry.client import LOCK, Registry
 from slipway.services import archive, backup, restore
 from slipway.settings import Settings, sqlite_uri
+from tests.conftest import changed
 
 
 def connect(settings: Settings) -> MlflowClient:
@@ -26,10 +26,10 @@ def connect(settings: Settings) -> MlflowClient:
 @pytest.fixture
 def store(host_settings: Settings, tmp_path: Path) -> Settings:
     """Return settings of a store with a run, a version that is champion, and a release under way."""
-    settings = replace(
+    settings = changed(
         host_settings,
-        external_tracking_uri=sqlite_uri(tmp_path / "first" / "mlflow.db"),
-        backup_dir=tmp_path / "backups",
+        tracking={"external_uri": sqlite_uri(tmp_path / "first" / "mlflow.db")},
+        services={"backup_dir": tmp_path / "backups"},
     )
     client = connect(settings)
     experiment = client.create_experiment("e", artifact_location=(tmp_path / "first" / "artifacts").as_uri())
@@ -51,8 +51,8 @@ def test_a_lost_store_comes_back_in_another_place(
     The old folder is not needed.
     """
     backup.backup(store)
-    (made,) = store.backup_dir.glob("*")
-    elsewhere = replace(store, external_tracking_uri=sqlite_uri(tmp_path / "second" / "mlflow.db"))
+    (made,) = store.services.backup_dir.glob("*")
+    elsewhere = changed(store, tracking={"external_uri": sqlite_uri(tmp_path / "second" / "mlflow.db")})
     shutil.rmtree(tmp_path / "first")
     restore.restore(elsewhere, str(made))
     client = connect(elsewhere)
@@ -83,8 +83,8 @@ def test_what_a_script_kept_elsewhere_comes_back(store: Settings, tmp_path: Path
             mlflow.log_text(place, "place.txt")
     (tmp_path / "mlruns" / "1" / "mine.txt").touch()
     backup.backup(store)
-    (made,) = store.backup_dir.glob("*")
-    elsewhere = replace(store, external_tracking_uri=sqlite_uri(tmp_path / "second" / "mlflow.db"))
+    (made,) = store.services.backup_dir.glob("*")
+    elsewhere = changed(store, tracking={"external_uri": sqlite_uri(tmp_path / "second" / "mlflow.db")})
     (tmp_path / "mlruns").rename(tmp_path / "gone")
     shutil.rmtree(tmp_path / "first")
     restore.restore(elsewhere, str(made))
@@ -107,9 +107,11 @@ def test_what_one_runtime_wrote_the_other_refuses_by_name(host_settings: Setting
     file.parent.mkdir()
     with closing(sqlite3.connect(file)) as made_up:
         made_up.execute("CREATE TABLE model_versions (source TEXT)")
-    store = replace(host_settings, external_tracking_uri=sqlite_uri(file), backup_dir=tmp_path / "backups")
+    store = changed(
+        host_settings, tracking={"external_uri": sqlite_uri(file)}, services={"backup_dir": tmp_path / "backups"}
+    )
     backup.backup(store)
-    (made,) = store.backup_dir.glob("*")
+    (made,) = store.services.backup_dir.glob("*")
     (tmp_path / "files").mkdir()
     (tmp_path / "dump").write_bytes(b"PGDMP")
     facts = archive.Manifest(archive.FORMAT, "0.1.0", "2026-01-31T23:59:59+01:00", 17, "3.17.2", {})
@@ -125,10 +127,10 @@ def test_what_one_runtime_wrote_the_other_refuses_by_name(host_settings: Setting
 
 def test_without_a_store_there_is_nothing_to_back_up(host_settings: Settings, tmp_path: Path) -> None:
     """An absent store, or one that a server keeps, is an error in words, and no archive is left."""
-    settings = replace(host_settings, backup_dir=tmp_path / "backups")
+    settings = changed(host_settings, services={"backup_dir": tmp_path / "backups"})
     with pytest.raises(SlipwayError, match="nothing to back up"):
         backup.backup(settings)
     with pytest.raises(SlipwayError, match="for a store of this machine"):
-        backup.backup(replace(settings, external_tracking_uri="http://mlflow.example"))
+        backup.backup(changed(settings, tracking={"external_uri": "http://mlflow.example"}))
 
     assert not (tmp_path / "backups").exists()

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import mlflow
@@ -19,7 +19,7 @@ from slipway.errors import SlipwayError
 from slipway.release import promote
 from slipway.settings import ROOT, STATE
 from tests import beside
-from tests.conftest import find_command
+from tests.conftest import changed, find_command
 from tests.polling import wait_until
 from tests.services.candidates import Candidates
 
@@ -113,7 +113,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "RUNTIME": "host", "URL": "", "MLFLOW_TRACKING_URI": f"sqlite:///{scratch}/mlflow.db",
         "MODEL_DIR": str(scratch / "in-turn"), "PORT": str(ports.find_free()), "DEPLOYER_PORT": str(ports.find_free()),
     }  # fmt: skip
-    settings = replace(slipway_settings.load(), runtime="host", external_tracking_uri=chosen["MLFLOW_TRACKING_URI"])
+    settings = changed(
+        slipway_settings.load(), runtime="host", tracking={"external_uri": chosen["MLFLOW_TRACKING_URI"]}
+    )
     candidates = Candidates.make(settings, "in-turn", scratch)
     for score in SCORES.values():
         candidates.add(score)

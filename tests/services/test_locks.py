@@ -74,14 +74,14 @@ def test_a_deployer_that_was_stopped_holds_nothing(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     settings = slipway_settings.load()
-    find_home(settings).mkdir(parents=True, exist_ok=True)
-    (find_home(settings) / "identity").write_text("abc")
+    find_home(settings.services).mkdir(parents=True, exist_ok=True)
+    (find_home(settings.services) / "identity").write_text("abc")
     client.create_registered_model(f"m{lock.ROLLBACK}{LOCK}", {"by": THERE.by, "process": THERE.process})
     client.create_registered_model(f"m{LOCK}", {"by": HERE.by, "process": HERE.process})
     try:
         start._free_locks(settings)  # noqa: SLF001 -- what `stop` does last
     finally:
-        (find_home(settings) / "identity").unlink()
-        find_home(settings).rmdir()
+        (find_home(settings.services) / "identity").unlink()
+        find_home(settings.services).rmdir()
 
     assert [found.name for found in client.search_registered_models()] == [f"m{LOCK}"]

@@ -18,6 +18,7 @@ from slipway.release import history, lock
 from slipway.release.pipeline import Order, Pipeline, move
 from slipway.release.promote import Printer
 from slipway.release.protocols import Preempted
+from tests.conftest import changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +41,9 @@ def pipeline(registry: Registry, tmp_path: Path, request: pytest.FixtureRequest)
     """Return a pipeline for a model of the test's own, whose one version has no files."""
     name = request.node.name
     (tmp_path / "model.toml").write_text(f'name = "{name}"\nmetric = "score"\ndirection = "maximize"\n')
-    settings = replace(slipway_settings.load(), runtime="host", model_dir=tmp_path, external_tracking_uri=registry.uri)
+    settings = changed(
+        slipway_settings.load(), runtime="host", model_dir=tmp_path, tracking={"external_uri": registry.uri}
+    )
     registry.create_model(name)
     mlflow.MlflowClient(registry.uri).create_model_version(name, str(tmp_path / "gone"))
     return Pipeline(settings, registry, model_folder.load(tmp_path), ME, Printer())

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import mlflow
@@ -17,6 +16,7 @@ from slipway.registry.client import Registry
 from slipway.release import history, lock, pipeline
 from slipway.release import promote as release
 from slipway.release.history import Release
+from tests.conftest import changed
 from tests.polling import wait_until
 from tests.services.candidates import Candidates
 
@@ -98,7 +98,7 @@ def test_a_time_out_is_no_verdict(candidates: Candidates) -> None:
     The registry has no word of it, and the same version passes after it.
     """
     version = candidates.add(0.5)
-    hurried = replace(candidates.settings, predict_timeout=0)
+    hurried = changed(candidates.settings, serving={"predict_timeout": 0})
 
     with pytest.raises(TimedOutError, match=r"neither promoted nor refused: .* time-out: .* within 0 s") as raised:
         release.promote(hurried, f"models:/{candidates.name}/{version}", force=False, why="")

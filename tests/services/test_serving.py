@@ -41,7 +41,7 @@ def test_a_signal_ends_the_server(model: Path, name: signal.Signals, send: Calla
     variables = {**os.environ, "RUNTIME": "host", "PORT": str(port), "MODEL": str(model)}
     process = subprocess.Popen(["make", "serve_model"], cwd=ROOT, env=variables, start_new_session=True)
     try:
-        api_test.wait_until_ready(settings.load(), f"http://127.0.0.1:{port}", lambda: process.poll() is None)
+        api_test.wait_until_ready(settings.load().serving, f"http://127.0.0.1:{port}", lambda: process.poll() is None)
         answer = requests.post(f"http://127.0.0.1:{port}/invocations", json={"inputs": [[2.0]]}, timeout=10).json()
         send(process.pid, name)
         wait_until(lambda: ports.is_free(port), ENDS_WITHIN, "the server has not ended")

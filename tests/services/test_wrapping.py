@@ -160,7 +160,7 @@ def test_a_wrapped_model_is_served(  # noqa: PLR0913, PLR0917 -- five fixtures a
     server = script("serve_model", MODEL=f"models:/wrapped/{version}", **variables)
     try:
         api_test.wait_until_ready(
-            served_settings, f"http://127.0.0.1:{variables['PORT']}", lambda: server.poll() is None
+            served_settings.serving, f"http://127.0.0.1:{variables['PORT']}", lambda: server.poll() is None
         )
         tested, _ = (test := script("test_api", **variables)).communicate(timeout=120)
     finally:

@@ -206,7 +206,7 @@ def build(deployer: Deployer) -> FastAPI:
     app.mount("/page", StaticFiles(directory=PAGE, packages=[KIT]))
     app.mount("/swagger", StaticFiles(directory=Path(str(swagger_ui_path))))
     app.middleware("http")(api_errors.limit)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*NAMES, f"deployer.{deployer.settings.namespace}"])
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*NAMES, f"deployer.{deployer.settings.cluster.namespace}"])
     api_errors.handle(app)
     return app
 
@@ -218,7 +218,7 @@ class _Server(uvicorn.Server):
     """
 
     def __init__(self, deployer: Deployer, host: str) -> None:
-        port = deployer.settings.deployer_port
+        port = deployer.settings.services.deployer_port
         super().__init__(
             uvicorn.Config(build(deployer), host=host, port=port, log_level="warning", proxy_headers=False)
         )
@@ -235,22 +235,22 @@ def serve(settings: Settings, host: str, url: str) -> None:
     The server on PORT goes on when this ends.
     """
     if host == ports.LOCAL:
-        ports.check(settings.deployer_port, "DEPLOYER_PORT")
+        ports.check(settings.services.deployer_port, "DEPLOYER_PORT")
     connection.limit_retries()
-    home = find_home(settings)
+    home = find_home(settings.services)
     home.mkdir(parents=True, exist_ok=True)
     lock = (home / "lock").open("w")  # held as long as we live, however we end
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise SlipwayError(
-            f"a deployer is already running on port {settings.deployer_port}", "make stop_deployer"
+            f"a deployer is already running on port {settings.services.deployer_port}", "make stop_deployer"
         ) from None
     deployer = Deployer(settings)
     deployer.begin(url)
     print(
-        f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; "
-        f"its token: {find_token(settings).relative_to(ROOT)}",
+        f"the deployer answers at http://127.0.0.1:{settings.services.deployer_port}; "
+        f"its token: {find_token(settings.services).relative_to(ROOT)}",
         flush=True,
     )
     try:
@@ -258,7 +258,7 @@ def serve(settings: Settings, host: str, url: str) -> None:
     finally:
         deployer.end()  # a closed terminal is no signal that uvicorn knows
         for target in deployer.targets:
-            smoke_test.clear(settings, deployer.model.name, name_owner(settings, target))
+            smoke_test.clear(settings, deployer.model.name, name_owner(settings.services, target))
 
 
 def _find(deployer: Deployer, deployment: str) -> store.Deployment:

@@ -49,11 +49,11 @@ def deploy(settings: Settings) -> None:
     check_claims(cluster, [NAME])
     delivered = image_delivery.deliver(settings, images.build_deployer(settings, model))
     _make_secret(cluster)
-    place = manifests.make_place(settings, "_deployer")  # no model's name begins so
+    place = manifests.make_place(settings.cluster, "_deployer")  # no model's name begins so
     secret = (cluster.get("secret", NAME) or {})["metadata"]["uid"]
     cluster.apply(manifests.write(place, describe(settings, delivered, tracking_uri, secret, place)))
-    wait.wait(cluster, f"deployment/{NAME}", settings.services_timeout)
-    where = f"{settings.context}, namespace {settings.namespace}"
+    wait.wait(cluster, f"deployment/{NAME}", settings.services.timeout)
+    where = f"{settings.cluster.context}, namespace {settings.cluster.namespace}"
     print(
         f"the deployer of {model.name} works in {where}, after {time.monotonic() - started:.0f} s; "
         f"it follows {tracking_uri}"
@@ -80,9 +80,9 @@ def undeploy(settings: Settings) -> None:
     )
     if (cluster.get("deployment", mlflow.MLFLOW) or {}).get("status", {}).get("readyReplicas"):
         with suppress(SlipwayError), mlflow.reached(settings, cluster) as here:
-            Registry.connect(here).unregister_webhook(name_hook(_inside(settings)))
+            Registry.connect(here).unregister_webhook(name_hook(_inside(settings).services))
     print(
-        f"nothing of the deployer is left in {settings.context}, namespace {settings.namespace}; "
+        f"nothing of the deployer is left in {settings.cluster.context}, namespace {settings.cluster.namespace}; "
         "what it deployed goes on serving"
     )
 
@@ -92,15 +92,15 @@ def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str,
     variables = {
         "MLFLOW_TRACKING_URI": tracking_uri,
         "MODEL_DIR": str(settings.model_dir.relative_to(ROOT)),
-        "COMPOSE_PROJECT_NAME": _inside(settings).project,
-        "COMPONENTS": " ".join(settings.components),
-        "GATEWAY": settings.gateway,
-        "ROLLOUT_TIMEOUT": str(settings.rollout_timeout),
-        "PREDICT_TIMEOUT": str(settings.predict_timeout),
-        "START_TIMEOUT": str(settings.start_timeout),
-        "TEST_TIMEOUT": str(settings.test_timeout),
-        "REQUEST_TIMEOUT": str(settings.request_timeout),
-    } | {name: value for name, value in settings.scoring.items() if name not in containers.SCORING_FILES}
+        "COMPOSE_PROJECT_NAME": _inside(settings).services.project,
+        "COMPONENTS": " ".join(settings.cluster.components),
+        "GATEWAY": settings.cluster.gateway,
+        "ROLLOUT_TIMEOUT": str(settings.cluster.rollout_timeout),
+        "PREDICT_TIMEOUT": str(settings.serving.predict_timeout),
+        "START_TIMEOUT": str(settings.serving.start_timeout),
+        "TEST_TIMEOUT": str(settings.serving.test_timeout),
+        "REQUEST_TIMEOUT": str(settings.serving.request_timeout),
+    } | {name: value for name, value in settings.serving.scoring.items() if name not in containers.SCORING_FILES}
     entries = [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()]
     container = {"name": NAME, "env": entries}
     template = {"metadata": {"annotations": {OPENED_BY: secret}}, "spec": {"containers": [container]}}
@@ -114,7 +114,7 @@ def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str,
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [os.path.relpath(manifests.MANIFESTS / "deployer", place)],
-        "namespace": settings.namespace,
+        "namespace": settings.cluster.namespace,
         "images": [manifests.replace_image("slipway/deployer", delivered)],
         "patches": [{"patch": json.dumps(deployment)}],
     }
@@ -122,7 +122,10 @@ def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str,
 
 def _inside(settings: Settings) -> Settings:
     """Return settings with the names that the deployer there goes by."""
-    return replace(settings, project=f"cluster-{settings.namespace}", deployer_port=PORT)
+    return replace(
+        settings,
+        services=replace(settings.services, project=f"cluster-{settings.cluster.namespace}", deployer_port=PORT),
+    )
 
 
 def _make_secret(cluster: Cluster) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from slipway.deployer.store import Deployment
     from slipway.release.protocols import Target
-    from slipway.settings import Settings
+    from slipway.settings import Services, Settings
 
 RECONCILE = 30  # s between two looks at the alias: events are sent at most once
 TRIES = 3  # of a champion that fails; then a start tries again
@@ -33,21 +33,21 @@ TARGETS = (Local.name, Kubernetes.name)
 AGAIN = 5  # s until a deployment that waits for the tracking server is tried again
 
 
-def name_hook(settings: Settings) -> str:
+def name_hook(services: Services) -> str:
     """Return how MLflow calls its registration of the deployer on DEPLOYER_PORT."""
-    return f"slipway-{settings.project}-{settings.deployer_port}"
+    return f"slipway-{services.project}-{services.deployer_port}"
 
 
 def list_targets(settings: Settings) -> list[Target]:
     """Return where versions go: this machine, and the cluster of CONTEXT when it is named; in a pod only that."""
-    if settings.in_cluster:
+    if settings.cluster.is_inside:
         return [Kubernetes(settings)]
-    return [Local(settings), *([Kubernetes(settings)] if settings.context else [])]
+    return [Local(settings), *([Kubernetes(settings)] if settings.cluster.context else [])]
 
 
-def find_token(settings: Settings) -> Path:
+def find_token(services: Services) -> Path:
     """Return the file with the token, made at the first start."""
-    file = find_home(settings) / "token"
+    file = find_home(services) / "token"
     secret_file.read_or_make(file)
     return file
 
@@ -58,8 +58,8 @@ class Deployer:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.model = model_folder.load(settings.model_dir)
-        self.guard = auth.Guard(find_token(settings))
-        home = find_home(settings)
+        self.guard = auth.Guard(find_token(settings.services))
+        home = find_home(settings.services)
         self.webhook_secret = secret_file.read_or_make(home / "webhook_secret")
         self.pictures = home / "pictures"
         self.pictures.mkdir(exist_ok=True)
@@ -191,7 +191,9 @@ class Deployer:
                 self._reconcile(registry.find_champion(self.model.name), again=not looked)
                 looked = True
                 if url and not registered:
-                    registry.register_webhook(name_hook(self.settings), url, webhooks.EVENT, self.webhook_secret)
+                    registry.register_webhook(
+                        name_hook(self.settings.services), url, webhooks.EVENT, self.webhook_secret
+                    )
                     registered = True
             except Exception as error:  # noqa: BLE001 -- the next look may see
                 print(f"warning: {getattr(error, 'message', error)}", file=sys.stderr, flush=True)

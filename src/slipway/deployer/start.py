@@ -29,7 +29,7 @@ from slipway.serving.live_server import Slot
 from slipway.settings import BUILD, ROOT, STATE
 
 if TYPE_CHECKING:
-    from slipway.settings import Settings
+    from slipway.settings import Services, Settings
 
 HOOK = "/webhooks/mlflow"
 SOCKET = "/var/run/docker.sock"
@@ -40,36 +40,36 @@ def start(settings: Settings) -> None:
 
     Raises SlipwayError when the tracking server does not answer, or the port is taken.
     """
-    if settings.in_cluster:  # we are in a pod, of in_cluster
-        name = f"deployer.{settings.namespace}"
+    if settings.cluster.is_inside:  # we are in a pod, of in_cluster
+        name = f"deployer.{settings.cluster.namespace}"
         followed = urlsplit(settings.tracking_uri).hostname in tracking.list_names(
             settings
         )  # no other MLflow is sure to reach us
-        api.serve(settings, "0.0.0.0", f"http://{name}:{settings.deployer_port}{HOOK}" if followed else "")  # noqa: S104 -- a pod's
+        api.serve(settings, "0.0.0.0", f"http://{name}:{settings.services.deployer_port}{HOOK}" if followed else "")  # noqa: S104 -- a pod's
     elif settings.network:  # we are in the container
-        api.serve(settings, "0.0.0.0", f"http://deployer:{settings.deployer_port}{HOOK}")  # noqa: S104 -- published on 127.0.0.1
-    elif settings.in_docker and settings.context:  # it needs this machine's kubectl, which no container has
+        api.serve(settings, "0.0.0.0", f"http://deployer:{settings.services.deployer_port}{HOOK}")  # noqa: S104 -- published on 127.0.0.1
+    elif settings.in_docker and settings.cluster.context:  # it needs this machine's kubectl, which no container has
         connection.check_reachable(settings)
-        print(f"deploying to {settings.context} too; a moved @{CHAMPION} is noticed within {RECONCILE} s")
+        print(f"deploying to {settings.cluster.context} too; a moved @{CHAMPION} is noticed within {RECONCILE} s")
         api.serve(settings, ports.LOCAL, "")
     elif settings.in_docker:
         _start_container(settings)
     else:
         os.environ.update(mlflow.local_webhooks())
         Registry.connect(settings)
-        api.serve(settings, ports.LOCAL, f"http://{ports.LOCAL}:{settings.deployer_port}{HOOK}")
+        api.serve(settings, ports.LOCAL, f"http://{ports.LOCAL}:{settings.services.deployer_port}{HOOK}")
 
 
 def stop(settings: Settings) -> None:
     """Stop the deployer and the server that it started; what it has on record stays."""
     if settings.in_docker:
         images.check_engine()
-        mlflow.check_ours(settings)
-        shell.run(mlflow.compose(settings, "rm", "--stop", "--force", "deployer"))
-    elif _answers(settings):
+        mlflow.check_ours(settings.services)
+        shell.run(mlflow.compose(settings.services, "rm", "--stop", "--force", "deployer"))
+    elif _answers(settings.services):
         raise SlipwayError("the deployer runs in another terminal", "Ctrl-C there, then this")
     for target in TARGETS:
-        smoke_test.clear(settings, model_folder.load(settings.model_dir).name, name_owner(settings, target))
+        smoke_test.clear(settings, model_folder.load(settings.model_dir).name, name_owner(settings.services, target))
     Slot(settings).stop()
     _free_locks(settings)
     print(hints.complete("stopped; make start_deployer brings it back, and the champion with it"))
@@ -77,7 +77,7 @@ def stop(settings: Settings) -> None:
 
 def _free_locks(settings: Settings) -> None:
     """Take away the locks that the deployer held when it was ended: no other machine can know that it is gone."""
-    identity, store = find_home(settings) / "identity", connection.find_embedded_file(settings)
+    identity, store = find_home(settings.services) / "identity", connection.find_embedded_file(settings)
     if not identity.exists() or (store and not store.exists()):
         return
     with suppress(SlipwayError):  # without a tracking server nobody releases, and the next start goes on
@@ -88,25 +88,25 @@ def _free_locks(settings: Settings) -> None:
 
 def _start_container(settings: Settings) -> None:
     connection.check_reachable(settings)
-    if not settings.owns_tracking:
+    if not settings.tracking.is_ours:
         raise SlipwayError(
             "the deployer's container belongs to the MLflow services of make start_mlflow_services",
             "RUNTIME=host make start_deployer",
         )
-    mlflow.check_ours(settings)
+    mlflow.check_ours(settings.services)
     tag = images.build_service(settings, "deployer")
     images.build_model(
         settings, model_folder.load(settings.model_dir)
     )  # now, when it can be seen, and not at the first deployment
-    home, live, token = find_home(settings), STATE / "live", find_token(settings)
+    home, live, token = find_home(settings.services), STATE / "live", find_token(settings.services)
     for path in (
         BUILD,
         home / "build",
         live,
-        *(home / "hidden" / name for name in (f"deployer/{settings.deployer_port}", "live")),
+        *(home / "hidden" / name for name in (f"deployer/{settings.services.deployer_port}", "live")),
     ):
         path.mkdir(parents=True, exist_ok=True)
-    lines = [f"{name}={value}" for name, value in settings.scoring.items()]
+    lines = [f"{name}={value}" for name, value in settings.serving.scoring.items()]
     (home / "environment").write_text("\n".join(lines) + "\n", encoding="utf-8")
     containers.writing_user(live)
     socket = _find_socket()
@@ -126,15 +126,18 @@ def _start_container(settings: Settings) -> None:
         "DOCKER_SOCKET": socket,
         **_name_settings(settings),
     }
-    if shell.ask(mlflow.compose(settings, "port", "deployer", str(settings.deployer_port))).code != 0:
-        ownership.check_port(settings.deployer_port, "DEPLOYER_PORT")
-    command, given = mlflow.compose_up(settings, "deployer", variables, "--force-recreate")
+    if shell.ask(mlflow.compose(settings.services, "port", "deployer", str(settings.services.deployer_port))).code != 0:
+        ownership.check_port(settings.services.deployer_port, "DEPLOYER_PORT")
+    command, given = mlflow.compose_up(settings.services, "deployer", variables, "--force-recreate")
     shell.echo(command)
     answer = shell.ask(command, env=given)
     if answer.code != 0:
-        raise _explain(settings, answer.words)
-    starting.wait(settings, "deployer", lambda: _answers(settings), lambda: _explain(settings))
-    print(f"the deployer answers at http://127.0.0.1:{settings.deployer_port}; its token: {token.relative_to(ROOT)}")
+        raise _explain(settings.services, answer.words)
+    starting.wait(settings, "deployer", lambda: _answers(settings.services), lambda: _explain(settings.services))
+    print(
+        f"the deployer answers at "
+        f"http://127.0.0.1:{settings.services.deployer_port}; its token: {token.relative_to(ROOT)}"
+    )
     hints.say_next("make promote")
 
 
@@ -142,27 +145,27 @@ def _name_settings(settings: Settings) -> dict[str, str]:
     """Return the settings that the deployer's container shares with us, by the names of their variables."""
     return {
         "MODEL_DIR": str(settings.model_dir),
-        "PORT": str(settings.port),
-        "DEPLOYER_PORT": str(settings.deployer_port),
-        "PYTHON_IMAGE": settings.python_image,
-        "MODEL_MEMORY": settings.model_memory,
-        "MODEL_CPUS": settings.model_cpus,
-        "MODEL_PIDS": settings.model_pids,
-        "PREDICT_TIMEOUT": str(settings.predict_timeout),
-        "START_TIMEOUT": str(settings.start_timeout),
-        "TEST_TIMEOUT": str(settings.test_timeout),
-        "REQUEST_TIMEOUT": str(settings.request_timeout),
+        "PORT": str(settings.serving.port),
+        "DEPLOYER_PORT": str(settings.services.deployer_port),
+        "PYTHON_IMAGE": settings.images.python,
+        "MODEL_MEMORY": settings.limits.memory,
+        "MODEL_CPUS": settings.limits.cpus,
+        "MODEL_PIDS": settings.limits.pids,
+        "PREDICT_TIMEOUT": str(settings.serving.predict_timeout),
+        "START_TIMEOUT": str(settings.serving.start_timeout),
+        "TEST_TIMEOUT": str(settings.serving.test_timeout),
+        "REQUEST_TIMEOUT": str(settings.serving.request_timeout),
     }
 
 
-def _explain(settings: Settings, words: str = "") -> SlipwayError:
-    log = shell.ask(mlflow.compose(settings, "logs", "--no-color", "--tail", "15", "deployer")).words
+def _explain(services: Services, words: str = "") -> SlipwayError:
+    log = shell.ask(mlflow.compose(services, "logs", "--no-color", "--tail", "15", "deployer")).words
     return SlipwayError("the deployer did not come up:\n    " + "\n    ".join(f"{words}\n{log}".splitlines()[-15:]))
 
 
-def _answers(settings: Settings) -> bool:
+def _answers(services: Services) -> bool:
     try:
-        return requests.get(f"http://127.0.0.1:{settings.deployer_port}/livez", timeout=5).ok
+        return requests.get(f"http://127.0.0.1:{services.deployer_port}/livez", timeout=5).ok
     except requests.RequestException:
         return False
 

@@ -27,7 +27,7 @@ class Local:
     @property
     def url(self) -> str | None:
         """The address on this machine."""
-        return f"http://127.0.0.1:{self._slot.settings.port}"
+        return f"http://127.0.0.1:{self._slot.settings.serving.port}"
 
     def find_version(self) -> int | None:
         """Return the version that answers, or None when none does."""

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
     from slipway.deployer.store import Deployment, Store
     from slipway.release.protocols import Target
-    from slipway.settings import Settings
+    from slipway.settings import Services, Settings
 
 ATTEMPTS = 5  # of a deployment that is interrupted again and again
 WORDS = {store.ROLL_BACK: "the rollback to", store.FOLLOW: "the way of @champion to"}
 
 
-def name_owner(settings: Settings, target: str) -> str:
+def name_owner(services: Services, target: str) -> str:
     """Return whose smoke tests those of the deployer for a target are."""
-    return f"deployer-{settings.deployer_port}-{target}"
+    return f"deployer-{services.deployer_port}-{target}"
 
 
 class Worker:
@@ -104,7 +104,7 @@ class Worker:
         """Release a version; one that is not released waits while somebody rolls back, whoever that is."""
         settings, model = self._settings, model_folder.load(self._settings.model_dir)
         registry = Registry.connect(settings)
-        owner, picture = name_owner(settings, self._target.name), self._pictures / f"{deployment.id}.png"
+        owner, picture = name_owner(settings.services, self._target.name), self._pictures / f"{deployment.id}.png"
         pipeline = Pipeline(settings, registry, model, self._holder, recorder, self._target, owner, picture)
         action = history.ROLLED_BACK if deployment.action == store.ROLL_BACK else history.PROMOTED
         follows = deployment.action == store.FOLLOW

@@ -27,14 +27,19 @@ def run(settings: Settings) -> None:
     """
     started = time.monotonic()
     embedded = (
-        settings.external_tracking_uri if settings.external_tracking_uri.startswith("sqlite:") else ""
+        settings.tracking.external_uri if settings.tracking.external_uri.startswith("sqlite:") else ""
     )  # never another's server
-    to_here = "" if settings.external_tracking_uri == embedded else "MLFLOW_TRACKING_URI= "
-    settings = dataclasses.replace(settings, runtime="host", url="", external_tracking_uri=embedded)
+    to_here = "" if settings.tracking.external_uri == embedded else "MLFLOW_TRACKING_URI= "
+    settings = dataclasses.replace(
+        settings,
+        runtime="host",
+        serving=dataclasses.replace(settings.serving, url=""),
+        tracking=dataclasses.replace(settings.tracking, external_uri=embedded),
+    )
     hints.remember(RUNTIME="host", MLFLOW_TRACKING_URI=embedded)
     model = model_folder.load(settings.model_dir)
     registry = Registry.connect(settings)
-    version = registry.find_by_tag(model.name, provenance.CODE_TAG, provenance.code_digest(settings, model))
+    version = registry.find_by_tag(model.name, provenance.CODE_TAG, provenance.code_digest(settings.training, model))
     if version is None:
         _say("train and register")
         version = train.train(settings)
@@ -42,11 +47,11 @@ def run(settings: Settings) -> None:
         _say(f"already trained from this code: {model.name} version {version.version}")
     _promote(settings, version)
 
-    if not ports.is_free(settings.port):
-        settings = dataclasses.replace(settings, port=ports.find_free())
-        hints.remember(PORT=str(settings.port))
+    if not ports.is_free(settings.serving.port):
+        settings = dataclasses.replace(settings, serving=dataclasses.replace(settings.serving, port=ports.find_free()))
+        hints.remember(PORT=str(settings.serving.port))
     uri = f"models:/{model.name}@{CHAMPION}"
-    _say(f"serve {uri} at {settings.api_url}")
+    _say(f"serve {uri} at {settings.serving.api_url}")
     prepared = server.prepare(settings, uri)
     log = BUILD / "demo-server.log"
     log.parent.mkdir(exist_ok=True)

@@ -57,7 +57,10 @@ def set_share(settings: Settings, uri: str, weight: str) -> None:
             _start(settings, uri, percent, champion, challenger)
             return
         end(champion, challenger)
-        print(f"no challenger of {champion.instance} is left in {settings.context}, namespace {settings.namespace}")
+        print(
+            f"no challenger of {champion.instance} is left in {settings.cluster.context}, "
+            f"namespace {settings.cluster.namespace}"
+        )
 
 
 def end(champion: Kubernetes, challenger: Challenger) -> None:
@@ -88,10 +91,12 @@ def direct(champion: Kubernetes, share: Share | None) -> None:
 def _start(settings: Settings, uri: str, percent: int, champion: Kubernetes, challenger: Challenger) -> None:
     champions = _count_champions(champion)
     chosen, overlay = champion.find_choices()
-    share = _choose(champion, chosen.components, percent)
+    share = _choose(champion, chosen.cluster.components, percent)
     pods = traffic.count_pods(share, champions)
     print(f"the challenger will get {traffic.explain(share, champions, pods)}", flush=True)
-    chosen = replace(chosen, components=traffic.choose_components(chosen.components, share))
+    chosen = replace(
+        chosen, cluster=replace(chosen.cluster, components=traffic.choose_components(chosen.cluster.components, share))
+    )
     before = challenger.cluster.get("deployment", challenger.deployment)
     prepared = server.prepare(settings, uri or _name(before), fresh=True)
     _check_name(champion, prepared, before)

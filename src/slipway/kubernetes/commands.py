@@ -45,7 +45,7 @@ def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
             target.undo()
             raise
     print(
-        f"{prepared.model.uri} answers in {settings.context}, namespace {settings.namespace}, "
+        f"{prepared.model.uri} answers in {settings.cluster.context}, namespace {settings.cluster.namespace}, "
         f"after {time.monotonic() - started:.1f} s"
     )
     return target
@@ -57,7 +57,7 @@ def roll_back(settings: Settings, to: str = "") -> None:
     target.cluster.check()
 
     def roll_out(outcome: Outcome) -> None:
-        print(f"\n== roll out in {settings.context}", flush=True)
+        print(f"\n== roll out in {settings.cluster.context}", flush=True)
         case = outcome.make_case()
         target.roll_out(outcome.prepared, case)
         target.look(outcome.prepared, case)
@@ -81,11 +81,13 @@ def diff(settings: Settings, uri: str = "") -> bool:
     prepared = server.prepare(settings, uri or f"models:/{model_folder.load(settings.model_dir).name}@{CHAMPION}")
     tag = runtimes.of(settings).image(prepared)
     image = (
-        image_delivery.deliver(settings, tag) if settings.registry else tag
+        image_delivery.deliver(settings, tag) if settings.cluster.registry else tag
     )  # it is pushed, as its digest is part of the manifests
     manifest = target.render(prepared, image)
     if not target.cluster.has_namespace():
-        print(f"all of {manifest.relative_to(ROOT)} would be new: there is no namespace {settings.namespace} yet")
+        print(
+            f"all of {manifest.relative_to(ROOT)} would be new: there is no namespace {settings.cluster.namespace} yet"
+        )
         return True
     answer = target.cluster.ask("diff", "--filename", str(manifest))
     if answer.code > 1 or (answer.code and not answer.out):
@@ -102,4 +104,4 @@ def undeploy(settings: Settings) -> None:
         target.clear()
         with suppress(SlipwayError):  # what we may not look at ends by itself
             trial_pod.clear(target.cluster, target.instance)
-    print(f"nothing of {target.instance} is left in {settings.context}, namespace {settings.namespace}")
+    print(f"nothing of {target.instance} is left in {settings.cluster.context}, namespace {settings.cluster.namespace}")

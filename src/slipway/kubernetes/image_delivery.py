@@ -50,7 +50,7 @@ def deliver_version(settings: Settings, prepared: Prepared) -> str:
     In a cluster it is there, or not: SlipwayError.
     """
     built = runtimes.of(settings).image(prepared)
-    if settings.in_cluster:
+    if settings.cluster.is_inside:
         return built
     image = deliver(settings, built)
     if prepared.model.version:
@@ -63,11 +63,11 @@ def deliver(settings: Settings, tag: str) -> str:
 
     Raises SlipwayError when there is no way, or it fails.
     """
-    if settings.registry:
-        return _push(settings.registry, tag)
-    if settings.image_load:
+    if settings.cluster.registry:
+        return _push(settings.cluster.registry, tag)
+    if settings.cluster.image_load:
         if not _is_on_nodes(settings, tag):
-            shell.run([*settings.image_load, tag])
+            shell.run([*settings.cluster.image_load, tag])
         return tag
     raise SlipwayError(
         f"no way to get {tag} into the cluster: set REGISTRY or IMAGE_LOAD",
@@ -77,7 +77,7 @@ def deliver(settings: Settings, tag: str) -> str:
 
 def _is_on_nodes(settings: Settings, tag: str) -> bool:
     """Whether every node says that it has an image of ours, whose tag is made from its content."""
-    if not (settings.context and tag.startswith("slipway/")):
+    if not (settings.cluster.context and tag.startswith("slipway/")):
         return False
     answer = Cluster(settings).ask("get", "nodes", "--output", "json")
     nodes = json.loads(answer.out)["items"] if answer.code == 0 else []

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from slipway.kubernetes.traffic import Share
     from slipway.runtimes.base import Prepared
-    from slipway.settings import Settings
+    from slipway.settings import Cluster, Settings
 
 MANIFESTS = patches.MANIFESTS
 PREFIX = "io.slipway/"  # begins the annotations that say which model it is
@@ -57,7 +57,7 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
 
     `image` is name:tag or name@digest, `place` the folder that it will lie in.
     """
-    components = [MANIFESTS / "components" / name for name in check_components(settings.components)]
+    components = [MANIFESTS / "components" / name for name in check_components(settings.cluster.components)]
     model, name = prepared.model.name or "model", make_name(prepared.model.name or "model")
     # of the image, so that only another image rolls the pods
     commit = images.read_label(image, "org.opencontainers.image.revision") or ""
@@ -68,14 +68,14 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
         "commit": commit,
         "overlay": overlay,
     }
-    facts["components"] = " ".join(settings.components)
-    variables = {key: value for key, value in settings.scoring.items() if key not in containers.SCORING_FILES}
+    facts["components"] = " ".join(settings.cluster.components)
+    variables = {key: value for key, value in settings.serving.scoring.items() if key not in containers.SCORING_FILES}
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [os.path.relpath(MANIFESTS / "overlays" / overlay, place)],
         "components": [os.path.relpath(path, place) for path in components],
-        "namespace": settings.namespace,
+        "namespace": settings.cluster.namespace,
         "namePrefix": f"{name}-",
         "images": [replace_image("slipway/model", image)],
         "labels": [{"pairs": {"app.kubernetes.io/instance": name}, "includeSelectors": True}, traffic.OURS],
@@ -84,9 +84,9 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
             *patches.environment(
                 variables | {"SCORING_ROOT_PATH": f"/{name},/model", "SCORING_IDENTITY": prepared.identity}
             ),
-            *patches.end(overlay, settings.scoring),
+            *patches.end(overlay, settings.serving.scoring),
             *patches.paths(name),
-            *patches.parent(settings.gateway),
+            *patches.parent(settings.cluster.gateway),
         ],
     }
 
@@ -135,12 +135,12 @@ def check_components(chosen: list[str]) -> list[str]:
     )
 
 
-def make_place(settings: Settings, what: str) -> Path:
+def make_place(cluster: Cluster, what: str) -> Path:
     """Return a folder for what this very process renders, which no other command writes to.
 
     Those of processes that have ended go.
     """
-    parent = BUILD / "k8s" / make_name(settings.context or "none") / settings.namespace / what
+    parent = BUILD / "k8s" / make_name(cluster.context or "none") / cluster.namespace / what
     for old in parent.glob("[0-9]*"):
         if not lock.lives(int(old.name)):
             shutil.rmtree(old, ignore_errors=True)
@@ -156,10 +156,10 @@ def render(settings: Settings, prepared: Prepared, image: str, overlay: str, sha
 
     Raises SlipwayError for a component that is not there, or manifests that kustomize refuses.
     """
-    place = make_place(settings, make_name(prepared.model.name or "model"))
+    place = make_place(settings.cluster, make_name(prepared.model.name or "model"))
     kustomization = describe(settings, prepared, image, overlay, place)
     if share:
-        check_components([*settings.components, share.component])
+        check_components([*settings.cluster.components, share.component])
         component = os.path.relpath(MANIFESTS / "components" / share.component, place)
         kustomization["components"] += [] if component in kustomization["components"] else [component]
         kustomization["patches"] += traffic.patch_weights(share)
@@ -169,7 +169,7 @@ def render(settings: Settings, prepared: Prepared, image: str, overlay: str, sha
 def render_challenger(settings: Settings, prepared: Prepared, image: str, overlay: str, pods: int) -> Path:
     """Write the manifests of a version that is deployed beside the champion, with so many pods, and return the file."""
     name = make_name(prepared.model.name or "model")
-    place = make_place(settings, f"{name}-{traffic.CHALLENGER}")
+    place = make_place(settings.cluster, f"{name}-{traffic.CHALLENGER}")
     kustomization = traffic.challenge(describe(settings, prepared, image, overlay, place), name, pods)
     return write(place, kustomization, find_own(settings.model_dir))
 

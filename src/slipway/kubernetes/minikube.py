@@ -11,7 +11,7 @@ from slipway.kubernetes import commands, manifests
 from slipway.kubernetes.rollout import NO_COMPONENT
 
 if TYPE_CHECKING:
-    from slipway.settings import Settings
+    from slipway.settings import Cluster, Settings
 
 ADDONS = {"autoscaling": "metrics-server", "ingress": "ingress"}  # what a component needs
 
@@ -22,32 +22,40 @@ def deploy(settings: Settings, uri: str = "") -> None:
     Raises SlipwayError when minikube is missing or does not start, and as cluster.deploy does.
     """
     settings = adapt(settings)
-    answer = _ask(settings, "status", "--output", "json")
+    answer = _ask(settings.cluster, "status", "--output", "json")
     if answer.code == shell.NOT_FOUND:
         raise SlipwayError("minikube is not installed", "see https://minikube.sigs.k8s.io/docs/start/")
     if answer.code != 0:
-        shell.run(_command(settings, "start"))
-    chosen = manifests.check_components([name for name in settings.components if name != NO_COMPONENT])
+        shell.run(_command(settings.cluster, "start"))
+    chosen = manifests.check_components([name for name in settings.cluster.components if name != NO_COMPONENT])
     for addon in (ADDONS[name] for name in chosen if name in ADDONS):
-        shell.run(_command(settings, "addons", "enable", addon))
+        shell.run(_command(settings.cluster, "addons", "enable", addon))
     target = commands.deploy(settings, uri, "minikube")
-    answer = _ask(settings, "service", f"{target.instance}-model", "--namespace", settings.namespace, "--url")
-    by_hand = f"minikube service {target.instance}-model -n {settings.namespace}"
+    answer = _ask(
+        settings.cluster, "service", f"{target.instance}-model", "--namespace", settings.cluster.namespace, "--url"
+    )
+    by_hand = f"minikube service {target.instance}-model -n {settings.cluster.namespace}"
     print(f"see   {answer.out.splitlines()[0] if answer.code == 0 else by_hand}")
-    hints.say_next(f"make deploy_status CONTEXT={settings.context}")
+    hints.say_next(f"make deploy_status CONTEXT={settings.cluster.context}")
 
 
 def adapt(settings: Settings) -> Settings:
     """Return the settings of a cluster of minikube's: CONTEXT is its profile, and images are loaded into it."""
-    profile = settings.context or "minikube"
+    profile = settings.cluster.context or "minikube"
     return replace(
-        settings, context=profile, registry="", image_load=["minikube", "--profile", profile, "image", "load"]
+        settings,
+        cluster=replace(
+            settings.cluster,
+            context=profile,
+            registry="",
+            image_load=["minikube", "--profile", profile, "image", "load"],
+        ),
     )
 
 
-def _ask(settings: Settings, *arguments: str) -> shell.Answer:
-    return shell.ask(_command(settings, *arguments), seconds=60)
+def _ask(cluster: Cluster, *arguments: str) -> shell.Answer:
+    return shell.ask(_command(cluster, *arguments), seconds=60)
 
 
-def _command(settings: Settings, *arguments: str) -> list[str]:
-    return ["minikube", "--profile", settings.context, *arguments]
+def _command(cluster: Cluster, *arguments: str) -> list[str]:
+    return ["minikube", "--profile", cluster.context, *arguments]

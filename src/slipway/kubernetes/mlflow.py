@@ -68,23 +68,28 @@ def deploy(settings: Settings) -> None:
     images = _deliver(settings)
     cluster.make_namespace()
     password = _make_secret(cluster)
-    place = manifests.make_place(settings, "_tracking")  # no model's name begins so
-    facts = Facts(images, _find_user(settings.postgres_image), (cluster.get("secret", SECRET) or {})["metadata"]["uid"])
+    place = manifests.make_place(settings.cluster, "_tracking")  # no model's name begins so
+    facts = Facts(
+        images, _find_user(settings.images.postgres), (cluster.get("secret", SECRET) or {})["metadata"]["uid"]
+    )
     cluster.apply(manifests.write(place, describe(settings, facts, place)))
-    wait.wait(cluster, f"statefulset/{POSTGRES}", settings.services_timeout)
+    wait.wait(cluster, f"statefulset/{POSTGRES}", settings.services.timeout)
     if password:
         _set_password(cluster, password)
-    wait.wait(cluster, f"deployment/{MLFLOW}", settings.services_timeout + MIGRATION)
+    wait.wait(cluster, f"deployment/{MLFLOW}", settings.services.timeout + MIGRATION)
     with cluster.forwarded(f"service/{MLFLOW}", PORT) as url:
         _check_names(settings, url)
     print(
-        f"MLflow answers in {settings.context}, namespace {settings.namespace}, "
+        f"MLflow answers in {settings.cluster.context}, namespace {settings.cluster.namespace}, "
         f"after {time.monotonic() - started:.0f} s"
     )
-    print(f"there {find_address(settings)}{f', and http://{settings.tracking_host}' if settings.tracking_host else ''}")
+    host = settings.cluster.tracking_host
+    print(f"there {find_address(settings)}{f', and http://{host}' if host else ''}")
     print(f"here  {' '.join(cluster.command('port-forward', f'service/{MLFLOW}', f'{PORT_HERE}:{PORT}'))}")
     print(f"      export {HERE}")
-    hints.say_next(f"make train_on_kubernetes CONTEXT={settings.context} NAMESPACE={settings.namespace}")
+    hints.say_next(
+        f"make train_on_kubernetes CONTEXT={settings.cluster.context} NAMESPACE={settings.cluster.namespace}"
+    )
 
 
 def undeploy(settings: Settings, data: str = "") -> None:
@@ -103,7 +108,7 @@ def undeploy(settings: Settings, data: str = "") -> None:
         )
     )
     if data:
-        print(f"nothing of it is left in {settings.context}, namespace {settings.namespace}")
+        print(f"nothing of it is left in {settings.cluster.context}, namespace {settings.cluster.namespace}")
         return
     print("the data stays, with the Secret that opens it; DATA=delete deletes both, too")
     hints.say_next("make deploy_tracking, which brings MLflow back")
@@ -125,7 +130,7 @@ def check_deployed(cluster: Cluster) -> None:
 
 def find_address(settings: Settings) -> str:
     """Return what the cluster calls the MLflow of the namespace."""
-    return f"http://{MLFLOW}.{settings.namespace}:{PORT}"
+    return f"http://{MLFLOW}.{settings.cluster.namespace}:{PORT}"
 
 
 @contextmanager
@@ -135,26 +140,26 @@ def reached(settings: Settings, cluster: Cluster) -> Iterator[Settings]:
     As long as its pod lives.
     """
     check_deployed(cluster)
-    wait.wait(cluster, f"deployment/{MLFLOW}", settings.services_timeout)
+    wait.wait(cluster, f"deployment/{MLFLOW}", settings.services.timeout)
     with cluster.forwarded(f"service/{MLFLOW}", PORT) as url:
-        here = replace(settings, external_tracking_uri=url)
+        here = replace(settings, tracking=replace(settings.tracking, external_uri=url))
         connection.check_reachable(here)
         yield here
 
 
 def list_names(settings: Settings) -> list[str]:
     """Return what clients call MLflow: here, by a forwarded port; in the cluster; from outside (pure)."""
-    service = f"{MLFLOW}.{settings.namespace}"
+    service = f"{MLFLOW}.{settings.cluster.namespace}"
     names = [*LOCAL, MLFLOW, service, f"{service}.svc", f"{service}.svc.cluster.local"]
-    return [*names, settings.tracking_host] if settings.tracking_host else names
+    return [*names, settings.cluster.tracking_host] if settings.cluster.tracking_host else names
 
 
 def describe(settings: Settings, facts: Facts, place: Path) -> dict[str, Any]:
     """Return the kustomization, that will lie in `place` (pure)."""
     hosts = ",".join(f"{name},{name}:*" for name in list_names(settings))
     variables = [{"name": "MLFLOW_SERVER_ALLOWED_HOSTS", "value": hosts}]
-    if settings.tracking_host:  # a page's own POST names its origin
-        origins = ",".join(f"{scheme}://{settings.tracking_host}" for scheme in ("http", "https"))
+    if settings.cluster.tracking_host:  # a page's own POST names its origin
+        origins = ",".join(f"{scheme}://{settings.cluster.tracking_host}" for scheme in ("http", "https"))
         variables.append({"name": "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS", "value": origins})
     container = {"name": "mlflow", "env": variables}
     deployment = {
@@ -169,19 +174,19 @@ def describe(settings: Settings, facts: Facts, place: Path) -> dict[str, Any]:
         for key in ("runAsUser", "runAsGroup", "fsGroup")
     ]
     label = f"/spec/volumeClaimTemplates/0/metadata/labels/{MAJOR.replace('/', '~1')}"
-    database += [{"op": "add", "path": label, "value": settings.postgres_major}]
+    database += [{"op": "add", "path": label, "value": settings.images.postgres_major}]
     patches: list[dict[str, Any]] = [{"patch": json.dumps(deployment)}]
     patches += [{"target": {"kind": "StatefulSet", "name": POSTGRES}, "patch": json.dumps(database)}]
-    if settings.tracking_host:
-        host = [{"op": "replace", "path": "/spec/rules/0/host", "value": settings.tracking_host}]
+    if settings.cluster.tracking_host:
+        host = [{"op": "replace", "path": "/spec/rules/0/host", "value": settings.cluster.tracking_host}]
         patches += [{"target": {"kind": "Ingress", "name": MLFLOW}, "patch": json.dumps(host)}]
     folder = os.path.relpath(manifests.MANIFESTS / "tracking", place)
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [folder],
-        "components": [f"{folder}/ingress"] if settings.tracking_host else [],
-        "namespace": settings.namespace,
+        "components": [f"{folder}/ingress"] if settings.cluster.tracking_host else [],
+        "namespace": settings.cluster.namespace,
         "images": [manifests.replace_image(name, tag) for name, tag in facts.images.items()],
         "patches": patches,
     }
@@ -189,20 +194,20 @@ def describe(settings: Settings, facts: Facts, place: Path) -> dict[str, Any]:
 
 def _check_major(settings: Settings, cluster: Cluster) -> None:
     found = cluster.get("persistentvolumeclaim", f"data-{POSTGRES}-0") or {}
-    major = found.get("metadata", {}).get("labels", {}).get(MAJOR, settings.postgres_major)
-    if major != settings.postgres_major:
-        wrong = f"the data there was written by PostgreSQL {major}, and {settings.postgres_image} cannot read it"
+    major = found.get("metadata", {}).get("labels", {}).get(MAJOR, settings.images.postgres_major)
+    if major != settings.images.postgres_major:
+        wrong = f"the data there was written by PostgreSQL {major}, and {settings.images.postgres} cannot read it"
         raise SlipwayError(wrong, f"POSTGRES_IMAGE=postgres:{major}")
 
 
 def _deliver(settings: Settings) -> dict[str, str]:
     """Bring the images into the cluster; return how manifests name them, by the names that they have in ours."""
     mlflow = images.build_service(settings, "mlflow")
-    if not images.exists(settings.postgres_image):
-        shell.run(docker_cli.pull(settings.postgres_image))
+    if not images.exists(settings.images.postgres):
+        shell.run(docker_cli.pull(settings.images.postgres))
     return {
         "slipway/mlflow": image_delivery.deliver(settings, mlflow),
-        "postgres": image_delivery.deliver(settings, settings.postgres_image),
+        "postgres": image_delivery.deliver(settings, settings.images.postgres),
     }
 
 
@@ -240,7 +245,7 @@ def _set_password(cluster: Cluster, password: str) -> None:
 
 def _check_names(settings: Settings, url: str) -> None:
     for name in list_names(settings):
-        host = name if name == settings.tracking_host else f"{name}:{PORT}"
+        host = name if name == settings.cluster.tracking_host else f"{name}:{PORT}"
         answer = requests.get(f"{url}{API}", headers={"Host": host}, timeout=30)
         if not answer.ok:
             raise SlipwayError(

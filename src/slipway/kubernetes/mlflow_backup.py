@@ -49,15 +49,15 @@ def backup(settings: Settings) -> None:
     manifest = archive.Manifest(
         archive.FORMAT, VERSION, now.isoformat(timespec="seconds"), postgres, _ask_version(cluster), counts
     )
-    with archive.disk_errors(settings.backup_dir):
-        settings.backup_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=settings.backup_dir) as scratch:
+    with archive.disk_errors(settings.services.backup_dir):
+        settings.services.backup_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=settings.services.backup_dir) as scratch:
             dump, artifacts, unfinished = (Path(scratch, name) for name in (archive.DUMP, archive.ARTIFACTS, "archive"))
             with dump.open("xb") as target:
                 _run(cluster, [POD, "--", "pg_dump", USER, "--dbname=mlflow", "--format=custom"], target=target)
             _fetch(cluster, artifacts)
             manifest = archive.pack(unfinished, dump, artifacts, manifest)
-            path = unfinished.rename(settings.backup_dir / f"slipway-{now:%Y%m%d-%H%M%S}.tar.gz")
+            path = unfinished.rename(settings.services.backup_dir / f"slipway-{now:%Y%m%d-%H%M%S}.tar.gz")
     print(f"{archive.show(path)}: {path.stat().st_size / 1e6:.2f} MB, {manifest}")
     hints.say_next(
         f"make restore_tracking BACKUP={shlex.quote(archive.show(path))} (into an empty one), "
@@ -71,16 +71,20 @@ def restore(settings: Settings, name: str) -> None:
     Raises SlipwayError when it is damaged, or the server holds something: nothing was touched.
     """
     cluster = _connect(settings)
-    path = restoration.find(settings, name)
+    path = restoration.find(settings.services, name)
     manifest = archive.verify(path)
     restoration.check_versions(manifest, settings)
     files = int(_ask(cluster, SERVER, "--", "sh", "-c", "find /artifacts -type f | wc -l"))
     if files or database.find_filled(_count_rows(cluster)):
         raise SlipwayError(
-            f"the tracking server in {settings.context}, namespace {settings.namespace}, is not empty", EMPTY_AGAIN
+            f"the tracking server in {settings.cluster.context}, namespace {settings.cluster.namespace}, is not empty",
+            EMPTY_AGAIN,
         )
     try:
-        with archive.disk_errors(settings.backup_dir), tempfile.TemporaryDirectory(dir=settings.backup_dir) as scratch:
+        with (
+            archive.disk_errors(settings.services.backup_dir),
+            tempfile.TemporaryDirectory(dir=settings.services.backup_dir) as scratch,
+        ):
             archive.extract(path, Path(scratch))
             _send(cluster, Path(scratch, archive.ARTIFACTS))
             with Path(scratch, archive.DUMP).open("rb") as source:
@@ -95,7 +99,9 @@ def restore(settings: Settings, name: str) -> None:
             f"{error.message}\n  the tracking server is now incomplete", EMPTY_AGAIN, error.code
         ) from None
     print(f"restored {manifest}, as they were at {manifest.date}")
-    hints.say_next(f"{mlflow.HERE} make deploy MODEL=… CONTEXT={settings.context} NAMESPACE={settings.namespace}")
+    hints.say_next(
+        f"{mlflow.HERE} make deploy MODEL=… CONTEXT={settings.cluster.context} NAMESPACE={settings.cluster.namespace}"
+    )
 
 
 def _connect(settings: Settings) -> Cluster:

@@ -78,7 +78,7 @@ class Kubernetes:
         if (
             share
             and share.component == traffic.BY_WEIGHT
-            and "gateway" not in manifests.check_components(settings.components)
+            and "gateway" not in manifests.check_components(settings.cluster.components)
         ):
             share = None  # the route goes
         if share:
@@ -95,24 +95,24 @@ class Kubernetes:
         """
         found = self.cluster.get("deployment", self.deployment)
         known = manifests.read_annotations(found) if found else {}
-        if files := sorted(self.settings.scoring.keys() & containers.SCORING_FILES):
+        if files := sorted(self.settings.serving.scoring.keys() & containers.SCORING_FILES):
             cure = f"unset {files[0]}; in a cluster, an ingress or Gateway in front of the model handles keys and TLS"
             raise SlipwayError(
                 f"{files[0]} is a file on this machine, which a deployment does not take to the cluster", cure, USAGE
             )
-        components = [
-            name for name in self.settings.components or known.get("components", "").split() if name != NO_COMPONENT
-        ]
+        given = self.settings.cluster.components or known.get("components", "").split()
+        components = [name for name in given if name != NO_COMPONENT]
         if "kserve" in components:
             raise SlipwayError(
                 "KServe creates the Deployment itself, so make deploy cannot watch it", "see docs/kubernetes.md", USAGE
             )
         needed = manifests.check_components(components)
         kinds.check_needed(self.cluster, needed, self._knows)
-        route = self.find_route() if "gateway" in needed and not self.settings.gateway else None
-        gateway = traffic.read_gateway(route) if route else self.settings.gateway
+        route = self.find_route() if "gateway" in needed and not self.settings.cluster.gateway else None
+        gateway = traffic.read_gateway(route) if route else self.settings.cluster.gateway
         overlay = self.overlay or known.get("overlay", OVERLAY)
-        return replace(self.settings, components=components, gateway=gateway), overlay
+        chosen = replace(self.settings, cluster=replace(self.settings.cluster, components=components, gateway=gateway))
+        return chosen, overlay
 
     def find_share(self) -> Share | None:
         """Return what gives a challenger its share, or None where there is none."""
@@ -223,7 +223,7 @@ class Kubernetes:
             with shell.undisturbed(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 before.restore(self.cluster)
             if ("Deployment", self.deployment) in map(recovery.name, before.there):
-                patience = self.settings.rollout_timeout
+                patience = self.settings.cluster.rollout_timeout
                 self.cluster.run(
                     "rollout",
                     "status",
@@ -286,7 +286,7 @@ class Kubernetes:
         return kind in self._known
 
     def _wait(self, prepared: Prepared) -> None:
-        version, patience = prepared.model.version or "", self.settings.rollout_timeout
+        version, patience = prepared.model.version or "", self.settings.cluster.rollout_timeout
         Rollout(self.cluster, self.deployment, self._own_labels, version, self._old, patience).wait(prepared.model.uri)
 
     @property

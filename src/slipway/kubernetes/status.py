@@ -55,7 +55,8 @@ def show(settings: Settings, form: str) -> None:
         return
     if not rows:
         raise SlipwayError(
-            f"Slipway runs nothing in {settings.context}, namespace {settings.namespace}", "make deploy MODEL=…"
+            f"Slipway runs nothing in {settings.cluster.context}, namespace {settings.cluster.namespace}",
+            "make deploy MODEL=…",
         )
     console = Console()
     draw(console if console.is_terminal else Console(width=WIDTH_OFF_TERMINAL), rows)

@@ -82,7 +82,7 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
         _, version, _ = training.conclude(here, model, session, time.monotonic() - started)
     print(f"tracked by {inside}; the Job is {job}, and its log can be read for a while")
     reached = f"{mlflow.HERE} " if inside == mlflow.find_address(settings) else ""  # as deploy_tracking says
-    there = f"CONTEXT={settings.context} NAMESPACE={settings.namespace}"
+    there = f"CONTEXT={settings.cluster.context} NAMESPACE={settings.cluster.namespace}"
     hints.say_next(f"{reached}make deploy MODEL=models:/{version.name}/{version.version} {there}")
     return version
 
@@ -92,9 +92,9 @@ def find_tracking(settings: Settings, cluster: Cluster) -> str:
 
     Raises SlipwayError when there is none that it could reach.
     """
-    address = settings.tracking_in_cluster
-    if not address and urlsplit(settings.external_tracking_uri).hostname not in {None, *LOCAL}:
-        address = settings.external_tracking_uri
+    address = settings.cluster.tracking_uri
+    if not address and urlsplit(settings.tracking.external_uri).hostname not in {None, *LOCAL}:
+        address = settings.tracking.external_uri
     if address:
         if urlsplit(address).username or urlsplit(address).password:
             secret = "kubectl create secret generic slipway-training --from-literal MLFLOW_TRACKING_USERNAME=…"  # noqa: S105 -- how to make one
@@ -106,7 +106,7 @@ def find_tracking(settings: Settings, cluster: Cluster) -> str:
         return address
     if mlflow.is_deployed(cluster):
         return mlflow.find_address(settings)
-    here = f"make deploy_tracking CONTEXT={settings.context} NAMESPACE={settings.namespace}"
+    here = f"make deploy_tracking CONTEXT={settings.cluster.context} NAMESPACE={settings.cluster.namespace}"
     raise SlipwayError("the cluster has no tracking server to report to", f"{here}; or TRACKING_IN_CLUSTER=http://…")
 
 
@@ -116,17 +116,20 @@ def read_resources(settings: Settings) -> dict[str, dict[str, str]]:
     Raises SlipwayError (exit code 2) for a quantity that is none.
     """
     for name, value, example in (
-        ("TRAIN_CPU", settings.train_cpu, "500m"),
-        ("TRAIN_MEMORY", settings.train_memory, "2Gi"),
+        ("TRAIN_CPU", settings.training.cpu, "500m"),
+        ("TRAIN_MEMORY", settings.training.memory, "2Gi"),
     ):
         if not QUANTITY.fullmatch(value):
             raise SlipwayError(f"{name} is {value!r}: must be a Kubernetes quantity", f"{name}={example}", USAGE)
-    requests, limits = {"cpu": settings.train_cpu, "memory": settings.train_memory}, {"memory": settings.train_memory}
-    if settings.train_gpu:
-        found = DEVICES.fullmatch(settings.train_gpu)
+    requests, limits = (
+        {"cpu": settings.training.cpu, "memory": settings.training.memory},
+        {"memory": settings.training.memory},
+    )
+    if settings.training.gpu:
+        found = DEVICES.fullmatch(settings.training.gpu)
         if not found:
             raise SlipwayError(
-                f"TRAIN_GPU is {settings.train_gpu!r}: must be a number",
+                f"TRAIN_GPU is {settings.training.gpu!r}: must be a number",
                 "TRAIN_GPU=1, or TRAIN_GPU=amd.com/gpu=1",
                 USAGE,
             )
@@ -136,13 +139,15 @@ def read_resources(settings: Settings) -> dict[str, dict[str, str]]:
 
 def describe(settings: Settings, job: str, container: dict[str, Any], session: str, place: Path) -> dict[str, Any]:
     """Return the kustomization of a Job: `container` has image, arguments and environment (pure)."""
-    if not settings.train_retries.isdigit():
-        raise SlipwayError(f"TRAIN_RETRIES is {settings.train_retries!r}: must be a number", "TRAIN_RETRIES=2", USAGE)
+    if not settings.training.retries.isdigit():
+        raise SlipwayError(
+            f"TRAIN_RETRIES is {settings.training.retries!r}: must be a number", "TRAIN_RETRIES=2", USAGE
+        )
     at = "/spec/template/spec/containers/0"
     patch = [
         {"op": "replace", "path": "/metadata/name", "value": job},
         {"op": "add", "path": "/metadata/annotations", "value": {SESSION: session}},
-        {"op": "replace", "path": "/spec/backoffLimit", "value": int(settings.train_retries)},
+        {"op": "replace", "path": "/spec/backoffLimit", "value": int(settings.training.retries)},
         {"op": "replace", "path": f"{at}/resources", "value": read_resources(settings)},
         *({"op": "add", "path": f"{at}/{key}", "value": value} for key, value in container.items()),
     ]
@@ -150,14 +155,14 @@ def describe(settings: Settings, job: str, container: dict[str, Any], session: s
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [os.path.relpath(manifests.MANIFESTS / "training", place)],
-        "namespace": settings.namespace,
+        "namespace": settings.cluster.namespace,
         "patches": [{"target": {"kind": "Job"}, "patch": json.dumps(patch)}],
     }
 
 
 def _start(settings: Settings, cluster: Cluster, model: model_folder.ModelFolder, inside: str, session: str) -> str:
     """Bring the training image into the cluster and make the Job; return its name."""
-    command = ["python", provenance.TRAIN, *training.split(settings.train_args)]
+    command = ["python", provenance.TRAIN, *training.split(settings.training.args)]
     read_resources(settings)
     image = image_delivery.deliver(settings, images.build_training(settings, model))
     variables = provenance.write_variables(model) | training.write_context(settings, model, provenance.TRAIN, session)
@@ -168,11 +173,14 @@ def _start(settings: Settings, cluster: Cluster, model: model_folder.ModelFolder
         "env": [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()],
     }
     job = f"{manifests.make_name(model.name)[:LONGEST].rstrip('-')}-train-{session[:8]}"
-    place = BUILD / "k8s" / manifests.make_name(settings.context) / f"_training-{settings.namespace}" / job
+    place = (
+        BUILD / "k8s" / manifests.make_name(settings.cluster.context) / f"_training-{settings.cluster.namespace}" / job
+    )
     manifest = manifests.write(place, describe(settings, job, container, session, place))
     cluster.make_namespace()
     print(
-        f"training {model.name} as Job {job} with {model.path.name}/train.py {settings.train_args}".rstrip(), flush=True
+        f"training {model.name} as Job {job} with {model.path.name}/train.py {settings.training.args}".rstrip(),
+        flush=True,
     )
     cluster.run("create", "--filename", str(manifest))
     return job
@@ -186,9 +194,11 @@ def _follow(settings: Settings, cluster: Cluster, job: str) -> bool:
     followed = job_log.Followed(cluster, job)
     ending = followed.follow()
     if ending.reason == job_log.OUT_OF_MEMORY:
-        raise SlipwayError(f"train.py needed more memory than {settings.train_memory}", "TRAIN_MEMORY=8Gi", ending.code)
+        raise SlipwayError(
+            f"train.py needed more memory than {settings.training.memory}", "TRAIN_MEMORY=8Gi", ending.code
+        )
     if ending.lost:
-        again = f"make train_on_kubernetes CONTEXT={settings.context}"
+        again = f"make train_on_kubernetes CONTEXT={settings.cluster.context}"
         raise SlipwayError(
             f"every attempt of {job} was lost; the last one: {ending.reason}", f"{again} TRAIN_RETRIES=5", ending.code
         )
@@ -213,7 +223,9 @@ def _find_session(cluster: Cluster, job: str) -> str:
 @contextmanager
 def _reached(settings: Settings, cluster: Cluster, inside: str) -> Iterator[Settings]:
     """Yield settings by which this machine reaches the server that the cluster calls `inside`."""
-    if urlsplit(inside).hostname not in mlflow.list_names(replace(settings, tracking_host="")):
+    if urlsplit(inside).hostname not in mlflow.list_names(
+        replace(settings, cluster=replace(settings.cluster, tracking_host=""))
+    ):
         yield settings
         return
     with mlflow.reached(settings, cluster) as here:

@@ -42,9 +42,9 @@ def check_reachable(settings: Settings) -> None:
     uri = settings.tracking_uri
     if not uri.startswith("http"):
         return
-    if settings.in_docker and not settings.external_tracking_uri:  # who exports another checkout's address means it
-        ownership.refuse_other(settings.mlflow_port)
-    ours = settings.in_docker and settings.owns_tracking
+    if settings.in_docker and not settings.tracking.external_uri:  # who exports another checkout's address means it
+        ownership.refuse_other(settings.tracking.port)
+    ours = settings.in_docker and settings.tracking.is_ours
     start = (
         "make start_mlflow_services"
         if docker_cli.is_installed()
@@ -53,10 +53,12 @@ def check_reachable(settings: Settings) -> None:
     cure = start if ours else "check MLFLOW_TRACKING_URI, or unset it"
     try:
         answer = requests.get(
-            f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", timeout=settings.request_timeout
+            f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", timeout=settings.serving.request_timeout
         )
     except requests.Timeout:
-        late = time_out(f"the tracking server at {uri} did not answer", settings.request_timeout, "REQUEST_TIMEOUT")
+        late = time_out(
+            f"the tracking server at {uri} did not answer", settings.serving.request_timeout, "REQUEST_TIMEOUT"
+        )
         raise UnreachableError(late.message, late.cure) from None
     except requests.RequestException:
         raise UnreachableError(f"no tracking server answers at {uri}", cure) from None

@@ -73,6 +73,10 @@ def _name(settings: Settings, prepared: Prepared) -> str:
         code += [ROOT / "src" / "scoring", ROOT / "requirements" / "serving.txt"]
         process = [sys.version, sys.prefix]
     variables = json.dumps(
-        {name: value for name, value in sorted(settings.scoring.items()) if name not in containers.SCORING_FILES}
+        {
+            name: value
+            for name, value in sorted(settings.serving.scoring.items())
+            if name not in containers.SCORING_FILES
+        }
     )
     return model_folder.digest(code, image, model_files.checksum(prepared.files), variables, *process)[:16]

@@ -14,7 +14,7 @@ from slipway.bootstrap import docker_cli, ownership
 from slipway.errors import USAGE, SlipwayError
 
 if TYPE_CHECKING:
-    from slipway.settings import Settings
+    from slipway.settings import Services, Settings
 
 USER_ID = 10001  # of the user in our images
 HARDENING = ["--init", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108 -- the container's
@@ -32,14 +32,14 @@ def confinement(settings: Settings) -> list[str]:
 
     It is closed, ours, within its limits, and its log rotates.
     """
-    given = {"--memory": settings.model_memory, "--cpus": settings.model_cpus, "--pids-limit": settings.model_pids}
+    given = {"--memory": settings.limits.memory, "--cpus": settings.limits.cpus, "--pids-limit": settings.limits.pids}
     limits = [part for flag, value in given.items() if not UNLIMITED.fullmatch(value) for part in (flag, value)]
     return [*HARDENING, *docker_cli.flags("--label", ownership.OURS), *LOGS, *limits]
 
 
-def training_container(settings: Settings) -> str:
+def training_container(services: Services) -> str:
     """Return the name of the container that this process trains in."""
-    return f"{settings.project}-train-{os.getpid()}"
+    return f"{services.project}-train-{os.getpid()}"
 
 
 def writing_user(path: Path) -> str:
@@ -60,9 +60,9 @@ def serving_options(settings: Settings, name: str, *, publish: bool = True) -> l
 
     Without `publish` only its network reaches it: a port that is free in our container may not be so on the machine.
     """
-    variables, options = dict(settings.scoring), []
-    for setting in settings.scoring.keys() & SCORING_FILES:
-        file, inside = Path(settings.scoring[setting]).resolve(), f"/run/secrets/{setting.lower()}"
+    variables, options = dict(settings.serving.scoring), []
+    for setting in settings.serving.scoring.keys() & SCORING_FILES:
+        file, inside = Path(settings.serving.scoring[setting]).resolve(), f"/run/secrets/{setting.lower()}"
         if not file.is_file():
             raise SlipwayError(
                 f"{setting} does not name a file: {file}", f"unset {setting}, or the path of a file", USAGE
@@ -73,11 +73,11 @@ def serving_options(settings: Settings, name: str, *, publish: bool = True) -> l
             options += ["--user", f"{file.stat().st_uid}:{file.stat().st_gid}"]
     options += docker_cli.flags("--env", variables)
     network = ["--network", settings.network] if settings.network else []
-    published = ["--publish", f"127.0.0.1:{settings.port}:8080"] if publish else []
+    published = ["--publish", f"127.0.0.1:{settings.serving.port}:8080"] if publish else []
     return ["--name", name, *confinement(settings), *network, *published, *options]
 
 
-def name_reference(settings: Settings) -> str:
+def name_reference(services: Services) -> str:
     """Return how the container is called in which this thread asks a model without a server."""
     host, thread = model_folder.plain(socket.gethostname()), threading.get_native_id()
-    return f"{settings.project}-reference-{host}-{os.getpid()}-{thread}"
+    return f"{services.project}-reference-{host}-{os.getpid()}-{thread}"

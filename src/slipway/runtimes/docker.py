@@ -50,7 +50,7 @@ class Docker:
         volumes = [part for path, place in (mounts or {}).items() for part in ("--volume", f"{path}:{place}:ro")]
         if kept:
             volumes += ["--user", containers.writing_user(kept), "--volume", f"{kept}:/kept"]
-        name = containers.training_container(self._settings)
+        name = containers.training_container(self._settings.services)
         options = ["--rm", "--name", name, *containers.confinement(self._settings), *network, *volumes]
         options += docker_cli.flags("--env", given)
         try:
@@ -61,8 +61,8 @@ class Docker:
     def _find_tracking(self) -> tuple[list[str], str]:
         """Return docker's options for the network, and the tracking server's address in it."""
         uri = self._settings.tracking_uri
-        if self._settings.owns_tracking:
-            return ["--network", self._settings.project], MLFLOW_INSIDE
+        if self._settings.tracking.is_ours:
+            return ["--network", self._settings.services.project], MLFLOW_INSIDE
         if not uri.startswith("http") or urlsplit(uri).hostname in LOCAL:
             cure = "RUNTIME=host, or another address of that server"
             raise SlipwayError(f"a container cannot reach MLFLOW_TRACKING_URI={uri}", cure)
@@ -103,7 +103,7 @@ class Docker:
 
     def predict(self, prepared: Prepared, rows: str, seconds: int) -> shell.Answer:
         """Ask the model in a container without a network."""
-        name = containers.name_reference(self._settings)
+        name = containers.name_reference(self._settings.services)
         ownership.remove_container(name)  # of an earlier life: a container that begins again gives the same numbers
         options = ["--rm", "--interactive", "--name", name, "--no-healthcheck", "--network", "none"]
         program = ["timeout", str(seconds)]  # a client that is killed leaves its container
@@ -120,7 +120,7 @@ class Docker:
         return Container(self._settings, model, folder)
 
     def _name_served(self) -> str:
-        return f"{self._settings.project}-serve-{self._settings.port}"
+        return f"{self._settings.services.project}-serve-{self._settings.serving.port}"
 
 
 class Container(LiveServer):
@@ -128,12 +128,12 @@ class Container(LiveServer):
 
     def __init__(self, settings: Settings, model: model_folder.ModelFolder, folder: Path) -> None:
         super().__init__(settings, folder)
-        self._model, self._name = model, f"{settings.project}-live-{settings.port}"
+        self._model, self._name = model, f"{settings.services.project}-live-{settings.serving.port}"
 
     @property
     def url(self) -> str:
         """The address on this machine, or in the network that this process is in."""
-        return Docker(self._settings).address(self._name, self._settings.port)
+        return Docker(self._settings).address(self._name, self._settings.serving.port)
 
     def check(self) -> None:
         """Raise SlipwayError when a container of that name is another checkout's."""

@@ -62,8 +62,8 @@ class Host:
 
     def serve_command(self, prepared: Prepared, name: str = "") -> Command:  # noqa: ARG002 -- see Runtime
         """Serve a model's files where they are."""
-        command = [*SCORING, str(prepared.files), "--port", str(self._settings.port)]
-        return command, self._settings.scoring | {"SCORING_IDENTITY": prepared.identity}
+        command = [*SCORING, str(prepared.files), "--port", str(self._settings.serving.port)]
+        return command, self._settings.serving.scoring | {"SCORING_IDENTITY": prepared.identity}
 
     def clear_port(self) -> None:
         """Leave it: the port says that it is taken, and by whom the user knows."""
@@ -117,18 +117,18 @@ class Process(LiveServer):
     @property
     def url(self) -> str:
         """The address on this machine."""
-        return f"http://{ports.LOCAL}:{self._settings.port}"
+        return f"http://{ports.LOCAL}:{self._settings.serving.port}"
 
     def check(self) -> None:
         """Accept it: the folder, and so the process, is this checkout's."""
 
     def _foreground(self) -> Command:
-        variables = self._settings.scoring | {"SCORING_IDENTITY": str(self._link / "identity.json")}
-        return [*SCORING, str(self._link / "model"), "--port", str(self._settings.port)], variables
+        variables = self._settings.serving.scoring | {"SCORING_IDENTITY": str(self._link / "identity.json")}
+        return [*SCORING, str(self._link / "model"), "--port", str(self._settings.serving.port)], variables
 
     def start_detached(self) -> None:
         """Start the process in a session of its own. Raises SlipwayError when the port is taken."""
-        ports.check(self._settings.port, "PORT")
+        ports.check(self._settings.serving.port, "PORT")
         command, variables = self._foreground()
         process = shell.start(command, env=variables, log=self._log)
         self._pid_file.write_text(str(process.pid), encoding="utf-8")

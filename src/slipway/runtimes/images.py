@@ -42,8 +42,10 @@ DIGITS = 12  # of a content digest in a tag
 def build_base(settings: Settings) -> None:
     """Build layer 1 unless it is there: `slipway/base:<version>` to run on, and `…-build` with the compilers."""
     check_engine()
-    content = model_folder.digest([ROOT / "base_container", ROOT / "requirements" / "setup.txt"], settings.python_image)
-    options = docker_cli.flags("--build-arg", {"PYTHON_IMAGE": settings.python_image}) + docker_cli.flags(
+    content = model_folder.digest(
+        [ROOT / "base_container", ROOT / "requirements" / "setup.txt"], settings.images.python
+    )
+    options = docker_cli.flags("--build-arg", {"PYTHON_IMAGE": settings.images.python}) + docker_cli.flags(
         "--label", {LABEL: content}
     )
     for target, tag in (("build", f"{BASE}-build"), ("run", BASE)):
@@ -177,7 +179,7 @@ def check_libraries(settings: Settings, files: Path, served: ModelRef) -> None:
     Warn of what training alone has.
     """
     requirements = files / "requirements.txt"
-    if settings.scoring.get("SCORING_CHECK_LIBRARIES") == "off" or not requirements.exists():
+    if settings.serving.scoring.get("SCORING_CHECK_LIBRARIES") == "off" or not requirements.exists():
         return
     wanted = _pins(requirements.read_text(encoding="utf-8"))
     locked, training = (
@@ -249,8 +251,8 @@ def _secrets(settings: Settings) -> Iterator[list[str]]:
     with tempfile.TemporaryDirectory() as scratch:
         lines = [f"export {name}={shlex.quote(value)}" for name, value in build_environment().items()]
         arguments = ["--secret", f"id=environment,src={scratch}/environment"]
-        if settings.ca_bundle:
+        if settings.images.ca_bundle:
             lines.append("export SSL_CERT_FILE=/run/secrets/ca_bundle PIP_CERT=/run/secrets/ca_bundle")
-            arguments += ["--secret", f"id=ca_bundle,src={settings.ca_bundle}"]
+            arguments += ["--secret", f"id=ca_bundle,src={settings.images.ca_bundle}"]
         Path(scratch, "environment").write_text("\n".join(lines) + "\n", encoding="utf-8")
         yield arguments

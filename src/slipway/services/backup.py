@@ -42,10 +42,10 @@ def backup(settings: Settings) -> None:
         database.read_major(settings),
         database.compose(settings, "exec", "-T", "mlflow", *MLFLOW_VERSION, echo=False),
     )
-    with archive.disk_errors(settings.backup_dir):
-        settings.backup_dir.mkdir(parents=True, exist_ok=True)
+    with archive.disk_errors(settings.services.backup_dir):
+        settings.services.backup_dir.mkdir(parents=True, exist_ok=True)
         with (
-            tempfile.TemporaryDirectory(prefix=".unfinished-", dir=settings.backup_dir) as scratch,
+            tempfile.TemporaryDirectory(prefix=".unfinished-", dir=settings.services.backup_dir) as scratch,
             _watched(settings, scratch),
         ):
             dump, unfinished = Path(scratch, archive.DUMP), Path(scratch, "archive")
@@ -53,29 +53,29 @@ def backup(settings: Settings) -> None:
                 with dump.open("xb") as target:
                     database.dump(settings, target)
                 manifest = archive.Manifest(archive.FORMAT, VERSION, date, postgres, mlflow, database.count(settings))
-                manifest = archive.pack(unfinished, dump, settings.artifact_root, manifest)
+                manifest = archive.pack(unfinished, dump, settings.tracking.artifact_root, manifest)
                 if "mlflow" in database.find_running(settings):
                     raise SlipwayError(
                         "the tracking server was started during the backup, which may not be consistent", "make backup"
                     )
-            path = unfinished.rename(settings.backup_dir / f"slipway-{now:%Y%m%d-%H%M%S}.tar.gz")
+            path = unfinished.rename(settings.services.backup_dir / f"slipway-{now:%Y%m%d-%H%M%S}.tar.gz")
     print(f"{archive.show(path)}: {path.stat().st_size / 1e6:.2f} MB, {manifest}")
     hints.say_next(f"make restore BACKUP={shlex.quote(archive.show(path))} (into empty services)")
 
 
 def _check_artifact_root(settings: Settings) -> None:
     """Compare the folder that the running server writes to with the one that would be archived."""
-    if settings.backup_dir.is_relative_to(settings.artifact_root):
+    if settings.services.backup_dir.is_relative_to(settings.tracking.artifact_root):
         raise SlipwayError(
-            f"BACKUP_DIR lies in the artifact folder {settings.artifact_root}: a backup would contain itself",
+            f"BACKUP_DIR lies in the artifact folder {settings.tracking.artifact_root}: a backup would contain itself",
             "BACKUP_DIR=backups",
         )
     container = database.compose(settings, "ps", "--quiet", "mlflow", echo=False)
     mounted = shell.ask(docker_cli.name_mounted(container, "/artifacts")).out
-    if not mounted.endswith(str(settings.artifact_root)):  # Docker Desktop may put a prefix before it
+    if not mounted.endswith(str(settings.tracking.artifact_root)):  # Docker Desktop may put a prefix before it
         wrong = (
             f"the running services keep their artifacts in {mounted}, "
-            f"and MLFLOW_ARTIFACT_ROOT is {settings.artifact_root}"
+            f"and MLFLOW_ARTIFACT_ROOT is {settings.tracking.artifact_root}"
         )
         raise SlipwayError(wrong, f"MLFLOW_ARTIFACT_ROOT={shlex.quote(mounted)} make backup")
 
@@ -89,7 +89,7 @@ def _watched(settings: Settings, scratch: str) -> Iterator[None]:
     It waits for a word of ours, in a session of its own; the end of the pipe without one means that we cannot say it
     any more.
     """
-    again = shlex.join(mlflow_services.compose(settings, "restart", "mlflow"))
+    again = shlex.join(mlflow_services.compose(settings.services, "restart", "mlflow"))
     script = f'trap "" INT TERM HUP; read -r word || {{ {again}; rm -rf "$0"; }}'
     watcher = subprocess.Popen(
         ["sh", "-c", script, scratch], start_new_session=True,

@@ -49,7 +49,7 @@ def diagnose(log: str, settings: Settings) -> SlipwayError:
     """Turn what compose and the services logged into an error with its cause and cure."""
     for pattern, message, cure in DIAGNOSES:
         if found := re.search(pattern, log):
-            facts = {"port": settings.mlflow_port, "image": settings.postgres_image}
+            facts = {"port": settings.tracking.port, "image": settings.images.postgres}
             return SlipwayError(message.format(*found.groups(), **facts), cure.format(*found.groups(), **facts))
     last = [line for line in log.splitlines() if line.strip()][-15:]
     return SlipwayError("the services did not come up; the end of their logs:\n    " + "\n    ".join(last), "make logs")

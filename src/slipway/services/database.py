@@ -108,7 +108,7 @@ def compose(
 
     Raises SlipwayError when it fails.
     """
-    command = mlflow.compose(settings, *arguments)
+    command = mlflow.compose(settings.services, *arguments)
     if echo:
         shell.echo(command)
     completed = subprocess.run(
@@ -135,7 +135,7 @@ def remove_containers(settings: Settings) -> None:
     """Stop the services and remove their containers and network; the volume stays."""
     for service in mlflow.SERVICES:
         compose(settings, "rm", "--stop", "--force", service)
-    mlflow.remove_network(settings)
+    mlflow.remove_network(settings.services)
 
 
 @contextmanager

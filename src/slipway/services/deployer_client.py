@@ -18,7 +18,7 @@ from slipway.settings import STATE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from slipway.settings import Settings
+    from slipway.settings import Services, Settings
 
 SECONDS_TO_ANSWER = 15.0  # a request, beside what the deployer itself may have to ask
 LOOK_S = 0.2  # between two looks at a deployment
@@ -26,9 +26,9 @@ UNDER_WAY = {"pending", "running"}
 DENIED = {401, 403, 429}  # it is not ours
 
 
-def find_home(settings: Settings) -> Path:
+def find_home(services: Services) -> Path:
     """Return the folder of the deployer on DEPLOYER_PORT: its token, its records, its pictures."""
-    return STATE / "deployer" / str(settings.deployer_port)
+    return STATE / "deployer" / str(services.deployer_port)
 
 
 def follows(settings: Settings, name: str) -> bool:
@@ -52,21 +52,25 @@ def follow_up(settings: Settings, name: str, version: int, created: int | None) 
         created,
     ):
         return False
-    deadline = started + settings.rollout_timeout
+    deadline = started + settings.cluster.rollout_timeout
     asked = _look(settings, deadline)
     if asked is None:  # another checkout's, whose token we do not have
-        print(f"the deployer at {_url(settings)} follows by itself, within half a minute")
+        print(f"the deployer at {_url(settings.services)} follows by itself, within half a minute")
         return True
     for deployment in asked.get("deployments", []):
-        print(f"the deployer rolls version {version} out on {deployment['target']}: {_url(settings)}", flush=True)
+        print(
+            f"the deployer rolls version {version} out on {deployment['target']}: {_url(settings.services)}", flush=True
+        )
         ended = _wait(settings, deployment["id"], deadline)
         if ended["state"] in UNDER_WAY:
             late = time_out(
                 f"version {version} is {ended['state']}, and was not rolled out",
-                settings.rollout_timeout,
+                settings.cluster.rollout_timeout,
                 "ROLLOUT_TIMEOUT",
             )
-            raise TimedOutError(late.message, f"see {_url(settings)}, where the deployer goes on: @champion has moved")
+            raise TimedOutError(
+                late.message, f"see {_url(settings.services)}, where the deployer goes on: @champion has moved"
+            )
         if ended["state"] != "done":
             words = f"version {version} does not answer on {deployment['target']}: {ended['state']}, {ended['reason']}"
             raise SlipwayError(words, "make releases")
@@ -86,12 +90,14 @@ def _look(settings: Settings, deadline: float) -> dict[str, Any] | None:
         answer = _send(settings, "POST", "/look")
         if answer is not None and answer.ok:
             return dict(answer.json())
-        if not (find_home(settings) / "token").exists() or (answer is not None and answer.status_code in DENIED):
+        if not (find_home(settings.services) / "token").exists() or (
+            answer is not None and answer.status_code in DENIED
+        ):
             return None
         if time.monotonic() > deadline:
             late = time_out(
-                f"the deployer at {_url(settings)} did not look at the alias",
-                settings.rollout_timeout,
+                f"the deployer at {_url(settings.services)} did not look at the alias",
+                settings.cluster.rollout_timeout,
                 "ROLLOUT_TIMEOUT",
             )
             raise TimedOutError(late.message, "make logs; it looks by itself every half a minute: @champion has moved")
@@ -109,8 +115,8 @@ def _wait(settings: Settings, deployment: str, deadline: float) -> dict[str, Any
     return found
 
 
-def _url(settings: Settings) -> str:
-    return f"http://127.0.0.1:{settings.deployer_port}"
+def _url(services: Services) -> str:
+    return f"http://127.0.0.1:{services.deployer_port}"
 
 
 def _call(settings: Settings, method: str, path: str) -> dict[str, Any] | None:
@@ -124,9 +130,11 @@ def _call(settings: Settings, method: str, path: str) -> dict[str, Any] | None:
 
 def _send(settings: Settings, method: str, path: str) -> requests.Response | None:
     """Send a request to the deployer, with its token unless it only reads; None when nothing answers."""
-    token = find_home(settings) / "token"
-    seconds = SECONDS_TO_ANSWER + settings.request_timeout  # it may ask the server on PORT first, which is as long
+    token = find_home(settings.services) / "token"
+    seconds = (
+        SECONDS_TO_ANSWER + settings.serving.request_timeout
+    )  # it may ask the server on PORT first, which is as long
     with suppress(requests.RequestException, OSError):
         headers = {"Authorization": f"Bearer {token.read_text(encoding='utf-8').strip()}"} if method != "GET" else {}
-        return requests.request(method, f"{_url(settings)}{path}", headers=headers, timeout=seconds)
+        return requests.request(method, f"{_url(settings.services)}{path}", headers=headers, timeout=seconds)
     return None

@@ -49,9 +49,9 @@ def backup(settings: Settings) -> None:
         raise SlipwayError(f"there is nothing to back up: no {archive.show(store)}", "make train_model")
     now = datetime.now().astimezone()
     artifacts = store.parent / archive.ARTIFACTS
-    with archive.disk_errors(settings.backup_dir):
-        settings.backup_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=settings.backup_dir) as scratch:
+    with archive.disk_errors(settings.services.backup_dir):
+        settings.services.backup_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=settings.services.backup_dir) as scratch:
             dump, unfinished = Path(scratch, archive.DUMP), Path(scratch, "archive")
             _copy(store, dump)
             rows = count_rows(dump)
@@ -61,7 +61,7 @@ def backup(settings: Settings) -> None:
                 archive.FORMAT, VERSION, date, 0, version("mlflow"), counts, place=artifacts.as_uri()
             )
             manifest = archive.pack(unfinished, dump, artifacts, manifest, _gather(dump, artifacts))
-            path = unfinished.rename(settings.backup_dir / f"slipway-{now:%Y%m%d-%H%M%S}.tar.gz")
+            path = unfinished.rename(settings.services.backup_dir / f"slipway-{now:%Y%m%d-%H%M%S}.tar.gz")
     print(f"{archive.show(path)}: {path.stat().st_size / 1e6:.2f} MB, {manifest}")
     hints.say_next(f"make restore BACKUP={shlex.quote(archive.show(path))} (into an empty store)")
 

@@ -13,7 +13,7 @@ from slipway.services import mlflow, starting
 from slipway.settings import STATE
 
 if TYPE_CHECKING:
-    from slipway.settings import Settings
+    from slipway.settings import Services, Settings
 
 
 def start(settings: Settings) -> None:
@@ -22,40 +22,40 @@ def start(settings: Settings) -> None:
     Raises SlipwayError when its port is taken, or it does not come up.
     """
     images.check_engine()
-    mlflow.check_ours(settings)
-    runs_at = shell.ask(mlflow.compose(settings, "port", "registry", "5000")).out
-    if runs_at != f"127.0.0.1:{settings.registry_port}":
-        ownership.check_port(settings.registry_port, "REGISTRY_PORT")
-    mlflow.pull(settings.registry_image, "REGISTRY_IMAGE")
-    folder = STATE / "registry" / str(settings.registry_port)
+    mlflow.check_ours(settings.services)
+    runs_at = shell.ask(mlflow.compose(settings.services, "port", "registry", "5000")).out
+    if runs_at != f"127.0.0.1:{settings.services.registry_port}":
+        ownership.check_port(settings.services.registry_port, "REGISTRY_PORT")
+    mlflow.pull(settings.images.registry, "REGISTRY_IMAGE")
+    folder = STATE / "registry" / str(settings.services.registry_port)
     folder.mkdir(parents=True, exist_ok=True)
-    ownership.make("network", settings.project, settings.project, "default")
+    ownership.make("network", settings.services.project, settings.services.project, "default")
     variables = {
-        "REGISTRY_IMAGE": settings.registry_image,
-        "REGISTRY_PORT": str(settings.registry_port),
+        "REGISTRY_IMAGE": settings.images.registry,
+        "REGISTRY_PORT": str(settings.services.registry_port),
         "REGISTRY_USER": containers.writing_user(folder),
         "REGISTRY_FOLDER": str(folder),
     }
-    command, given = mlflow.compose_up(settings, "registry", variables)
+    command, given = mlflow.compose_up(settings.services, "registry", variables)
     shell.run(command, env=given)
-    starting.wait(settings, "registry", lambda: _answers(settings), lambda: mlflow.explain(settings))
+    starting.wait(settings, "registry", lambda: _answers(settings.services), lambda: mlflow.explain(settings))
     print(
-        f"the registry answers at http://127.0.0.1:{settings.registry_port}/v2/_catalog; "
+        f"the registry answers at http://127.0.0.1:{settings.services.registry_port}/v2/_catalog; "
         f"its images: {folder.relative_to(STATE.parent)}"
     )
-    hints.say_next(f"make deploy MODEL=… CONTEXT=… REGISTRY=127.0.0.1:{settings.registry_port}")
+    hints.say_next(f"make deploy MODEL=… CONTEXT=… REGISTRY=127.0.0.1:{settings.services.registry_port}")
 
 
 def stop(settings: Settings) -> None:
     """Stop it; its images stay."""
     images.check_engine()
-    mlflow.check_ours(settings)
-    shell.run(mlflow.compose(settings, "rm", "--stop", "--force", "registry"))
+    mlflow.check_ours(settings.services)
+    shell.run(mlflow.compose(settings.services, "rm", "--stop", "--force", "registry"))
     print(hints.complete("stopped; the images stay, make start_registry brings them back"))
 
 
-def _answers(settings: Settings) -> bool:
+def _answers(services: Services) -> bool:
     try:
-        return requests.get(f"http://127.0.0.1:{settings.registry_port}/v2/", timeout=10).ok
+        return requests.get(f"http://127.0.0.1:{services.registry_port}/v2/", timeout=10).ok
     except requests.RequestException:
         return False

@@ -23,7 +23,7 @@ from slipway.services import archive, database, embedded, mlflow
 from slipway.settings import ROOT
 
 if TYPE_CHECKING:
-    from slipway.settings import Settings
+    from slipway.settings import Services, Settings
 
 
 def restore(settings: Settings, name: str) -> None:
@@ -35,7 +35,7 @@ def restore(settings: Settings, name: str) -> None:
     if settings.in_docker:
         images.check_engine()
         mlflow.check_data(settings)
-    path = find(settings, name)
+    path = find(settings.services, name)
     manifest = archive.verify(path)
     if not settings.in_docker:
         check_mlflow(manifest)
@@ -61,7 +61,7 @@ def restore(settings: Settings, name: str) -> None:
     hints.say_next("make list_models")
 
 
-def find(settings: Settings, name: str) -> Path:
+def find(services: Services, name: str) -> Path:
     """Return the archive that BACKUP names.
 
     Raises SlipwayError, with the archives that there are, when it names none.
@@ -69,12 +69,14 @@ def find(settings: Settings, name: str) -> Path:
     path = ROOT / Path(name).expanduser()
     if name and path.is_file():
         return path
-    there = [archive.show(found) for found in sorted(settings.backup_dir.glob("slipway-*.tar.gz"), reverse=True)]
+    there = [archive.show(found) for found in sorted(services.backup_dir.glob("slipway-*.tar.gz"), reverse=True)]
     wrong = f"no such archive: {name}" if name else "BACKUP is empty: which archive?"
     listed = "".join(f"\n    {found}" for found in there) or " nothing yet; make backup writes one"
     cure = f"make restore BACKUP={shlex.quote(there[0]) if there else '…'}"
     raise SlipwayError(
-        f"{wrong}; in {archive.show(settings.backup_dir)} there is:{listed}", cure, USER_CAN_FIX if name else USAGE
+        f"{wrong}; in {archive.show(services.backup_dir)} there is:{listed}",
+        cure,
+        USER_CAN_FIX if name else USAGE,
     )
 
 
@@ -83,8 +85,8 @@ def check_versions(manifest: archive.Manifest, settings: Settings) -> None:
     if not manifest.postgres:
         words = "the archive holds a sqlite database, of RUNTIME=host, which PostgreSQL cannot read"
         raise SlipwayError(words, "RUNTIME=host make restore BACKUP=…")
-    if manifest.postgres > int(settings.postgres_major):
-        newer = f"the archive was made by PostgreSQL {manifest.postgres}, and {settings.postgres_image} is older"
+    if manifest.postgres > int(settings.images.postgres_major):
+        newer = f"the archive was made by PostgreSQL {manifest.postgres}, and {settings.images.postgres} is older"
         raise SlipwayError(newer, f"POSTGRES_IMAGE=postgres:{manifest.postgres} make restore BACKUP=…")
     check_mlflow(manifest)
 
@@ -106,11 +108,11 @@ def _check_empty(settings: Settings) -> None:
         finally:
             if not running:
                 database.remove_containers(settings)
-    files = sum(1 for _ in archive.find_files(settings.artifact_root))
+    files = sum(1 for _ in archive.find_files(settings.tracking.artifact_root))
     if files or database.find_filled(rows):
         held = (
             f"{rows.get('runs', 0)} runs, {rows.get('model_versions', 0)} model versions "
-            f"and {files} files in {settings.artifact_root}"
+            f"and {files} files in {settings.tracking.artifact_root}"
         )
         raise SlipwayError(
             f"the services hold {held}; restore needs empty ones", "make backup, then make wipe, then this again"
@@ -118,7 +120,7 @@ def _check_empty(settings: Settings) -> None:
 
 
 def _fill(settings: Settings, path: Path) -> None:
-    root = settings.artifact_root
+    root = settings.tracking.artifact_root
     database.compose(settings, "stop", "mlflow")
     mlflow.start_database(settings)
     with archive.disk_errors(root):
@@ -141,7 +143,7 @@ def _empty(settings: Settings) -> None:
     with database.undisturbed():
         database.remove_containers(settings)
         shell.ask(docker_cli.remove("volume", [mlflow.volume(settings)]))
-        for entry in settings.artifact_root.glob("*"):
+        for entry in settings.tracking.artifact_root.glob("*"):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 

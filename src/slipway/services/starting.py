@@ -40,16 +40,16 @@ def wait(settings: Settings, service: str, answers: Callable[[], bool], explain:
             said = now
         return False
 
-    if not poll(is_up, settings.services_timeout, 0.3):
+    if not poll(is_up, settings.services.timeout, 0.3):
         raise SlipwayError(
-            f"{service} is still starting after {settings.services_timeout} s: a time-out, not a failure; it goes on",
+            f"{service} is still starting after {settings.services.timeout} s: a time-out, not a failure; it goes on",
             "the same command again, which goes on waiting; "
-            f"or SERVICES_TIMEOUT={2 * settings.services_timeout} with it; make logs",
+            f"or SERVICES_TIMEOUT={2 * settings.services.timeout} with it; make logs",
         )
 
 
 def _read(settings: Settings, service: str) -> tuple[str, int]:
     """Return the state of a service's container, and how often it was begun again."""
-    answer = shell.ask(docker_cli.name_state(f"{settings.project}-{service}-1"))
+    answer = shell.ask(docker_cli.name_state(f"{settings.services.project}-{service}-1"))
     status, _, restarts = answer.out.partition(" ")
     return (status, int(restarts)) if answer.code == 0 and restarts.isdigit() else ("gone", 0)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from slipway.runtimes.base import Prepared
-    from slipway.settings import Settings
+    from slipway.settings import Serving, Settings
 
 
 class UntestedError(TimedOutError):
@@ -53,15 +53,15 @@ def check(settings: Settings, uri: str = "") -> Case:
 
     Raises SlipwayError when the test fails, nothing answers, or it is not known which model should.
     """
-    recorded = server.find_recorded(settings)
+    recorded = server.find_recorded(settings.serving)
     if not recorded:  # it may be starting
-        wait_until_ready(settings, settings.api_url)
-        recorded = server.find_recorded(settings)
+        wait_until_ready(settings.serving, settings.serving.api_url)
+        recorded = server.find_recorded(settings.serving)
     if uri and recorded and server.prepare(settings, recorded).files != server.prepare(settings, uri).files:
-        raise SlipwayError(f"{settings.api_url} serves {recorded}, not {uri}", "make test_api")
+        raise SlipwayError(f"{settings.serving.api_url} serves {recorded}, not {uri}", "make test_api")
     if not (uri or recorded):
         raise SlipwayError(
-            f"which model should {settings.api_url} serve? It was not started by make serve_model here",
+            f"which model should {settings.serving.api_url} serve? It was not started by make serve_model here",
             "make test_api MODEL=…",
             USAGE,
         )
@@ -85,12 +85,12 @@ def make_case(settings: Settings, prepared: Prepared) -> Case:
     print(f"asking {prepared.model.uri} without a server, to compare", file=sys.stderr, flush=True)
     rows, true = read_rows(settings, prepared)
     return Case(
-        settings.api_url,
+        settings.serving.api_url,
         prepared.model.uri,
         rows,
         server.predict(settings, prepared, rows),
         true,
-        settings.request_timeout,
+        settings.serving.request_timeout,
     )
 
 
@@ -100,16 +100,16 @@ def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] | None = No
     Raises SlipwayError when it does not pass, or the server does not get ready; UntestedError when this machine does
     not end the test.
     """
-    wait_until_ready(settings, case.url, is_alive)
+    wait_until_ready(settings.serving, case.url, is_alive)
     started = time.monotonic()
-    api = Api(case.url, case.rows, case.expected, server.read_key(settings), case.seconds)
+    api = Api(case.url, case.rows, case.expected, server.read_key(settings.serving), case.seconds)
     try:
-        found = api_checks.run(api, settings.test_timeout)
+        found = api_checks.run(api, settings.serving.test_timeout)
     except NoAnswerError as how:
         raise _untested(f"{case.url} did not answer{how}", case.seconds, "REQUEST_TIMEOUT") from None
     except OutOfTimeError:
         raise _untested(
-            f"this machine did not end the test of {case.uri}", settings.test_timeout, "TEST_TIMEOUT"
+            f"this machine did not end the test of {case.uri}", settings.serving.test_timeout, "TEST_TIMEOUT"
         ) from None
     if failed := {name: reason for name, reason in found.items() if reason}:
         print("\n".join(f"FAILED {name}: {reason}" for name, reason in failed.items()))
@@ -125,12 +125,12 @@ def _untested(what: str, seconds: int, setting: str) -> UntestedError:
     return UntestedError(f"{error.message}, which says nothing about the version itself", error.cure)
 
 
-def wait_until_ready(settings: Settings, url: str, is_alive: Callable[[], bool] | None = None) -> None:
+def wait_until_ready(serving: Serving, url: str, is_alive: Callable[[], bool] | None = None) -> None:
     """Wait until `/ping` answers; give up when what serves it is not alive.
 
     Raises SlipwayError when nothing listens; TimedOutError at the deadline, when something does that is not ready.
     """
-    started, limit = time.monotonic(), settings.start_timeout
+    started, limit = time.monotonic(), serving.start_timeout
     said, listens = False, is_alive is not None
     while time.monotonic() < started + limit and (is_alive is None or is_alive()):
         try:

@@ -42,7 +42,7 @@ class Follower:
         started = time.monotonic()
         try:
             prepared = server.prepare(self.settings, f"models:/{self.name}/{found}", fresh=True)
-            smoke_test.run(self.settings, prepared, f"follow-{self.settings.port}")
+            smoke_test.run(self.settings, prepared, f"follow-{self.settings.serving.port}")
             slot.change(prepared)
         except (connection.UnreachableError, TimedOutError) as error:  # the next look tries again
             self._complain(f"{error.message}; version {self.version} goes on serving")

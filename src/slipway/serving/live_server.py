@@ -37,25 +37,25 @@ class Slot:
     """The place of one server: on the settings' port, in the settings' runtime."""
 
     def __init__(self, settings: Settings) -> None:
-        if settings.scoring.keys() & {"SCORING_TLS_CERT", "SCORING_TLS_KEY"}:
+        if settings.serving.scoring.keys() & {"SCORING_TLS_CERT", "SCORING_TLS_KEY"}:
             raise SlipwayError(
                 "a server that follows an alias speaks http", "unset SCORING_TLS_CERT and put a proxy before it", USAGE
             )
         self._model = model_folder.load(settings.model_dir)
-        self._folder = STATE / "live" / str(settings.port)
+        self._folder = STATE / "live" / str(settings.serving.port)
         self._link = self._folder / CURRENT
         self._server = runtimes.of(settings).live_server(self._model, self._folder)
-        self.settings = replace(settings, url=self._server.url)
+        self.settings = replace(settings, serving=replace(settings.serving, url=self._server.url))
 
     @property
     def url(self) -> str:
         """Where it answers, seen from this process."""
-        return self.settings.api_url
+        return self.settings.serving.api_url
 
     def find_version(self) -> int | None:
         """Return the version that answers, or None when none does."""
         try:
-            answer = requests.get(f"{self.url}/readyz", timeout=self.settings.request_timeout)
+            answer = requests.get(f"{self.url}/readyz", timeout=self.settings.serving.request_timeout)
             said = answer.json()
             return int(said["version"]) if answer.ok and said["model"] == self._model.name else None
         except (requests.RequestException, ValueError, KeyError, TypeError):
@@ -66,11 +66,11 @@ class Slot:
         self._server.check()
         if self.is_running():
             raise SlipwayError(
-                f"port {self.settings.port} is the deployer's",
+                f"port {self.settings.serving.port} is the deployer's",
                 "make stop_deployer, or another PORT with the same command",
             )
         self.stop()
-        ownership.check_port(self.settings.port, "PORT")
+        ownership.check_port(self.settings.serving.port, "PORT")
         self._place(prepared)
         return self._server.start()
 
@@ -99,7 +99,7 @@ class Slot:
 
         TimedOutError for one that is slow: it may well be answering others.
         """
-        seconds = self.settings.request_timeout
+        seconds = self.settings.serving.request_timeout
         deadline = time.monotonic() + seconds
         while (
             self.is_running() and time.monotonic() < deadline
@@ -126,7 +126,7 @@ class Slot:
         self.stop()  # what is left of one that ended
         self._server.start_detached()
         try:
-            api_test.wait_until_ready(self.settings, self.url, self.is_running)
+            api_test.wait_until_ready(self.settings.serving, self.url, self.is_running)
         except TimedOutError:
             self.stop()
             raise
@@ -139,7 +139,7 @@ class Slot:
     def _reload(self) -> None:
         before = self._count()
         self._server.reload()
-        workers = int(self.settings.scoring["SCORING_WORKERS"])
+        workers = int(self.settings.serving.scoring["SCORING_WORKERS"])
 
         def has_changed() -> bool:
             if not self.is_running():
@@ -149,15 +149,17 @@ class Slot:
                 raise SlipwayError(f"it did not load: {self._reload_error()}", code=MODEL_DID_NOT_LOAD)
             return done >= workers
 
-        if not poll(has_changed, self.settings.start_timeout, 0.1):
-            raise time_out("the server did not switch to the new model", self.settings.start_timeout, "START_TIMEOUT")
+        if not poll(has_changed, self.settings.serving.start_timeout, 0.1):
+            raise time_out(
+                "the server did not switch to the new model", self.settings.serving.start_timeout, "START_TIMEOUT"
+            )
 
     def _count(self) -> tuple[float, float]:
         """Return how many changes of model the workers have made, and how many failed."""
-        key = server.read_key(self.settings)
+        key = server.read_key(self.settings.serving)
         try:
             headers = {"Authorization": f"Bearer {key}"} if key else {}
-            answer = requests.get(f"{self.url}/metrics", headers=headers, timeout=self.settings.request_timeout)
+            answer = requests.get(f"{self.url}/metrics", headers=headers, timeout=self.settings.serving.request_timeout)
         except requests.RequestException as error:
             raise SlipwayError(f"the server does not answer: {type(error).__name__}") from None
         counts = {bool(failed): float(value) for failed, value in OUTCOMES.findall(answer.text)}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from slipway.registry.model_uri import ModelRef
-    from slipway.settings import Settings
+    from slipway.settings import Serving, Settings
 
 REMEMBERED = 8  # answers of models to their own rows, for a command that needs one twice
 MOMENT = 1.0  # s that a note may be looked at, or taken away, by another
@@ -45,13 +45,13 @@ def serve(settings: Settings, uri: str) -> None:
     with taken(settings):
         runtime = runtimes.of(settings)
         runtime.clear_port()
-        ownership.check_port(settings.port, "PORT")
+        ownership.check_port(settings.serving.port, "PORT")
         prepared = prepare(settings, uri)
         for gap in mlmodel.find_gaps(prepared.files):
             print(f"note: {prepared.model.uri} has {gap}", file=sys.stderr)
         command, environment = runtime.serve_command(prepared)
         note(settings, prepared)
-        print(f"loading {prepared.model.uri}, to serve it at {settings.api_url}; Ctrl-C stops it")
+        print(f"loading {prepared.model.uri}, to serve it at {settings.serving.api_url}; Ctrl-C stops it")
         hints.say_next("make test_api, in another terminal")
         try:
             code = shell.wait(shell.start(command, env=environment))
@@ -122,7 +122,7 @@ def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> lis
 
 
 def _predict(settings: Settings, prepared: Prepared, rows: str) -> list[Any]:
-    seconds = settings.predict_timeout
+    seconds = settings.serving.predict_timeout
     answer = runtimes.of(settings).predict(prepared, rows, seconds)
     if answer.code == shell.TIMED_OUT:
         raise time_out(
@@ -135,16 +135,16 @@ def _predict(settings: Settings, prepared: Prepared, rows: str) -> list[Any]:
     return list(json.loads(found[-1]))
 
 
-def read_key(settings: Settings) -> str:
+def read_key(serving: Serving) -> str:
     """Return the first key of the file that the server takes its API keys from, or "" without one."""
-    file = settings.scoring.get("SCORING_API_KEYS_FILE")
+    file = serving.scoring.get("SCORING_API_KEYS_FILE")
     lines = Path(file).read_text(encoding="utf-8").splitlines() if file and Path(file).is_file() else []
     return next((line.strip() for line in lines if line.strip() and not line.startswith("#")), "")
 
 
 def start(settings: Settings, prepared: Prepared, log: Path) -> subprocess.Popen[bytes]:
     """Serve a model in the background, with its output in `log`."""
-    ports.check(settings.port, "PORT")
+    ports.check(settings.serving.port, "PORT")
     command, environment = runtimes.of(settings).serve_command(prepared)
     return shell.start(command, env=environment, log=log)
 
@@ -156,13 +156,13 @@ def taken(settings: Settings) -> Iterator[None]:
     Raises SlipwayError when `serve_model` serves there already.
     """
     RECORDS.mkdir(parents=True, exist_ok=True)
-    file = RECORDS / f"{settings.port}.json"
+    file = RECORDS / f"{settings.serving.port}.json"
     record = poll(lambda: _take(file), MOMENT, 0.05)  # who only looks, or takes its note away, is gone by then
     if record is None:
-        served = find_recorded(settings) or "a model of another make serve_model"
+        served = find_recorded(settings.serving) or "a model of another make serve_model"
         raise SlipwayError(
-            f"port {settings.port} already serves {served}",
-            f"Ctrl-C there, or PORT={settings.port + 1} with the same command",
+            f"port {settings.serving.port} already serves {served}",
+            f"Ctrl-C there, or PORT={settings.serving.port + 1} with the same command",
         )
     with record:
         record.truncate(0)  # what one that was killed left
@@ -183,18 +183,18 @@ def _take(file: Path) -> IO[str] | None:
 
 def note(settings: Settings, prepared: Prepared) -> None:
     """Note, for who has PORT's note `taken`, which model is served there."""
-    (RECORDS / f"{settings.port}.json").write_text(
+    (RECORDS / f"{settings.serving.port}.json").write_text(
         json.dumps({"uri": prepared.model.uri, "pid": os.getpid()}), encoding="utf-8"
     )
 
 
-def find_recorded(settings: Settings) -> str | None:
+def find_recorded(serving: Serving) -> str | None:
     """Return the URI of the model that `serve_model` serves on PORT, or None when it serves none.
 
     A note that nobody holds is none.
     """
-    file = RECORDS / f"{settings.port}.json"
-    if settings.url or not file.exists():
+    file = RECORDS / f"{serving.port}.json"
+    if serving.url or not file.exists():
         return None
     with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError), file.open(encoding="utf-8") as record:
         return None if _lock(record, fcntl.LOCK_SH) else str(json.load(record)["uri"])

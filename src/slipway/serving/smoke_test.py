@@ -41,11 +41,11 @@ def run(
     """
     name, log = _places(settings, prepared.model.name, owner)
     port = ports.find_free()
-    plain = {key: value for key, value in settings.scoring.items() if key not in containers.SCORING_FILES} | {
+    plain = {key: value for key, value in settings.serving.scoring.items() if key not in containers.SCORING_FILES} | {
         "SCORING_WORKERS": "1"
     }
     url = runtimes.of(settings).address(name, port)
-    alone = replace(settings, port=port, url=url, scoring=plain)
+    alone = replace(settings, serving=replace(settings.serving, port=port, url=url, scoring=plain))
     log.parent.mkdir(parents=True, exist_ok=True)
     clear(settings, prepared.model.name, owner)
     process = runtimes.of(alone).start_trial(prepared, name, log)
@@ -98,5 +98,5 @@ def clear(settings: Settings, model: str | None, owner: str = "release") -> None
 
 
 def _places(settings: Settings, model: str | None, owner: str) -> tuple[str, Path]:
-    name = f"{settings.project}-trial-{model_folder.plain(model or 'model')}-{owner}"
+    name = f"{settings.services.project}-trial-{model_folder.plain(model or 'model')}-{owner}"
     return name, BUILD / "trials" / f"{name}.log"

@@ -56,7 +56,7 @@ def _look_up(settings: Settings, name: str) -> tuple[str, str]:
         return "", ""
     try:
         asked = f"{settings.tracking_uri}/api/2.0/mlflow/experiments/get-by-name"
-        answer = requests.get(asked, params={"experiment_name": name}, timeout=settings.request_timeout)
+        answer = requests.get(asked, params={"experiment_name": name}, timeout=settings.serving.request_timeout)
         experiment = answer.json()["experiment"] if answer.ok else {}
     except (requests.RequestException, ValueError, KeyError):  # a server that does not answer is met by the script
         return "", ""

@@ -10,16 +10,16 @@ from slipway.settings import ROOT
 from slipway.training.measurements import COMMIT_TAG
 
 if TYPE_CHECKING:
-    from slipway.settings import Settings
+    from slipway.settings import Settings, Training
 
 CODE_TAG = "slipway.code"  # what the version was trained from
 TAGS = ("mlflow.source.name", COMMIT_TAG, "mlflow.source.git.dirty", CODE_TAG, "slipway.image")
 TRAIN = "train.py"
 
 
-def code_digest(settings: Settings, model: model_folder.ModelFolder) -> str:
+def code_digest(training: Training, model: model_folder.ModelFolder) -> str:
     """Return what identifies a training: the folder's code, the locked libraries, the arguments."""
-    return model_folder.digest([model.path, ROOT / "requirements" / "training.txt"], settings.train_args)[:12]
+    return model_folder.digest([model.path, ROOT / "requirements" / "training.txt"], training.args)[:12]
 
 
 def describe(settings: Settings, model: model_folder.ModelFolder, script: str) -> dict[str, str]:
@@ -32,7 +32,7 @@ def describe(settings: Settings, model: model_folder.ModelFolder, script: str) -
     if commit[0] == 0:
         source |= {COMMIT_TAG: commit[1], "mlflow.source.git.dirty": str(bool(dirty[1])).lower()}
     if script == TRAIN:  # what `make demo` finds an earlier training by
-        source |= {CODE_TAG: code_digest(settings, model)}
+        source |= {CODE_TAG: code_digest(settings.training, model)}
     return source | {"slipway.image": runtimes.of(settings).name_training(model)}
 
 

@@ -44,12 +44,12 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     threading.Thread(
         target=importlib.import_module, args=("mlflow",), daemon=True
     ).start()  # a second, while the script runs
-    arguments = split(settings.train_args)
+    arguments = split(settings.training.args)
     if kept:
         arguments += ["--kept", str(_kept_file(kept))]
     files_before = set(KEPT.glob("*"))
     KEPT.mkdir(parents=True, exist_ok=True)
-    print(f"training {model.name} with {model.path.name}/train.py {settings.train_args}".rstrip(), flush=True)
+    print(f"training {model.name} with {model.path.name}/train.py {settings.training.args}".rstrip(), flush=True)
     started = time.monotonic()
     code, session = run_logging(settings, model, [TRAIN, *arguments], kept=KEPT)
     seconds = time.monotonic() - started

@@ -103,14 +103,14 @@ class Tracked:
 def volumes(kubernetes: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], None]]:
     """Return a function that makes volumes for the claims, in a cluster of this machine that makes none by itself."""
     found = subprocess.run(
-        ["kubectl", "--context", kubernetes.context, "get", "storageclasses", "--output", "json"],
+        ["kubectl", "--context", kubernetes.cluster.context, "get", "storageclasses", "--output", "json"],
         check=True,
         capture_output=True,
     ).stdout
     dynamic = any(
         each["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true" for each in json.loads(found)["items"]
     )
-    kubectl = ["kubectl", "--context", kubernetes.context]
+    kubectl = ["kubectl", "--context", kubernetes.cluster.context]
     names = [f"{NAMESPACE}-{claim}" for claim in CLAIMS]
 
     def remove() -> None:

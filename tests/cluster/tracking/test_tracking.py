@@ -64,7 +64,9 @@ def test_its_secret_is_made_once(tracked: Tracked) -> None:
     before = read_secret(tracked)
     pods = [tracked.find_pod(labels)["metadata"]["uid"] for labels in (MLFLOW, POSTGRES)]
     said = tracked.make("deploy_tracking")
-    manifests = "".join(path.read_text() for path in BUILD.glob(f"k8s/*/{tracked.settings.namespace}/_tracking/*/*"))
+    manifests = "".join(
+        path.read_text() for path in BUILD.glob(f"k8s/*/{tracked.settings.cluster.namespace}/_tracking/*/*")
+    )
 
     assert read_secret(tracked)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     assert [tracked.find_pod(labels)["metadata"]["uid"] for labels in (MLFLOW, POSTGRES)] == pods

@@ -60,7 +60,7 @@ def test_a_training_is_registered(tracked: Tracked, tmp_path: Path) -> None:
     tags, status = versions[newest], find_jobs(tracked)[0]["status"]
 
     assert code == 0, said
-    assert f"models:/diabetes/{newest} CONTEXT={tracked.settings.context}" in said
+    assert f"models:/diabetes/{newest} CONTEXT={tracked.settings.cluster.context}" in said
     assert tags["mlflow.source.name"] == "model/train.py"
     assert re.fullmatch("slipway/diabetes:train-[0-9a-f]{12}", tags["slipway.image"])
     assert {"mlflow.source.git.commit", "slipway.code", "slipway.checksum", "data.digest"} <= tags.keys()

@@ -1,7 +1,6 @@
 """Settings: what the caller's environment becomes, and what cannot be used."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from slipway import settings
 from slipway.bootstrap import proxies
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import ROOT, STATE
+from tests.conftest import changed
 
 CALLER = {
     "RUNTIME": "host",
@@ -74,9 +74,9 @@ def test_everything_has_a_default() -> None:
     assert found.in_docker
     assert found.model_dir == ROOT / "model"
     assert found.tracking_uri == "http://127.0.0.1:5000"
-    assert found.api_url == "http://127.0.0.1:8001"
-    assert found.artifact_root == Path.home() / ".local/share/slipway/artifacts"
-    assert found.ca_bundle is None
+    assert found.serving.api_url == "http://127.0.0.1:8001"
+    assert found.tracking.artifact_root == Path.home() / ".local/share/slipway/artifacts"
+    assert found.images.ca_bundle is None
 
 
 def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,51 +87,55 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.load() == settings.Settings(
         runtime="host",
         model_dir=ROOT / "examples" / "wine",
-        train_args="--alpha 1",
-        port=9001,
-        url="http://cluster:80/",
-        mlflow_port=5050,
-        deployer_port=9002,
-        registry_port=9003,
-        external_tracking_uri="https://mlflow.example",
-        artifact_root=Path.home() / "artifacts",
-        project="mine",
-        backup_dir=Path("/backups"),
-        python_image="registry.example/python:3.12",
-        postgres_image="registry.example:5000/postgres:16-alpine",
-        registry_image="registry.example/registry:2",
-        ca_bundle=ROOT / "Makefile",
-        context="prod",
-        namespace="ml",
-        rollout_timeout=60,
-        predict_timeout=61,
-        start_timeout=62,
-        test_timeout=63,
-        request_timeout=64,
-        registry="registry.example/team",
-        image_load=["kind", "load", "docker-image"],
-        components=["ingress", "autoscaling"],
-        gateway="infra/public",
-        tracking_in_cluster="http://mlflow.ml:5000",
-        tracking_host="mlflow.example",
-        train_cpu="4",
-        train_memory="8Gi",
-        train_gpu="1",
-        train_retries="0",
-        in_cluster=False,
         network="slipway_net",
-        services_timeout=900,
-        service_memory="1g",
-        service_cpus="2",
-        service_pids="200",
-        mlflow_workers="4",
-        mlflow_jobs="true",
-        model_memory="2g",
-        model_cpus="1.5",
-        model_pids="100",
-        scoring={"SCORING_WORKERS": "3", "SCORING_MAX_ROWS": "10"},
+        tracking=settings.Tracking(
+            port=5050,
+            external_uri="https://mlflow.example",
+            artifact_root=Path.home() / "artifacts",
+            workers="4",
+            jobs="true",
+        ),
+        services=settings.Services(
+            deployer_port=9002,
+            registry_port=9003,
+            project="mine",
+            backup_dir=Path("/backups"),
+            timeout=900,
+            memory="1g",
+            cpus="2",
+            pids="200",
+        ),
+        images=settings.Images(
+            python="registry.example/python:3.12",
+            postgres="registry.example:5000/postgres:16-alpine",
+            registry="registry.example/registry:2",
+            ca_bundle=ROOT / "Makefile",
+        ),
+        serving=settings.Serving(
+            port=9001,
+            url="http://cluster:80/",
+            predict_timeout=61,
+            start_timeout=62,
+            test_timeout=63,
+            request_timeout=64,
+            scoring={"SCORING_WORKERS": "3", "SCORING_MAX_ROWS": "10"},
+        ),
+        limits=settings.Limits(memory="2g", cpus="1.5", pids="100"),
+        cluster=settings.Cluster(
+            context="prod",
+            namespace="ml",
+            rollout_timeout=60,
+            registry="registry.example/team",
+            image_load=["kind", "load", "docker-image"],
+            components=["ingress", "autoscaling"],
+            gateway="infra/public",
+            tracking_uri="http://mlflow.ml:5000",
+            tracking_host="mlflow.example",
+            is_inside=False,
+        ),
+        training=settings.Training(args="--alpha 1", cpu="4", memory="8Gi", gpu="1", retries="0"),
     )
-    assert settings.load().api_url == "http://cluster:80"
+    assert settings.load().serving.api_url == "http://cluster:80"
 
 
 def test_two_environments_are_two_settings() -> None:
@@ -139,7 +143,7 @@ def test_two_environments_are_two_settings() -> None:
     before = dict(os.environ)
     one, other = settings.load({"PORT": "9001", "NO_PROXY": "a"}), settings.load({"RUNTIME": "host", "PORT": " "})
 
-    assert (one.runtime, one.port, other.runtime, other.port) == ("docker", 9001, "host", 8001)
+    assert (one.runtime, one.serving.port, other.runtime, other.serving.port) == ("docker", 9001, "host", 8001)
     assert dict(os.environ) == before
 
 
@@ -195,7 +199,7 @@ def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, valu
 )
 def test_whose_tracking_server_it_is(uri: str, owns: bool) -> None:
     """The tracking server is ours when no other is given, or the one given is on our port."""
-    assert replace(settings.load(), external_tracking_uri=uri).owns_tracking is owns
+    assert changed(settings.load(), tracking={"external_uri": uri}).tracking.is_ours is owns
 
 
 def test_the_host_runtime_needs_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +221,7 @@ def test_the_host_runtime_needs_no_server(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_the_tag_says_the_major_version(image: str, major: str) -> None:
     """PostgreSQL's major version is read from the tag of POSTGRES_IMAGE."""
-    assert replace(settings.load(), postgres_image=image).postgres_major == major
+    assert changed(settings.load(), images={"postgres": image}).images.postgres_major == major
 
 
 @pytest.mark.parametrize(
@@ -228,7 +232,7 @@ def test_the_tag_says_the_major_version(image: str, major: str) -> None:
 def test_a_tag_without_a_major_version_is_refused(image: str) -> None:
     """Data belongs to a major version, so an image that does not say its own is a usage error."""
     with pytest.raises(SlipwayError) as raised:
-        print(replace(settings.load(), postgres_image=image).postgres_major)
+        print(changed(settings.load(), images={"postgres": image}).images.postgres_major)
 
     assert raised.value.code == USAGE
     assert repr(image) in raised.value.message

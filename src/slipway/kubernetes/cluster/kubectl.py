@@ -46,18 +46,18 @@ class Cluster:
     """The cluster of a context that was named, and a namespace in it."""
 
     def __init__(self, settings: Settings) -> None:
-        if not settings.context:
+        if not settings.cluster.context:
             raise SlipwayError(
                 "CONTEXT is empty: which cluster? Slipway never guesses one", "kubectl config get-contexts", USAGE
             )
-        if not LABEL.fullmatch(settings.namespace):
+        if not LABEL.fullmatch(settings.cluster.namespace):
             words = (
-                f"NAMESPACE is {settings.namespace!r}: "
+                f"NAMESPACE is {settings.cluster.namespace!r}: "
                 "a namespace has lower-case letters, digits and hyphens, 63 at most"
             )
             raise SlipwayError(words, "NAMESPACE=models", USAGE)
-        self.context, self.namespace = settings.context, settings.namespace
-        self._inside = settings.in_cluster  # with the rights of a service account, in its namespace alone
+        self.context, self.namespace = settings.cluster.context, settings.cluster.namespace
+        self._inside = settings.cluster.is_inside  # with the rights of a service account, in its namespace alone
         context = [] if self._inside else ["--context", self.context]
         self._kubectl = ["kubectl", *context, "--namespace", self.namespace]
         self._shown: set[tuple[str, ...]] = set()  # the commands that were printed

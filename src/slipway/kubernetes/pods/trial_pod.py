@@ -143,7 +143,7 @@ def look(settings: Settings, cluster: Cluster, where: str, prepared: Prepared, c
             if case:
                 api_test.ask(settings, replace(case, url=url))
                 api_test.show(case)
-            return str(requests.get(f"{url}/readyz", timeout=settings.request_timeout).json().get("version"))
+            return str(requests.get(f"{url}/readyz", timeout=settings.serving.request_timeout).json().get("version"))
     except (TimedOutError, requests.RequestException, ValueError) as error:
         why = error.message if isinstance(error, TimedOutError) else type(error).__name__
         words = f"warning: {prepared.model.uri} is rolled out and ready, but this machine could not reach it: {why}"
@@ -171,7 +171,7 @@ def clear(cluster: Cluster, instance: str, kinds: str = "pods") -> None:
 @contextmanager
 def _running(settings: Settings, cluster: Cluster, instance: str, objects: list[Object]) -> Iterator[None]:
     """Have a trial for a while, with what its pod refers to and is not there yet."""
-    trial = describe(objects, instance, settings.rollout_timeout + settings.test_timeout)
+    trial = describe(objects, instance, settings.cluster.rollout_timeout + settings.serving.test_timeout)
     kinds = "pods,networkpolicies" if len(trial) > 1 else "pods"
     clear(cluster, instance, kinds)  # what a kill left over
     missing = [
@@ -224,8 +224,8 @@ def _wait(settings: Settings, cluster: Cluster, prepared: Prepared, instance: st
             )
         return False
 
-    if not poll(is_ready, settings.rollout_timeout, POLL_S):
-        late = f"it is not ready after {settings.rollout_timeout} s (ROLLOUT_TIMEOUT)"
+    if not poll(is_ready, settings.cluster.rollout_timeout, POLL_S):
+        late = f"it is not ready after {settings.cluster.rollout_timeout} s (ROLLOUT_TIMEOUT)"
         raise SlipwayError(
             f"{prepared.model.uri} does not roll out: {unplaced or late}", ROOM if unplaced else "", MODEL_DID_NOT_LOAD
         )

@@ -5,7 +5,6 @@ import shlex
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from slipway import hints, settings
 from slipway.bootstrap import cleanup, ownership
 from slipway.errors import SlipwayError
 from slipway.services import credentials, restore
+from tests.conftest import changed
 
 EMPTY_TAR = b"\0" * 10240
 Run = Callable[..., str]
@@ -149,8 +149,13 @@ def test_a_refused_restore_takes_nothing_over(
     """
     monkeypatch.setattr(credentials, "PASSWORD", tmp_path / "postgres_password")
     (tmp_path / "artifacts" / "1").mkdir(parents=True)
-    ours = replace(settings.load(), project=project, artifact_root=tmp_path / "artifacts", runtime="docker")
-    engine("volume", "create", volume := f"{project}_postgres{ours.postgres_major}")
+    ours = changed(
+        settings.load(),
+        runtime="docker",
+        services={"project": project},
+        tracking={"artifact_root": tmp_path / "artifacts"},
+    )
+    engine("volume", "create", volume := f"{project}_postgres{ours.images.postgres_major}")
     for words in (f"the volume {volume} exists", "holds files that are not of this checkout"):
         with pytest.raises(SlipwayError, match=words):
             restore.restore(ours, "no/such.tar.gz")

@@ -18,6 +18,7 @@ from slipway.kubernetes.rollout import Kubernetes
 from slipway.registry import model_files
 from slipway.registry.model_uri import ModelRef
 from slipway.settings import IN_CLUSTER
+from tests.conftest import changed
 
 if TYPE_CHECKING:
     from slipway.settings import Settings
@@ -56,8 +57,8 @@ def test_only_a_pod_is_in_a_cluster(inside: Settings, monkeypatch: pytest.Monkey
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
     outside = slipway_settings.load()
 
-    assert inside.in_cluster
-    assert not outside.in_cluster
+    assert inside.cluster.is_inside
+    assert not outside.cluster.is_inside
     assert Cluster(outside).command("get")[:3] == ["kubectl", "--context", IN_CLUSTER]
     with pytest.raises(SlipwayError, match="RUNTIME=host does not build one"):
         Kubernetes(outside)
@@ -82,7 +83,7 @@ def test_kubectl_takes_the_service_account(inside: Settings, monkeypatch: pytest
 def test_it_deploys_to_the_cluster_alone(inside: Settings) -> None:
     """Its one target is the cluster; elsewhere it is this machine, and the cluster when CONTEXT names one."""
     assert [target.name for target in service.list_targets(inside)] == [rollout.Kubernetes.name]
-    outside = replace(inside, in_cluster=False, runtime="docker", context="prod")
+    outside = changed(inside, runtime="docker", cluster={"is_inside": False, "context": "prod"})
     assert [target.name for target in service.list_targets(outside)] == ["local", "kubernetes"]
 
 
@@ -108,7 +109,7 @@ def test_a_delivered_version_is_noted(inside: Settings, monkeypatch: pytest.Monk
 
     Of no version nothing is.
     """
-    registry, outside = Tagged({}), replace(inside, in_cluster=False, runtime="docker")
+    registry, outside = Tagged({}), changed(inside, runtime="docker", cluster={"is_inside": False})
     monkeypatch.setattr("slipway.runtimes.docker.Docker.image", lambda *_: TAG)
     monkeypatch.setattr("slipway.kubernetes.image_delivery.deliver", lambda _, tag: f"registry.example/{tag}")
     unregistered: Any = SimpleNamespace(model=replace(MODEL, version=None), registry=registry)
@@ -123,7 +124,7 @@ def test_a_delivered_version_is_noted(inside: Settings, monkeypatch: pytest.Monk
 
 def test_its_names_differ_from_other_deployers(inside: Settings) -> None:
     """MLflow tells the deployer of a namespace from one on a machine of ours, which may follow the same registry."""
-    there = service.name_hook(in_cluster._inside(inside))  # noqa: SLF001 -- the fact it is about
+    there = service.name_hook(in_cluster._inside(inside).services)  # noqa: SLF001 -- the fact it is about
 
     assert there == "slipway-cluster-ml-8002"
     assert manifests.make_name(there) == there

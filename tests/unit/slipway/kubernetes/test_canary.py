@@ -6,7 +6,6 @@ What is patched when a share begins and ends, and what a deployment finds of it.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from slipway.kubernetes.traffic import BY_PODS, BY_WEIGHT, Share
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
 from slipway.serving import api_test, server
+from tests.conftest import changed
 from tests.unit.running import CHALLENGER, CHAMPION, CLOSED, OPEN, Running, deployment, route, run, service
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def loaded() -> Settings:
     """Return settings that name a cluster."""
-    return replace(settings.load(), runtime="docker", context="team", namespace="models", components=[])
+    return changed(
+        settings.load(), runtime="docker", cluster={"context": "team", "namespace": "models", "components": []}
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def begin(loaded: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
 
         monkeypatch.setattr(rollout, "Cluster", lambda _: cluster)
         monkeypatch.setattr(canary.Challenger, "start", start)
-        canary.set_share(replace(loaded, components=components.split()), "models:/diabetes/4", "10")
+        canary.set_share(changed(loaded, cluster={"components": components.split()}), "models:/diabetes/4", "10")
 
     return run
 

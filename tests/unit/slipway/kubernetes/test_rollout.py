@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from slipway.kubernetes.cluster.kinds import ROUTES
 from slipway.kubernetes.traffic import BY_PODS, BY_WEIGHT, Share
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
+from tests.conftest import changed
 from tests.unit.running import CHALLENGER, CHAMPION, CLOSED, OPEN, Running, deployment, route, run, service
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def loaded() -> Settings:
     """Return settings that name a cluster."""
-    return replace(settings.load(), runtime="docker", context="team", namespace="models", components=[])
+    return changed(
+        settings.load(), runtime="docker", cluster={"context": "team", "namespace": "models", "components": []}
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_without_a_challenger_there_is_no_share(loaded: Settings) -> None:
 
 def test_a_gateway_is_missed_early(loaded: Settings) -> None:
     """A cluster that knows no HTTPRoute is named, before anything is deployed to it."""
-    champion = run(replace(loaded, components=["gateway"]), Running("deployments.apps"))
+    champion = run(changed(loaded, cluster={"components": ["gateway"]}), Running("deployments.apps"))
 
     with pytest.raises(
         SlipwayError, match="the cluster team does not have HTTPRoute, which the component gateway needs"
@@ -81,9 +83,9 @@ def test_a_gateway_is_missed_early(loaded: Settings) -> None:
 def test_a_route_stays_on_its_gateway(loaded: Settings, said: str, hangs: list[dict[str, str]], gateway: str) -> None:
     """Without GATEWAY a deployment leaves the route on the Gateway that it hangs on."""
     cluster = Running(ROUTES, httproutes={"spec": {"parentRefs": hangs}})
-    champion = run(replace(loaded, components=["gateway"], gateway=said), cluster)
+    champion = run(changed(loaded, cluster={"components": ["gateway"], "gateway": said}), cluster)
 
-    assert champion.find_choices()[0].gateway == gateway
+    assert champion.find_choices()[0].cluster.gateway == gateway
 
 
 def test_a_pod_without_a_node_is_explained(loaded: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -100,7 +102,7 @@ def test_a_pod_without_a_node_is_explained(loaded: Settings, monkeypatch: pytest
     with pytest.raises(
         SlipwayError, match="no node can take diabetes-model-1: 0/1 nodes are available: 1 Insufficient cpu"
     ):
-        run(replace(loaded, rollout_timeout=0), cluster).roll_out(prepared)
+        run(changed(loaded, cluster={"rollout_timeout": 0}), cluster).roll_out(prepared)
 
     assert [words[:2] for words in cluster.done] == [
         ("apply", str(manifest)),
@@ -110,7 +112,7 @@ def test_a_pod_without_a_node_is_explained(loaded: Settings, monkeypatch: pytest
 
 def test_keys_are_not_forgotten_in_silence(loaded: Settings) -> None:
     """Whoever has the API ask for keys here does not get an open one in a cluster."""
-    champion = run(replace(loaded, scoring={"SCORING_API_KEYS_FILE": "keys"}), Running("deployments.apps"))
+    champion = run(changed(loaded, serving={"scoring": {"SCORING_API_KEYS_FILE": "keys"}}), Running("deployments.apps"))
 
     with pytest.raises(
         SlipwayError,

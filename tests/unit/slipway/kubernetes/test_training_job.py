@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes import training_job
+from tests.conftest import changed
 
 if TYPE_CHECKING:
     from slipway.kubernetes.cluster.kubectl import Cluster
@@ -23,9 +23,9 @@ def make_cluster(*, deployed: bool) -> Cluster:
 
 def test_what_is_asked_for(host_settings: Settings) -> None:
     """CPU is a share without a limit; memory has both; devices are nvidia.com/gpu unless named otherwise."""
-    plain = training_job.read_resources(replace(host_settings, train_cpu="500m", train_memory="4Gi", train_gpu=""))
-    nvidia = training_job.read_resources(replace(host_settings, train_gpu="2"))
-    amd = training_job.read_resources(replace(host_settings, train_gpu="amd.com/gpu=1"))
+    plain = training_job.read_resources(changed(host_settings, training={"cpu": "500m", "memory": "4Gi", "gpu": ""}))
+    nvidia = training_job.read_resources(changed(host_settings, training={"gpu": "2"}))
+    amd = training_job.read_resources(changed(host_settings, training={"gpu": "amd.com/gpu=1"}))
 
     assert plain == {"requests": {"cpu": "500m", "memory": "4Gi"}, "limits": {"memory": "4Gi"}}
     assert nvidia["limits"]["nvidia.com/gpu"] == "2"
@@ -34,16 +34,15 @@ def test_what_is_asked_for(host_settings: Settings) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("train_cpu", "two"), ("train_cpu", "-1"), ("train_memory", "4 GB"), ("train_gpu", "all"), ("train_gpu", "gpu=1")],
+    [("cpu", "two"), ("cpu", "-1"), ("memory", "4 GB"), ("gpu", "all"), ("gpu", "gpu=1")],
 )
 def test_a_wrong_quantity_is_named(host_settings: Settings, setting: str, value: str) -> None:
     """A quantity that Kubernetes would refuse is a usage error with the setting's name and an example."""
-    wrong: dict[str, Any] = {setting: value}
     with pytest.raises(SlipwayError) as raised:
-        training_job.read_resources(replace(host_settings, **wrong))
+        training_job.read_resources(changed(host_settings, training={setting: value}))
 
-    assert f"{setting.upper()} is {value!r}" in raised.value.message
-    assert setting.upper() in raised.value.cure
+    assert f"TRAIN_{setting.upper()} is {value!r}" in raised.value.message
+    assert f"TRAIN_{setting.upper()}" in raised.value.cure
     assert raised.value.code == USAGE
 
 
@@ -65,14 +64,16 @@ def test_the_cluster_has_a_tracking_server(
 
     An address of this machine is none of the cluster's.
     """
-    settings = replace(host_settings, tracking_in_cluster=inside, external_tracking_uri=exported, namespace="ml")
+    settings = changed(
+        host_settings, cluster={"tracking_uri": inside, "namespace": "ml"}, tracking={"external_uri": exported}
+    )
 
     assert training_job.find_tracking(settings, make_cluster(deployed=deployed)) == found
 
 
 def test_none_is_an_error(host_settings: Settings) -> None:
     """Without a server that the cluster could reach nothing is begun, and the error says how to get one."""
-    settings = replace(host_settings, external_tracking_uri="", context="prod", namespace="ml")
+    settings = changed(host_settings, tracking={"external_uri": ""}, cluster={"context": "prod", "namespace": "ml"})
     with pytest.raises(SlipwayError) as raised:
         training_job.find_tracking(settings, make_cluster(deployed=False))
 
@@ -83,7 +84,7 @@ def test_a_password_stays_out_of_manifests(host_settings: Settings) -> None:
     """An address with a password in it is refused, and not repeated; the error says where the password belongs."""
     with pytest.raises(SlipwayError) as raised:
         training_job.find_tracking(
-            replace(host_settings, external_tracking_uri="https://me:hidden@mlflow.example"),
+            changed(host_settings, tracking={"external_uri": "https://me:hidden@mlflow.example"}),
             make_cluster(deployed=False),
         )
 

@@ -1,7 +1,6 @@
 """Which models an image can serve: those whose libraries are the locked ones."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import containers, images
 from slipway.runtimes.base import Prepared
 from slipway.settings import ROOT
+from tests.conftest import changed
 
 LOCKED = images._pins((ROOT / "requirements" / "serving.txt").read_text())  # noqa: SLF001 -- what is tested
 
@@ -37,7 +37,7 @@ def _check(folder: Path, requirements: str) -> None:
 def test_only_nought_is_no_limit(value: str, *, unlimited: bool) -> None:
     """MODEL_CPUS=0.5 is half a processor."""
     assert (
-        value in containers.confinement(replace(settings.load(), model_memory="0", model_pids="0", model_cpus=value))
+        value in containers.confinement(changed(settings.load(), limits={"memory": "0", "pids": "0", "cpus": value}))
     ) != unlimited
 
 

@@ -13,6 +13,7 @@ from slipway import model_folder, runtimes, settings
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import CURRENT, Prepared
 from slipway.settings import ROOT
+from tests.conftest import changed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 )
 def test_the_settings_choose(runtime: str, name: str, *, in_cluster: bool) -> None:
     """RUNTIME chooses; a deployer in a cluster runs processes, and has images all the same."""
-    chosen = runtimes.of(replace(settings.load(), runtime=runtime, in_cluster=in_cluster))
+    chosen = runtimes.of(changed(settings.load(), runtime=runtime, cluster={"is_inside": in_cluster}))
 
     assert type(chosen).__name__ == name
     assert chosen.has_images == (name != "Host")
@@ -48,7 +49,7 @@ def test_a_server_is_reached_where_it_runs(runtime: str, network: str, url: str)
 
 def test_a_process_serves_the_files_where_they_are(tmp_path: Path) -> None:
     """RUNTIME=host runs the server of this checkout, which is told who its model is."""
-    ours = replace(settings.load(), runtime="host", port=9001, scoring={"SCORING_WORKERS": "2"})
+    ours = changed(settings.load(), runtime="host", serving={"port": 9001, "scoring": {"SCORING_WORKERS": "2"}})
     prepared = Prepared(ModelRef("models:/m/1", "", "m", "1"), tmp_path, '{"name": "m"}')
 
     command, variables = runtimes.of(ours).serve_command(prepared)
@@ -59,7 +60,7 @@ def test_a_process_serves_the_files_where_they_are(tmp_path: Path) -> None:
 def test_a_script_runs_in_its_folder(tmp_path: Path) -> None:
     """A script of RUNTIME=host finds its own files, is told the tracking server and the folder to keep things in."""
     (tmp_path / "train.py").write_text("import os; print(os.environ['MLFLOW_TRACKING_URI'], os.environ['KEPT_DIR'])")
-    ours = replace(settings.load(), runtime="host", external_tracking_uri="http://tracking.example")
+    ours = changed(settings.load(), runtime="host", tracking={"external_uri": "http://tracking.example"})
     model = replace(model_folder.load(ROOT / "model"), path=tmp_path)
     heard: list[str] = []
     code = runtimes.of(ours).run_script(model, ["train.py"], {}, kept=tmp_path / "kept", heard=heard)

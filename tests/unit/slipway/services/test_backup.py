@@ -16,6 +16,7 @@ from slipway.errors import SlipwayError
 from slipway.services import archive, database, restore
 from slipway.services.archive import Manifest
 from slipway.settings import Settings
+from tests.conftest import changed
 
 MADE = Manifest(archive.FORMAT, "0.1.0", "2026-01-31T23:59:59+01:00", 17, "3.17.2", {"runs": 1})
 Change = Callable[[list[tuple[tarfile.TarInfo, bytes]]], None]
@@ -37,7 +38,7 @@ def packed(tmp_path: Path) -> Path:
 def docker_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings with Postgres 17 and a backup folder of the test's own."""
     monkeypatch.setenv("POSTGRES_IMAGE", "postgres:17")
-    return replace(slipway_settings.load(), backup_dir=tmp_path)
+    return changed(slipway_settings.load(), services={"backup_dir": tmp_path})
 
 
 def repack(path: Path, change: Change) -> Path:
@@ -189,12 +190,14 @@ def test_without_an_archive_the_error_lists_what_there_is(docker_settings: Setti
     The exit code is that of wrong usage when none was given.
     """
     for date in ("20260101-000000", "20260131-235959"):
-        (docker_settings.backup_dir / f"slipway-{date}.tar.gz").touch()
+        (docker_settings.services.backup_dir / f"slipway-{date}.tar.gz").touch()
     with pytest.raises(SlipwayError) as error:
-        restore.find(docker_settings, name)
+        restore.find(docker_settings.services, name)
 
     assert error.value.message.index("20260131") < error.value.message.index("20260101")
-    assert error.value.cure == f"make restore BACKUP={docker_settings.backup_dir}/slipway-20260131-235959.tar.gz"
+    assert (
+        error.value.cure == f"make restore BACKUP={docker_settings.services.backup_dir}/slipway-20260131-235959.tar.gz"
+    )
     assert error.value.code == code
 
 

@@ -10,6 +10,7 @@ from slipway.deployer import start
 from slipway.errors import SlipwayError
 from slipway.services import causes
 from slipway.settings import Settings
+from tests.conftest import changed
 
 KNOWN = {
     "full disk": (
@@ -75,7 +76,7 @@ KNOWN = {
 @pytest.fixture
 def settings() -> Settings:
     """Return settings with a port and an image to name."""
-    return replace(slipway_settings.load(), mlflow_port=5001, postgres_image="postgres:17")
+    return changed(slipway_settings.load(), tracking={"port": 5001}, images={"postgres": "postgres:17"})
 
 
 @pytest.mark.parametrize(("log", "message", "cure"), KNOWN.values(), ids=KNOWN)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +13,7 @@ from slipway import settings
 from slipway.errors import TimedOutError
 from slipway.services import deployer_client
 from tests import beside
+from tests.conftest import changed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +49,8 @@ class Deployer(BaseHTTPRequestHandler):
 def ours() -> Iterator[Settings]:
     """Run a deployer whose token we have; wait a second for it."""
     with beside.serving(ThreadingHTTPServer(("127.0.0.1", 0), Deployer)) as port:
-        found = replace(settings.load(), deployer_port=port, rollout_timeout=1)
-        home = deployer_client.find_home(found)
+        found = changed(settings.load(), services={"deployer_port": port}, cluster={"rollout_timeout": 1})
+        home = deployer_client.find_home(found.services)
         home.mkdir(parents=True)
         (home / "token").write_text("ours")
         yield found

@@ -3,7 +3,6 @@
 import subprocess
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -11,6 +10,7 @@ from slipway import settings as slipway_settings
 from slipway.errors import SlipwayError
 from slipway.services import starting
 from slipway.settings import Settings
+from tests.conftest import changed
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def settings(docker: None) -> Iterator[Settings]:  # noqa: ARG001 -- needed, not
     subprocess.run(
         ["docker", "create", "--name", f"{project}-mlflow-1", f"{project}:1", "true"], check=True, capture_output=True
     )
-    yield replace(slipway_settings.load(), project=project, services_timeout=1)
+    yield changed(slipway_settings.load(), services={"project": project, "timeout": 1})
     subprocess.run(["docker", "rm", "--force", f"{project}-mlflow-1"], check=True, capture_output=True)
     subprocess.run(["docker", "image", "rm", f"{project}:1"], check=True, capture_output=True)
 

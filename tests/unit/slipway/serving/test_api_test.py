@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +18,7 @@ from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
 from slipway.serving import api_test, server, smoke_test
 from tests import beside
+from tests.conftest import changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,12 +56,12 @@ def send(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"") -> Non
 @pytest.mark.parametrize("is_alive", [None, lambda: True], ids=["another's", "our own"])
 def test_a_server_that_is_not_ready_in_time_is_a_time_out(is_alive: Callable[[], bool] | None) -> None:
     """A server that starts for longer than START_TIMEOUT is told as that, with the setting to change."""
-    slow = replace(settings.load(), start_timeout=1)
+    slow = changed(settings.load(), serving={"start_timeout": 1})
     with (
         serve(lambda handler: send(handler, 503)) as url,
         pytest.raises(TimedOutError, match=r"time-out: .* within 1 s") as raised,
     ):
-        api_test.wait_until_ready(slow, url, is_alive)
+        api_test.wait_until_ready(slow.serving, url, is_alive)
 
     assert raised.value.cure.startswith("START_TIMEOUT=2 ")
 
@@ -68,7 +69,9 @@ def test_a_server_that_is_not_ready_in_time_is_a_time_out(is_alive: Callable[[],
 def test_nothing_that_listens_is_no_time_out() -> None:
     """Where nothing listens, no limit is too small: nobody serves a model there."""
     with pytest.raises(SlipwayError, match="no model answers") as raised:
-        api_test.wait_until_ready(replace(settings.load(), start_timeout=1), f"http://127.0.0.1:{ports.find_free()}")
+        api_test.wait_until_ready(
+            changed(settings.load(), serving={"start_timeout": 1}).serving, f"http://127.0.0.1:{ports.find_free()}"
+        )
 
     assert not isinstance(raised.value, TimedOutError)
 
@@ -96,7 +99,7 @@ def test_a_test_that_does_not_end_says_nothing_about_the_version() -> None:
             api_test.UntestedError, match="this machine did not end the test of models:/diabetes/3 within 0 s"
         ),
     ):
-        api_test.ask(replace(settings.load(), test_timeout=0), replace(CASE, url=url))
+        api_test.ask(changed(settings.load(), serving={"test_timeout": 0}), replace(CASE, url=url))
 
 
 @pytest.mark.parametrize("setting", ["request_timeout", "test_timeout"])
@@ -115,12 +118,11 @@ def test_an_answer_that_drips_is_a_time_out(setting: str) -> None:
             time.sleep(0.1)
         return None
 
-    second: dict[str, Any] = {setting: 1}
-    limited = replace(settings.load(), **second)
+    limited = changed(settings.load(), serving={setting: 1})
     with serve(answer) as url:
         started = time.monotonic()
         with pytest.raises(api_test.UntestedError, match=f"within 1 s .{setting.upper()}.") as raised:
-            api_test.ask(limited, replace(CASE, url=url, seconds=limited.request_timeout))
+            api_test.ask(limited, replace(CASE, url=url, seconds=limited.serving.request_timeout))
         took = time.monotonic() - started
 
     assert took < 3, "it waited for the whole answer, which takes 4 s"

@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,7 @@ from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
 from slipway.serving.live_server import Slot
 from slipway.settings import STATE
+from tests.conftest import changed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,14 +30,14 @@ def slot(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slot]:
     """Return a place on a free port, whose answers are waited for a second."""
     monkeypatch.setenv("RUNTIME", "host")
     monkeypatch.setenv("URL", "")
-    found = Slot(replace(settings.load(), port=ports.find_free(), request_timeout=1))
+    found = Slot(changed(settings.load(), serving={"port": ports.find_free(), "request_timeout": 1}))
     yield found
-    shutil.rmtree(STATE / "live" / str(found.settings.port), ignore_errors=True)
+    shutil.rmtree(STATE / "live" / str(found.settings.serving.port), ignore_errors=True)
 
 
 def test_a_server_that_is_slow_goes_on(slot: Slot, tmp_path: Path) -> None:
     """One that listens and does not answer in time is busy: the change fails as a time-out, and the server lives."""
-    place = STATE / "live" / str(slot.settings.port)
+    place = STATE / "live" / str(slot.settings.serving.port)
     place.mkdir(parents=True)
     (tmp_path / "MLmodel").write_text("{}")
     command = [
@@ -48,7 +48,7 @@ def test_a_server_that_is_slow_goes_on(slot: Slot, tmp_path: Path) -> None:
         "scoring",
         str(place / "current" / "model"),
         "--port",
-        str(slot.settings.port),
+        str(slot.settings.serving.port),
     ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout
@@ -66,7 +66,7 @@ def test_a_server_that_is_slow_goes_on(slot: Slot, tmp_path: Path) -> None:
 def test_no_server_is_no_slow_one(slot: Slot) -> None:
     """Where nothing runs, no version answers, and it is known at once."""
     with socket.socket() as bound:
-        bound.bind(("127.0.0.1", slot.settings.port))
+        bound.bind(("127.0.0.1", slot.settings.serving.port))
 
         assert slot.find_version() is None
         assert not slot.is_running()

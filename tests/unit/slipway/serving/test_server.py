@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +14,7 @@ from slipway import settings as slipway_settings
 from slipway.errors import SlipwayError
 from slipway.serving import server
 from slipway.settings import Settings
+from tests.conftest import changed
 
 PREPARED: Any = SimpleNamespace(model=SimpleNamespace(uri="models:/m/1"))
 
@@ -23,17 +23,17 @@ PREPARED: Any = SimpleNamespace(model=SimpleNamespace(uri="models:/m/1"))
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings whose notes are the test's own."""
     monkeypatch.setattr(server, "RECORDS", tmp_path / "serving")
-    return replace(slipway_settings.load(), port=18699, url="")
+    return changed(slipway_settings.load(), serving={"port": 18699, "url": ""})
 
 
 def test_a_note_is_there_while_a_model_is_served(settings: Settings) -> None:
     """The note names the model from `note` on, to the end of `taken`."""
-    assert server.find_recorded(settings) is None
+    assert server.find_recorded(settings.serving) is None
     with server.taken(settings):
-        assert server.find_recorded(settings) is None
+        assert server.find_recorded(settings.serving) is None
         server.note(settings, PREPARED)
-        assert server.find_recorded(settings) == "models:/m/1"
-    assert server.find_recorded(settings) is None
+        assert server.find_recorded(settings.serving) == "models:/m/1"
+    assert server.find_recorded(settings.serving) is None
 
 
 def test_the_second_is_refused_and_leaves_the_firsts_note(settings: Settings) -> None:
@@ -42,7 +42,7 @@ def test_the_second_is_refused_and_leaves_the_firsts_note(settings: Settings) ->
         server.note(settings, PREPARED)
         with pytest.raises(SlipwayError, match="port 18699 already serves models:/m/1"), server.taken(settings):
             pytest.fail("two have it")
-        assert server.find_recorded(settings) == "models:/m/1"
+        assert server.find_recorded(settings.serving) == "models:/m/1"
 
 
 OLD = json.dumps({"uri": "models:/m/9", "pid": os.getpid()})
@@ -54,10 +54,10 @@ def test_a_note_that_nobody_holds_is_none(settings: Settings, left: str) -> None
     server.RECORDS.mkdir()
     (server.RECORDS / "18699.json").write_text(left)
 
-    assert server.find_recorded(settings) is None
+    assert server.find_recorded(settings.serving) is None
     with server.taken(settings):
         server.note(settings, PREPARED)
-        assert server.find_recorded(settings) == "models:/m/1"
+        assert server.find_recorded(settings.serving) == "models:/m/1"
 
 
 def test_a_killed_ones_note_is_none(settings: Settings) -> None:
@@ -72,9 +72,9 @@ def test_a_killed_ones_note_is_none(settings: Settings) -> None:
     process = subprocess.Popen([sys.executable, "-c", held, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
-    before = server.find_recorded(settings)
+    before = server.find_recorded(settings.serving)
     process.kill()
     process.communicate()
 
     assert before == "models:/m/2"
-    assert server.find_recorded(settings) is None
+    assert server.find_recorded(settings.serving) is None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
 from slipway import settings
 from slipway.serving import smoke_test
+from tests.conftest import changed
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from slipway.serving import smoke_test
 def test_only_the_trials_own_server_is_ended(monkeypatch: pytest.MonkeyPatch, noted: str, ends: bool) -> None:
     """A server that runs under a number from an old note goes on, when it serves something else."""
     monkeypatch.setenv("RUNTIME", "host")
-    ours = replace(settings.load(), project="slipway-test")
+    ours = changed(settings.load(), services={"project": "slipway-test"})
     _, log = smoke_test._places(ours, "m", "a-test")  # noqa: SLF001 -- where the note stands
     log.parent.mkdir(parents=True, exist_ok=True)
     sleeps = [sys.executable, "-c", "print(flush=True); input()", "-m", "scoring", "/a/model", "--port", "1"]

@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from slipway.registry import connection
 from slipway.registry.client import quote
 from slipway.settings import ROOT
 from slipway.training import experiments
+from tests.conftest import changed
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_deleted_experiment_has_its_cure(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         database.execute("CREATE TABLE experiments (experiment_id, name, lifecycle_stage)")
         database.execute("INSERT INTO experiments VALUES (7, 'diabetes', 'deleted')")
-    kept = replace(settings.load(), external_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    kept = changed(settings.load(), tracking={"external_uri": f"sqlite:///{tmp_path}/mlflow.db"})
 
     with pytest.raises(SlipwayError, match="the experiment 'diabetes' was deleted") as raised:
         experiments.ensure(kept, "diabetes")

@@ -1,6 +1,5 @@
 """What a training says of its version beside the champion, and what it tells to type next."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from slipway import ports, settings
 from slipway.model_folder import ModelFolder, Rules
 from slipway.training import gate, measurements, summary
 from slipway.training.measurements import Measured
+from tests.conftest import changed
 
 MODEL = ModelFolder(Path("model"), "m", "rmse", "minimize", Rules("validation_rmse", "minimize"))
 OLD = Measured({"rmse": 1.0, "validation_rmse": 5.0}, data="rows")
@@ -47,6 +47,6 @@ def test_one_verdict_is_shown_everywhere(
 def test_what_makes_sense_comes_next(monkeypatch: pytest.MonkeyPatch, kind: str, passed: bool, command: str) -> None:
     """What is better is promoted; a first model is tried, and so is one that would be refused."""
     monkeypatch.setenv("RUNTIME", "host")
-    here = replace(settings.load(), deployer_port=ports.find_free())  # where no deployer is
+    here = changed(settings.load(), services={"deployer_port": ports.find_free()})  # where no deployer is
 
     assert summary.choose_next(here, MODEL, gate.Verdict(kind, "", passed=passed)) == command

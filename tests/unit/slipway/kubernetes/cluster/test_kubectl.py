@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -20,6 +19,7 @@ from slipway.kubernetes.cluster.rights import Right
 from slipway.release.lock import Holder
 from slipway.shell import Answer
 from tests.cluster import obstacles
+from tests.conftest import changed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +76,7 @@ def test_what_is_no_json_is_said() -> None:
 def test_a_namespace_is_a_label(namespace: str) -> None:
     """A namespace that Kubernetes would not take is an error of usage, before anything else."""
     with pytest.raises(SlipwayError, match="NAMESPACE is") as raised:
-        Cluster(replace(settings.load(), context="team", namespace=namespace))
+        Cluster(changed(settings.load(), cluster={"context": "team", "namespace": namespace}))
 
     assert raised.value.code == USAGE
 
@@ -165,7 +165,7 @@ def test_a_hiccup_passes(
     for name, value in obstacles.fail(tmp_path, FAIL_AT="1", FAIL_WORDS=words, REAL="/bin/echo").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(kubectl, "PAUSE", 0)
-    cluster = Cluster(replace(settings.load(), context="team", namespace="models", in_cluster=False))
+    cluster = Cluster(changed(settings.load(), cluster={"context": "team", "namespace": "models", "is_inside": False}))
     try:
         said = cluster.run("delete", "pod/a", again=again)
     except SlipwayError as error:

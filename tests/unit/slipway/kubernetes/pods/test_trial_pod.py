@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +18,7 @@ from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
 from slipway.serving import api_test
 from slipway.shell import Answer
+from tests.conftest import changed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,7 @@ class Cluster:
 def loaded(monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings with little patience, and an API test that passes."""
     monkeypatch.setattr(api_test, "ask", lambda *_: None)
-    return replace(settings.load(), context="team", namespace="models", rollout_timeout=0)
+    return changed(settings.load(), cluster={"context": "team", "namespace": "models", "rollout_timeout": 0})
 
 
 def write(
