@@ -30,7 +30,7 @@ BOOKKEEPING = {  # filled by the server, a look at the UI, or the deployer
 }  # fmt: skip
 # A release that was under way when the archive was written is none: its lock is as old as can be, and the next release
 # takes it away.
-FORGET_LOCKS = "UPDATE registered_models SET creation_time = 0 WHERE name LIKE '%" + LOCK + "'"  # noqa: S608 -- constants
+FORGET_LOCKS = "UPDATE registered_models SET creation_time = 0, last_updated_time = 0 WHERE name LIKE '%" + LOCK + "'"  # noqa: S608 -- constants
 # The deployer's registration for events, whose secret this machine's MLflow may not be able to read: make
 # start_deployer makes it anew.
 FORGET = (
