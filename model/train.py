@@ -143,7 +143,7 @@ def main() -> None:
             file = Path(os.environ.get("KEPT_DIR", tempfile.gettempdir())) / f"{NAME}-{trained.run_id}.joblib"
             joblib.dump(trained, file)
             print(f"kept: {file}", file=sys.stderr)
-        sys.exit(f"error: MLflow did not take the run: {error.message}")
+        sys.exit(f"error: MLflow did not accept the run: {error.message}")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -92,7 +92,7 @@ def sort(estimator: BaseEstimator, true: np.ndarray, predicted: np.ndarray, prob
         try:
             return Scored(true.astype(float), predicted.astype(float), [], None)
         except (TypeError, ValueError) as error:
-            raise InvalidError(f"the model is no classifier, and not all are numbers: {_words(error)}") from None
+            raise InvalidError(f"the model is not a classifier, and not all are numbers: {_words(error)}") from None
     if probabilities is None:
         return Scored(
             true,
@@ -269,7 +269,7 @@ def main() -> None:
     except InvalidError as error:
         sys.exit(f"error: {error}")
     except MlflowException as error:
-        sys.exit(f"error: MLflow did not take the scores: {error.message}")
+        sys.exit(f"error: MLflow did not accept the scores: {error.message}")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -84,7 +84,7 @@ def read(file: Path, name: str, trust: list[str]) -> Artefact:
     except InconsistentVersionWarning as warning:
         there, here = warning.original_sklearn_version, warning.current_sklearn_version
         raise RefusedError(
-            f"{file.name} was fitted with scikit-learn {there}, and here is {here}: fit it again with this one"
+            f"{file.name} was fitted with scikit-learn {there}, but {here} is installed: fit it again with this version"
         ) from None
     except (Exception, SystemExit) as error:  # noqa: BLE001 -- reading runs anyone's code
         raise RefusedError(f"{file.name} cannot be read: {_words(error)}") from None
@@ -137,7 +137,7 @@ def read_class(file: Path, name: str) -> Artefact:
     classes = {kind.__name__: kind for kind in own if callable(getattr(kind, "predict", None))}
     there = ", ".join(classes) or "none"
     if name and name not in classes:
-        raise RefusedError(f"{file.name} has no class {name} with predict; there is: {there}")
+        raise RefusedError(f"{file.name} has no class {name} with predict; available: {there}")
     if not name and len(classes) != 1:
         raise RefusedError(
             f"one class with predict is asked, {file.name} has: {there}; to choose one: --class NAME (make: CLASS)"
@@ -251,7 +251,7 @@ def main() -> None:
     except RefusedError as error:
         sys.exit(f"error: {error}")
     except MlflowException as error:
-        sys.exit(f"error: MLflow did not take the model: {error.message}")
+        sys.exit(f"error: MLflow did not accept the model: {error.message}")
     except KeyboardInterrupt:
         sys.exit(130)
 

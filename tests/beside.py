@@ -1,4 +1,4 @@
-"""What a test runs beside itself: threads, servers, processes. They end with their block, whatever ended that."""
+"""Threads, servers and processes that a test runs. They end with their block, however that ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from socketserver import BaseServer
 
-END_WITHIN = 90  # s for a thread to end: it may be waiting for an answer, for at most 60 s
+END_WITHIN = 90  # s for a thread to end: it may wait up to 60 s for an answer
 TERM_WITHIN = 20  # s for a process to end when it is asked to
 
 
@@ -34,7 +34,7 @@ def threads(work: Callable[[threading.Event], object], count: int = 1) -> Iterat
         ended.set()
         for thread in running:
             thread.join(END_WITHIN)
-    assert not any(thread.is_alive() for thread in running), f"a thread goes on {END_WITHIN} s after its end"
+    assert not any(thread.is_alive() for thread in running), f"a thread is still running {END_WITHIN} s after its block"
 
 
 @contextmanager

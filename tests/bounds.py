@@ -1,6 +1,6 @@
-"""The bounds of a run of the tests, a plugin of pytest: how much memory it takes, and that nothing of it stays.
+"""A pytest plugin that bounds a test run: it limits the memory, and leaves no process behind.
 
-TEST_MEMORY_MB is the most that pytest and all it starts may hold, 4096 by default; a run that needs more is ended.
+TEST_MEMORY_MB limits the memory of pytest and all that it starts, 4096 by default; a run that needs more is ended.
 Processes that tests leave behind are killed when their module ends, and threads cannot keep Python alive: it has
 TEST_LEAVE_S to leave, 60 s by default.
 """
@@ -28,7 +28,7 @@ LEAVE_S = float(os.environ.get("TEST_LEAVE_S") or 60)  # to tear down when a run
 
 @dataclass
 class Bounds:
-    """What is known of a run."""
+    """The state of a run."""
 
     run: str
     err: int  # the real stderr, which pytest does not capture
@@ -42,28 +42,30 @@ class Bounds:
         os.write(self.err, f"\n{words}\n".encode())
 
     def watch(self) -> None:
-        """Look at the memory until the run is over; end a run that takes too much."""
+        """Watch the memory until the run is over; end a run that takes too much."""
         while not self.over.wait(LOOK_S):
             found = sorted(processes.find(self.run).values(), key=lambda process: -process.memory)
             held = sum(process.memory for process in found)
             self.peak = max(self.peak, held)
             if held > LIMIT_MB << 20:
                 largest = "\n".join(f"  {each.memory >> 20} MB  {each.command[:150]}" for each in found[:5])
-                self.say(f"the tests hold {held >> 20} MB, more than TEST_MEMORY_MB={LIMIT_MB}, and end:\n{largest}")
+                self.say(
+                    f"the tests hold {held >> 20} MB, more than TEST_MEMORY_MB={LIMIT_MB}; ending the run:\n{largest}"
+                )
                 processes.kill([each for each in found if each.pid != os.getpid()])
                 os.kill(os.getpid(), signal.SIGINT)
-                self.leave("the tests do not end by themselves")
+                self.leave("the tests did not end by themselves")
                 return
 
     def leave(self, words: str) -> None:
-        """End the process if it is still there in a while, and name its threads."""
+        """End the process if it is still running after LEAVE_S, and name its threads."""
         time.sleep(LEAVE_S)
         names = ", ".join(thread.name for thread in threading.enumerate() if not thread.daemon)
         self.say(f"{words}: {names}")
         os._exit(self.code)
 
     def clear(self, left: list[processes.Process]) -> None:
-        """Kill what was left, and remember it."""
+        """Kill leftover processes, and record them."""
         processes.kill(left)
         self.left += [process.command[:150] for process in left]
 
@@ -84,7 +86,7 @@ RUN = pytest.StashKey[Bounds]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Mark whatever the tests start, begin to look at its memory, and have signals end whatever a test waits for."""
+    """Mark all that the tests start, watch its memory, and let signals interrupt whatever a test waits for."""
     config.stash[RUN] = bounds = Bounds(processes.mark(), os.dup(2))
     threading.Thread(target=bounds.watch, daemon=True).start()
     reading, writing = os.pipe()
@@ -96,7 +98,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """After the last test of a module, kill what lost its parent; what a fixture of the session started has one."""
+    """After the last test of a module, kill orphans; what a session fixture started still has its parent."""
     try:
         return (yield)
     finally:
@@ -107,14 +109,14 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """When all fixtures have ended, kill whatever still runs."""
+    """After all fixtures have ended, kill what is still running."""
     bounds = session.config.stash[RUN]
     bounds.code = exitstatus or bounds.code
     bounds.clear([process for pid, process in processes.find(bounds.run).items() if pid != os.getpid()])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say how much memory a run took, and what it left running."""
+    """Print how much memory the run took, and what it left running."""
     bounds = config.stash[RUN]
     if bounds.peak:
         terminalreporter.write_line(f"memory: {bounds.peak >> 20} MB at most, of {LIMIT_MB} MB (TEST_MEMORY_MB)")
@@ -123,8 +125,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Have Python leave, even if a thread does not end."""
+    """Make Python exit, even if a thread does not end."""
     bounds = config.stash[RUN]
     bounds.over.set()
-    words = "Python cannot leave, because threads go on"
+    words = "Python cannot exit because of running threads"
     threading.Thread(target=bounds.leave, args=(words,), daemon=True).start()

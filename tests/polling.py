@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Found = TypeVar("Found")
-SETTING = "TEST_TIME_FACTOR"  # how much longer deadlines are; empty is unset, and then measured
+SETTING = "TEST_TIME_FACTOR"  # the factor for deadlines; empty is unset: measured
 WORK = "sum(n * n % 7 for n in range(4_000_000))"
 QUIET_S = 0.35  # what WORK takes on each core of a quiet machine; measured on two cores, x86-64
 MOST = 5.0
@@ -26,9 +26,9 @@ PAUSE_S = 0.05
 
 @functools.cache
 def find_factor() -> float:
-    """Return how much longer deadlines are: TEST_TIME_FACTOR, else what is measured, from 1 to 5.
+    """Return the factor for deadlines: TEST_TIME_FACTOR, or a measured one, from 1 to 5.
 
-    Measured is how long a fixed piece of work takes on all cores at once (at most four), beside a quiet machine.
+    It is how much longer than on a quiet machine a fixed piece of work takes on all cores at once (at most four).
     """
     if given := os.environ.get(SETTING):
         return float(given)
@@ -52,9 +52,9 @@ def wait_until(
     process: subprocess.Popen[Any] | None = None,
     ignored: tuple[type[Exception], ...] = (),
 ) -> Found:
-    """Return what `look` returns once that is true; fail the test with `words` when it does not become so.
+    """Return the first true result of `look`; fail the test with `words` if there is none.
 
-    It does not after `seconds` × the factor, or when `process` has ended. What is `ignored` counts as not yet.
+    It gives up after `seconds` × the factor, or when `process` has ended. Exceptions in `ignored` count as not yet.
     """
 
     def try_it() -> tuple[Found] | bool:

@@ -1,6 +1,6 @@
-"""The processes of a run of the tests: those that inherited its mark in their environment, and their descendants.
+"""The processes of a test run: those that inherited its mark in their environment, and their descendants.
 
-Linux's /proc tells; elsewhere none is found, and the fixtures alone end what they start.
+They are found in Linux's /proc; elsewhere only the fixtures end what they start.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Process:
 
 
 def mark() -> str:
-    """Mark this process, so that all it starts can be found; return the mark."""
+    """Mark this process, so that its descendants can be found; return the mark."""
     os.environ[MARK] = run = f"{os.environ.get(MARK, '')}/{os.getpid()}"
     return run
 
 
 def find(run: str) -> dict[int, Process]:
-    """Return the processes of a run by their numbers, this one included; those that have ended are left out."""
+    """Return the running processes of a run by pid, including this one."""
     everything = dict(filter(None, map(_read, PROC.glob("[0-9]*"))))
     found = {pid for pid in everything if pid == os.getpid() or _is_marked(pid, run)}
     new = found
@@ -44,7 +44,7 @@ def find(run: str) -> dict[int, Process]:
 
 
 def find_orphans(run: str) -> list[Process]:
-    """Return the processes of a run that are no descendants of this one: whoever started them has ended."""
+    """Return the processes of a run that are not descendants of this one: their parent has ended."""
     found = find(run)
     ours = {os.getpid()}
     while more := {pid for pid, process in found.items() if process.parent in ours} - ours:

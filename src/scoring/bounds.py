@@ -80,7 +80,7 @@ class Bounds:
         """Raise Refusal for texts that are too much as numpy's arrays, which MLflow's parser makes of columns."""
         if measure_texts(data) > self.max_bytes:
             raise Refusal(
-                413, f"the texts take more than {self.max_bytes} bytes: in a column each takes as much as the longest"
+                413, f"the texts take more than {self.max_bytes} bytes: each takes as much as the longest in its column"
             )
 
     def check_json(self, body: bytes) -> None:

@@ -28,7 +28,7 @@ def inflate(body: bytes, limit: int) -> bytes:
                 if engine.eof:
                     engine, members = zlib.decompressobj(GZIP), members + 1
                     if members > MEMBERS:
-                        raise bad(f"the body has more than {MEMBERS} files of gzip")
+                        raise bad(f"the body has more than {MEMBERS} gzip members")
                 parts.append(engine.decompress(data, limit - size + 1))
                 size += len(parts[-1])
                 if size > limit:

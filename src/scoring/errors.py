@@ -19,7 +19,7 @@ CODES = {
 }
 
 
-DATES = "datetime; it is text such as 2024-01-31T12:00:00Z, no number"
+DATES = "datetime; send text such as 2024-01-31T12:00:00Z, not a number"
 
 
 class Refusal(Exception):  # it is an answer, not an error of ours
@@ -50,4 +50,4 @@ def bad(message: str) -> Refusal:
 
 def full() -> Refusal:
     """Return the refusal of a server that holds as many bytes of requests as it may."""
-    return Refusal(503, "the server holds as much as it may already", (("Retry-After", "1"),))
+    return Refusal(503, "the server has no memory left for this body", (("Retry-After", "1"),))

@@ -231,7 +231,7 @@ def _encode(predictions: Predictions) -> Encoded:
 def _stop_if_over(request: Request) -> None:
     """Do no more for a request whose time is over, or whose client has gone."""
     if request.is_over:
-        raise Refusal(504, "the time for one request is over")
+        raise Refusal(504, "the request took too long")
 
 
 def _as_it_is(answer: Encoded) -> Encoded:

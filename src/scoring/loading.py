@@ -54,13 +54,13 @@ def load(settings: Settings) -> Model:
         raise
     except (Exception, SystemExit) as error:
         words = " ".join(str(error).split())  # a library's are several lines
-        lacking = f"; it was trained with {', '.join(missing)}, here is none" if missing else ""
+        lacking = f"; it was trained with {', '.join(missing)}, not installed here" if missing else ""
         raise ModelError(
             f"the model at {settings.model} did not load: {type(error).__name__}: {words}{lacking}"
         ) from error
     if missing:
         logger.warning(
-            "%s %s: not here, and not needed to load: %s", identity.name, identity.version, ", ".join(missing)
+            "%s %s: not installed, and not needed to load: %s", identity.name, identity.version, ", ".join(missing)
         )
     model.load_seconds = time.perf_counter() - started
     ways = "; ".join(f"{method} by {way.name}{way.why and f' ({way.why})'}" for method, way in model.ways.items())
@@ -130,7 +130,8 @@ def check_libraries(folder: Path) -> list[str]:
             missing.append(f"{name} {wanted}")
         elif here != wanted.split("+")[0]:
             raise ModelError(
-                f"the model was trained with {name} {wanted}, here is {here}: train it again, or --check-libraries off"
+                f"the model was trained with {name} {wanted}, but {here} is installed: "
+                "train it again, or --check-libraries off"
             )
     return missing
 
@@ -163,7 +164,7 @@ def _load(folder: Path, identity: Identity, mlmodel: dict[str, Any], batching: s
         raise
     except Exception as error:  # noqa: BLE001 -- a way of ours, not the model, may be what fails
         try:
-            return _rehearsed(generic(f"the short way failed: {type(error).__name__}"), batching)
+            return _rehearsed(generic(f"the shortcut failed: {type(error).__name__}"), batching)
         except Exception:  # noqa: BLE001 -- it is the model, and the first words say it best
             raise error from None
 

@@ -97,7 +97,7 @@ class Metrics:
             except OSError:
                 continue
             return row
-        raise RuntimeError("no row is free for this worker's metrics")
+        raise RuntimeError("there is no free row for this worker's metrics")
 
     def _collect(self, model: Model) -> Iterable[Metric]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily

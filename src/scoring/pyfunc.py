@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from scoring.models.rows import Table
     from scoring.models.signature import Signature
 
-NOT_TAKEN = "the body does not have the form that the model's signature says"
+NOT_TAKEN = "the body does not match the model's signature"
 
 
 class GenericModel(Model):

@@ -54,14 +54,14 @@ class Settings:
     )
     grace: float = _setting(0.0, "seconds between SIGTERM, when readiness fails, and the end of accepting requests")
     drain: float = _setting(30.0, "seconds that requests under way get to finish after that")
-    api_keys_file: str = _setting("", "a file with one API key a line; without it anybody may call")
+    api_keys_file: str = _setting("", "a file with one API key per line; without it anyone may call")
     allowed_hosts: str = _setting(
-        "", "further names, parted by commas, that callers may use: api.example.com, *.example.com; *: any"
+        "", "additional names that callers may use, separated by commas: api.example.com, *.example.com; *: any"
     )
     root_path: str = _setting(
-        "", "prefixes, parted by commas, under which a proxy passes requests on, such as /diabetes"
+        "", "prefixes, separated by commas, under which a proxy passes requests on, such as /diabetes"
     )
-    cors_origins: str = _setting("", "origins, parted by commas, whose pages may call this API; empty: none")
+    cors_origins: str = _setting("", "origins, separated by commas, whose pages may call this API; empty: none")
     tls_cert: str = _setting("", "PEM file of the certificate chain; with it the server speaks https")
     tls_key: str = _setting("", "PEM file of the certificate's key")
     docs: str = _setting("on", "the try-it page, /docs and /openapi.json", SWITCH)
@@ -102,11 +102,11 @@ def _check_values(settings: Settings, parser: argparse.ArgumentParser) -> None:
     for setting in fields(Settings)[1:]:
         value, choices = getattr(settings, setting.name), setting.metadata["choices"]
         if isinstance(value, int | float) and not 0 <= value < float("inf"):
-            parser.error(f"--{setting.name.replace('_', '-')} is {value}: must be a number not below 0")
+            parser.error(f"--{setting.name.replace('_', '-')} is {value}: must not be negative")
         if choices and value not in choices:
-            parser.error(f"SCORING_{setting.name.upper()} is {value!r}: it is {' or '.join(choices)}")
+            parser.error(f"SCORING_{setting.name.upper()} is {value!r}: must be {' or '.join(choices)}")
     if settings.port > LAST_PORT:
-        parser.error(f"--port is {settings.port}: the last one is {LAST_PORT}")
+        parser.error(f"--port is {settings.port}: must be at most {LAST_PORT}")
 
 
 def _check_files(settings: Settings, parser: argparse.ArgumentParser) -> None:

@@ -47,9 +47,9 @@ class SlipwayError(Exception):
 
 
 class TimedOutError(SlipwayError):
-    """Something did not end in the seconds that a setting gives it.
+    """Something did not finish within a setting's seconds.
 
-    A word about this machine now, and no verdict on a model.
+    It concerns this machine, and is no verdict on a model.
     """
 
 
@@ -62,12 +62,12 @@ def time_out(what: str, seconds: int, setting: str) -> TimedOutError:
 
 
 def catch_interrupts() -> None:
-    """Have Ctrl-C end a script without a traceback before `exit_cleanly`, too: at its imports. Its first statement."""
+    """Make Ctrl-C end a script without a traceback during its imports, too. Call it first."""
     sys.excepthook = _show
 
 
 def exit_cleanly(main: Callable[[], None]) -> None:
-    """Run a script's `main` and leave with its exit code: an error in words, Ctrl-C (or SIGTERM) without a traceback.
+    """Run a script's `main` and exit with its code: SlipwayErrors and Ctrl-C (or SIGTERM) give no traceback.
 
     It leaves when `main` returns: to free what MLflow and scikit-learn imported would take the interpreter up to a
     second more.

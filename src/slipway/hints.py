@@ -1,8 +1,8 @@
-"""What to type next, with the settings that the caller gave.
+"""Suggested commands, with the settings that the caller gave.
 
-So that it does what the command before it did, in any shell.
+So that they act on the same things as the command before, in any shell.
 
-Standard library only, and Python 3.8 will do: set-up prints cures, too.
+Standard library only, Python 3.8 or later: set-up prints cures, too.
 """
 
 from __future__ import annotations

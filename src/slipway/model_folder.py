@@ -51,7 +51,7 @@ class ModelFolder:
 def load(path: Path) -> ModelFolder:
     """Read `model.toml`.
 
-    Raises SlipwayError for a folder that is none, or a file that cannot be used.
+    Raises SlipwayError if the folder is not a model folder, or the file cannot be used.
     """
     file = path / "model.toml"
     try:
@@ -87,7 +87,7 @@ def _read_rules(file: Path, given: object, metric: str, direction: str) -> Rules
     if not isinstance(given, dict) or (
         unknown := given.keys() - {"metric", "margin", "at_least", "at_most", "latency_ms"}
     ):
-        what = f"has {', '.join(sorted(unknown))}" if isinstance(given, dict) else "is no table"
+        what = f"has {', '.join(sorted(unknown))}" if isinstance(given, dict) else "is not a table"
         raise SlipwayError(f"{file}: gate {what}; it takes metric, margin, at_least, at_most and latency_ms")
     bounds = {name: given.get(name, {}) for name in ("at_least", "at_most")}
     for name, value in bounds.items():
@@ -97,7 +97,7 @@ def _read_rules(file: Path, given: object, metric: str, direction: str) -> Rules
             )
     for name in ("margin", "latency_ms"):
         if name in given and (not _is_number(given[name]) or given[name] < 0):
-            raise SlipwayError(f"{file}: gate.{name} is {given[name]!r}; must be a number not below 0")
+            raise SlipwayError(f"{file}: gate.{name} is {given[name]!r}; must not be negative")
     if not isinstance(given.get("metric", metric), str):
         raise SlipwayError(f"{file}: gate.metric is {given['metric']!r}; must be the name of the deciding metric")
     return Rules(

@@ -1,4 +1,4 @@
-"""Waiting for something to become so: look, pause, look again, until it is or the time is over."""
+"""Polling: check, pause, check again, until it succeeds or time is up."""
 
 from __future__ import annotations
 

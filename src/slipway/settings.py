@@ -114,7 +114,7 @@ class Cluster:
     registry: str  # that the cluster pulls from, or ""
     image_load: list[str]  # the command that brings an image into a cluster without a registry, or []
     components: list[str]  # of deploy/kubernetes/components
-    gateway: str  # name, or namespace/name, of what the component gateway's route hangs on; "": as before, or gateway
+    gateway: str  # the Gateway of the component gateway's route: name, or namespace/name; "": the last one, or gateway
     tracking_uri: str  # the tracking server as the cluster calls it, or ""
     tracking_host: str  # of the ingress to it, or ""
     is_inside: bool  # whether this process is in a pod, and CONTEXT means that cluster

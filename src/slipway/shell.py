@@ -257,7 +257,7 @@ def echo(command: Sequence[str]) -> None:
 
 @contextmanager
 def _missing() -> Iterator[None]:
-    """Turn a program, or a folder to run it in, that is not there into an error in words."""
+    """Turn a missing program, or a missing folder to run it in, into a SlipwayError."""
     try:
         yield
     except FileNotFoundError as error:

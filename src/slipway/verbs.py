@@ -1,4 +1,4 @@
-"""How a file of scripts/ runs one of its verbs: with the exit codes and in the words that all commands have."""
+"""How a file of scripts/ runs one of its verbs: with the exit codes and messages of all commands."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(verbs: click.Group) -> None:
 
 
 def prepare() -> None:
-    """Make this process ours: keep what the caller gave it, and have its calls of our own services use no proxy."""
+    """Prepare this process: remember the caller's settings, and bypass proxies for our own services."""
     hints.remember()
     os.environ.update(proxies.no_proxy())
 

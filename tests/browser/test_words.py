@@ -51,7 +51,9 @@ def test_the_servers_words_stand_by_the_field(every_type: Served, visit: Callabl
     predict(page, "No answer.")
 
     expect(field).to_be_focused()
-    expect(field).to_have_accessible_description("whole number Column integer holds a value that is no integer.")
+    expect(field).to_have_accessible_description(
+        "whole number Column integer contains a value that is not a valid integer."
+    )
 
 
 def test_of_several_rows_none_is_blamed(every_type: Served, visit: Callable[..., Page]) -> None:
@@ -61,7 +63,9 @@ def test_of_several_rows_none_is_blamed(every_type: Served, visit: Callable[...,
     page.get_by_label("integer, row 2", exact=True).fill("3000000000")
     predict(page, "No answer.")
 
-    expect(page.get_by_role("alert").filter(has_text="column integer holds a value that is no integer")).to_be_visible()
+    expect(
+        page.get_by_role("alert").filter(has_text="column integer contains a value that is not a valid integer")
+    ).to_be_visible()
     expect(page.locator("[aria-invalid=true]")).to_have_count(0)
 
 

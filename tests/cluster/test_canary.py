@@ -70,7 +70,7 @@ def test_a_challenger_gets_its_share_and_loses_it(served: Served) -> None:
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     ("version", "why"),
-    [(3, "exit code 9"), (5, "does not do what models:/diabetes/5 should")],
+    [(3, "exit code 9"), (5, "does not answer as models:/diabetes/5 should")],
     ids=["crashes on load", "fails its smoke test"],
 )
 def test_a_bad_challenger_gets_nothing(served: Served, version: int, why: str) -> None:

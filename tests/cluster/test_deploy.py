@@ -93,7 +93,7 @@ def test_what_would_change_is_shown(served: Served) -> None:
     [
         pytest.param(3, "exit code 9", WITHIN, id="crashes on load", marks=pytest.mark.thorough),
         pytest.param(4, "not ready after 10 s", 10, id="never ready"),
-        pytest.param(5, "does not do what models:/diabetes/5 should", WITHIN, id="fails its smoke test"),
+        pytest.param(5, "does not answer as models:/diabetes/5 should", WITHIN, id="fails its smoke test"),
     ],
 )
 def test_a_bad_one_is_undone(served: Served, version: int, why: str, patience: int) -> None:
@@ -196,7 +196,7 @@ def test_no_cluster_is_guessed(served: Served) -> None:
     assert without[0] != 0
     assert "CONTEXT is empty: which cluster?" in without[1]
     assert unknown[0] != 0
-    assert "there is no context elsewhere; there is: " in unknown[1]
+    assert "kubectl has no context elsewhere; available: " in unknown[1]
 
 
 @pytest.mark.thorough

@@ -93,7 +93,7 @@ def test_a_lost_event_is_found(place: Place) -> None:
     deployment = place.finish(place.find_last()["id"])
     print(f"answers {took:.1f} s after the alias was set, without an event")
 
-    assert (deployment["state"], deployment["by"]) == ("done", "a look at @champion")
+    assert (deployment["state"], deployment["by"]) == ("done", "polling @champion")
 
 
 def test_a_worse_one_is_put_back(place: Place) -> None:
@@ -111,7 +111,7 @@ def test_a_worse_one_is_put_back(place: Place) -> None:
     assert [(event["action"], event["version"]) for event in releases[:2]] == [("put back", 3), ("refused", 5)]
 
 
-@pytest.mark.parametrize(("kind", "why"), [("Garbage", "does not do what"), ("Crash", "exit code 9")])
+@pytest.mark.parametrize(("kind", "why"), [("Garbage", "does not answer as"), ("Crash", "exit code 9")])
 def test_a_bad_one_is_refused(place: Place, kind: str, why: str) -> None:
     """A version with the best score that answers garbage or crashes in its container fails its smoke test."""
     place.settle(3)

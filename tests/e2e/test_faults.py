@@ -61,7 +61,7 @@ def test_files_of_another_major_are_recognised(stack: Stack) -> None:
     code, words = stack.try_make("start_mlflow_services")
 
     assert code != 0
-    assert "error: the database's files are those of PostgreSQL 16" in words
+    assert "error: the database files are from PostgreSQL 16" in words
 
 
 def test_a_lost_password_has_its_cure(stack: Stack) -> None:

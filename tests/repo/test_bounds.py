@@ -132,7 +132,7 @@ def test_ctrl_c_ends_a_run(run: Callable[..., Run]) -> None:
     code, printed = found.wait()
 
     assert code == 2, printed
-    assert "Python cannot leave, because threads go on: MainThread, deaf" in printed
+    assert "Python cannot exit because of running threads: MainThread, deaf" in printed
     assert found.find_left() == []
 
 
@@ -143,7 +143,7 @@ def test_a_run_that_takes_too_much_memory_ends(run: Callable[..., Run]) -> None:
     code, printed = found.wait()
 
     assert code == 2, printed
-    assert "more than TEST_MEMORY_MB=200, and end:" in printed
+    assert "more than TEST_MEMORY_MB=200; ending the run:" in printed
     assert "held = bytearray" in printed
     assert found.find_left() == []
 

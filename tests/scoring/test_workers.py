@@ -54,7 +54,7 @@ def test_a_start_has_a_limit(folders: dict[str, Path], tmp_path: Path) -> None:
 
     assert (code, said) == (
         3,
-        "error: the model was not loaded within 2 s: SCORING_START_TIMEOUT is how long it may take\n",
+        "error: the model was not loaded within 2 s (SCORING_START_TIMEOUT)\n",
     )
 
 

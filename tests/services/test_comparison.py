@@ -86,7 +86,7 @@ def test_any_versions_can_be_compared(
     ("variables", "words", "cure"),
     [
         ({}, "compared has no @champion to compare with", 'make compare MODELS="1 2"'),
-        ({"MODEL": "models:/compared/9"}, "compared has no version 9; there is: 1, 2", "make list_models"),
+        ({"MODEL": "models:/compared/9"}, "compared has no version 9; available: 1, 2", "make list_models"),
         ({"MODELS": "1"}, "MODELS='1' names one version; a comparison needs two", 'make compare MODELS="1 2"'),
         ({"MODELS": "1 models:/compared/1"}, "names one version", 'make compare MODELS="1 2"'),
         ({"MODELS": "1 2x"}, "no such folder: 2x", "make list_models"),

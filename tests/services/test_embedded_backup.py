@@ -132,7 +132,7 @@ def test_without_a_store_there_is_nothing_to_back_up(host_settings: Settings, tm
     settings = changed(host_settings, services={"backup_dir": tmp_path / "backups"})
     with pytest.raises(SlipwayError, match="nothing to back up"):
         backup.backup(settings)
-    with pytest.raises(SlipwayError, match="for a store of this machine"):
+    with pytest.raises(SlipwayError, match="need a store on this machine"):
         backup.backup(changed(settings, tracking={"external_uri": "http://mlflow.example"}))
 
     assert not (tmp_path / "backups").exists()

@@ -133,7 +133,7 @@ def test_what_does_not_work_is_not_served(followed: Followed) -> None:
     """
     followed.set_alias(3)
     followed.wait_for("version 3 is not served")
-    followed.wait_for("version 1 goes on serving")
+    followed.wait_for("version 1 keeps serving")
     time.sleep(3)  # looks
     before = followed.ask()
     followed.set_alias(2)
@@ -145,10 +145,10 @@ def test_what_does_not_work_is_not_served(followed: Followed) -> None:
 
 
 def test_a_registry_that_is_away_is_waited_for(followed: Followed, tracking: Tracking) -> None:
-    """With MLflow killed the version goes on serving, which is said once; afterwards the alias is followed again."""
+    """With MLflow killed the version keeps serving, which is said once; afterwards the alias is followed again."""
     tracking.kill()
     try:
-        followed.wait_for("version 1 goes on serving")
+        followed.wait_for("version 1 keeps serving")
         meanwhile = followed.ask()
     finally:
         tracking.start()

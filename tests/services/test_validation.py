@@ -242,7 +242,7 @@ def test_a_model_without_predict_and_one_that_is_not_there_are_refused(
     assert "error: no model to validate" in scaler
     assert "Traceback" not in scaler + missing
     assert process.returncode == 1
-    assert "error: scored has no version 99; there is: 1" in missing
+    assert "error: scored has no version 99; available: 1" in missing
 
 
 def test_a_model_that_was_logged_outside_a_run_gets_one(client: MlflowClient, trained: Path, tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_a_wrapped_model_is_served(  # noqa: PLR0913, PLR0917 -- five fixtures a
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["old.joblib"], f"old.joblib was fitted with scikit-learn 1.3.0, and here is {sklearn.__version__}"),
+        (["old.joblib"], f"old.joblib was fitted with scikit-learn 1.3.0, but {sklearn.__version__} is installed"),
         (["scaler.joblib"], "holds an object of StandardScaler, which has no predict"),
         (["broken.pkl"], "broken.pkl cannot be read"),
         (["missing.pkl"], "no file"),
@@ -183,7 +183,7 @@ def test_a_wrapped_model_is_served(  # noqa: PLR0913, PLR0917 -- five fixtures a
         (["line.joblib", "--example", "other.csv"], "does not predict its own example: ValueError"),
         (["line.joblib", "--example", "broken.pkl"], "no example rows in broken.pkl"),
         (["classes.py"], "has: Line, Own, Short, Empty, Choosy; to choose one: --class NAME"),
-        (["classes.py", "--class", "Tall"], "no class Tall with predict; there is: Line"),
+        (["classes.py", "--class", "Tall"], "no class Tall with predict; available: Line"),
         (["classes.py", "--class", "Short"], r"an array of shape (1,) for the 5 rows of its own example"),
         (["classes.py", "--class", "Empty"], "no finite numbers"),
         (["classes.py", "--class", "Choosy"], "classes.py cannot be read: TypeError"),

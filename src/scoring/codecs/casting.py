@@ -101,9 +101,7 @@ def to_array(value: Json, column: Column | None) -> Values:
         kind = SCALARS[column.type]
         return np.array(value, kind) if isinstance(value, list) else np.array([value], kind)[0]
     except Exception:  # noqa: BLE001 -- numpy raises many
-        raise (
-            wrong(column) if column else bad("a column that the model does not take holds values of different kinds")
-        ) from None
+        raise (wrong(column) if column else bad("a column that the model does not use mixes types of values")) from None
 
 
 def typed_rows(rows: list[dict[str, Any]], by_name: dict[str, Column]) -> list[dict[str, Any]]:
@@ -191,4 +189,5 @@ def _widens(values: pd.Series[Any], kind: str, wanted: np.dtype[Any]) -> bool:
 
 def wrong(column: Column) -> Exception:
     """Return the refusal of a value that is not of a column's type."""
-    return bad(f"column {column.name} holds a value that is no {DATES if column.type == 'datetime' else column.type}")
+    wanted = DATES if column.type == "datetime" else column.type
+    return bad(f"column {column.name} contains a value that is not a valid {wanted}")

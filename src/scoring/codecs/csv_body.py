@@ -73,7 +73,7 @@ def check(body: bytes, columns: int, bounds: Bounds) -> tuple[list[str], int]:
     if len(header) > columns + bounds.extra:
         raise Refusal(413, f"the CSV has more than {columns + bounds.extra} columns")
     if len(header) - len({*header}) > TWICE:
-        raise bad("columns are there twice")
+        raise bad("columns appear twice")
     if first > len(header) + 1:
         raise bad("a row has more values than the header has columns")
     _count(body, max(len(header), first), bounds)

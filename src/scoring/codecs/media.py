@@ -17,10 +17,10 @@ def media_type(content_type: bytes) -> bytes:
     kind, *parameters = [part.strip() for part in content_type.split(b";")]
     given = {name: value for name, _, value in (each.partition(b"=") for each in parameters)}
     if given.pop(b"charset", b"utf-8").lower() != b"utf-8":
-        raise Refusal(415, "the server takes UTF-8 only")
+        raise Refusal(415, "the server accepts only UTF-8")
     if given:
-        raise Refusal(415, "the content type has a parameter that is not known; charset is the only one")
+        raise Refusal(415, "the content type has an unknown parameter; only charset is allowed")
     for known in (JSON, CSV, PARQUET):
         if kind == known:
             return known
-    raise Refusal(415, "the content type is application/json, text/csv or application/vnd.apache.parquet")
+    raise Refusal(415, "the content type must be application/json, text/csv or application/vnd.apache.parquet")

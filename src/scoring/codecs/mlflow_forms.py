@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 MESSAGES = ("messages", "prompt", "input")
 ARRAYS = ("instances", "inputs")
 FORMS = ("dataframe_split", "dataframe_records", *ARRAYS)
-WANTED = f"the body is a JSON object with exactly one of {', '.join(FORMS)}"
+WANTED = f"the body must be a JSON object with exactly one of {', '.join(FORMS)}"
 LARGE = 64 * 1024  # bytes
 BOM = b"\xef\xbb\xbf"
-RAGGED = "dataframe_split is no table: every row needs as many values as there are columns"
-LENGTHS = "the columns are no table: they need the same lengths"
+RAGGED = "dataframe_split is not a table: every row needs as many values as there are columns"
+LENGTHS = "the columns are not a table: they must have the same length"
 
 
 def parse(body: bytes, bounds: Bounds = DEFAULT) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def from_frame(frame: pd.DataFrame, columns: Sequence[Column]) -> Table:
         raise bad(f"columns that the model needs are missing: {', '.join(map(str, missing))}")
     present = [column for column in columns if column.name in frame]
     if any(isinstance(frame[column.name], pd.DataFrame) for column in present):
-        raise bad("a column is there twice")
+        raise bad("a column appears twice")
     kept = pd.DataFrame({column.name: enforce(frame[column.name], column) for column in present}, index=frame.index)
     return Table(len(kept), frame=kept)
 
@@ -121,14 +121,14 @@ def check(form: str, data: Json, bounds: Bounds) -> None:
     """Raise Refusal for the data of a form that are no table, or too large a one."""
     if form == "dataframe_split":
         if not isinstance(data, dict) or "data" not in data or data.keys() - {"columns", "data", "index"}:
-            raise bad("dataframe_split is an object with data, columns and, if need be, index")
+            raise bad("dataframe_split must be an object with data, columns and optionally index")
         bounds.check(*measure_split(data))
         rows, names = data["data"], data.get("columns")
         widths = {len(row) for row in rows if isinstance(row, list)} if isinstance(rows, list) else set()
         if len(widths | ({len(names)} if widths and isinstance(names, list) else set())) > 1:
             raise bad(RAGGED)
     elif form == "dataframe_records" and not isinstance(data, list):
-        raise bad("dataframe_records is a list of objects, one a row")
+        raise bad("dataframe_records must be a list of objects, one per row")
     else:
         bounds.check(*measure(data))
         if form in ARRAYS:
@@ -151,13 +151,13 @@ def _split(data: Json, columns: Sequence[Column], bounds: Bounds) -> pd.DataFram
 
 def _records(data: Json, columns: Sequence[Column], bounds: Bounds) -> pd.DataFrame:
     if not isinstance(data, list):
-        raise bad("dataframe_records is a list of objects, one a row")
+        raise bad("dataframe_records must be a list of objects, one per row")
     try:
         return pd.DataFrame(data=_known(data, columns, bounds))
     except Refusal:
         raise
     except Exception:  # noqa: BLE001 -- pandas raises many
-        raise bad("dataframe_records is no table: it is a list of objects, one a row") from None
+        raise bad("dataframe_records is not a table: send a list of objects, one per row") from None
 
 
 def _known(rows: list[Any], columns: Sequence[Column], bounds: Bounds) -> list[Any]:
@@ -180,7 +180,7 @@ def _cast(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
             continue
         values = frame[column.name]
         if isinstance(values, pd.DataFrame):
-            raise bad("a column is there twice")
+            raise bad("a column appears twice")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

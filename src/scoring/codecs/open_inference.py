@@ -98,10 +98,10 @@ class Request:
                     from_json(tensor) if size is None else from_binary(tensor, self.binary[at : at + size])
                 )
             except FAILURES:
-                raise bad(f"input {number}: the data are not what its datatype and shape say") from None
+                raise bad(f"input {number}: the data do not match its datatype and shape") from None
             at += size or 0
         if at != len(self.binary):
-            raise bad("there are more binary data than the inputs say")
+            raise bad("there is more binary data than the inputs declare")
         if len(found) != len(self.infer.inputs):
             raise bad("two inputs have the same name")
         return found
@@ -152,7 +152,7 @@ def encode(request: Request, identity: Identity, method: str, predictions: Predi
     outputs = to_arrays(method, predictions)
     if wanted := {each.name for each in request.infer.outputs or ()}:
         if wanted - outputs.keys():
-            raise bad(f"there is no such output here; there is {', '.join(outputs)}")
+            raise bad(f"there is no such output; available: {', '.join(outputs)}")
         outputs = {name: array for name, array in outputs.items() if name in wanted}
     described, parts = [], []
     for name, array in outputs.items():

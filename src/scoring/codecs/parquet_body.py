@@ -74,7 +74,7 @@ def check(body: bytes, bounds: Bounds, columns: Sequence[Column] | None = None) 
         raise bad(f"columns that the model needs are missing: {', '.join(missing)}")
     present = [name for name in known if name in set(names)]
     if columns is not None and len([name for name in names if name in set(present)]) != len(present):
-        raise bad("a column is there twice")
+        raise bad("a column appears twice")
     if columns is not None and (
         nested := next((name for name in present if pa.types.is_nested(file.schema_arrow.field(name).type)), None)
     ):

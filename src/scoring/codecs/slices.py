@@ -24,7 +24,7 @@ SLICE = 128 * 1024  # bytes
 DEEPEST = 5  # levels; what is large and deeper is parsed as a whole
 SPACE = b" \t\r\n"
 KEY = re.compile(rb'[ \t\r\n]*("[^"\\]*(?:\\.[^"\\]*)*")[ \t\r\n]*:', re.DOTALL)
-NO_JSON = "this is no JSON"
+NO_JSON = "this is not JSON"
 
 
 def load(body: bytes, size: int = SLICE) -> Json:

@@ -51,7 +51,7 @@ def to_table(arrays: dict[str, np.ndarray], columns: Sequence[Column]) -> Table:
     for column in present:
         shape = arrays[str(column.name)].shape
         if not shape or prod(shape[1:]) != 1:
-            raise bad(f"input {column.name} is one column: its shape is [rows] or [rows, 1]")
+            raise bad(f"input {column.name} is one column: its shape must be [rows] or [rows, 1]")
     if len({len(arrays[str(column.name)]) for column in present}) != 1:
         raise bad("the inputs have different numbers of rows")
     typed = {column.name: _as_type(arrays[str(column.name)].reshape(-1), column) for column in present}
@@ -105,9 +105,9 @@ def _overflows(array: np.ndarray, typed: np.ndarray) -> bool:
 
 def _of_matrix(array: np.ndarray, columns: Sequence[Column]) -> Table:
     if array.ndim != MATRIX or array.shape[1] != len(columns) or array.dtype.kind not in "biuf":
-        raise bad(f"the input is one tensor of numbers [rows, {len(columns)}], or one tensor a column")
+        raise bad(f"send one tensor of numbers [rows, {len(columns)}], or one tensor per column")
     if any(column.type not in NUMBERS for column in columns):
-        raise bad("not all columns are numbers: send one tensor a column")
+        raise bad("not all columns are numeric: send one tensor per column")
     for at, column in enumerate(columns):
         if column.type != "double":
             _as_type(array[:, at], column)
@@ -116,7 +116,8 @@ def _of_matrix(array: np.ndarray, columns: Sequence[Column]) -> Table:
 
 def _as_type(array: np.ndarray, column: Column) -> Values:
     """Return a column's values as the signature's type; raise Refusal where that would lose something."""
-    words = bad(f"input {column.name} holds a value that is no {DATES if column.type == 'datetime' else column.type}")
+    kind = DATES if column.type == "datetime" else column.type
+    words = bad(f"input {column.name} contains a value that is not a valid {kind}")
     try:
         if column.type in {"string", "binary", "datetime"}:
             if array.dtype != object:

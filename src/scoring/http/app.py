@@ -72,9 +72,7 @@ class Application:
                     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                     exchange.answered.cancel()  # without effect when there is an answer
         except TimeoutError:
-            exchange.refuse(
-                Refusal(504, "the time for one request is over") if exchange.is_whole else Refusal(408, LATE)
-            )
+            exchange.refuse(Refusal(504, "the request took too long") if exchange.is_whole else Refusal(408, LATE))
         finally:
             if gone:
                 gone.cancel()

@@ -87,7 +87,7 @@ class Exchange:
     def _inflate(self, handler: Callable[[Exchange], None], encoding: bytes) -> None:
         """Inflate the body and then hand the request on; raise Refusal for other encodings, and when too much waits."""
         if encoding not in {b"gzip", b"x-gzip"}:
-            raise Refusal(415, "the server takes no Content-Encoding but gzip")
+            raise Refusal(415, "the server accepts no Content-Encoding other than gzip")
         self.state.inflater.submit(self, partial(self._handle_inflated, handler))
 
     def _handle_inflated(self, handler: Callable[[Exchange], None], done: Future[bytes]) -> None:

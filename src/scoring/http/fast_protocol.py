@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 IDLE = 0.5  # s without a request, after which a connection is closed when the server ends
 LARGEST_HEAD = 64 * 1024  # bytes of a request's line and headers
 CLOSE_DELAY_S = 2  # to read and drop what a refused client still sends: closed at once, it would lose the answer
-NO_HTTP = "this is no HTTP request, or one with too large a head"
+NO_HTTP = "this is not an HTTP request, or its headers are too large"
 LATE = "the request did not arrive in time"
 
 
@@ -250,9 +250,7 @@ def expire(connections: Iterable[DirectProtocol], settings: Settings, now: float
         exchange = connection.exchange
         if exchange and not exchange.is_over and (now - exchange.started > seconds or exchange.is_too_slow()):
             exchange.keep_alive = exchange.keep_alive and exchange.is_whole
-            exchange.refuse(
-                Refusal(504, "the time for one request is over") if exchange.is_whole else Refusal(408, LATE)
-            )
+            exchange.refuse(Refusal(504, "the request took too long") if exchange.is_whole else Refusal(408, LATE))
         elif now - connection.since > seconds and (connection.cycle is None or connection.cycle.response_complete):
             if connection.in_head:
                 connection.cut(Refusal(408, LATE))

@@ -69,7 +69,7 @@ class Lifespan:
             try:
                 self._look()
             except Exception:
-                logger.exception("a look at what takes too long failed")  # the next one may not
+                logger.exception("the check for overdue requests failed")  # the next one may not
 
     def _look(self) -> None:
         fast_protocol.expire(self._state.connections, self._state.settings, time.perf_counter())
@@ -104,7 +104,7 @@ class Lifespan:
             model = await asyncio.to_thread(loading.load, state.settings)
         except ModelError as error:
             state.reload_failed = True
-            logger.error("%s %s goes on serving: %s", present.name, present.version, error)  # noqa: TRY400 -- its words say all
+            logger.error("%s %s keeps serving: %s", present.name, present.version, error)  # noqa: TRY400 -- its words say all
         else:
             state.reload_failed = False
             state.use(model)

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from scoring.http.state import ServerState
 
 MLFLOW = version("mlflow-skinny")
-RELOAD_FAILED = (
-    "the model that was to take over did not load; the server's log says why"  # and this, which needs no key, does not
-)
+RELOAD_FAILED = "the new model did not load; see the server's log"  # and this, which needs no key, does not
 EXTENSIONS = ["binary_tensor_data"]
 OPEN = (
     "/ping",
@@ -143,7 +141,7 @@ class _Routes:
     async def no_such_model(self, request: Request) -> Response:
         """Stand for the direct way of a model that is not served here."""
         self._check(request)
-        raise Refusal(404, "there is no such model here")
+        raise Refusal(404, "there is no such model")
 
     def describe(self) -> dict[str, Any]:
         """Return what a page or a client needs to know of the model."""
@@ -171,7 +169,7 @@ class _Routes:
     def _check(self, request: Request) -> None:
         identity, asked = self._state.scorer.model.identity, request.path_params
         if asked["name"] != identity.name or asked.get("version", identity.version) != identity.version:
-            raise Refusal(404, "there is no such model here")
+            raise Refusal(404, "there is no such model")
 
 
 class _Admission:
@@ -205,7 +203,7 @@ async def _refuse(request: Request, error: Refusal) -> Response:
 
 async def _refuse_http(request: Request, error: HTTPException) -> Response:
     status = error.status_code if error.status_code in CODES else 400
-    words = {404: "there is nothing here", 405: "this method is not allowed here"}.get(
+    words = {404: "there is no such path", 405: "this method is not allowed"}.get(
         status, "the request cannot be answered"
     )
     return _response(request.url.path, Refusal(status, words, tuple((error.headers or {}).items())))

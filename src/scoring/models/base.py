@@ -89,7 +89,7 @@ class Model:
         if self.signature.params or not isinstance(given, dict) or "method" not in given:
             return "predict", given
         if given["method"] not in self.methods:
-            raise bad(f"params.method is one of {', '.join(self.methods)}")
+            raise bad(f"params.method must be one of {', '.join(self.methods)}")
         return given["method"], None
 
     def parse(self, body: bytes, mime: str, bounds: Bounds) -> tuple[Any, Any, bool]:
@@ -144,7 +144,7 @@ class EstimatorModel(Model):
                 self.ways[method] = self._choose(method, example)
             except Exception as error:  # noqa: BLE001 -- a short way that cannot be built is none
                 self._calls.pop(method, None)
-                self.ways[method] = Way(self._longest, f"a shorter way failed: {type(error).__name__}")
+                self.ways[method] = Way(self._longest, f"a shorter path failed: {type(error).__name__}")
 
     @property
     def _longest(self) -> str:
@@ -171,17 +171,17 @@ class EstimatorModel(Model):
             return Way(self._longest, f"{unknown}, which is slow by itself")
         groups = [self._typed(rows) for rows in proof.groups(given)]
         if columns and not self._is_nameless(call, groups, self._typed(proof.with_nan(given))):
-            return Way("frame", "it predicts otherwise from a matrix")
+            return Way("frame", "it predicts differently from a matrix")
         bare = _without_checks(call)
         if not proof.agree(call, bare, groups):
             self._calls[method] = call
-            return Way("matrix", "it predicts otherwise without its own checks")
+            return Way("matrix", "it predicts differently without its own checks")
         self._calls[method] = bare
         if short is None:
             return Way("matrix", unknown)
         more = [self._typed(rows) for rows in proof.more_groups(self._estimator, given)]
         if not (proof.agree(call, short, groups) and all(proof.agree(call, short, [rows]) for rows in more)):
-            return Way("matrix", "the shortcut predicts otherwise")
+            return Way("matrix", "the shortcut predicts differently")
         self._calls[method] = short
         return Way("shortcut")
 

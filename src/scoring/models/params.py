@@ -34,5 +34,5 @@ def enforce(given: Json, schema: ParamSchema | None) -> dict[str, Any] | None:
     try:
         params: dict[str, Any] | None = _enforce_params_schema(given, schema)
     except MlflowException:
-        raise bad("params are not what the model's signature says") from None
+        raise bad("params do not match the model's signature") from None
     return params

@@ -152,11 +152,11 @@ def _shapes(columns: list[Object]) -> Object:
         "properties": {
             "columns": {
                 "type": "array", "items": {"type": "string"}, "minItems": needed, "uniqueItems": True, "example": names,
-                "description": "The names, in any order; others may stand among them. "
+                "description": "The names, in any order; others may be among them. "
                 f"The model's are {', '.join(names)}.",
             },
             "data": {
-                "type": "array", "minItems": 1, "description": "The rows: a value a column, in the order of `columns`.",
+                "type": "array", "minItems": 1, "description": "Rows: one value per column, in the order of `columns`.",
                 "items": {"type": "array", "minItems": needed, "items": {}},
             },
             "index": {"type": "array", "items": {}},
@@ -211,7 +211,7 @@ def _predictions(description: Object) -> Object:
     label = {"type": found.pop()} if len(found) == 1 and None not in found else {}
     if len(description["methods"]) == 1 or not label:
         return {"type": "array", "items": label}
-    shares = {"type": "array", "items": number, "description": f"A number a class: {', '.join(map(str, classes))}"}
+    shares = {"type": "array", "items": number, "description": f"One number per class: {', '.join(map(str, classes))}"}
     return {"type": "array", "items": {"anyOf": [label, shares]}}
 
 

@@ -118,9 +118,7 @@ class Supervisor(multiprocess.Multiprocess):
         if self.should_exit.is_set():  # it had the same signal
             return False
         if hangs and not process.has_answered:
-            sys.stderr.write(
-                f"error: the model was not loaded within {limit:g} s: SCORING_START_TIMEOUT is how long it may take\n"
-            )
+            sys.stderr.write(f"error: the model was not loaded within {limit:g} s (SCORING_START_TIMEOUT)\n")
         pause = 0.0
         if not process.has_answered:
             self._failures, self._failure = self._failures + 1, MODEL_DID_NOT_LOAD if hangs else process.exitcode or 0

@@ -1,1 +1,1 @@
-"""What runs before anything is installed: standard library only, and Python 3.8 will do."""
+"""What runs before anything is installed: standard library only, Python 3.8 or later."""

@@ -1,4 +1,4 @@
-"""The doctor's judgements: each is handed facts and returns one line. Standard library only, and Python 3.8 will do."""
+"""The doctor's checks: each takes facts and returns one line. Standard library only; runs on Python 3.8."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def check_ports_apart(values: Mapping[str, str]) -> list[Check]:
     for value in sorted({*values.values()}):
         names = [name for name, other in values.items() if other == value]
         if len(names) > 1:
-            found.append(Check(WARN, f"port {value}", f"is that of {' and '.join(names)}", f"another {names[-1]}"))
+            found.append(Check(WARN, f"port {value}", f"is used by {' and '.join(names)}", f"another {names[-1]}"))
     return found
 
 
@@ -196,7 +196,7 @@ def check_proxy(variables: Mapping[str, str]) -> Check:
     if "*" in hosts or {"localhost", "127.0.0.1"} <= hosts:
         return Check(OK, "proxy", f"{words}; not for {direct}")
     cure = f"export NO_PROXY={','.join([*filter(None, [direct]), 'localhost', '127.0.0.1'])}; export no_proxy=$NO_PROXY"
-    words += "; NO_PROXY is without localhost and 127.0.0.1: calls of our own services may go to the proxy"
+    words += "; NO_PROXY lacks localhost and 127.0.0.1: calls to our own services may go to the proxy"
     return Check(WARN, "proxy", words, cure)
 
 

@@ -1,6 +1,6 @@
-"""Removing what was built (`make clean`), or everything, data too (`make wipe`).
+"""Removes what was built (`make clean`), or everything, including data (`make wipe`).
 
-Standard library only, and Python 3.8 will do: `.venv` itself goes.
+Standard library only, Python 3.8 or later: `.venv` itself goes.
 """
 
 from __future__ import annotations
@@ -79,13 +79,12 @@ def clean(place: Place) -> None:
     )
     if kept:
         print(
-            f"kept, since containers use them: {', '.join(kept)}\n"
-            f"  try: {hints.complete('make stop_mlflow_services clean')}"
+            f"kept, in use by containers: {', '.join(kept)}\n  try: {hints.complete('make stop_mlflow_services clean')}"
         )
 
 
 def wipe(place: Place, agree: Callable[[], bool]) -> None:
-    """List everything of ours, data too, and remove it when `agree` returns True; backups stay.
+    """List everything of ours, including data, and remove it if `agree` returns True; backups stay.
 
     Raises SlipwayError when the artifact root is a folder that must not go, nobody agrees, or something cannot be
     removed.
@@ -114,7 +113,7 @@ def wipe(place: Place, agree: Callable[[], bool]) -> None:
         raise SlipwayError(f"still in use: {', '.join(left)}", "stop what uses them (docker ps), then make wipe")
     if kinds and _list(place, "images"):
         print("images used by another project's containers stay")
-    print("everything listed is deleted")
+    print("deleted everything listed")
 
 
 def agrees(variables: Mapping[str, str]) -> bool:
@@ -149,7 +148,8 @@ def _refuse_unsafe(place: Place, folders: Iterable[Path]) -> None:
     for folder in folders:
         if folder.resolve() in (place.backup_dir, *place.backup_dir.parents):
             raise SlipwayError(
-                f"BACKUP_DIR is in {folder}, which would go: nothing was deleted", "move the backups and set BACKUP_DIR"
+                f"BACKUP_DIR is in {folder}, which this would delete: nothing was deleted",
+                "move the backups and set BACKUP_DIR",
             )
 
 
@@ -164,7 +164,7 @@ def _show(place: Place, folders: Iterable[Path], found: Mapping[str, list[str]])
         names = [entry.name for entry in folder.iterdir()] if is_data else []
         others = [name for name in names if not OF_MLFLOW.fullmatch(name) and name != ownership.MARK]
         if others:
-            print(f"    LOOK: MLflow does not name things so: {', '.join(sorted(others))}")
+            print(f"    CHECK: MLflow does not use these names: {', '.join(sorted(others))}")
     sizes = _measure_volumes() if found.get("volumes") else {}
     for kind, names in found.items():
         shown = [f"{name} ({sizes[name]}: runs, metrics, the registry)" if name in sizes else name for name in names]

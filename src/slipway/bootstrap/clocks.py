@@ -1,4 +1,4 @@
-"""The doctor's judgements on clocks: this machine's, and the Docker engine's.
+"""The doctor's checks of clocks: this machine's, and the Docker engine's.
 
 Standard library only, and Python 3.8 will do.
 """
@@ -22,7 +22,7 @@ CHECKOUT_SKEW = 300.0  # s; the clock of whoever committed may be ahead by as mu
 def check_clock(now: float, newest: float) -> Check:
     """Judge this machine's clock against the newest commit or file of the checkout (s since 1970)."""
     if now < newest - CHECKOUT_SKEW:
-        words = f"it is {_day(now)}, and the checkout is of {_day(newest)}"
+        words = f"it is {_day(now)} here, but the checkout is from {_day(newest)}"
         return Check(
             FAIL, "clock", words, "set the clock (timedatectl set-ntp true; macOS: System Settings > Date & Time)"
         )
@@ -34,7 +34,7 @@ def check_engine_clock(engine: str, answer: Answer, runtime: str) -> Check:
     told = datetime.strptime(re.sub(r"\.\d+", "", engine).replace("Z", "+00:00"), "%Y-%m-%dT%H:%M:%S%z").timestamp()
     apart = max(answer.asked - told, told - answer.answered, 0.0)
     if apart > SKEW:
-        words = f"{apart:.0f} s away from this machine's: logins, certificates and times of runs go wrong"
+        words = f"{apart:.0f} s away from this machine's: logins, certificates and run times will be wrong"
         return Check(FAIL if runtime == "docker" else WARN, "clock", f"Docker's is {words}", "restart Docker Desktop")
     return Check(OK, "clock", "Docker's agrees")
 

@@ -87,12 +87,12 @@ def remove(kind: str, names: Sequence[str], *, with_volumes: bool = False) -> li
 
 
 def measure() -> list[str]:
-    """Print how many bytes images, containers and volumes take, a line each."""
+    """Print how many bytes images, containers and volumes take, one line each."""
     return [PROGRAM, "system", "df", "--format", "{{.Type}} {{.Size}}"]
 
 
 def measure_volumes() -> list[str]:
-    """Print how many bytes each volume takes, a line each."""
+    """Print how many bytes each volume takes, one line each."""
     return [PROGRAM, "system", "df", "--verbose", "--format", "{{range .Volumes}}{{println .Name .Size}}{{end}}"]
 
 
@@ -173,12 +173,12 @@ def send_signal(container: str, name: str) -> list[str]:
 
 
 def compose(project: str, arguments: Sequence[str]) -> list[str]:
-    """Have compose do something to services that it started: it knows them by their project, without a file."""
+    """Run a compose command on services that it started: it knows them by their project, without a file."""
     return [PROGRAM, "compose", "--project-name", project, *arguments]
 
 
 def compose_up(project: str, file: str, service: str, options: Sequence[str] = ()) -> list[str]:
-    """Have compose start a service of a file, and not wait for it."""
+    """Start a service of a compose file without waiting for it."""
     return compose(project, ["--file", file, "up", "--detach", "--no-deps", *options, service])
 
 

@@ -1,6 +1,6 @@
-"""The doctor: gathers what this machine has and prints a line a check, each failure with its cure.
+"""The doctor: gathers facts about this machine and prints one line per check, each failure with its cure.
 
-Standard library only, and Python 3.8 will do: it runs before anything is installed.
+Standard library only, Python 3.8 or later: it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ QUESTIONS = {
 
 
 def report(variables: Mapping[str, str], *, say_next: bool = False) -> bool:
-    """Print every check, with `say_next` the next useful command too; return whether none failed."""
+    """Print every check, and with `say_next` the next useful command; return whether none failed."""
     found = examine(variables)
     print(*found, sep="\n")
     if say_next:

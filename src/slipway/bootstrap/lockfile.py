@@ -68,7 +68,7 @@ def check() -> None:
             if not _equal(ROOT / "requirements" / (group + ".txt"), new)
         ]
     if stale:
-        raise SlipwayError(f"not what poetry.lock says: {', '.join(stale)}", "make lock")
+        raise SlipwayError(f"does not match poetry.lock: {', '.join(stale)}", "make lock")
     print("pyproject.toml, poetry.lock and requirements/ agree")
 
 
@@ -121,7 +121,7 @@ def _export(project: Path, group: str, folder: Path) -> Path:
     command = [str(POETRY), "export", "--project", str(project), "--only", group, "--output", str(file)]
     completed = subprocess.run(command, check=False, capture_output=True, text=True, env=_environment())
     if completed.returncode != 0 and "changed significantly" in completed.stderr:
-        raise SlipwayError("poetry.lock is not of this pyproject.toml", "make lock")
+        raise SlipwayError("poetry.lock does not match pyproject.toml", "make lock")
     if completed.returncode != 0:
         raise SlipwayError(
             f"poetry cannot export the group {group}: {(completed.stderr + completed.stdout).strip()}", "make lock"

@@ -1,4 +1,4 @@
-"""Facts about this machine. Standard library only, and Python 3.8 will do: it runs before anything is installed."""
+"""Facts about this machine. Standard library only, Python 3.8 or later: it runs before anything is installed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Whose things are.
+"""Which checkout owns what.
 
-Each container, network, volume and artifact folder says which checkout made it, and we touch only our own.
+Each container, network, volume and artifact folder has its checkout's label, and we touch only our own.
 
-Standard library only, and Python 3.8 will do: `make wipe` asks before `.venv` goes.
+Standard library only, Python 3.8 or later: `make wipe` asks before `.venv` goes.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def check_project(project: str) -> None:
 
 
 def check_volumes(project: str, *, known: bool) -> None:
-    """Raise SlipwayError if a database does not say whose it is, and this checkout is not `known` to have services."""
+    """Raise SlipwayError if a volume has no owner's label, and this checkout is not `known` to have services."""
     volume = re.compile(rf"{re.escape(project)}_postgres\w*")
     for name, label in [] if known else _list("volume", ["Name", LABEL]):
         if volume.fullmatch(name) and not label:  # as of a Slipway before labels
@@ -75,14 +75,14 @@ def check_volumes(project: str, *, known: bool) -> None:
 
 
 def make(kind: str, name: str, project: str, role: str) -> None:
-    """Make a network or a volume as compose does, but with our label; one that is there stays as it is."""
+    """Create a network or a volume as compose does, but with our label; an existing one stays as it is."""
     there = docker_cli.find(kind, name)
     if machine.ask(there, PATIENCE).code == 0:
         return
     labels = {**OURS, PROJECT: project, f"com.docker.compose.{kind}": role}
     answer = machine.ask(docker_cli.create(kind, name, labels), PATIENCE)
     if answer.code != 0 and machine.ask(there, PATIENCE).code != 0:
-        raise SlipwayError(f"the {kind} {name} cannot be created: {answer.error}", "make doctor")
+        raise SlipwayError(f"cannot create the {kind} {name}: {answer.error}", "make doctor")
 
 
 def check_artifacts(folder: Path, *, known: bool) -> None:
@@ -99,18 +99,18 @@ def check_artifacts(folder: Path, *, known: bool) -> None:
         return
     for name, label, files in _list("container", ["Names", LABEL, FILES], f"volume={folder}"):
         if is_another(checkout := label or _read_files(files)):
-            raise refuse(f"the artifact folder {folder} is that of {name}, of the checkout {checkout}")
+            raise refuse(f"the artifact folder {folder} is used by {name} of the checkout {checkout}")
     if not known:
-        raise refuse(f"the artifact folder {folder} holds files that are not of this checkout")
+        raise refuse(f"the artifact folder {folder} contains files that do not belong to this checkout")
 
 
 def mark(folder: Path) -> None:
-    """Say in an artifact folder whose it is."""
+    """Record this checkout as owner in an artifact folder."""
     (folder / MARK).write_text(f"{CHECKOUT}\n", encoding="utf-8")
 
 
 def check_port(port: int, setting: str) -> None:
-    """Raise SlipwayError when a port is taken; it says by whose container, where it is another checkout's."""
+    """Raise SlipwayError if a port is taken; it names another checkout's container."""
     if not ports.is_free(port):
         _see_containers.cache_clear()
         refuse_other(port)
@@ -122,7 +122,7 @@ def refuse_other(port: int) -> None:
     seen = _see_containers()
     for name, label, files, _, published in seen if isinstance(seen, list) else []:
         if publishes(published, port) and is_another(checkout := label or _read_files(files)):
-            raise refuse(f"port {port} is that of {name}, of the checkout {checkout}")
+            raise refuse(f"port {port} is used by {name} of the checkout {checkout}")
 
 
 def publishes(published: str, port: int) -> bool:
@@ -146,7 +146,7 @@ def check_container(name: str, *, labelled: bool = False) -> bool:
             raise refuse(f"the container {name} belongs to the checkout {label}")
         if labelled and not label and state == "running":
             raise SlipwayError(
-                f"the container {name} runs, and does not say who owns it", f"docker rm --force {name}, if it is yours"
+                f"the container {name} is running but has no owner label", f"docker rm --force {name}, if it is yours"
             )
     return bool(found)
 
@@ -170,7 +170,7 @@ def remove_container(name: str, *, labelled: bool = False) -> None:
 
 
 def refuse(what: str) -> SlipwayError:
-    """Return the error for what is another checkout's, with names, ports and a folder for this one."""
+    """Return the error for something that belongs to another checkout, with names, ports and a folder for this one."""
     return SlipwayError(
         f"{what}: nothing was changed. Each checkout on a machine needs its own names and ports", suggest()
     )
@@ -221,7 +221,7 @@ def _list(kind: str, fields: list[str], *filters: str, strict: bool = True) -> l
     if strict and answer.code not in {0, machine.NOT_FOUND}:
         last = (answer.error.splitlines() or [f"exit code {answer.code}"])[-1]
         raise SlipwayError(
-            f"Docker does not tell who owns what: {last}; nothing was changed", "make doctor, then this again"
+            f"Docker does not list the owners: {last}; nothing was changed", "make doctor, then this again"
         )
     rows = [line.split(docker_cli.SEPARATOR) for line in answer.words.splitlines()]
     return [row + [""] * (len(fields) - len(row)) for row in rows]

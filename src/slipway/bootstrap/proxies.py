@@ -1,4 +1,4 @@
-"""The caller's proxies and package indexes: what builds are given of them, and which calls need none."""
+"""The caller's proxies and package indexes: which of them builds receive, and which calls bypass them."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ VENV = ROOT / ".venv"
 
 def find_trouble(root: Path) -> str:
     """Return why a checkout cannot be used at its path, or nothing."""
-    marks = {":": "which ends a folder in PATH and in docker's options", "\n": "a line break"}
+    marks = {":": "which separates folders in PATH and in docker's options", "\n": "a line break"}
     found = [f"{mark!r}, {why}" for mark, why in marks.items() if mark in str(root)]
     return f"the path of the checkout has {' and '.join(found)}: {root}" if found else ""
 
@@ -68,7 +68,7 @@ def find_python() -> str:
 
 
 def set_up(requirements: str) -> None:
-    """Bring `.venv` to what `requirements/<requirements>.txt` locks; an interrupted set-up is taken up again.
+    """Make `.venv` match `requirements/<requirements>.txt`; an interrupted set-up is resumed.
 
     Raises SlipwayError when a step fails.
     """

@@ -1,6 +1,6 @@
 """The deployer's HTTP interface.
 
-Deployments by request and by registry event, what became of them, and the status page.
+Deployments by request and by registry event, their outcomes, and the status page.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SAFE = {
     "Cache-Control": "no-cache",
 }
 TARGET = "default: the first that GET /status lists"
-NAMES = ["localhost", "127.0.0.1", "deployer"]  # what callers call us; a page under any other name is none of ours
+NAMES = ["localhost", "127.0.0.1", "deployer"]  # what callers call us; a page under any other name is not ours
 
 router = APIRouter()
 
@@ -62,7 +62,7 @@ class Wanted(BaseModel, extra="forbid"):
 
 
 class Back(BaseModel, extra="forbid"):
-    """Where to roll back, and to which version (default: the champion before)."""
+    """Where to roll back, and to which version (default: the previous champion)."""
 
     target: str = Field("", max_length=50, description=TARGET)
     to: int | None = Field(None, ge=1, le=10**9)
@@ -96,9 +96,9 @@ def deploy(wanted: Wanted, deployer: Ours, response: Response) -> dict[str, Any]
 
 @router.post("/rollbacks", status_code=202, dependencies=ALLOWED)
 def roll_back(back: Back, deployer: Ours, response: Response) -> dict[str, Any]:
-    """Go back to the champion before, through the smoke tests.
+    """Return to the previous champion, after the smoke tests.
 
-    Before every candidate. 200: the version answers already.
+    It takes priority over candidates. 200: the version answers already.
     """
     target = _choose_target(deployer, back.target)
     try:
@@ -115,7 +115,7 @@ def roll_back(back: Back, deployer: Ours, response: Response) -> dict[str, Any]:
 
 @router.post("/look", status_code=202, dependencies=ALLOWED)
 def look(deployer: Ours) -> dict[str, Any]:
-    """Look at the alias now: what it stands for is deployed where another version answers."""
+    """Check the alias now: its version is deployed where another one answers."""
     return {"deployments": [each.show() for each in deployer.look()]}
 
 
@@ -127,13 +127,13 @@ def list_deployments(deployer: Ours, limit: Annotated[int, Query(ge=1, le=500)] 
 
 @router.get("/deployments/{deployment}")
 def show_deployment(deployment: str, deployer: Ours) -> dict[str, Any]:
-    """Show a deployment: each step, with its time and what came of it."""
+    """Show a deployment: each step with its time and outcome."""
     return _find(deployer, deployment).show()
 
 
 @router.delete("/deployments/{deployment}", status_code=202, dependencies=ALLOWED)
 def cancel(deployment: str, deployer: Ours) -> dict[str, Any]:
-    """Cancel a deployment, and end the step that it is at. 409: it has ended, or the alias has moved."""
+    """Cancel a deployment, and end its running step. 409: it has ended, or the alias has moved."""
     found = _find(deployer, deployment)
     if found.state in store.ENDED:
         raise Refusal(409, f"it has already ended: {found.state}")
@@ -159,7 +159,7 @@ def show_status(deployer: Ours) -> dict[str, Any]:
 
 @router.post("/webhooks/mlflow", status_code=202)
 async def receive(request: Request, deployer: Ours) -> dict[str, Any]:
-    """Take one of MLflow's signed registry events."""
+    """Receive one of MLflow's signed registry events."""
     try:
         event = webhooks.read(deployer.webhook_secret, request.headers, await request.body())
     except webhooks.InvalidEventError as error:
@@ -271,5 +271,5 @@ def _find(deployer: Deployer, deployment: str) -> store.Deployment:
 def _choose_target(deployer: Deployer, wanted: str) -> str:
     target = wanted or next(iter(deployer.targets))
     if target not in deployer.targets:
-        raise Refusal(422, f"target is {target!r}; there is: {', '.join(deployer.targets)}")
+        raise Refusal(422, f"target is {target!r}; available: {', '.join(deployer.targets)}")
     return target

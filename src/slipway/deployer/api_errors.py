@@ -40,7 +40,7 @@ class Problem(BaseModel):
 
 
 class Refusal(Exception):  # an answer, no error
-    """An answer that says why not."""
+    """An answer that gives the reason for a refusal."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -63,7 +63,7 @@ async def limit(request: Request, then: Callable[[Request], Awaitable[Response]]
 
 
 def handle(app: FastAPI) -> None:
-    """Have the application answer every exception in the one shape."""
+    """Make the application answer every exception in the same format."""
 
     def refuse(_: Request, error: Refusal) -> JSONResponse:
         return answer(error.status, error.message)

@@ -1,6 +1,6 @@
 """Who may change something through the deployer.
 
-A bearer token, and an end to guessing it, which those who have it never notice.
+A bearer token, with a limit on guesses that callers with the token never notice.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Denied(Exception):  # an answer, no error
 
 
 class Guard:
-    """Checks tokens, in a time that does not tell how much of one is right."""
+    """Checks tokens in constant time."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

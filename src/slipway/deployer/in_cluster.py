@@ -1,4 +1,4 @@
-"""The deployer in a cluster: deployed, and taken away.
+"""The deployer in a cluster: deployed and removed.
 
 It follows @champion there, and needs none of our machines for it.
 """
@@ -37,7 +37,7 @@ OPENED_BY = f"{manifests.PREFIX}secret"  # annotates its pod with the id of the 
 
 
 def deploy(settings: Settings) -> None:
-    """Deploy the deployer, or the present state of this checkout and its model folder; wait until it answers.
+    """Deploy or update the deployer from this checkout and its model folder; wait until it answers.
 
     Raises SlipwayError when it does not, or when there is no tracking server that it could follow.
     """
@@ -55,7 +55,7 @@ def deploy(settings: Settings) -> None:
     wait.wait(cluster, f"deployment/{NAME}", settings.services.timeout)
     where = f"{settings.cluster.context}, namespace {settings.cluster.namespace}"
     print(
-        f"the deployer of {model.name} works in {where}, after {time.monotonic() - started:.0f} s; "
+        f"the deployer of {model.name} is running in {where}, after {time.monotonic() - started:.0f} s; "
         f"it follows {tracking_uri}"
     )
     print(
@@ -71,7 +71,7 @@ def deploy(settings: Settings) -> None:
 
 
 def undeploy(settings: Settings) -> None:
-    """Take the deployer away, with its records and its token; what it deployed goes on serving."""
+    """Remove the deployer with its records and its token; what it deployed keeps serving."""
     cluster = kubectl.connect(settings)
     print(
         cluster.run(
@@ -82,8 +82,8 @@ def undeploy(settings: Settings) -> None:
         with suppress(SlipwayError), mlflow.reached(settings, cluster) as here:
             Registry.connect(here).unregister_webhook(name_hook(_inside(settings).services))
     print(
-        f"nothing of the deployer is left in {settings.cluster.context}, namespace {settings.cluster.namespace}; "
-        "what it deployed goes on serving"
+        f"the deployer is no longer in {settings.cluster.context}, namespace {settings.cluster.namespace}; "
+        "what it deployed keeps serving"
     )
 
 

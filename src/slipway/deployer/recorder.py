@@ -1,4 +1,4 @@
-"""The record of a deployment: each step as it begins and ends, in the store, so that a restart can go on from there."""
+"""Records each step of a deployment in the store as it begins and ends, so that a restart can continue."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HICCUPS = 900  # s of a tracking server that answers, and then does not
 
 @dataclass(frozen=True)
 class StoreRecorder:
-    """Keeps a deployment's steps in the store, until the program ends."""
+    """Records a deployment's steps in the store, until the program ends."""
 
     settings: Settings
     store: Store
@@ -35,7 +35,7 @@ class StoreRecorder:
 
     @contextmanager
     def step(self, name: str, work: Interruption | None = None) -> Iterator[Callable[[str], None]]:
-        """Open a step; one that is part of `work` can be ended from outside, and the programs that it runs with it."""
+        """Open a step; a step of `work` can be ended from outside, with the programs that it runs."""
         if work:
             self.check_wanted()
             work.check()
@@ -56,16 +56,16 @@ class StoreRecorder:
         self.store.end_step(number, "done", said[0])
 
     def note_champion(self, version: int | None) -> None:
-        """Have the champion that the deployment follows on record: a restart may find this version there instead."""
+        """Record the champion that the deployment would replace: after a restart the alias may name this version."""
         self.store.set_previous(self.deployment.id, version)
 
     def check_wanted(self) -> None:
-        """Raise Cancelled when somebody cancelled the deployment; from its step "alias" on the store refuses to."""
+        """Raise Cancelled if somebody cancelled the deployment; from the step "alias" on the store refuses that."""
         if (present := self.store.get(self.deployment.id)) and present.cancel:
             raise Cancelled("on request")
 
     def will_resume(self, error: SlipwayError) -> bool:
-        """Whether the deployment waits for the tracking server, and begins again when it is back."""
+        """Whether the deployment waits for the tracking server, and restarts when it is back."""
         try:
             connection.check_reachable(self.settings)
         except SlipwayError:

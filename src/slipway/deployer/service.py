@@ -34,12 +34,12 @@ AGAIN = 5  # s until a deployment that waits for the tracking server is tried ag
 
 
 def name_hook(services: Services) -> str:
-    """Return how MLflow calls its registration of the deployer on DEPLOYER_PORT."""
+    """Return the name of the webhook registration for the deployer on DEPLOYER_PORT."""
     return f"slipway-{services.project}-{services.deployer_port}"
 
 
 def list_targets(settings: Settings) -> list[Target]:
-    """Return where versions go: this machine, and the cluster of CONTEXT when it is named; in a pod only that."""
+    """Return the targets: this machine, and the cluster of CONTEXT if set; in a pod only the cluster."""
     if settings.cluster.is_inside:
         return [Kubernetes(settings)]
     return [Local(settings), *([Kubernetes(settings)] if settings.cluster.context else [])]
@@ -53,7 +53,7 @@ def find_token(services: Services) -> Path:
 
 
 class Deployer:
-    """What the service knows and does; the HTTP interface is deploying."""
+    """The service's state and work; its HTTP interface is in api.py."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -76,23 +76,23 @@ class Deployer:
         self._looking = threading.Lock()  # two looks at once would both find the same
 
     def begin(self, url: str) -> None:
-        """Take up what a kill interrupted.
+        """Resume what a kill interrupted.
 
-        Then work, look at the alias, and have MLflow send its events to `url`, if any.
+        Then start working, polling the alias, and receiving MLflow's events at `url`, if given.
         """
         for found in self.store.recover():
-            print(f"== {found.model}: interrupted, and taken up again", flush=True)
+            print(f"== {found.model}: was interrupted; restarting it", flush=True)
         for target in self.targets:
             threading.Thread(target=self._work, args=(target,), daemon=True, name=f"work on {target}").start()
         threading.Thread(target=self._look, args=(url,), daemon=True, name="look").start()
 
     def end(self) -> None:
-        """Begin no more; what is under way is interrupted, and taken up at the next start."""
+        """Start nothing more; what is under way is interrupted, and resumed at the next start."""
         for worker in self._workers.values():
             worker.halt()
 
     def add(self, version: int, target: str, action: str, by: str) -> Deployment:
-        """Have a version deployed; the deployment of it that is under way, when there is one."""
+        """Queue a deployment of a version; return the one under way, if there is one."""
         found, _ = self.store.add(self.model.name, version, target, action, by)
         self._workers[target].make_way(found)
         self._wake[target].set()
@@ -125,9 +125,9 @@ class Deployer:
         return promote.choose_previous(registry, self.model, str(to or ""))
 
     def follow(self, event: webhooks.AliasMoved) -> dict[str, Any]:
-        """Deploy the version that @champion stands for now."""
+        """Deploy the version that @champion names now."""
         if (event.name, event.alias) != (self.model.name, CHAMPION):
-            return {"ignored": f"{self.model.name}@{CHAMPION} is followed, not {event.name}@{event.alias}"}
+            return {"ignored": f"{self.model.name}@{CHAMPION} is the alias to follow, not {event.name}@{event.alias}"}
         behind = [name for name, target in self.targets.items() if target.find_version() != event.version]
         if not behind:
             return {"ignored": f"version {event.version} answers already"}
@@ -136,7 +136,7 @@ class Deployer:
         }
 
     def look(self) -> list[Deployment]:
-        """Deploy the champion where another version answers, now; return what that makes."""
+        """Deploy the champion now wherever another version answers; return the new deployments."""
         registry = Registry.connect(self.settings)
         return self._reconcile(registry.find_champion(self.model.name), again=True)
 
@@ -212,5 +212,5 @@ class Deployer:
                 there = [each for each in self.store.list() if each.target == name][:TRIES]
                 failed = [each for each in there if each.version == champion and each.state in FAILURES]
                 if again or len(failed) < TRIES:
-                    made.append(self.add(champion, name, store.FOLLOW, f"a look at @{CHAMPION}"))
+                    made.append(self.add(champion, name, store.FOLLOW, f"polling @{CHAMPION}"))
         return made

@@ -50,7 +50,7 @@ def start(settings: Settings) -> None:
         api.serve(settings, "0.0.0.0", f"http://deployer:{settings.services.deployer_port}{HOOK}")  # noqa: S104 -- published on 127.0.0.1
     elif settings.in_docker and settings.cluster.context:  # it needs this machine's kubectl, which no container has
         connection.check_reachable(settings)
-        print(f"deploying to {settings.cluster.context} too; a moved @{CHAMPION} is noticed within {RECONCILE} s")
+        print(f"also deploying to {settings.cluster.context}; it notices a moved @{CHAMPION} within {RECONCILE} s")
         api.serve(settings, ports.LOCAL, "")
     elif settings.in_docker:
         _start_container(settings)
@@ -76,7 +76,7 @@ def stop(settings: Settings) -> None:
 
 
 def _free_locks(settings: Settings) -> None:
-    """Take away the locks that the deployer held when it was ended: no other machine can know that it is gone."""
+    """Remove the locks that the deployer held when it was stopped: no other machine can know that it is gone."""
     identity, store = find_home(settings.services) / "identity", connection.find_embedded_file(settings)
     if not identity.exists() or (store and not store.exists()):
         return

@@ -136,7 +136,7 @@ class Store:
             )
 
     def put_back(self, deployment: str, reason: str) -> None:
-        """Have a deployment come again as if it had not begun: this was no attempt, and it finds another champion."""
+        """Requeue a deployment as if it had not started: this does not count as an attempt."""
         with self._open() as database:
             database.execute(
                 "UPDATE deployments SET state = 'pending', reason = ?, previous = NULL, attempts = attempts - 1 "
@@ -150,9 +150,9 @@ class Store:
             database.execute("UPDATE deployments SET reason = ? WHERE id = ?", (reason, deployment))
 
     def recover(self, target: str | None = None) -> list[Deployment]:
-        """Make those that ran when this program was killed come again (on a target, or all); return them.
+        """Requeue the deployments that were running when this program was killed (on a target, or all); return them.
 
-        Their steps begin anew.
+        They restart from the first step.
         """
         with self._open() as database:
             found = [_read(row) for row in database.execute("SELECT * FROM deployments WHERE state = 'running'")]
@@ -172,7 +172,7 @@ class Store:
             database.execute("UPDATE deployments SET previous = ? WHERE id = ?", (previous, deployment))
 
     def cancel(self, deployment: str) -> bool:
-        """Ask for the end of a deployment; one that has not begun ends at once.
+        """Cancel a deployment; one that has not started ends at once.
 
         Return False when it has ended, or moves the alias.
         """

@@ -1,4 +1,4 @@
-"""Where a deployment goes. `local`: the server on PORT of this machine."""
+"""The deployer's target `local`: the server on PORT of this machine."""
 
 from __future__ import annotations
 

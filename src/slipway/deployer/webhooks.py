@@ -1,4 +1,4 @@
-"""MLflow's registry events: tell a true one from any other.
+"""MLflow's registry events, verified.
 
 The signature is MLflow's: "v1," and the base64 of HMAC-SHA256 of "<delivery id>.<timestamp>.<body>"
 (mlflow/webhooks/delivery.py).

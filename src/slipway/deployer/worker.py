@@ -1,4 +1,4 @@
-"""What takes deployments to one target, one after another: releases, of which the urgent ones go first."""
+"""Runs the deployments to one target one after another, urgent ones first."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from slipway.release.protocols import Target
     from slipway.settings import Services, Settings
 
-ATTEMPTS = 5  # of a deployment that is interrupted again and again
-WORDS = {store.ROLL_BACK: "the rollback to", store.FOLLOW: "the way of @champion to"}
+ATTEMPTS = 5  # of a deployment that keeps being interrupted
+WORDS = {store.ROLL_BACK: "the rollback to", store.FOLLOW: "the move of @champion to"}
 
 
 def name_owner(services: Services, target: str) -> str:
-    """Return whose smoke tests those of the deployer for a target are."""
+    """Return the owner's name of the deployer's smoke tests for a target."""
     return f"deployer-{services.deployer_port}-{target}"
 
 
 class Worker:
-    """Takes deployments to one target."""
+    """Runs the deployments to one target."""
 
     def __init__(self, settings: Settings, store: Store, target: Target, holder: lock.Holder, pictures: Path) -> None:
         self._settings = settings
@@ -45,18 +45,18 @@ class Worker:
         self._under_way: tuple[Deployment, Interruption] | None = None
 
     def halt(self) -> None:
-        """Have nothing more be recorded: this program ends, and the next takes up what is under way."""
+        """Record nothing more: this program is ending, and the next one restarts what is under way."""
         self._halted.set()
 
     def cancel(self, deployment: str) -> None:
-        """End the running step of a deployment that was cancelled."""
+        """End the running step of a cancelled deployment."""
         if (found := self._under_way) and found[0].id == deployment:
             found[1].end(Cancelled("on request"))
 
     def make_way(self, urgent: Deployment) -> None:
-        """End the running step of what is less urgent than a deployment that is to come.
+        """End the running step of a deployment that is less urgent than a new one.
 
-        It is taken up again after that.
+        It restarts afterwards.
         """
         if (found := self._under_way) is None:
             return
@@ -66,10 +66,10 @@ class Worker:
         )  # it is that very version, which is released meanwhile
         is_behind = running.id != urgent.id and running.action != store.ROLL_BACK
         if urgent.action != store.DEPLOY and (is_same or is_behind):
-            work.end(Preempted(f"{WORDS[urgent.action]} version {urgent.version} goes first"))
+            work.end(Preempted(f"{WORDS[urgent.action]} version {urgent.version} takes priority"))
 
     def run(self, deployment: Deployment) -> bool:
-        """Take a deployment to its end; return False when it has to wait for the tracking server."""
+        """Run a deployment to its end; return False if it has to wait for the tracking server."""
         work = Interruption()
         recorder = StoreRecorder(self._settings, self._store, deployment, self._halted)
         self._under_way = (deployment, work)
@@ -101,7 +101,7 @@ class Worker:
         return state != store.PENDING
 
     def _release(self, deployment: Deployment, recorder: StoreRecorder, work: Interruption) -> str:
-        """Release a version; one that is not released waits while somebody rolls back, whoever that is."""
+        """Release a version; an unreleased one waits while anybody rolls back."""
         settings, model = self._settings, model_folder.load(self._settings.model_dir)
         registry = Registry.connect(settings)
         owner, picture = name_owner(settings.services, self._target.name), self._pictures / f"{deployment.id}.png"

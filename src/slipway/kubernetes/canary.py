@@ -44,7 +44,7 @@ class Challenger(Kubernetes):
 
 
 def set_share(settings: Settings, uri: str, weight: str) -> None:
-    """Give a version (default: the challenger that runs) `weight` of 100 requests in the cluster of CONTEXT; 0 ends it.
+    """Give a version (default: the running challenger) `weight` of 100 requests in the cluster of CONTEXT; 0 ends it.
 
     Raises SlipwayError when it does not roll out or fails its test: nothing of it is left, and the champion is as
     before.
@@ -58,7 +58,7 @@ def set_share(settings: Settings, uri: str, weight: str) -> None:
             return
         end(champion, challenger)
         print(
-            f"no challenger of {champion.instance} is left in {settings.cluster.context}, "
+            f"the challenger of {champion.instance} is no longer in {settings.cluster.context}, "
             f"namespace {settings.cluster.namespace}"
         )
 
@@ -105,14 +105,14 @@ def _start(settings: Settings, uri: str, percent: int, champion: Kubernetes, cha
     manifest = manifests.render_challenger(chosen, prepared, image, overlay, pods)
     try:
         if before and status.find_image(before) != image:
-            print("\n== the challenger before ends", flush=True)
+            print("\n== removing the earlier challenger", flush=True)
             end(champion, challenger)
-        print(f"\n== {prepared.model.uri} starts beside the champion: {pods} pods to its {champions}", flush=True)
+        print(f"\n== starting {prepared.model.uri} beside the champion: {pods} pods to its {champions}", flush=True)
         challenger.start(prepared, manifest, case)
-        print("\n== its share", flush=True)
+        print("\n== setting its share", flush=True)
         direct(champion, share)
     except BaseException:
-        print("\n== the challenger is taken away again", flush=True)
+        print("\n== removing the challenger", flush=True)
         _give_up(champion, challenger)
         raise
     print(f"{prepared.model.uri} gets {traffic.explain(share, champions, pods)}")
@@ -120,7 +120,7 @@ def _start(settings: Settings, uri: str, percent: int, champion: Kubernetes, cha
 
 
 def _give_up(champion: Kubernetes, challenger: Challenger) -> None:
-    """End a challenger that failed; when that fails, too, it is a warning: why the challenger failed counts."""
+    """Delete a failed challenger; a failure to do so is only a warning, as the first failure counts."""
     try:
         end(champion, challenger)
     except SlipwayError as error:
@@ -139,7 +139,7 @@ def _count_champions(champion: Kubernetes) -> int:
 
 
 def _choose(champion: Kubernetes, components: list[str], percent: int) -> Share:
-    """Return how a share comes about in the cluster: by weight where there is a route, or else by pods."""
+    """Return how a share is made in the cluster: by weight if there is a route, otherwise by pods."""
     if champion.find_route():
         manifests.check_components([*components, traffic.BY_WEIGHT])
         return Share(traffic.BY_WEIGHT, percent)

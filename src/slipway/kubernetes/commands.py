@@ -1,4 +1,4 @@
-"""What people do with a cluster: deploy a version and test it there, see what would change, go back, take it away."""
+"""The commands for a cluster: deploy and test a version, show what would change, roll back, undeploy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
 
     Test its API there in a pod of its own, then roll it out.
 
-    Raises SlipwayError when it does not roll out or fails its test: what was there before is back, or nothing is left.
+    Raises SlipwayError if it does not roll out or fails its test: the previous version is restored, or all is deleted.
     """
     started = time.monotonic()
     target = Kubernetes(settings, overlay)
@@ -52,7 +52,7 @@ def deploy(settings: Settings, uri: str = "", overlay: str = "") -> Kubernetes:
 
 
 def roll_back(settings: Settings, to: str = "") -> None:
-    """Roll the cluster back to the champion before (or version `to`), test it there, then move @champion."""
+    """Roll the cluster back to the previous champion (or version `to`), test it there, then move @champion."""
     target = Kubernetes(settings)
     target.cluster.check()
 
@@ -74,7 +74,7 @@ def roll_back(settings: Settings, to: str = "") -> None:
 def diff(settings: Settings, uri: str = "") -> bool:
     """Print what a deployment of a version would change in the cluster, as kubectl does.
 
-    Return whether it would anything.
+    Return whether anything would change.
     """
     target = Kubernetes(settings)
     target.cluster.check()
@@ -104,4 +104,4 @@ def undeploy(settings: Settings) -> None:
         target.clear()
         with suppress(SlipwayError):  # what we may not look at ends by itself
             trial_pod.clear(target.cluster, target.instance)
-    print(f"nothing of {target.instance} is left in {settings.cluster.context}, namespace {settings.cluster.namespace}")
+    print(f"{target.instance} is no longer in {settings.cluster.context}, namespace {settings.cluster.namespace}")

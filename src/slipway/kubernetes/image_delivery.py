@@ -1,6 +1,6 @@
 """How an image gets into a cluster.
 
-Through a registry, pinned by its digest, or by the cluster's own means, under its content tag.
+Through an image registry, pinned by digest, or by IMAGE_LOAD, under its content tag.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def push(settings: Settings, uri: str = "") -> None:
-    """Bring a version's image (default: the newest's) to where a cluster finds it.
+    """Deliver a version's image (default: the newest's) to where a cluster finds it.
 
     The registry notes it, for the cluster's deployer.
 

@@ -122,7 +122,7 @@ def check_components(chosen: list[str]) -> list[str]:
     there = sorted(path.parent.name for path in (MANIFESTS / "components").glob("*/kustomization.yaml"))
     if unknown := [name for name in chosen if name not in there]:
         raise SlipwayError(
-            f"COMPONENTS names {unknown[0]}; there is: {', '.join(there)}", "COMPONENTS='autoscaling ingress'", USAGE
+            f"COMPONENTS names {unknown[0]}; available: {', '.join(there)}", "COMPONENTS='autoscaling ingress'", USAGE
         )
     for first, others in EXCLUDED.items():
         if first in chosen and (wrong := sorted(others & set(chosen) if others else set(chosen) - {first, "network"})):

@@ -1,4 +1,4 @@
-"""minikube: the few commands that a laptop's cluster needs besides kubectl. All else is as with any cluster."""
+"""minikube: the few commands that it needs in addition to kubectl."""
 
 from __future__ import annotations
 

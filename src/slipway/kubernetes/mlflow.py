@@ -1,4 +1,4 @@
-"""MLflow and its database in a cluster: deployed, checked and taken away; what they keep stays."""
+"""MLflow and its database in a cluster: deployed, checked and removed; their data stays."""
 
 from __future__ import annotations
 
@@ -93,11 +93,11 @@ def deploy(settings: Settings) -> None:
 
 
 def undeploy(settings: Settings, data: str = "") -> None:
-    """Take MLflow and Postgres away; volumes and Secret stay, unless `data` is `delete`."""
+    """Remove MLflow and Postgres; volumes and Secret stay, unless `data` is `delete`."""
     if data not in {"", "delete"}:
         raise SlipwayError(
             f"DATA is {data!r}: must be delete or empty",
-            "DATA=delete, when all runs, models and versions may go",
+            "DATA=delete, to delete all runs, models and versions",
             USAGE,
         )
     cluster = kubectl.connect(settings)
@@ -108,9 +108,11 @@ def undeploy(settings: Settings, data: str = "") -> None:
         )
     )
     if data:
-        print(f"nothing of it is left in {settings.cluster.context}, namespace {settings.cluster.namespace}")
+        print(
+            f"MLflow and Postgres are no longer in {settings.cluster.context}, namespace {settings.cluster.namespace}"
+        )
         return
-    print("the data stays, with the Secret that opens it; DATA=delete deletes both, too")
+    print("the data stays, and the Secret with its password; DATA=delete deletes both")
     hints.say_next("make deploy_tracking, which brings MLflow back")
 
 
@@ -129,7 +131,7 @@ def check_deployed(cluster: Cluster) -> None:
 
 
 def find_address(settings: Settings) -> str:
-    """Return what the cluster calls the MLflow of the namespace."""
+    """Return the address in the cluster of the namespace's MLflow."""
     return f"http://{MLFLOW}.{settings.cluster.namespace}:{PORT}"
 
 
@@ -216,7 +218,7 @@ def _find_user(postgres: str) -> int:
     answer = shell.ask(docker_cli.run(postgres, ["--rm", "--entrypoint", "id"], ["-u", "postgres"]))
     if answer.code != 0 or not answer.out.isdigit():
         raise SlipwayError(
-            f"{postgres} has no user postgres: {answer.words}", "POSTGRES_IMAGE=postgres:17, or one made like it"
+            f"{postgres} has no user postgres: {answer.words}", "POSTGRES_IMAGE=postgres:17, or an image built from it"
         )
     return int(answer.out)
 
@@ -240,7 +242,7 @@ def _set_password(cluster: Cluster, password: str) -> None:
     command = ["exec", "--stdin", f"{POSTGRES}-0", "--", "psql", "--username=mlflow", "--dbname=mlflow", "--quiet"]
     answer = cluster.ask(*command, words=f"ALTER USER mlflow PASSWORD '{password}'\n")
     if answer.code != 0:
-        raise SlipwayError(f"Postgres did not take the password of the new Secret: {answer.words}")
+        raise SlipwayError(f"Postgres did not accept the password of the new Secret: {answer.words}")
 
 
 def _check_names(settings: Settings, url: str) -> None:

@@ -1,6 +1,6 @@
 """Backup and restoration of the tracking server in a cluster, in the archives of `make backup`.
 
-What one wrote, the other can read.
+The archives are interchangeable.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ EMPTY_AGAIN = "make undeploy_tracking DATA=delete, then make deploy_tracking, th
 
 
 def backup(settings: Settings) -> None:
-    """Write all that the cluster's tracking server keeps to one dated archive in BACKUP_DIR.
+    """Back up the cluster's tracking server to one dated archive in BACKUP_DIR.
 
-    It goes on while that is done.
+    It keeps running meanwhile.
 
     The database comes first, so that every model which it knows is among the files. Raises SlipwayError when anything
     fails: then there is no archive.
@@ -146,7 +146,7 @@ def _fetch(cluster: Cluster, folder: Path) -> None:
                     if member.isreg():
                         tar.extract(member, folder, filter="data")
         except tarfile.TarError as error:
-            raise SlipwayError(f"the artifacts did not arrive whole: {error}", "make backup_tracking") from None
+            raise SlipwayError(f"the artifacts arrived incomplete: {error}", "make backup_tracking") from None
 
 
 def _send(cluster: Cluster, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Kubernetes as a target: a version rolls out, is tested through the cluster, and goes back when it fails."""
+"""Kubernetes as a target: a version rolls out, is tested in the cluster, and is reverted if it fails."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 MARK = f"{recovery.UNPROVED}-"  # for kubectl annotate: to be taken off
-OVERLAY = "cloud"  # where nothing else is said
+OVERLAY = "cloud"  # the default
 NO_COMPONENT = "none"  # in COMPONENTS: without those of the last deployment
 
 
@@ -98,7 +98,7 @@ class Kubernetes:
         if files := sorted(self.settings.serving.scoring.keys() & containers.SCORING_FILES):
             cure = f"unset {files[0]}; in a cluster, an ingress or Gateway in front of the model handles keys and TLS"
             raise SlipwayError(
-                f"{files[0]} is a file on this machine, which a deployment does not take to the cluster", cure, USAGE
+                f"{files[0]} is a file on this machine, which cannot be deployed to a cluster", cure, USAGE
             )
         given = self.settings.cluster.components or known.get("components", "").split()
         components = [name for name in given if name != NO_COMPONENT]
@@ -144,7 +144,7 @@ class Kubernetes:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Have the model in the namespace to ourselves, once it is known that we may deploy it there.
+        """Check the rights to deploy the model, then hold its lock in the namespace.
 
         The namespace is made.
 
@@ -156,7 +156,7 @@ class Kubernetes:
             yield
 
     def roll_out(self, prepared: Prepared, case: Case | None = None, /) -> None:
-        """Have the version answer in all replicas, once it has passed a case in a pod that no request reaches.
+        """Roll the version out to all replicas, after it has passed a case in the trial pod.
 
         Raises SlipwayError when it does not: the one before is back, or nothing is left.
         """
@@ -178,7 +178,7 @@ class Kubernetes:
                 raise
 
     def check(self, prepared: Prepared, case: Case) -> None:
-        """Look at what was rolled out, and take it for good. Raises SlipwayError as `look` does."""
+        """Check what was rolled out, and accept it. Raises SlipwayError as `look` does."""
         self.look(prepared, case)
         self.settle()
 
@@ -203,7 +203,7 @@ class Kubernetes:
         self._before = None
         answer = self.cluster.read("annotate", f"deployment/{self.deployment}", MARK)
         if answer.code != 0:
-            words = f"warning: {self.deployment} is not marked as tested, so a next one that fails goes back past it"
+            words = f"warning: {self.deployment} is not marked as tested: a failing next rollout would revert past it"
             hints.say_cure(
                 f"{words}: {kubectl.explain(answer)}",
                 self.cluster.show("annotate", f"deployment/{self.deployment}", MARK),
@@ -211,14 +211,14 @@ class Kubernetes:
         self.prune()
 
     def undo(self) -> None:
-        """Go back to what was there before the last rollout, or to nothing.
+        """Restore what was there before the last rollout, if anything.
 
-        A failure is a warning: why we go back counts.
+        A failure is only a warning: the reason for reverting counts.
         """
         before, self._before = self._before, None
         if not before:
             return
-        print("== going back to what was there before", flush=True)
+        print("== reverting", flush=True)
         try:
             with shell.undisturbed(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 before.restore(self.cluster)
@@ -238,12 +238,12 @@ class Kubernetes:
                 )
         except SlipwayError as error:
             hints.say_cure(
-                f"warning: going back failed: {error.message}",
+                f"warning: reverting failed: {error.message}",
                 self.cluster.show("get", "all", "--selector", self._labels),
             )
 
     def prune(self) -> None:
-        """Delete what an earlier deployment had and the present one has not, such as an ingress.
+        """Delete objects of an earlier deployment that the current one lacks, such as an Ingress.
 
         A failure is only a warning.
         """
@@ -270,7 +270,7 @@ class Kubernetes:
         if not (deletable := self._find_kinds()):
             cure = self.cluster.show("auth", "can-i", "--list")
             raise SlipwayError(
-                f"you may delete nothing in {self.cluster.context}, namespace {self.cluster.namespace}", cure
+                f"you may not delete anything in {self.cluster.context}, namespace {self.cluster.namespace}", cure
             )
         self.cluster.run(
             "delete", deletable, "--selector", self._labels, "--wait", "--timeout", "120s", seconds=150, again=True

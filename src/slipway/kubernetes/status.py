@@ -1,4 +1,4 @@
-"""What of Slipway's runs in a namespace of a cluster, as a table or as JSON."""
+"""What Slipway runs in a namespace of a cluster, as a table or as JSON."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
         if began_again:
             sessions.forget_lost(here, session)
         _, version, _ = training.conclude(here, model, session, time.monotonic() - started)
-    print(f"tracked by {inside}; the Job is {job}, and its log can be read for a while")
+    print(f"tracked by {inside}; the Job is {job}, whose log stays available for a while")
     reached = f"{mlflow.HERE} " if inside == mlflow.find_address(settings) else ""  # as deploy_tracking says
     there = f"CONTEXT={settings.cluster.context} NAMESPACE={settings.cluster.namespace}"
     hints.say_next(f"{reached}make deploy MODEL=models:/{version.name}/{version.version} {there}")
@@ -88,7 +88,7 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
 
 
 def find_tracking(settings: Settings, cluster: Cluster) -> str:
-    """Return what the cluster calls the tracking server.
+    """Return the tracking server's address in the cluster.
 
     Raises SlipwayError when there is none that it could reach.
     """
@@ -99,7 +99,7 @@ def find_tracking(settings: Settings, cluster: Cluster) -> str:
         if urlsplit(address).username or urlsplit(address).password:
             secret = "kubectl create secret generic slipway-training --from-literal MLFLOW_TRACKING_USERNAME=…"  # noqa: S105 -- how to make one
             raise SlipwayError(
-                "the tracking server's address contains a password, which must not stand in a Job's manifest",
+                "the tracking server's address contains a password, which must not be in a Job's manifest",
                 secret,
                 USAGE,
             )
@@ -111,9 +111,9 @@ def find_tracking(settings: Settings, cluster: Cluster) -> str:
 
 
 def read_resources(settings: Settings) -> dict[str, dict[str, str]]:
-    """Return what a training asks for, as Kubernetes has it (pure).
+    """Return a training's resource requests for Kubernetes (pure).
 
-    Raises SlipwayError (exit code 2) for a quantity that is none.
+    Raises SlipwayError (exit code 2) for an invalid quantity.
     """
     for name, value, example in (
         ("TRAIN_CPU", settings.training.cpu, "500m"),

@@ -27,7 +27,7 @@ Answer = TypeVar("Answer")
 AliasEvent = Literal["model_version_alias.created"]
 
 CHAMPION = "champion"
-LOCK = ".release-lock"  # ends the name of a registered model that is none: see release/lock.py
+LOCK = ".release-lock"  # suffix of a registered model that is a lock: see release/lock.py
 VERSIONS_TAG = "mlflow.modelVersions"  # of a logged model: JSON, a list of name and version
 SAMPLE = "sample.csv"  # of a run: rows of the data with the target as last column
 HIGHEST = 2**31 - 1  # of the versions that a registry can have
@@ -66,7 +66,7 @@ class Registry:
         return self._find(self._client.get_registered_model, name)
 
     def create_model(self, name: str, tags: dict[str, str] | None = None, text: str | None = None) -> bool:
-        """Register a name; return False when somebody else has it, or had it until just now."""
+        """Register a name; return False if somebody else has it, or had it a moment ago."""
         return self._ask_unless(THERE_OR_GONE, self._client.create_registered_model, name, tags, text)
 
     def describe_model(self, name: str, text: str) -> None:
@@ -78,7 +78,7 @@ class Registry:
         self._ask_unless(GONE, self._client.delete_registered_model, name)
 
     def find_aliases(self) -> dict[str, dict[str, int]]:
-        """Return, for every registered model, its aliases and the version each stands for.
+        """Return the aliases of every registered model, each with its version.
 
         A search for versions leaves them out.
         """
@@ -89,17 +89,17 @@ class Registry:
         }
 
     def find_champion(self, name: str, alias: str = CHAMPION) -> int | None:
-        """Return the version that @champion (or another alias) stands for now, or None; one cheap call."""
+        """Return the version that @champion (or another alias) names, or None; one cheap call."""
         model = self.find_model(name)
         number = model.aliases.get(alias) if model else None
         return int(number) if number else None
 
     def move_champion(self, name: str, version: int) -> None:
-        """Have @champion stand for a version."""
+        """Point @champion at a version."""
         self._ask(self._client.set_registered_model_alias, name, CHAMPION, str(version))
 
     def delete_champion(self, name: str) -> None:
-        """Have @champion stand for nothing."""
+        """Delete the alias @champion."""
         self._ask(self._client.delete_registered_model_alias, name, CHAMPION)
 
     # Versions
@@ -111,12 +111,12 @@ class Registry:
         return self._find(self._client.get_model_version, name, str(number))
 
     def find_versions(self, name: str = "", condition: str = "") -> dict[int, ModelVersion]:
-        """Return the versions of a model by their numbers: all of them, or those that meet a condition."""
+        """Return a model's versions by number: all, or those that meet a condition."""
         wanted = " and ".join(filter(None, [f"name = {quote(name)}", condition]))
         return {int(version.version): version for version in self._search_versions(wanted)}
 
     def find_newest(self, name: str) -> int:
-        """Return the number of a model's newest version, or 0 without any; one cheap call."""
+        """Return the number of a model's newest version, or 0 if it has none; one cheap call."""
         newest = partial(self._client.search_model_versions, f"name = {quote(name)}", 1, ["version_number DESC"])
         return max((int(version.version) for version in self._ask(newest)), default=0)
 
@@ -163,11 +163,11 @@ class Registry:
         return self._find(self._client.get_logged_model, model_id)
 
     def find_location(self, version: ModelVersion) -> str:
-        """Return the artifact URI of a version whose source is no logged model."""
+        """Return the artifact URI of a version whose source is not a logged model."""
         return str(self._ask(self._client.get_model_version_download_uri, version.name, str(version.version)))
 
     def download(self, location: str, target: Path) -> None:
-        """Download the files at an artifact URI into a new folder. Raises OSError for files that cannot be read."""
+        """Download the files at an artifact URI into a new folder. Raises OSError if files cannot be read."""
         import mlflow
 
         fetch = mlflow.artifacts.download_artifacts
@@ -179,7 +179,7 @@ class Registry:
         return any(file.path == path for file in self._ask(self._client.list_artifacts, run_id, folder or None))
 
     def read_sample(self, run_id: str) -> str | None:
-        """Return the run's `sample.csv` (rows of the data with the target as last column), or None without one."""
+        """Return the run's `sample.csv` (rows of the data, the target as last column), or None if it has none."""
         if not self.has_file(run_id, SAMPLE):
             return None
         with tempfile.TemporaryDirectory() as scratch:
@@ -198,7 +198,7 @@ class Registry:
         return list(self._pages(partial(self._client.search_runs, experiments, condition)))
 
     def read_metrics(self, run_id: str) -> dict[str, float]:
-        """Return the metrics of a run, without those of single folds."""
+        """Return the metrics of a run, except those of single folds."""
         run = self.find_run(run_id)
         return {name: value for name, value in run.data.metrics.items() if not name.startswith("fold_")} if run else {}
 
@@ -207,24 +207,24 @@ class Registry:
         self._ask(self._client.set_terminated, run_id, "KILLED")
 
     def find_experiment(self, name: str) -> Experiment | None:
-        """Return the experiment of a name."""
+        """Return the experiment with a name."""
         return self._ask(self._client.get_experiment_by_name, name)
 
     def create_experiment(self, name: str, location: str) -> None:
-        """Make an experiment whose artifacts go to a URI."""
+        """Create an experiment whose artifacts go to a URI."""
         self._ask(self._client.create_experiment, name, artifact_location=location)
 
     # Webhooks
 
     def register_webhook(self, name: str, url: str, event: AliasEvent, secret: str) -> None:
-        """Have MLflow send events to `url`, signed with `secret`; a registration of that name is updated."""
+        """Make MLflow send events to `url`, signed with `secret`; update an existing registration of that name."""
         if found := self._find_webhook(name):
             self._ask(self._client.update_webhook, found, url=url, events=[event], secret=secret, status="ACTIVE")
         else:
             self._ask(self._client.create_webhook, name, url, [event], "Slipway's deployer", secret, "ACTIVE")
 
     def unregister_webhook(self, name: str) -> None:
-        """Have MLflow send no more events to the registration of that name, if there is one."""
+        """Delete the webhook registration of that name, if there is one."""
         if found := self._find_webhook(name):
             self._ask(self._client.delete_webhook, found)
 
@@ -239,7 +239,7 @@ class Registry:
             return call(*arguments, **named)
 
     def _find(self, call: Callable[..., Answer], *key: str) -> Answer | None:
-        """Return what one of the client's `get_…` functions finds, or None when there is no such thing."""
+        """Return what one of the client's `get_…` functions finds, or None if nothing is found."""
         with _translated(MISSING):
             return call(*key)
         return None
@@ -265,7 +265,7 @@ class Registry:
 
 
 def quote(name: str) -> str:
-    """Return a name as MLflow's filters read it, in the quotes that are not in it.
+    """Quote a name for MLflow's filters, with the kind of quotes that it does not contain.
 
     Raises SlipwayError for a name with both kinds of quotes, which no filter can contain.
     """
@@ -279,7 +279,7 @@ def quote(name: str) -> str:
 
 @contextmanager
 def _translated(ignored: Collection[str] = ()) -> Iterator[None]:
-    """Turn MLflow's exceptions into errors in words; an ignored error code only ends the block."""
+    """Turn MLflow's exceptions into SlipwayErrors; an ignored error code only ends the block."""
     import mlflow
 
     try:

@@ -1,4 +1,4 @@
-"""The tracking server, or the embedded store: whether it is there and answers."""
+"""Whether the tracking server, or the embedded store, exists and answers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class UnreachableError(SlipwayError):
 
 
 def limit_retries() -> None:
-    """Have MLflow's client give a call up within seconds, and not minutes: for programs that look again themselves."""
+    """Make MLflow's client give up within seconds, not minutes: for programs that retry themselves."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 
@@ -68,7 +68,7 @@ def check_reachable(settings: Settings) -> None:
 
 @contextmanager
 def as_default(uri: str) -> Iterator[None]:
-    """Have a URI be MLflow's for the whole process, for as long as a call takes, of one thread at a time.
+    """Make a URI MLflow's default for the whole process during one call; one thread at a time.
 
     Only an embedded store needs it: it looks up the logged model of a new version where MLflow does by default.
     """
@@ -93,7 +93,7 @@ def find_embedded_file(settings: Settings) -> Path | None:
 
 
 def make_embedded_store(settings: Settings) -> None:
-    """Make the sqlite database aside and put it in its place when it is whole: half a schema could not be mended."""
+    """Create the sqlite database elsewhere, and move it into place when complete: half a schema cannot be repaired."""
     file = find_embedded_file(settings)
     if file is None or file.exists():
         return

@@ -1,4 +1,4 @@
-"""What the folder of an MLflow model says of it: its MLmodel file, its input example, and what it lacks."""
+"""What an MLflow model folder contains: its MLmodel file, its input example, and what is missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORMS = "MODEL=models:/name/3, models:/name@alias, models:/m-<id>, runs:/<run>/m
 def read_metadata(path: Path) -> dict[str, Any]:
     """Return the MLmodel file of a model folder.
 
-    Raises SlipwayError when it is none.
+    Raises SlipwayError if it is not one.
     """
     try:
         metadata = yaml.safe_load((path / "MLmodel").read_text(encoding="utf-8"))
@@ -32,13 +32,13 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def read_example(path: Path) -> dict[str, Any] | None:
-    """Return the request that the model's input example makes, or None when it was logged without one."""
+    """Return the model's input example as a request, or None if it was logged without one."""
     file = path / "serving_input_example.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
 
 def find_gaps(path: Path) -> list[str]:
-    """Return in words what the files of a model lack that its server and its test would have use for."""
+    """Describe what a model's files lack that its server and its API test could use."""
     gaps = []
     if not read_metadata(path).get("signature"):
         gaps.append("no signature, so only the model itself can reject wrong requests: log it with signature=…")

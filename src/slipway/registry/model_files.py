@@ -1,4 +1,4 @@
-"""A model's files on this machine, and what the registry has on record of them: their checksum, their image."""
+"""A model's files on this machine, and what the registry records of them: checksum and image."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def fetch(registry: Registry | None, model: ModelRef, *, fresh: bool = False) ->
 def checksum(files: Path) -> str:
     """Return the checksum that a model's files had when they were downloaded.
 
-    For a folder of the user's own, the present one.
+    For the user's own folder, the current one.
     """
     noted = _checksum_file(files)
     return (
@@ -72,17 +72,17 @@ def checksum(files: Path) -> str:
 
 
 def record_checksum(registry: Registry, name: str, version: int | str, files: Path) -> None:
-    """Note in the registry which files a version has: those, and no others, are served from now on."""
+    """Record the checksum of a version's files in the registry: only these are served from now on."""
     registry.tag_version(name, version, CHECKSUM_TAG, checksum(files))
 
 
 def record_image(registry: Registry, model: ModelRef, image: str) -> None:
-    """Note in the registry how a cluster calls the image of a version."""
+    """Record in the registry the name by which a cluster pulls a version's image."""
     registry.tag_version(str(model.name), str(model.version), IMAGE_TAG, image)
 
 
 def find_image(registry: Registry, model: ModelRef) -> str:
-    """Return how the cluster calls the image of a version. Raises SlipwayError when none was pushed."""
+    """Return the name by which a cluster pulls a version's image. Raises SlipwayError if none was pushed."""
     version = registry.find_version(str(model.name), str(model.version))
     found = version.tags.get(IMAGE_TAG) if version else None
     if not found:

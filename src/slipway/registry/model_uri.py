@@ -1,4 +1,4 @@
-"""The model that MODEL= names: every form of address, and what it stands for."""
+"""Resolving MODEL=: every form of model address."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHECKSUM_TAG = "slipway.checksum"  # of a version's files, as they were when it 
 
 @dataclass(frozen=True)
 class ModelRef:
-    """One model that a URI names: its files' place, and what the registry knows of it."""
+    """A model that a URI names: where its files are, and what the registry knows about it."""
 
     uri: str  # what to type to get just this one again
     location: str  # an artifact URI, or a folder of this machine
@@ -37,7 +37,7 @@ class ModelRef:
 def resolve(registry: Registry | None, uri: str) -> ModelRef:
     """Find the model that a URI or path names; `registry` may be None for a path.
 
-    Raises SlipwayError, with what there is instead, when there is none.
+    Raises SlipwayError, listing what exists, if there is none.
     """
     uri = uri.strip()
     if not uri:
@@ -45,9 +45,9 @@ def resolve(registry: Registry | None, uri: str) -> ModelRef:
     try:
         scheme = urlsplit(uri).scheme
     except ValueError:  # a bracket in it
-        raise SlipwayError(f"not the address of a model: {uri}", FORMS, USAGE) from None
+        raise SlipwayError(f"not a model address: {uri}", FORMS, USAGE) from None
     if scheme not in {"", "file", "models", "runs"}:
-        raise SlipwayError(f"not the address of a model: {uri}", FORMS, USAGE)
+        raise SlipwayError(f"not a model address: {uri}", FORMS, USAGE)
     if scheme in {"", "file"}:
         return _resolve_path(Path(unquote(urlsplit(uri).path) if scheme else uri).expanduser())
     if registry is None:
@@ -58,11 +58,11 @@ def resolve(registry: Registry | None, uri: str) -> ModelRef:
         return _resolve_version(registry, match[1] or match[3], match[2], match[4])
     if match := re.fullmatch(r"runs:/+([^/]+)/(.+)", uri):
         return _resolve_run(registry, match[1], match[2])
-    raise SlipwayError(f"not the address of a model: {uri}", FORMS, USAGE)
+    raise SlipwayError(f"not a model address: {uri}", FORMS, USAGE)
 
 
 def needs_registry(uri: str) -> bool:
-    """Whether a URI names what only the registry knows, and not a path."""
+    """Whether resolving a URI needs the registry: it is not a path."""
     return uri.strip().startswith(("models:", "runs:"))
 
 
@@ -94,17 +94,17 @@ def _resolve_version(registry: Registry, name: str, number: str | None, alias: s
     model = None if name.endswith(LOCK) else registry.find_model(name)
     if model is None:
         there = ", ".join(sorted(registry.find_aliases())) or "none yet; make train_model makes one"
-        raise SlipwayError(f"no registered model {name!r}; there is: {there}", "make list_models")
+        raise SlipwayError(f"no registered model {name!r}; available: {there}", "make list_models")
     if alias and alias not in model.aliases:
         named = (f"@{each} (version {version})" for each, version in sorted(model.aliases.items()))
         there = ", ".join(named) or "no alias yet"
-        raise SlipwayError(f"{name} has no alias @{alias}; there is: {there}", "make list_models")
+        raise SlipwayError(f"{name} has no alias @{alias}; available: {there}", "make list_models")
     known = model.aliases[alias] if alias else number
     wanted = registry.find_newest(name) if known == "latest" else int(str(known))
     version = registry.find_version(name, wanted)
     if version is None:
         there = ", ".join(map(str, sorted(registry.find_versions(name))[-10:])) or "none"
-        raise SlipwayError(f"{name} has no version {wanted}; there is: {there}", "make list_models")
+        raise SlipwayError(f"{name} has no version {wanted}; available: {there}", "make list_models")
     return _describe(registry, version)
 
 
@@ -132,5 +132,5 @@ def _resolve_run(registry: Registry, run_id: str, path: str) -> ModelRef:
     if registry.has_file(run_id, f"{path}/MLmodel"):  # a run of MLflow 2
         return ModelRef(f"runs:/{run_id}/{path}", f"{run.info.artifact_uri}/{path}", run_id=run_id)
     raise SlipwayError(
-        f"run {run_id} logged no model {path!r}; there is: {', '.join(sorted(logged)) or 'none'}", "make list_models"
+        f"run {run_id} logged no model {path!r}; available: {', '.join(sorted(logged)) or 'none'}", "make list_models"
     )

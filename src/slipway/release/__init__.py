@@ -1,1 +1,1 @@
-"""From a candidate to @champion and back, with what is remembered of it in the registry."""
+"""From a candidate to @champion and back, and the records of it in the registry."""

@@ -34,7 +34,7 @@ Step = Callable[
 
 @dataclass(frozen=True)
 class Outcome:
-    """A version that may become champion: ready to be served, and with what verdict."""
+    """A version that may become champion: prepared for serving, with its verdict."""
 
     prepared: Prepared
     make_case: Callable[[], api_test.Case]  # what the smoke test asks, to ask again where the version is rolled out
@@ -58,7 +58,7 @@ class Candidacy:
     def examine(self, step: Step, *, judged: bool = True, force: bool = False) -> Outcome:
         """Take the version through files, gate (unless not `judged`), image and smoke test.
 
-        Raises SlipwayError at the first that fails; `force` lets pass what the gate refuses, never what does not work.
+        Raises SlipwayError at the first that fails; `force` overrides the gate, never a failure.
         """
         verdicts = [gate.Verdict("not judged", "it was champion before", passed=True)]
         with step("files") as told:
@@ -88,22 +88,22 @@ class Candidacy:
         return Outcome(prepared, make_case, decisive.line, forced=judged and not decisive.passed)
 
     def _test(self, prepared: Prepared) -> tuple[Callable[[], api_test.Case], float, str]:
-        """Run the smoke test, unless this very image passed it within the hour.
+        """Run the smoke test, unless this image passed it within the hour.
 
-        Promotion and deployer need it once, not each.
+        So a promotion and the deployer run it once, not twice.
 
-        Then the model is not asked either, until somebody needs its case: that takes seconds, which a rollback may not
+        In that case the reference predictions are made only when needed: they take seconds, which a rollback may not
         have.
         """
         passed = passes.find(self.registry, self.settings, prepared)
         if passed:
             make_case = partial(api_test.make_case, self.settings, prepared)
-            return make_case, passed.latency_ms, f"; as it passed {passed.age_s:.0f} s ago, with this image"
+            return make_case, passed.latency_ms, f"; passed {passed.age_s:.0f} s ago with this image"
         case, latency = smoke_test.run(self.settings, prepared, self.owner, self.model.rules.latency_ms)
         return lambda: case, latency, ""
 
     def _weigh(self, found: ModelRef) -> gate.Verdict:
-        """Measure both versions on the held-out data, unless that is on record, and ask the gate."""
+        """Measure both versions on the held-out data, unless recorded already, and apply the gate."""
         weighed = weighing.weigh(self.settings, self.registry, self.model, found, self.champion)
         if self.picture:
             names = dict.fromkeys([self.model.rules.metric, *self.model.rules.at_least, *self.model.rules.at_most])

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 TAG = "slipway.release."  # and the time, in ms since 1970
 PROMOTED, ROLLED_BACK, PUT_BACK, REFUSED, INTERRUPTED = "promoted", "rolled back", "put back", "refused", "interrupted"
-TAKEN_BACK = "taken back"  # a first champion that did not roll out: there is none again
+TAKEN_BACK = "taken back"  # a first champion that did not roll out: the alias is unset again
 
 
 @dataclass(frozen=True)
 class Release:
-    """One event of a model's history: what was done with a version, by whom, and why."""
+    """One event in a model's history: what was done with a version, by whom, and why."""
 
     action: str
     version: int
@@ -41,7 +41,7 @@ class Release:
 
 
 def read(registry: Registry, name: str) -> list[Release]:
-    """Return a model's releases, oldest first. What is no release of ours is left out."""
+    """Return a model's releases, oldest first; tags of other origin are skipped."""
     found = []
     for version in registry.find_versions(name).values():
         for tag, value in version.tags.items():
@@ -62,10 +62,10 @@ def record(registry: Registry, name: str, release: Release) -> None:
 
 
 def walk(releases: Sequence[Release], champion: int | None) -> list[int]:
-    """Return the versions that a rollback walks back through, the present champion last (pure).
+    """Return the earlier champions that rollbacks go through, the current champion last (pure).
 
-    A promotion adds to the way, a rollback shortens it: so rolling back twice goes further back, never in a circle.
-    What the alias points to is the truth: a step that was recorded and never done is dropped, an alias moved by hand
+    A promotion extends the list, a rollback shortens it: rolling back twice goes further back, never in a circle.
+    The alias is the truth: a recorded step that never happened is dropped, an alias moved by hand
     counts as a promotion.
     """
     way: list[int] = []
@@ -122,7 +122,7 @@ def show(settings: Settings, form: str = "") -> None:
 
 
 def _settle(way: list[int], champion: int) -> None:
-    """Have a way end with the version that is known to have been champion then."""
+    """Make the list end with the version that is known to have been champion then."""
     if champion not in way:
         way.append(champion)
     while way[-1] != champion:

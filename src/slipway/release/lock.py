@@ -1,10 +1,10 @@
-"""Locks in the registry itself, so that they hold between machines.
+"""Locks in the registry itself, so that they hold across machines.
 
 One promotion at a time, one rollback, one move of the alias.
 
-The one thing that a registry makes at most once is a registered model's name, so a lock is a registered model without
-versions, there for as long as the work takes. A rollback does not wait for a promotion: whoever promotes looks whether
-one is under way.
+The registry guarantees uniqueness only for names of registered models, so a lock is a registered model without
+versions that exists while the work runs. A rollback does not wait for a promotion: a promotion checks whether
+a rollback is under way.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ WORDS = "A release is under way. Slipway removes this by itself; it holds no ver
 
 
 class GiveWayError(SlipwayError):
-    """The work on a candidate ended for something more urgent: no word against the version."""
+    """Work on a candidate was interrupted for something more urgent; this is no verdict on the version."""
 
 
 @dataclass(frozen=True)
 class Holder:
     """Who releases.
 
-    `by` for people, `process` to tell whether it still lives ("host/pid", or a name that survives a restart).
+    `by` is for people, `process` tells whether it is still alive ("host/pid", or a name that survives a restart).
     """
 
     by: str
     process: str
 
     def is_gone(self, other: Holder) -> bool:
-        """Whether `other` is an earlier life of ours, or a dead process of this machine."""
+        """Whether `other` is an earlier run of this program, or a dead process on this machine."""
         host, _, pid = other.process.partition("/")
         return other.process == self.process or (host == socket.gethostname() and pid.isdigit() and not lives(int(pid)))
 
@@ -67,9 +67,9 @@ def identify_caller() -> Holder:
 
 @contextmanager
 def held(registry: Registry, name: str, holder: Holder, patience: float = 0.0, what: str = PROMOTION) -> Iterator[None]:
-    """Hold one of a model's locks; wait `patience` seconds for another holder, and say so.
+    """Hold one of a model's locks; wait up to `patience` seconds for another holder, and print that.
 
-    Raises SlipwayError, which names the other, when it does not end.
+    Raises SlipwayError, naming the other holder, if it does not finish.
     """
     lock = f"{name}{what}{LOCK}"
     deadline = time.monotonic() + patience
@@ -101,25 +101,25 @@ def held(registry: Registry, name: str, holder: Holder, patience: float = 0.0, w
 
 
 def find_rollback(registry: Registry, name: str, holder: Holder) -> str:
-    """Return who is rolling a model back now, or "" when nobody is."""
+    """Return who is rolling a model back now, or ""."""
     found = _find(registry, f"{name}{ROLLBACK}{LOCK}")
     return found[0].by if found and found[2] <= LIMIT and not holder.is_gone(found[0]) else ""
 
 
 @contextmanager
 def giving_way(work: Interruption, registry: Registry, name: str, holder: Holder) -> Iterator[None]:
-    """Do work on a candidate; end it with GiveWayError as soon as somebody rolls the model back."""
+    """Run work on a candidate; end it with GiveWayError as soon as somebody rolls the model back."""
 
     def look() -> None:
         if work.reason is None and (by := find_rollback(registry, name, holder)):
-            work.end(GiveWayError(f"{by} is rolling {name} back, which goes first"))
+            work.end(GiveWayError(f"{by} is rolling {name} back, which takes priority"))
 
     with _every(LOOK_S, look), interruptible(work):
         yield
 
 
 def free(registry: Registry, name: str, processes: str) -> None:
-    """Remove the locks of a model that are held by whose names begin with `processes`, which are known to be gone."""
+    """Remove a model's locks whose holders' names begin with `processes` and are known to be gone."""
     for what in (PROMOTION, ROLLBACK, MOVE):
         lock = f"{name}{what}{LOCK}"
         if (found := _find(registry, lock)) and found[0].process.startswith(processes):
@@ -128,7 +128,7 @@ def free(registry: Registry, name: str, processes: str) -> None:
 
 @contextmanager
 def _every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
-    """Do something now and then beside a block; when it fails, the next time may not."""
+    """Do something periodically during a block; a failure is ignored, as the next time may succeed."""
     ended = threading.Event()
 
     def go() -> None:
@@ -149,7 +149,7 @@ def _renew(registry: Registry, lock: str, holder: Holder) -> None:
 
 
 def _find(registry: Registry, lock: str) -> tuple[Holder, float, float] | None:
-    """Return who holds a lock, for how many seconds, and since how many there was no sign of life."""
+    """Return who holds a lock, for how many seconds, and the seconds since its last renewal."""
     model = registry.find_model(lock)
     if model is None:
         return None
@@ -163,14 +163,14 @@ def _take(registry: Registry, lock: str, holder: Holder) -> bool:
 
 
 def _remove(registry: Registry, lock: str, holder: Holder) -> None:
-    """Remove the lock, if it is that holder's: who found it stale may be late."""
+    """Remove the lock if that holder still has it: somebody else may have taken it over."""
     model = registry.find_model(lock)
     if model is not None and model.tags.get("process", "") == holder.process:
         registry.delete_model(lock)
 
 
 def lives(pid: int) -> bool:
-    """Whether a process of this machine has not ended."""
+    """Whether a process on this machine is alive."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,6 +1,6 @@
-"""Smoke tests that a version passed, noted in the registry.
+"""Smoke tests that a version passed, recorded in the registry.
 
-Who comes after with the same image need not run the same test again.
+A later release of the same image need not repeat the test.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ VALID_S = 3600.0  # a machine changes, and so may what passed on it
 
 @dataclass(frozen=True)
 class Pass:
-    """A smoke test that was passed: p95 of one-row requests in ms, and how many s ago."""
+    """A passed smoke test: p95 of one-row requests in ms, and its age in s."""
 
     latency_ms: float
     age_s: float
 
 
 def find(registry: Registry, settings: Settings, prepared: Prepared) -> Pass | None:
-    """Return the pass of what would be tested now, or None.
+    """Return the recorded pass of what would be tested now, or None.
 
-    Another image, other settings of the server, another test, or long ago.
+    None if the image, the server's settings or the test differ, or it is too old.
     """
     if not (prepared.model.name and prepared.model.version):
         return None
@@ -53,7 +53,7 @@ def find(registry: Registry, settings: Settings, prepared: Prepared) -> Pass | N
 
 
 def record(registry: Registry, settings: Settings, prepared: Prepared, latency_ms: float) -> None:
-    """Note in the registry that the smoke test was passed."""
+    """Record a passed smoke test in the registry."""
     if prepared.model.name and prepared.model.version:
         noted = {"test": _name(settings, prepared), "at": round(time.time()), "latency_ms": round(latency_ms, 3)}
         registry.tag_version(prepared.model.name, prepared.model.version, TAG, json.dumps(noted))

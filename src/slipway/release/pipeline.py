@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 
 class MovedMeanwhileError(SlipwayError):
-    """@champion stands for another version than the one that a candidate was measured by."""
+    """@champion no longer names the version that a candidate was compared with."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """A version that somebody wants to be champion."""
+    """A request to make a version champion."""
 
     version: int
     action: str  # PROMOTED or ROLLED_BACK, as the history has it
@@ -66,10 +66,10 @@ class Pipeline:
     owner: str = "release"  # of the smoke test
     picture: Path | None = None  # where the gate's verdict is drawn
     refusals: bool = True  # whether a version that fails is recorded as refused
-    prove: Callable[[Outcome], None] | None = None  # what a version has to pass besides, before @champion moves
+    prove: Callable[[Outcome], None] | None = None  # an additional test before @champion moves
 
     def release(self, order: Order, work: Interruption) -> str:
-        """Make a version champion and roll it out; return why that went back, or "".
+        """Make a version champion and roll it out; return why that was reverted, or "".
 
         Raises SlipwayError when it is refused, GiveWayError, Preempted or MovedMeanwhileError when somebody else goes
         first, and Cancelled: @champion is as before.
@@ -107,23 +107,23 @@ class Pipeline:
         return self._roll_out(self.target, order.version, before, outcome) if self.target else ""
 
     def _is_released(self, order: Order, champion: int | None) -> bool:
-        """Whether the version is @champion by a release. What is not rolled out here may be so by hand alone."""
+        """Whether the version is @champion by a release, and not merely by hand."""
         if champion != order.version:
             return False
         return not self.target or self._walk()[-1:] == [order.version]
 
     def _find_way_back(self, order: Order, *, released: bool) -> int | None:
-        """Return the champion before a version that is champion already; None if there was none."""
+        """Return the predecessor of a version that is champion already, or None."""
         answering = self.target.find_version() if self.target and released else None
         ways_back = (order.previous, answering, *reversed(self._walk()))
         return next((version for version in ways_back if version not in {None, order.version}), None)
 
     def _walk(self) -> list[int]:
-        """Return the way of @champion as it is on record."""
+        """Return the earlier champions on record, the current one last."""
         return history.walk(history.read(self.registry, self.model.name), None)
 
     def _examine(self, order: Order, before: int | None, work: Interruption, *, judged: bool) -> Outcome:
-        """Take a version through its examination; one that is not released gives way to a rollback, whoever does it."""
+        """Examine a version; one that is not released yet gives way to any rollback."""
         name = self.model.name
         candidacy = Candidacy(
             self.settings, self.registry, self.model, order.version, before, order.found, self.picture, self.owner
@@ -138,10 +138,10 @@ class Pipeline:
             return outcome
 
     def _refuse(self, order: Order, event: Release, error: SlipwayError, *, released: bool, examined: bool) -> None:
-        """Record why a version is refused, and have @champion go back where it stands for it already.
+        """Record why a version is refused, and revert @champion if it names this version already.
 
         A time-out and an outage are no verdict, nor is what fails after the examination. What was released already
-        stays, unless the one before answers: or a server's fault would undo release after release.
+        stays, unless its predecessor answers: otherwise a server's fault would undo release after release.
         """
         if self.recorder.will_resume(error):
             return
@@ -155,7 +155,7 @@ class Pipeline:
             self._put_back(order.version, event.previous, error.message)
 
     def _roll_out(self, target: Target, version: int, before: int | None, outcome: Outcome) -> str:
-        """Have the version answer; when it does not, have the one before answer again, and return why."""
+        """Roll out the version; if that fails, roll out its predecessor again, and return why."""
         step, case = self.recorder.step, outcome.make_case()
         answered = target.find_version()
         try:
@@ -165,7 +165,7 @@ class Pipeline:
                     told(f"version {version} answers")
                 with step("smoke test there") as told:
                     target.check(outcome.prepared, case)
-                    told("the API does what it should")
+                    told("the API answers correctly")
         except SlipwayError as error:
             reason = error.message
         else:
@@ -177,15 +177,15 @@ class Pipeline:
                     target.clear()
                 elif target.find_version() != back:
                     target.roll_out(server.prepare(self.settings, f"models:/{self.model.name}/{back}"))
-                told(f"version {back} answers" if back else "nothing is served: there was no version before")
+                told(f"version {back} answers" if back else "nothing is served: there was no earlier version")
         finally:
             self._put_back(version, before, reason, even_away=True)
         return reason
 
     def _put_back(self, version: int, before: int | None, reason: str, *, even_away: bool = False) -> None:
-        """Have @champion stand for the version before again, when it stands for this one.
+        """Move @champion back to the previous version, if it names this one.
 
-        Without one it stays, as it was set by hand; or goes, with `even_away`, when the release had set it.
+        Without a previous version the alias stays, as set by hand; with `even_away`, set by the release, it is deleted.
         """
         name, by = self.model.name, self.holder.by
         with lock.held(self.registry, name, self.holder, lock.PATIENCE_S, lock.MOVE):
@@ -195,7 +195,7 @@ class Pipeline:
                 if before is None:
                     history.record(self.registry, name, Release(history.TAKEN_BACK, version, version, by, reason))
                     self.registry.delete_champion(name)
-                    told(f"there is no @{CHAMPION} again")
+                    told(f"@{CHAMPION} is unset again")
                 else:
                     verdict = f"instead of version {version}: {reason}"
                     history.record(self.registry, name, Release(history.PUT_BACK, before, version, by, verdict))
@@ -204,7 +204,7 @@ class Pipeline:
 
 
 def move(registry: Registry, name: str, release: Release, holder: lock.Holder, again: str = "make releases") -> None:
-    """Record a release, then move @champion: what is recorded and was never done is seen, not the other way round.
+    """Record a release, then move @champion: a record without a move can be detected, the reverse cannot.
 
     Raises MovedMeanwhileError when @champion was moved by somebody else meanwhile.
     """
@@ -213,7 +213,7 @@ def move(registry: Registry, name: str, release: Release, holder: lock.Holder, a
         if champion not in {release.previous, release.version}:
             now = f"to version {champion}" if champion else "away"
             raise MovedMeanwhileError(
-                f"@{CHAMPION} was moved {now} by somebody else meanwhile; nothing is changed", again
+                f"@{CHAMPION} was moved {now} by somebody else meanwhile; nothing was changed", again
             )
         history.record(registry, name, release)
         registry.move_champion(name, release.version)
@@ -221,7 +221,7 @@ def move(registry: Registry, name: str, release: Release, holder: lock.Holder, a
 
 @contextmanager
 def worded() -> Iterator[None]:
-    """Turn whatever is raised into an error in words, so that nothing ends a release past its ways back."""
+    """Turn any exception into a SlipwayError, so that no failure skips the release's ways back."""
     try:
         yield
     except (SlipwayError, Cancelled, Preempted):
@@ -231,6 +231,6 @@ def worded() -> Iterator[None]:
 
 
 def _check_followed(order: Order, champion: int | None) -> None:
-    """Raise Cancelled when the alias that is followed was moved on meanwhile."""
+    """Raise Cancelled if the followed alias has moved on meanwhile."""
     if order.follows and champion != order.version:
         raise Cancelled(f"@{CHAMPION} has moved on to version {champion}")

@@ -1,4 +1,4 @@
-"""`make promote` and `make rollback`: the release pipeline without a target, told to people."""
+"""`make promote` and `make rollback`: the release pipeline without a target, printing its steps."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ OUTAGE_S = 15.0  # that a tracking server is looked for, to note its outage
 
 
 class Printer:
-    """A recorder that prints the examination's steps, and what came of each; the commands say the rest."""
+    """A recorder that prints the examination's steps and their results; the commands print the rest."""
 
     def step(self, name: str, work: Interruption | None = None) -> AbstractContextManager[Callable[[str], None]]:
         """Print a step of an examination; unless the work has to end."""
         return _print_step(name) if work else nullcontext(lambda _: None)
 
     def note_champion(self, version: int | None) -> None:
-        """Do nothing: the command has said it."""
+        """Do nothing: the command has printed it."""
 
     def check_wanted(self) -> None:
-        """Do nothing: who does not want it any more presses Ctrl-C."""
+        """Do nothing: Ctrl-C cancels a command."""
 
     def will_resume(self, error: SlipwayError) -> bool:
-        """Whether the same command is worth another try, as it is after an outage."""
+        """Whether running the command again may help, as after an outage."""
         return isinstance(error, UnreachableError)
 
 
 def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
-    """Have a version (the newest, when `uri` is empty) pass the gate and the smoke test, then move @champion to it.
+    """Take a version (the newest, if `uri` is empty) through gate and smoke test, then move @champion to it.
 
-    With `force`, against the gate's verdict, which is recorded with who and why. Raises SlipwayError when it is
+    With `force`, override the gate's verdict, and record by whom and why. Raises SlipwayError when it is
     refused, or when somebody rolls back meanwhile, which goes first: @champion is untouched.
     """
     started = time.monotonic()
@@ -68,7 +68,7 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
         if version == champion:
             print(f"{model.name} version {version} is @{CHAMPION} already")
             return
-        print(f"{model.name} version {version}, to follow {f'version {champion}' if champion else 'no champion'}")
+        print(f"promoting {model.name} version {version}; champion: {f'version {champion}' if champion else 'none'}")
         order = Order(version, history.PROMOTED, holder.by, found, force=force, why=why, again=again)
         _promote(Pipeline(settings, registry, model, holder, Printer()), order, champion)
     print(f"{model.name} version {version} is @{CHAMPION}, after {time.monotonic() - started:.1f} s", flush=True)
@@ -77,7 +77,7 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
 
 
 def _promote(pipeline: Pipeline, order: Order, champion: int | None) -> None:
-    """Run a promotion, and say of what ends it that the version was not promoted."""
+    """Run a promotion; any error says that the version was not promoted."""
     words = f"version {order.version} was not promoted"
     try:
         pipeline.release(order, Interruption())
@@ -99,7 +99,7 @@ def _promote(pipeline: Pipeline, order: Order, champion: int | None) -> None:
 
 
 def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], None] | None = None) -> None:
-    """Move @champion back to the champion before, or to an earlier one, `to`, through the smoke test and `roll_out`.
+    """Move @champion back to the previous champion, or to the earlier one `to`, after smoke test and `roll_out`.
 
     Without `roll_out` it ends when a deployer's server answers; with it, a champion is rolled out again. It waits for
     no candidate: whoever works on one gives way.
@@ -122,7 +122,7 @@ def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], No
                 _follow_up(settings, registry, model, version)
                 return
         else:
-            print(f"{model.name}, back from version {champion} to version {version}", flush=True)
+            print(f"{model.name}: rolling back from version {champion} to version {version}", flush=True)
         pipeline = Pipeline(
             settings, registry, model, holder, Printer(), owner="rollback", refusals=False, prove=roll_out
         )
@@ -134,7 +134,7 @@ def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], No
 
 
 def _roll_back(pipeline: Pipeline, order: Order, goal: str) -> None:
-    """Run a rollback, and say of what ends it how to try the same version again."""
+    """Run a rollback; any error says how to try the same version again."""
     try:
         pipeline.release(order, Interruption())
     except MovedMeanwhileError:
@@ -147,14 +147,14 @@ def _roll_back(pipeline: Pipeline, order: Order, goal: str) -> None:
         words = f"version {order.version} is not {goal}: {error.message}"
         raise SlipwayError(words, f"{order.again}; or make releases, for another version", error.code) from None
     except KeyboardInterrupt:
-        print(f"\nnot rolled back; {hints.complete(order.again)} tries it again", file=sys.stderr)
+        print(f"\nnot rolled back; {hints.complete(order.again)} tries again", file=sys.stderr)
         raise
 
 
 def find_version(registry: Registry, model: ModelFolder, uri: str) -> ModelRef:
     """Return the version of the folder's model that a URI names.
 
-    Raises SlipwayError when it names none, or another model: its rules stand in another model.toml.
+    Raises SlipwayError if it names none, or another model, whose rules are in another model.toml.
     """
     found = model_uri.resolve(registry, uri)
     if found.name != model.name or not found.version:
@@ -168,7 +168,7 @@ def find_version(registry: Registry, model: ModelFolder, uri: str) -> ModelRef:
 def choose_previous(registry: Registry, model: ModelFolder, to: str = "") -> int:
     """Return the version that a rollback goes to; with `to`, the champion itself when it is that already.
 
-    Raises SlipwayError when there is no champion before this one, or `to` was none.
+    Raises SlipwayError if there is no earlier champion, or `to` was never one.
     """
     if to and not to.isdigit():
         raise SlipwayError(f"TO is {to!r}: must be a version number", "make releases", USAGE)
@@ -192,7 +192,7 @@ def choose_previous(registry: Registry, model: ModelFolder, to: str = "") -> int
 
 
 def _note_outage(pipeline: Pipeline, event: Release) -> None:
-    """Record that the tracking server went away in a release, once it is back; give up soon: people are told anyway."""
+    """Record an outage during a release once the tracking server is back; give up soon: the error is printed anyway."""
     print(
         f"the tracking server went away; waiting up to {OUTAGE_S:.0f} s for it, to record that",
         file=sys.stderr,

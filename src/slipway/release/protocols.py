@@ -15,61 +15,61 @@ if TYPE_CHECKING:
 
 
 class Cancelled(Exception):
-    """Somebody asked for the end of the release."""
+    """Somebody cancelled the release."""
 
 
 class Preempted(Exception):
-    """Something more urgent goes first; the release can be begun again after it, from its first step."""
+    """Something more urgent takes priority; the release can restart from its first step afterwards."""
 
 
 class Recorder(Protocol):
-    """Tells of a release's steps, and asks for its end."""
+    """Records a release's steps, and can end it."""
 
     def step(self, name: str, work: Interruption | None = None) -> AbstractContextManager[Callable[[str], None]]:
-        """Open a step; what it yields takes what came of it. One that is part of `work` can be ended from outside.
+        """Open a step; it yields a function that takes the result. A step of `work` can be ended from outside.
 
         Raises Cancelled or Preempted when the release has to end before such a step.
         """
 
     def note_champion(self, version: int | None) -> None:
-        """Take note of the champion that the release follows."""
+        """Record the champion that the release would replace."""
 
     def check_wanted(self) -> None:
-        """Raise Cancelled when the release is no longer wanted: the last time that it is asked."""
+        """Raise Cancelled if the release is no longer wanted; this is the last check."""
 
     def will_resume(self, error: SlipwayError) -> bool:
-        """Whether the release is begun again after an error, which says nothing of the version then."""
+        """Whether the release will be retried after an error, which is then no verdict on the version."""
 
 
 class Target(Protocol):
-    """A place where one version answers; a change of version fails no request."""
+    """A place where one version answers; changing the version fails no request."""
 
     name: str
 
     @property
     def url(self) -> str | None:
-        """Where people find it, as far as that is known."""
+        """Its URL for people, if known."""
 
     def find_version(self) -> int | None:
         """Return the version that answers, or None when none does."""
 
     def changing(self) -> AbstractContextManager[None]:
-        """Have the place to ourselves, from a rollout until it is checked.
+        """Hold the target exclusively, from a rollout until it is checked.
 
         Raises SlipwayError when somebody else is changing it.
         """
 
     def roll_out(self, prepared: Prepared, case: Case | None = None, /) -> None:
-        """Have a version answer, which may have to pass a case first.
+        """Roll out a version, which may have to pass a case first.
 
-        Raises SlipwayError when it does not: the one before goes on.
+        Raises SlipwayError if it fails; the previous version keeps answering.
         """
 
     def check(self, prepared: Prepared, case: Case) -> None:
-        """Put a case that the version passed elsewhere to the API there.
+        """Run the API test there with a case that the version passed elsewhere.
 
         Raises SlipwayError when it fails, or another version answers.
         """
 
     def clear(self) -> None:
-        """Have no version answer."""
+        """Stop serving any version."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def of(settings: Settings) -> Runtime:
-    """Return the runtime that the settings name; in a pod, the one that a cluster's deployer has."""
+    """Return the runtime that the settings name; in a pod, that of a cluster's deployer."""
     if settings.cluster.is_inside:
         return Pod(settings)
     return Docker(settings) if settings.in_docker else Host(settings)

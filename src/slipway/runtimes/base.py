@@ -50,7 +50,7 @@ class Runtime(Protocol):
 
     @property
     def shares_files(self) -> bool:
-        """Whether a script finds the files of this machine at their own paths, and not only what is mounted for it."""
+        """Whether a script sees this machine's files at their own paths, not only what is mounted for it."""
 
     def run_script(  # noqa: PLR0913 -- what a script is given
         self,
@@ -64,18 +64,18 @@ class Runtime(Protocol):
     ) -> int:
         """Run a script of the model folder, its name and its arguments, and return its exit code.
 
-        It may write to `kept` alone. `mounts` says where a container finds files of ours, to read only. `heard` takes
+        It may write only to `kept`. `mounts` maps our files into a container, read-only. `heard` receives
         the last lines that it prints.
         """
 
     def name_training(self, model: ModelFolder) -> str:
-        """Return the tag of the image that scripts run in, or words for none."""
+        """Return the tag of the image that scripts run in, or a phrase if there is none."""
 
     def image(self, prepared: Prepared) -> str:
-        """Return the image that serves a model, built when it is not there, or words for none."""
+        """Return the image that serves a model, built if missing, or a phrase if there is none."""
 
     def address(self, name: str, port: int) -> str:
-        """Return the URL at which this process reaches a server of a name, which listens on a port."""
+        """Return the URL at which this process reaches the named server, which listens on a port."""
 
     def serve_command(self, prepared: Prepared, name: str = "") -> Command:
         """Return the command that serves a model in the foreground; build its image.
@@ -84,22 +84,22 @@ class Runtime(Protocol):
         """
 
     def clear_port(self) -> None:
-        """Remove the server on PORT that a crash left behind, as far as that does not end by itself."""
+        """Remove a server on PORT that a crash left behind, if it does not end by itself."""
 
     def start_trial(self, prepared: Prepared, name: str, log: Path) -> subprocess.Popen[bytes]:
         """Serve a model in the background under a name, with its output in `log`."""
 
     def clear_trial(self, name: str, log: Path) -> None:
-        """End the server that `start_trial` started, whoever called it."""
+        """End the server that `start_trial` started, even in another process."""
 
     def predict(self, prepared: Prepared, rows: str, seconds: int) -> shell.Answer:
-        """Have a model answer rows (JSON, dataframe_split) without a server, in a program of its own, within `seconds`.
+        """Predict rows (JSON, dataframe_split) without a server, in a separate program, within `seconds`.
 
         It prints a line `predictions: […]`.
         """
 
     def live_server(self, model: ModelFolder, folder: Path) -> LiveServer:
-        """Return the server on PORT that serves what `CURRENT` in a folder stands for."""
+        """Return the server on PORT that serves what `CURRENT` in a folder points to."""
 
 
 class LiveServer(ABC):
@@ -112,11 +112,11 @@ class LiveServer(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where it answers, seen from this process."""
+        """Its URL for this process."""
 
     @abstractmethod
     def check(self) -> None:
-        """Raise SlipwayError when the server there is another checkout's."""
+        """Raise SlipwayError if the server belongs to another checkout."""
 
     @abstractmethod
     def _foreground(self) -> Command: ...
@@ -139,7 +139,7 @@ class LiveServer(ABC):
     def _runs_detached(self) -> bool: ...
 
     def stop(self) -> None:
-        """End the server, and what is left of one that ended."""
+        """End the server, and clean up after one that ended."""
         if self._process is not None:
             shell.stop(self._process)
         self._remove()
@@ -149,8 +149,8 @@ class LiveServer(ABC):
 
     @abstractmethod
     def reload(self) -> None:
-        """Have it load what `CURRENT` stands for now."""
+        """Make it load what `CURRENT` points to now."""
 
     @abstractmethod
     def read_log(self) -> str:
-        """Return the last lines that it wrote, where they went to no terminal."""
+        """Return the last lines of its output, if that did not go to a terminal."""

@@ -1,4 +1,4 @@
-"""How our containers are run: closed, ours, within their limits, and with what each may read and write."""
+"""Docker's options for our containers: isolation, labels, limits, mounts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SCORING_FILES = {
 def confinement(settings: Settings) -> list[str]:
     """Return docker's options for each container that trains or serves.
 
-    It is closed, ours, within its limits, and its log rotates.
+    It is isolated, labelled as ours and limited, and its log rotates.
     """
     given = {"--memory": settings.limits.memory, "--cpus": settings.limits.cpus, "--pids-limit": settings.limits.pids}
     limits = [part for flag, value in given.items() if not UNLIMITED.fullmatch(value) for part in (flag, value)]
@@ -43,7 +43,7 @@ def training_container(services: Services) -> str:
 
 
 def writing_user(path: Path) -> str:
-    """Return uid:gid for a container that writes to a folder of ours: its files are then ours, and never root's."""
+    """Return uid:gid for a container that writes to our folder, so that the files are ours, never root's."""
     if "rootless" in shell.ask(docker_cli.name_security_options()).out:
         return "0:0"  # which is we ourselves, outside
     if os.getuid() != 0:
@@ -56,9 +56,9 @@ def writing_user(path: Path) -> str:
 def serving_options(settings: Settings, name: str, *, publish: bool = True) -> list[str]:
     """Return docker's options for a container that serves.
 
-    Closed, on 127.0.0.1:PORT, with the server's own settings and their files.
+    Isolated, on 127.0.0.1:PORT, with the server's settings and their files.
 
-    Without `publish` only its network reaches it: a port that is free in our container may not be so on the machine.
+    Without `publish` only its network reaches it: a port free in our container may be taken on the machine.
     """
     variables, options = dict(settings.serving.scoring), []
     for setting in settings.serving.scoring.keys() & SCORING_FILES:
@@ -78,6 +78,6 @@ def serving_options(settings: Settings, name: str, *, publish: bool = True) -> l
 
 
 def name_reference(services: Services) -> str:
-    """Return how the container is called in which this thread asks a model without a server."""
+    """Return the name of the container in which this thread makes reference predictions."""
     host, thread = model_folder.plain(socket.gethostname()), threading.get_native_id()
     return f"{services.project}-reference-{host}-{os.getpid()}-{thread}"

@@ -73,7 +73,7 @@ class Docker:
         return images.training_tag(model)
 
     def image(self, prepared: Prepared) -> str:
-        """Return the tag of the version's image, built when it is not there."""
+        """Return the tag of the version's image, built if missing."""
         model = model_folder.load(self._settings.model_dir)
         return images.build_served(self._settings, model, prepared.model, prepared.files, prepared.lasting)
 
@@ -82,7 +82,7 @@ class Docker:
         return f"http://{name}:8080" if self._settings.network else f"http://127.0.0.1:{port}"
 
     def serve_command(self, prepared: Prepared, name: str = "") -> Command:
-        """Run the version's image, with the metrics of today in its identity; the image has none."""
+        """Run the version's image, with current metrics in its identity; the image contains none."""
         publish = not (name and self._settings.network)
         options = containers.serving_options(self._settings, name or self._name_served(), publish=publish)
         identity = ["--env", f"SCORING_IDENTITY={prepared.identity}"]
@@ -136,7 +136,7 @@ class Container(LiveServer):
         return Docker(self._settings).address(self._name, self._settings.serving.port)
 
     def check(self) -> None:
-        """Raise SlipwayError when a container of that name is another checkout's."""
+        """Raise SlipwayError if a container of that name belongs to another checkout."""
         ownership.check_container(self._name)
 
     def _foreground(self) -> Command:
@@ -169,5 +169,5 @@ class Container(LiveServer):
         shell.ask(docker_cli.send_signal(self._name, "HUP"))
 
     def read_log(self) -> str:
-        """Return what the engine has on record."""
+        """Return the engine's log of it."""
         return shell.ask(docker_cli.read_log(self._name, LOG_LINES)).words

@@ -49,11 +49,11 @@ class Host:
         return shell.finish([sys.executable, *command], heard, given, model.path)
 
     def name_training(self, model: ModelFolder) -> str:  # noqa: ARG002 -- see Runtime
-        """Return words for no image."""
+        """Return a phrase: there is no image."""
         return "none (host)"
 
     def image(self, prepared: Prepared) -> str:  # noqa: ARG002 -- see Runtime
-        """Return words for no image."""
+        """Return a phrase: there is no image."""
         return "none, a process of .venv serves"
 
     def address(self, name: str, port: int) -> str:  # noqa: ARG002 -- see Runtime
@@ -66,7 +66,7 @@ class Host:
         return command, self._settings.serving.scoring | {"SCORING_IDENTITY": prepared.identity}
 
     def clear_port(self) -> None:
-        """Leave it: the port says that it is taken, and by whom the user knows."""
+        """Do nothing: a taken port is an error of its own, and the user knows by whom."""
 
     def start_trial(self, prepared: Prepared, name: str, log: Path) -> subprocess.Popen[bytes]:
         """Start the server, and note its process beside the log, for `clear_trial` after a crash."""
@@ -77,7 +77,7 @@ class Host:
         return process
 
     def clear_trial(self, name: str, log: Path) -> None:  # noqa: ARG002 -- see Runtime
-        """Kill the process that was noted, unless its number is another's by now."""
+        """Kill the recorded process, unless its pid belongs to another by now."""
         note = log.with_suffix(".pid")
         if not note.exists():
             return
@@ -88,7 +88,7 @@ class Host:
         note.unlink(missing_ok=True)
 
     def predict(self, prepared: Prepared, rows: str, seconds: int) -> shell.Answer:
-        """Ask the model in a process of its own."""
+        """Predict in a separate process."""
         command = [sys.executable, "-W", "ignore", "-m", "scoring.reference", str(prepared.files)]
         return shell.ask(command, words=rows, seconds=seconds)
 
@@ -103,12 +103,12 @@ class Pod(Host):
     has_images = True
 
     def image(self, prepared: Prepared) -> str:
-        """Return the image that the registry has on record. Raises SlipwayError when none was pushed."""
+        """Return the image on record in the registry. Raises SlipwayError if none was pushed."""
         return model_files.find_image(prepared.registry or Registry.connect(self._settings), prepared.model)
 
 
 class Process(LiveServer):
-    """A live server that is a process; detached, its number is in `pid` of its folder, its output in `server.log`."""
+    """A live server that is a process; detached, its pid is in `pid` of its folder, its output in `server.log`."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         super().__init__(settings, folder)
@@ -149,13 +149,13 @@ class Process(LiveServer):
             os.kill(pid, signal.SIGHUP)
 
     def read_log(self) -> str:
-        """Return what it wrote to its file; in the foreground it writes to the terminal."""
+        """Return its log file; in the foreground it writes to the terminal."""
         if self._process is not None or not self._log.exists():
             return ""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def _pid(self) -> int | None:
-        """Return the process that serves here, when it lives and is one of ours."""
+        """Return the process that serves here, if it is alive and ours."""
         if not self._pid_file.exists():
             return None
         pid = self._pid_file.read_text(encoding="utf-8")

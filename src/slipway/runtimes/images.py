@@ -1,6 +1,6 @@
 """The images: layer 1 (base), layer 2 (the model's libraries and code), layer 3 (one model version), and MLflow's.
 
-A tag is made from the content, so that it names one image for ever, and a change of anything in it makes another.
+A tag is derived from the content: it always names the same image, and any change gives another tag.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ DIGITS = 12  # of a content digest in a tag
 
 
 def build_base(settings: Settings) -> None:
-    """Build layer 1 unless it is there: `slipway/base:<version>` to run on, and `…-build` with the compilers."""
+    """Build layer 1 if missing: `slipway/base:<version>` to run on, and `…-build` with the compilers."""
     check_engine()
     content = model_folder.digest(
         [ROOT / "base_container", ROOT / "requirements" / "setup.txt"], settings.images.python
@@ -55,19 +55,19 @@ def build_base(settings: Settings) -> None:
 
 
 def build_runtime(settings: Settings, model: model_folder.ModelFolder) -> str:
-    """Build the image of layer 2 that serves, without a model yet, unless it is there; return its tag."""
+    """Build the serving image of layer 2, still without a model, if missing; return its tag."""
     held = _look(f"{_repository(model.name)}:runtime-*")
     return _build_layer(settings, model, "runtime", runtime_tag(model, held[BASE]), held)
 
 
 def build_training(settings: Settings, model: model_folder.ModelFolder) -> str:
-    """Build the image of layer 2 that trains unless it is there; return its tag."""
+    """Build the training image of layer 2 if missing; return its tag."""
     held = _look(f"{_repository(model.name)}:train-*")
     return _build_layer(settings, model, "train", training_tag(model, held[BASE]), held)
 
 
 def build_model(settings: Settings, model: model_folder.ModelFolder) -> None:
-    """Build all of layer 2, unless it is there."""
+    """Build all of layer 2 if missing."""
     build_runtime(settings, model)
     build_training(settings, model)
 
@@ -85,7 +85,7 @@ def _build_layer(
 def build_served(
     settings: Settings, model: model_folder.ModelFolder, served: ModelRef, files: Path, identity: str = ""
 ) -> str:
-    """Build layer 3, the image of one model version, unless it is there; return its tag."""
+    """Build layer 3, the image of one model version, if missing; return its tag."""
     name = served.name or model.name
     begin = f"{_repository(name)}:{f'v{served.version}-' if served.version else ''}"
     held = _look(f"{_repository(model.name)}:runtime-*", f"{begin}*")
@@ -111,7 +111,7 @@ def build_served(
 
 
 def build_service(settings: Settings, name: str) -> str:
-    """Build the image of a service, mlflow or deployer, unless it is there; return its tag."""
+    """Build the image of a service, mlflow or deployer, if missing; return its tag."""
     folder_of_image = ROOT / "mlflow_services" / name
     held = _look(_repository(name))
     content = model_folder.digest([folder_of_image, ROOT / "requirements" / f"{name}.txt"], held[BASE])
@@ -123,7 +123,7 @@ def build_service(settings: Settings, name: str) -> str:
 
 
 def build_deployer(settings: Settings, model: model_folder.ModelFolder) -> str:
-    """Build the image of the deployer for a cluster, which holds what it needs of this checkout, unless it is there.
+    """Build the image of a cluster's deployer, with what it needs from this checkout, if missing.
 
     Return its tag.
     """
@@ -174,9 +174,9 @@ def size(tag: str) -> str:
 
 
 def check_libraries(settings: Settings, files: Path, served: ModelRef) -> None:
-    """Raise SlipwayError for libraries other than the locked, unless SCORING_CHECK_LIBRARIES is off.
+    """Raise SlipwayError if libraries differ from the locked ones, unless SCORING_CHECK_LIBRARIES is off.
 
-    Warn of what training alone has.
+    Warn about libraries that only training has.
     """
     requirements = files / "requirements.txt"
     if settings.serving.scoring.get("SCORING_CHECK_LIBRARIES") == "off" or not requirements.exists():
@@ -187,7 +187,7 @@ def check_libraries(settings: Settings, files: Path, served: ModelRef) -> None:
     )
     if beside := [f"{name} {wanted.pop(name)}" for name in list(wanted) if name in training and name not in locked]:
         print(
-            f"warning: missing where {served.uri} is served, since only training has it: {', '.join(beside)}",
+            f"warning: not installed where {served.uri} is served, because only training needs it: {', '.join(beside)}",
             file=sys.stderr,
         )
     differing = [
@@ -218,7 +218,7 @@ def _check_context(model: model_folder.ModelFolder) -> str:
 
 
 def _look(*patterns: str) -> dict[str, str]:
-    """Return the ids of the base image and of those whose tags match, by tag: all that a build asks of the engine.
+    """Return the ids of the base image and of those whose tags match, by tag: all that a build needs from the engine.
 
     Raises SlipwayError when there is no base image.
     """
@@ -247,7 +247,7 @@ def _build(settings: Settings, file: Path, target: str, tag: str, options: list[
 
 @contextmanager
 def _secrets(settings: Settings) -> Iterator[list[str]]:
-    """Give a build the caller's proxies, package indexes and certificates as secrets, which no layer keeps."""
+    """Pass the caller's proxies, package indexes and certificates to a build as secrets, which no layer keeps."""
     with tempfile.TemporaryDirectory() as scratch:
         lines = [f"export {name}={shlex.quote(value)}" for name, value in build_environment().items()]
         arguments = ["--secret", f"id=environment,src={scratch}/environment"]

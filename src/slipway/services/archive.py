@@ -126,7 +126,7 @@ def extract(archive: Path, target: Path) -> None:
 
 @contextmanager
 def disk_errors(place: Path) -> Iterator[None]:
-    """Turn what the disk refuses into an error in words."""
+    """Turn errors of the disk into SlipwayErrors."""
     try:
         yield
     except OSError as error:
@@ -162,7 +162,7 @@ def _open(tar: tarfile.TarFile, member: tarfile.TarInfo, found: dict[str, list[A
     if content is None or not (member.name in {DUMP, MANIFEST} or member.name.startswith(f"{ARTIFACTS}/")):
         raise tarfile.TarError(f"{member.name} does not belong in a backup")
     if member.name in found:
-        raise tarfile.TarError(f"{member.name} is there twice")
+        raise tarfile.TarError(f"{member.name} appears twice")
     return content
 
 

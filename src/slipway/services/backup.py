@@ -1,4 +1,4 @@
-"""The backup: all that the services, or the embedded store, keep, in one archive."""
+"""The backup: all data of the services, or of the embedded store, in one archive."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _check_artifact_root(settings: Settings) -> None:
     """Compare the folder that the running server writes to with the one that would be archived."""
     if settings.services.backup_dir.is_relative_to(settings.tracking.artifact_root):
         raise SlipwayError(
-            f"BACKUP_DIR lies in the artifact folder {settings.tracking.artifact_root}: a backup would contain itself",
+            f"BACKUP_DIR is in the artifact folder {settings.tracking.artifact_root}: a backup would contain itself",
             "BACKUP_DIR=backups",
         )
     container = database.compose(settings, "ps", "--quiet", "mlflow", echo=False)
@@ -82,11 +82,11 @@ def _check_artifact_root(settings: Settings) -> None:
 
 @contextmanager
 def _watched(settings: Settings, scratch: str) -> Iterator[None]:
-    """Have a process beside us that puts things back when we are killed.
+    """Run a helper process that cleans up if we are killed.
 
     The tracking server runs, and what was unfinished is gone.
 
-    It waits for a word of ours, in a session of its own; the end of the pipe without one means that we cannot say it
+    In its own session, it waits for a word from us; the end of the pipe without one means that we cannot send it
     any more.
     """
     again = shlex.join(mlflow_services.compose(settings.services, "restart", "mlflow"))

@@ -1,4 +1,4 @@
-"""What the services' logs mean: known troubles by their own words, each with its cure (pure)."""
+"""Known errors in the services' logs, each with its cure (pure)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DIAGNOSES = (  # what a log says; what it means; what to do. diagnose() fills in
     ),
     (
         r"initialized by PostgreSQL version (\d+), which is not compatible",
-        "the database's files are those of PostgreSQL {0}, not of {image}",
+        "the database files are from PostgreSQL {0}, which {image} cannot read",
         CHANGE_MAJOR,
     ),
     (

@@ -1,6 +1,6 @@
 """The services' secrets.
 
-Made once, kept in `.slipway/`, and handed to containers as files, which `docker inspect` does not show.
+Created once, kept in `.slipway/`, and mounted into containers as files, which `docker inspect` does not show.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def write(folder: Path = FOLDER) -> dict[str, str]:
 
     Return its variables for them: the folder, and a digest that changes with what is in them.
 
-    The containers' users are not we, and a mounted file keeps its mode: so each may be read by all, in a folder that
+    Containers run as other users, and a mounted file keeps its mode: so each is readable by all, in a folder that
     only we may enter.
     """
     uri = f"postgresql+psycopg2://mlflow:{password()}@postgres:5432/mlflow"

@@ -74,7 +74,7 @@ def dump(settings: Settings, target: IO[bytes]) -> None:
 
 
 def replace(settings: Settings, source: IO[bytes]) -> None:
-    """Put what was dumped in the place of the database, whole or not at all, without the deployer's registration."""
+    """Replace the database by a dump, completely or not at all, without the deployer's registration."""
     anew = ["--command=DROP DATABASE IF EXISTS mlflow WITH (FORCE)", "--command=CREATE DATABASE mlflow"]
     run(settings, "psql", "--quiet", "--dbname=postgres", *anew)
     run(settings, "pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", source=source, echo=True)
@@ -140,7 +140,7 @@ def remove_containers(settings: Settings) -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Put things back without being stopped by an impatient Ctrl-C."""
+    """Run a clean-up that an impatient Ctrl-C does not stop."""
     handlers = {name: signal.signal(name, signal.SIG_IGN) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield

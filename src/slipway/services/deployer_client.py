@@ -37,7 +37,7 @@ def follows(settings: Settings, name: str) -> bool:
 
 
 def follow_up(settings: Settings, name: str, version: int, created: int | None) -> bool:
-    """Have the deployer look at the alias now, and say when the new champion answers.
+    """Make the deployer check the alias now, and print when the new champion answers.
 
     Return False when none follows it.
 
@@ -55,11 +55,12 @@ def follow_up(settings: Settings, name: str, version: int, created: int | None) 
     deadline = started + settings.cluster.rollout_timeout
     asked = _look(settings, deadline)
     if asked is None:  # another checkout's, whose token we do not have
-        print(f"the deployer at {_url(settings.services)} follows by itself, within half a minute")
+        print(f"the deployer at {_url(settings.services)} notices the move within half a minute")
         return True
     for deployment in asked.get("deployments", []):
         print(
-            f"the deployer rolls version {version} out on {deployment['target']}: {_url(settings.services)}", flush=True
+            f"the deployer is rolling out version {version} on {deployment['target']}: {_url(settings.services)}",
+            flush=True,
         )
         ended = _wait(settings, deployment["id"], deadline)
         if ended["state"] in UNDER_WAY:
@@ -69,7 +70,7 @@ def follow_up(settings: Settings, name: str, version: int, created: int | None) 
                 "ROLLOUT_TIMEOUT",
             )
             raise TimedOutError(
-                late.message, f"see {_url(settings.services)}, where the deployer goes on: @champion has moved"
+                late.message, f"see {_url(settings.services)}: the deployer continues, and @champion has moved"
             )
         if ended["state"] != "done":
             words = f"version {version} does not answer on {deployment['target']}: {ended['state']}, {ended['reason']}"
@@ -82,9 +83,9 @@ def follow_up(settings: Settings, name: str, version: int, created: int | None) 
 
 
 def _look(settings: Settings, deadline: float) -> dict[str, Any] | None:
-    """Have the deployer look at the alias; None when it does not take our token. One that fails to is asked again.
+    """Make the deployer check the alias; None if it rejects our token. A failed request is repeated.
 
-    Raises TimedOutError when it does not look in time.
+    Raises TimedOutError if it does not in time.
     """
     while True:
         answer = _send(settings, "POST", "/look")
@@ -96,11 +97,13 @@ def _look(settings: Settings, deadline: float) -> dict[str, Any] | None:
             return None
         if time.monotonic() > deadline:
             late = time_out(
-                f"the deployer at {_url(settings.services)} did not look at the alias",
+                f"the deployer at {_url(settings.services)} did not check the alias",
                 settings.cluster.rollout_timeout,
                 "ROLLOUT_TIMEOUT",
             )
-            raise TimedOutError(late.message, "make logs; it looks by itself every half a minute: @champion has moved")
+            raise TimedOutError(
+                late.message, "make logs; @champion has moved, and it checks the alias every half a minute"
+            )
         time.sleep(LOOK_S)
 
 

@@ -2,7 +2,7 @@
 
 Its sqlite file and its artifacts, in an archive like the services'.
 
-What one runtime wrote, the other cannot read: Postgres's dump is no sqlite file. Each says so by name.
+One runtime cannot read the other's archives, and the error names the right one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ REFERENCES = {"models", "runs"}  # begin what stands for a place that another ro
 
 
 def backup(settings: Settings) -> None:
-    """Write the embedded store to one dated archive in BACKUP_DIR; whoever trains meanwhile goes on.
+    """Back up the embedded store to one dated archive in BACKUP_DIR; trainings may run meanwhile.
 
     The database comes first, so that every model which it knows is among the files. Raises SlipwayError when anything
     fails: then there is no archive.
@@ -115,7 +115,7 @@ def _find(settings: Settings) -> Path:
     store = connection.find_embedded_file(settings)
     if store is None:
         raise SlipwayError(
-            f"backup and restore are for a store of this machine, and MLFLOW_TRACKING_URI is {settings.tracking_uri}",
+            f"backup and restore need a store on this machine, but MLFLOW_TRACKING_URI is {settings.tracking_uri}",
             "unset it; or back up where that server runs",
         )
     return store
@@ -124,7 +124,7 @@ def _find(settings: Settings) -> Path:
 def _copy(store: Path, target: Path) -> None:
     """Copy a database that others may write to, as sqlite's own backup does.
 
-    A release that is under way is none in the copy.
+    The copy contains no release lock.
     """
     with closing(sqlite3.connect(store)) as source, closing(sqlite3.connect(target)) as copy:
         source.backup(copy)
@@ -160,7 +160,9 @@ def _gather(dump: Path, artifacts: Path) -> dict[str, Path]:
         _move_places(dump, root, f"{artifacts.as_uri()}/{name}")
     if missing:
         more = f", and {len(missing) - 1} more" if missing[1:] else ""
-        print(f"warning: not in the archive, since not on this machine: {missing[0]}{more}", file=sys.stderr)
+        print(
+            f"warning: missing from the archive, because it is not on this machine: {missing[0]}{more}", file=sys.stderr
+        )
     return found
 
 

@@ -1,4 +1,4 @@
-"""A registry of images on this machine, for clusters that pull: by compose, on 127.0.0.1."""
+"""The image registry on this machine, for clusters that pull: by compose, on 127.0.0.1."""
 
 from __future__ import annotations
 

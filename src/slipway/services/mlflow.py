@@ -117,7 +117,7 @@ def reset_password(settings: Settings) -> None:
         compose(settings.services, "exec", "-T", "postgres", "psql", "--username=mlflow", "--quiet"), words=statement
     )
     if answer.code != 0:
-        raise SlipwayError(f"Postgres did not take the password: {answer.words}")
+        raise SlipwayError(f"Postgres did not accept the password: {answer.words}")
     print("done")
     hints.say_next("make start_mlflow_services")
 
@@ -170,7 +170,7 @@ def wait_for_mlflow(settings: Settings) -> None:
 def up(settings: Settings, service: str, variables: dict[str, str]) -> None:
     """Have compose start one service.
 
-    It does not wait for it: compose gives up what it finds unhealthy, also while it answers.
+    It does not wait: compose gives up on a service that it finds unhealthy, even if it answers.
     """
     command, given = compose_up(settings.services, service, variables)
     shell.echo(command)

@@ -64,7 +64,7 @@ def restore(settings: Settings, name: str) -> None:
 def find(services: Services, name: str) -> Path:
     """Return the archive that BACKUP names.
 
-    Raises SlipwayError, with the archives that there are, when it names none.
+    Raises SlipwayError, listing the available archives, if it names none.
     """
     path = ROOT / Path(name).expanduser()
     if name and path.is_file():

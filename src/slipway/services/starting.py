@@ -19,9 +19,9 @@ SAY = 15  # s between two lines that say that it is still starting
 
 
 def wait(settings: Settings, service: str, answers: Callable[[], bool], explain: Callable[[], SlipwayError]) -> None:
-    """Wait until a service answers, whatever the engine thinks of its health.
+    """Wait until a service answers, regardless of the engine's health status.
 
-    On a slow machine it calls ill what answers.
+    On a slow machine a service that answers may count as unhealthy.
 
     Raises SlipwayError when it does not: what `explain` returns when its container ends, else that this is a time-out.
     """
@@ -42,8 +42,8 @@ def wait(settings: Settings, service: str, answers: Callable[[], bool], explain:
 
     if not poll(is_up, settings.services.timeout, 0.3):
         raise SlipwayError(
-            f"{service} is still starting after {settings.services.timeout} s: a time-out, not a failure; it goes on",
-            "the same command again, which goes on waiting; "
+            f"{service} is still starting after {settings.services.timeout} s: a time-out, not a failure; it continues",
+            "the same command again, which continues to wait; "
             f"or SERVICES_TIMEOUT={2 * settings.services.timeout} with it; make logs",
         )
 

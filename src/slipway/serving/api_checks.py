@@ -1,6 +1,6 @@
-"""What the API test checks of a served model, wherever it runs.
+"""The checks of the API test.
 
-Its answers to real rows, and that it refuses what is wrong.
+They compare a served model's answers to real rows, and check that it refuses bad requests.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Api:
                 raise NoAnswerError from None
             raise
         if answer.status_code == requests.codes.gateway_timeout:
-            raise NoAnswerError(", it said 504,")
+            raise NoAnswerError(" (status 504)")
         return Answer(answer.status_code, answer.text)
 
 

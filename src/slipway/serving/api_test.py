@@ -1,8 +1,8 @@
 """The API test.
 
-Real rows to a served model, its answers against the model without a server, then the contract for bad input.
+It compares a served model's answers to real rows with the model's own, then checks bad input.
 
-What it checks stands in api_checks.
+Its checks are in api_checks.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class UntestedError(TimedOutError):
-    """A test that this machine did not end, for a reason of its own: no verdict on a model."""
+    """A test that this machine could not finish: no verdict on a model."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def make_case(settings: Settings, prepared: Prepared) -> Case:
 
 
 def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] | None = None) -> None:
-    """Put a case to the server at its URL.
+    """Test the server at its URL with a case.
 
     Raises SlipwayError when it does not pass, or the server does not get ready; UntestedError when this machine does
     not end the test.
@@ -109,12 +109,12 @@ def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] | None = No
         raise _untested(f"{case.url} did not answer{how}", case.seconds, "REQUEST_TIMEOUT") from None
     except OutOfTimeError:
         raise _untested(
-            f"this machine did not end the test of {case.uri}", settings.serving.test_timeout, "TEST_TIMEOUT"
+            f"this machine did not finish the test of {case.uri}", settings.serving.test_timeout, "TEST_TIMEOUT"
         ) from None
     if failed := {name: reason for name, reason in found.items() if reason}:
         print("\n".join(f"FAILED {name}: {reason}" for name, reason in failed.items()))
         why = "; ".join([*failed.values()][:2])
-        raise SlipwayError(f"the API at {case.url} does not do what {case.uri} should: {why}")
+        raise SlipwayError(f"the API at {case.url} does not answer as {case.uri} should: {why}")
     skipped = sum(reason is None for reason in found.values())
     counts = f"{len(found) - skipped} passed{f', {skipped} skipped' if skipped else ''}"
     print(f"{counts} in {time.monotonic() - started:.2f}s: {case.url} answers as {case.uri}")

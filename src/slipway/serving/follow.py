@@ -32,7 +32,7 @@ class Follower:
     missing: list[str] = field(default_factory=list)  # what was said last of a registry that does not answer
 
     def look(self, slot: Slot) -> None:
-        """Change to the alias's version when it is another, and passes its smoke test; say what happened."""
+        """Switch to the alias's version if it is a new one and passes its smoke test; print what happened."""
         found = self._find()
         if found in {None, self.version, self.refused}:
             if found == self.version:
@@ -45,12 +45,12 @@ class Follower:
             smoke_test.run(self.settings, prepared, f"follow-{self.settings.serving.port}")
             slot.change(prepared)
         except (connection.UnreachableError, TimedOutError) as error:  # the next look tries again
-            self._complain(f"{error.message}; version {self.version} goes on serving")
+            self._complain(f"{error.message}; version {self.version} keeps serving")
             return
         except Exception as error:  # noqa: BLE001 -- whatever goes wrong, the version before goes on
             self.refused = found
             words = getattr(error, "message", f"{type(error).__name__}: {error}")
-            _say(f"version {found} is not served: {words}\n   version {self.version} goes on serving")
+            _say(f"version {found} is not served: {words}\n   version {self.version} keeps serving")
             return
         self.version, self.refused = int(found or 0), None
         server.note(self.settings, prepared)
@@ -61,10 +61,10 @@ class Follower:
             connection.check_reachable(self.settings)
             found = self.registry.find_champion(self.name, self.alias)
         except SlipwayError as error:
-            self._complain(f"{error.message}; version {self.version} goes on serving")
+            self._complain(f"{error.message}; version {self.version} keeps serving")
             return None
         if found is None:
-            self._complain(f"{self.name} has no @{self.alias} now; version {self.version} goes on serving")
+            self._complain(f"{self.name} has no @{self.alias} now; version {self.version} keeps serving")
         else:
             self.missing.clear()
         return found
@@ -76,9 +76,9 @@ class Follower:
 
 
 def serve(settings: Settings, uri: str) -> None:
-    """Serve what an alias stands for, in the foreground on 127.0.0.1:PORT until Ctrl-C; follow it as it moves.
+    """Serve an alias's version in the foreground on 127.0.0.1:PORT until Ctrl-C; follow the alias as it moves.
 
-    A version that does not load or fails its smoke test is not served: the one before goes on serving. Raises
+    A version that does not load or fails its smoke test is not served: the one before keeps serving. Raises
     SlipwayError when `uri` names no alias, or the first version does not load.
     """
     found = re.fullmatch(r"models:/+([^/]+)@([^/@]+)", uri.strip())

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from slipway.settings import Settings
 
-REASON = re.compile(r" goes on serving: (.*)")  # in the server's log
+REASON = re.compile(r" keeps serving: (.*)")  # in the server's log
 OUTCOMES = re.compile(r"^scoring_(failed_)?reloads_total(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
@@ -49,7 +49,7 @@ class Slot:
 
     @property
     def url(self) -> str:
-        """Where it answers, seen from this process."""
+        """Its URL for this process."""
         return self.settings.serving.api_url
 
     def find_version(self) -> int | None:
@@ -75,11 +75,11 @@ class Slot:
         return self._server.start()
 
     def change(self, prepared: Prepared) -> None:
-        """Have another model answer, without a failed request.
+        """Switch to another model, without a failed request.
 
         Start the server, in the background, when it does not run.
 
-        Raises SlipwayError when the new one does not load: the one before goes on serving.
+        Raises SlipwayError when the new one does not load: the one before keeps serving.
         """
         before = self._link.readlink() if self._link.is_symlink() else None
         self._place(prepared)
@@ -108,7 +108,7 @@ class Slot:
                 return bool(requests.get(f"{self.url}/livez", timeout=seconds).status_code)
             except requests.ReadTimeout:
                 raise time_out(
-                    f"the server at {self.url} runs, and did not answer", seconds, "REQUEST_TIMEOUT"
+                    f"the server at {self.url} is running but did not answer", seconds, "REQUEST_TIMEOUT"
                 ) from None
             except requests.RequestException:
                 time.sleep(0.2)
@@ -133,7 +133,7 @@ class Slot:
         except SlipwayError:
             words = self._server.read_log()
             self.stop()
-            last = (words.strip().splitlines() or ["no word of why"])[-1]
+            last = (words.strip().splitlines() or ["no reason given"])[-1]
             raise SlipwayError(f"it did not load: {last}", code=MODEL_DID_NOT_LOAD) from None
 
     def _reload(self) -> None:

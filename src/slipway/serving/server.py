@@ -1,4 +1,4 @@
-"""Serving: a model's files in a container of layer 3, or in a process of `.venv`. What runs where is decided here."""
+"""Serving: a model's files in a container of layer 3, or in a process of `.venv`."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def explain(prepared: Prepared, code: int) -> None:
         )
     if code in {-signal.SIGKILL, 128 + signal.SIGKILL}:
         raise SlipwayError(
-            "the server was killed, by somebody or for lack of memory", "make doctor, to see how much there is"
+            "the server was killed, by someone or for lack of memory", "make doctor, to see how much there is"
         )
     if code != 0:
         raise SlipwayError(f"the server ended with exit code {code}; see its output above")
@@ -107,7 +107,7 @@ def _identify(registry: Registry | None, model: ModelRef, files: Path) -> str:
 
 
 def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> list[Any]:
-    """Return what the model says to `rows` without a server, in a process of its own.
+    """Return the model's predictions for `rows` without a server, in a separate process.
 
     `rows` is a dataframe_split of n rows; the answer has n predictions. The same model is asked the same rows once in
     a command. Raises SlipwayError when it does not predict: a model is code, which may end its process; TimedOutError
@@ -151,7 +151,7 @@ def start(settings: Settings, prepared: Prepared, log: Path) -> subprocess.Popen
 
 @contextmanager
 def taken(settings: Settings) -> Iterator[None]:
-    """Have PORT's note to ourselves, as long as we live: the kernel lets a lock go however we end.
+    """Hold PORT's note as long as we live: the kernel releases the lock however we end.
 
     Raises SlipwayError when `serve_model` serves there already.
     """
@@ -191,7 +191,7 @@ def note(settings: Settings, prepared: Prepared) -> None:
 def find_recorded(serving: Serving) -> str | None:
     """Return the URI of the model that `serve_model` serves on PORT, or None when it serves none.
 
-    A note that nobody holds is none.
+    A note that nobody holds does not count.
     """
     file = RECORDS / f"{serving.port}.json"
     if serving.url or not file.exists():

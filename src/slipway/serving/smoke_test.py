@@ -31,7 +31,7 @@ MEASUREMENTS = 3  # of a latency that is too high; the best counts
 def run(
     settings: Settings, prepared: Prepared, owner: str = "release", bound: float | None = None
 ) -> tuple[api_test.Case, float]:
-    """Serve a model where nobody else sees it, and test its API; return what was asked, and the p95 of its latency.
+    """Serve a model privately and test its API; return the case, and the p95 of its latency.
 
     The latency is that of one row, from one client, in ms; above `bound` it is measured again, and the best counts:
     other programs slow a server down, and none makes it quicker. An `owner` has one trial of a model at a time.

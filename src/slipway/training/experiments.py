@@ -20,7 +20,7 @@ DELETED = "deleted"  # the stage of a deleted experiment, as MLflow calls it
 
 
 def ensure(settings: Settings, name: str) -> None:
-    """See to it that a script can log to an experiment.
+    """Make sure that a script can log to an experiment.
 
     That of the embedded store gets its place for artifacts, which would else be the folder of the script that makes it.
     Whether it is there is asked of sqlite, or by HTTP: MLflow takes a second to import, before a training can begin.

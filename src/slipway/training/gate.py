@@ -1,4 +1,4 @@
-"""The promotion gate: from what was measured to a verdict in words. Pure: no client, no clock, no print."""
+"""The promotion gate: from metrics to a verdict. Pure: no client, no clock, no print."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Verdict:
 
 
 def judge(rules: Rules, candidate: Evidence, champion: Evidence | None) -> Verdict:
-    """Judge a candidate by the rules, and beside the champion where there is one.
+    """Judge a candidate by the rules, and against the champion if there is one.
 
     The first of these that holds decides: a metric is missing, is not a number, breaks a floor or ceiling; there is no
     champion; the champion's metric is missing, or measured on other data; worse, equal, within the margin, better.

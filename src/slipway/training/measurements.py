@@ -1,4 +1,4 @@
-"""What is on record of a version: its scores, what made it, and what the gate says of it."""
+"""What is recorded about a version: its scores, its origin, and the gate's verdict."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNKNOWN = "unknown"  # the digest of data that the run does not name
 class Measured:
     """What is on record of a model.
 
-    Scores less those of single folds, parameters, the libraries it asks for, the commit it came from.
+    Scores without those of single folds, parameters, required libraries, commit.
 
     `data` is the digest of the rows that it was scored on, or "" when that is not known.
     """

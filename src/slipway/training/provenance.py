@@ -37,9 +37,9 @@ def describe(settings: Settings, model: model_folder.ModelFolder, script: str) -
 
 
 def write_variables(model: model_folder.ModelFolder) -> dict[str, str]:
-    """Return what a script of the folder is told wherever it runs.
+    """Return the variables that a script of the folder gets in every runtime.
 
-    Its experiment, who we are, and that we do the talking.
+    The experiment, the user, and MLflow's output settings.
     """
     told = {"MLFLOW_EXPERIMENT_NAME": model.name, "LOGNAME": name_user()}
     told |= {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}

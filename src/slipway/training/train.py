@@ -1,4 +1,4 @@
-"""Training: run the model folder's script against the tracking server, then see to its version in the registry."""
+"""Training: run the model folder's script against the tracking server, then register and tag its version."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def run_script(  # noqa: PLR0913 -- what a script is given
 def register(
     registry: Registry, model: model_folder.ModelFolder, script: str, session: str, kept: str = ""
 ) -> tuple[Run, ModelVersion]:
-    """See to the version of a run that a script logged, whichever way it was made; return both.
+    """Register and tag the version of a run that a script logged, by any command; return both.
 
     Raises SlipwayError when the script logged no run or no model.
     """
@@ -184,7 +184,7 @@ def _kept_file(kept: str) -> Path:
     file = (ROOT / kept).resolve()
     if not file.is_file() or file.parent != KEPT:
         there = ", ".join(str(path.relative_to(ROOT)) for path in KEPT.glob("*")) or "none"
-        raise SlipwayError(f"no kept model {kept}; there is: {there}")
+        raise SlipwayError(f"no kept model {kept}; available: {there}")
     return file
 
 
@@ -197,7 +197,7 @@ def _register(registry: Registry, run: Run, name: str, script: str) -> ModelVers
         version = _register_logged(registry, run.outputs.model_outputs[-1].model_id, name)
     else:
         raise SlipwayError(
-            f"{script} ended well but logged no model", "call mlflow.<flavour>.log_model(…) in it; see model/README.md"
+            f"{script} succeeded but logged no model", "call mlflow.<flavour>.log_model(…) in it; see model/README.md"
         )
     source = {
         key: value for key, value in run.data.tags.items() if key in provenance.TAGS

@@ -1,4 +1,4 @@
-"""What the gate says of a version beside the champion, with both measured as they are now."""
+"""The gate's verdict on a version and the champion, both measured now."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def weigh(
     settings: Settings, registry: Registry, model: ModelFolder, candidate: ModelRef, champion: int | None
 ) -> Weighed:
-    """Measure both versions on the held-out data, unless that is on record, and ask the gate.
+    """Measure both versions on the held-out data, unless recorded already, and apply the gate.
 
     Raises SlipwayError when the candidate cannot be measured.
     """

@@ -1,4 +1,4 @@
-"""Wrapping: an artefact that is there becomes a version in the registry, through the model folder's own script."""
+"""Wrapping: an existing artefact becomes a version in the registry, through the model folder's script."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ def test_its_records_outlive_its_pod(followed: Followed) -> None:
 
 
 def test_nothing_of_it_is_left(followed: Followed) -> None:
-    """`make undeploy_deployer` takes away all of it, its registration in MLflow too; the model goes on serving."""
+    """`make undeploy_deployer` takes away all of it, its registration in MLflow too; the model keeps serving."""
     followed.tracked.make("undeploy_deployer")
     cluster = followed.tracked.cluster
     answer = cluster.ask("get", KINDS, "--selector", in_cluster.LABELS, "--output", "name")

@@ -80,10 +80,10 @@ def test_a_library_that_is_not_here_is_named(tmp_path: Path, caplog: pytest.LogC
     )
     loading.load(Settings(tmp_path / "model"))
 
-    assert "model unregistered: not here, and not needed to load: none-such 1" in caplog.messages
+    assert "model unregistered: not installed, and not needed to load: none-such 1" in caplog.messages
     (tmp_path / "model" / "model.skops").write_text("broken")
     (tmp_path / "model" / "model.pkl").write_text("broken")
-    with pytest.raises(ModelError, match="it was trained with none-such 1, here is none"):
+    with pytest.raises(ModelError, match="it was trained with none-such 1, not installed here"):
         loading.load(Settings(tmp_path / "model"))
 
 

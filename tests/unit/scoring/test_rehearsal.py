@@ -144,7 +144,7 @@ def test_a_value_that_is_missing_hides_nothing(
     rows.iloc[slice(None) if missing is None else missing, 1] = np.nan
     model = _estimator(tmp_path, fitted, input_example=rows)
 
-    assert model.ways["predict"] == Way("matrix", "the shortcut predicts otherwise")
+    assert model.ways["predict"] == Way("matrix", "the shortcut predicts differently")
 
 
 def test_the_ways(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -117,7 +117,7 @@ export class Rows {
 
   // The server's words, as a problem of the columns that they name; none when they name no column.
   locate(said) {
-    const named = /^column (.+) holds a value/.exec(said)?.slice(1) ?? /missing: (.+)$/.exec(said)?.[1].split(", ") ?? [];
+    const named = /^column (.+) contains a value/.exec(said)?.slice(1) ?? /missing: (.+)$/.exec(said)?.[1].split(", ") ?? [];
     const words = `${said.slice(0, 1).toUpperCase()}${said.slice(1)}.`;
     return this.columns.flatMap((column, at) => (named.includes(column.name) ? [{ field: this.field(0, at), words }] : []));
   }

@@ -1,1 +1,1 @@
-"""A cluster as it is: how to ask it, what it allows, who changes it, what was there before."""
+"""A cluster's state: kubectl, rights, locks, and recovery of earlier objects."""

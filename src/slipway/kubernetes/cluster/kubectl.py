@@ -39,7 +39,7 @@ FINAL = re.compile(  # what no second try changes
 
 
 class UnreachedError(TimedOutError):
-    """A port of the cluster that this machine does not get: no verdict on what answers there."""
+    """A port in the cluster cannot be reached from here: no verdict on what answers there."""
 
 
 class Cluster:
@@ -74,7 +74,7 @@ class Cluster:
         if not self._inside and self.context not in answer.out.split():
             there = ", ".join(answer.out.split()) or "none"
             raise SlipwayError(
-                f"there is no context {self.context}; there is: {there}", "kubectl config get-contexts", USAGE
+                f"kubectl has no context {self.context}; available: {there}", "kubectl config get-contexts", USAGE
             )
         answer = self.read("get", "--raw", "/readyz", "--request-timeout", "10s")
         if answer.code != 0 and not is_forbidden(answer):  # who may not look has been answered
@@ -223,7 +223,7 @@ def explain(answer: shell.Answer) -> str:
 def parse(answer: shell.Answer) -> list[dict[str, Any]]:
     """Return the objects that kubectl printed as JSON: those of a list, one, or several one after another (pure).
 
-    Raises SlipwayError for what is none.
+    Raises SlipwayError if it is not JSON.
     """
     found: list[dict[str, Any]] = []
     rest = answer.out.strip()
@@ -253,7 +253,7 @@ def _forward(command: list[str], log: Path, what: str) -> tuple[subprocess.Popen
             break
         time.sleep(PAUSE)
     cure = shlex.join([*command[: command.index("port-forward")], "get", "pods"])
-    raise UnreachedError(f"no port of {what} can be forwarded: {explain(shell.Answer(1, err=said))}", cure)
+    raise UnreachedError(f"cannot forward a port of {what}: {explain(shell.Answer(1, err=said))}", cure)
 
 
 def _read_port(process: subprocess.Popen[bytes], log: Path) -> str:

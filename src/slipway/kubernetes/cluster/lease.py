@@ -1,4 +1,4 @@
-"""One change of a model at a time in a namespace: a Lease there holds between machines, and ends by itself."""
+"""One change of a model at a time in a namespace: a Lease works across machines, and expires by itself."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _held: set[tuple[str, str, str]] = set()  # by this process
 
 @dataclass(frozen=True)
 class Lease:
-    """Who changes a model in a namespace, and until when nobody else may."""
+    """Who is changing a model in a namespace, and until when nobody else may."""
 
     name: str
     holder: Holder
@@ -82,7 +82,7 @@ def read_holder(found: dict[str, Any]) -> Holder:
 def held(cluster: Cluster, instance: str) -> Iterator[None]:
     """Hold the lock of a model in the cluster's namespace, also while this process holds it already.
 
-    Raises SlipwayError, which names the other, when somebody else does. Where Leases may not be made, it is only noted.
+    Raises SlipwayError, naming the holder, if it is taken. Without the right to create Leases it prints a note.
     """
     lease = Lease(f"{instance}-rollout", lock.identify_caller(), f"{uuid.getnode():x}", datetime.now(UTC))
     key = (cluster.context, cluster.namespace, lease.name)
@@ -103,7 +103,7 @@ def held(cluster: Cluster, instance: str) -> Iterator[None]:
 
 
 def _take(cluster: Cluster, lease: Lease, instance: str) -> bool:
-    """Take the lock; return False where that is no matter of ours: no Leases may be made, or there is no namespace."""
+    """Take the lock; return False if that is impossible: no right to create Leases, or no namespace."""
     for _ in range(TRIES):
         answer = cluster.read("create", "--filename", "-", words=json.dumps(lease.describe()))
         if answer.code == 0:
@@ -119,13 +119,13 @@ def _take(cluster: Cluster, lease: Lease, instance: str) -> bool:
             return False
         if "(AlreadyExists)" not in answer.err:
             cure = cluster.show("get", "lease", lease.name)
-            raise SlipwayError(f"the lock of {instance} cannot be taken: {kubectl.explain(answer)}", cure)
+            raise SlipwayError(f"cannot take the lock of {instance}: {kubectl.explain(answer)}", cure)
         found = cluster.get("lease", lease.name)
         if found and (not lease.is_free(found) or _is_renewed(cluster, lease, found)):
             where = f"{cluster.context}, namespace {cluster.namespace}"
             since = found["spec"].get("acquireTime", "")[:19]
             words = f"{read_holder(found).by} has been changing {instance} in {where} since {since}"
-            raise SlipwayError(words, f"again, when that has ended; if it has died, {DURATION_S} s after")
+            raise SlipwayError(words, f"the same command when that has ended; if it has died, {DURATION_S} s later")
         if found and _replace(cluster, lease, found["metadata"]["resourceVersion"]):
             return True
     raise SlipwayError(f"others keep taking the lock of {instance} in {cluster.namespace} first", "again")
@@ -136,7 +136,7 @@ def _is_renewed(cluster: Cluster, lease: Lease, found: dict[str, Any]) -> bool:
     if lease.was_left(found) or "renewTime" not in found.get("spec", {}):
         return False
     print(
-        f"the lock {lease.name} of {read_holder(found).by} has expired; {LOOK_S} s show whether that is so",
+        f"the lock {lease.name} of {read_holder(found).by} has expired; waiting {LOOK_S} s to be sure",
         file=sys.stderr,
         flush=True,
     )
@@ -157,7 +157,7 @@ def _replace(cluster: Cluster, lease: Lease, version: str) -> bool:
 
 
 def _renew(cluster: Cluster, lease: Lease, ended: threading.Event) -> None:
-    """Say from time to time that we are still here; what fails is done again with the next."""
+    """Renew the Lease periodically; a failed renewal is repeated with the next."""
     while not ended.wait(RENEW_S):
         patch = [
             {"op": "test", "path": "/spec/holderIdentity", "value": lease.describe()["spec"]["holderIdentity"]},
@@ -167,7 +167,7 @@ def _renew(cluster: Cluster, lease: Lease, ended: threading.Event) -> None:
 
 
 def _release(cluster: Cluster, lease: Lease) -> None:
-    """Give the lock back, unless it is somebody else's by now; where that fails, it expires."""
+    """Release the lock, unless somebody else has it by now; if that fails, it expires."""
     try:
         found = cluster.get("lease", lease.name)
     except SlipwayError:

@@ -1,4 +1,4 @@
-"""The way back.
+"""Reverting a deployment.
 
 The objects of a rendered file as they were before it was applied, and as they are made again when it fails.
 """
@@ -29,7 +29,7 @@ def name(each: Object) -> Key:
 
 
 def refer(each: Object) -> str:
-    """Return how kubectl is told an object: kind.group/name (pure)."""
+    """Return an object's name for kubectl: kind.group/name (pure)."""
     group, slash, _ = each["apiVersion"].rpartition("/")
     kind = each["kind"].lower()
     return f"{kind}.{group}/{each['metadata']['name']}" if slash else f"{kind}/{each['metadata']['name']}"

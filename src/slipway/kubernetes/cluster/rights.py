@@ -1,4 +1,4 @@
-"""What a user must be allowed in a namespace, asked before anything is built.
+"""The rights that a user needs in a namespace, checked before anything is built.
 
 `kubectl auth can-i` asks the same, one by one.
 """

@@ -1,4 +1,4 @@
-"""Whether a cluster will give the volumes that are asked for: by a default StorageClass, or one that somebody made."""
+"""Whether a cluster can provide the requested volumes: by a default StorageClass, or existing volumes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_claims(cluster: Cluster, claims: list[str]) -> None:
     )
     patch = json.dumps({"metadata": {"annotations": {DEFAULT[0]: "true"}}})
     name = classes[0]["metadata"]["name"] if classes else ""
-    mark = f"kubectl patch storageclass {name} --patch '{patch}'; there is: {there}"
+    mark = f"kubectl patch storageclass {name} --patch '{patch}'; available: {there}"
     raise SlipwayError(
         words,
         mark if classes else "ask a cluster administrator for a StorageClass that is the default, or a volume for each",

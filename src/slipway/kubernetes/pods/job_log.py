@@ -29,7 +29,7 @@ OUT_OF_MEMORY = "OOMKilled"
 
 @dataclass(frozen=True)
 class Ending:
-    """How an attempt ended: by its script, or because its pod was lost (then the Job makes another)."""
+    """How an attempt ended: by its script, or because its pod was lost (then the Job creates another)."""
 
     code: int
     reason: str
@@ -37,7 +37,7 @@ class Ending:
 
 
 class ClusterUnreachableError(SlipwayError):
-    """The cluster does not answer; the Job may well go on."""
+    """The cluster does not answer; the Job may still be running."""
 
 
 def read_ending(pod: dict[str, Any]) -> Ending | None:
@@ -49,7 +49,7 @@ def read_ending(pod: dict[str, Any]) -> Ending | None:
             code, reason = int(ended.get("exitCode", 1)), ended.get("reason", "")
             return Ending(code, reason, lost=code > BY_SIGNAL and reason != OUT_OF_MEMORY)
     if status.get("phase") in {"Failed", "Unknown"}:
-        return Ending(1, status.get("reason") or status.get("message") or "its end was not seen", lost=True)
+        return Ending(1, status.get("reason") or status.get("message") or "how it ended is unknown", lost=True)
     return None
 
 
@@ -99,9 +99,11 @@ class Followed:
                 each["type"] == "Failed" and each["status"] == "True"
                 for each in job.get("status", {}).get("conditions", [])
             ):
-                return list(self._ended.values())[-1] if self._ended else Ending(1, "no pod of it is left", lost=True)
+                return (
+                    list(self._ended.values())[-1] if self._ended else Ending(1, "none of its pods is left", lost=True)
+                )
             else:
-                self._say("a pod is made")
+                self._say("creating its pod")
                 time.sleep(POLL_S)
             last = list(self._ended.values())[-1:]
             if last and not last[0].lost:
@@ -165,7 +167,7 @@ class Followed:
                 if time.monotonic() > deadline:
                     words = (
                         f"the cluster has not answered for {SILENCE} s, "
-                        f"and the Job {self.job} may go on: {error.message}"
+                        f"and the Job {self.job} may still be running: {error.message}"
                     )
                     raise ClusterUnreachableError(
                         words, f"make train_on_kubernetes JOB={self.job} CONTEXT={self.cluster.context}"

@@ -1,4 +1,4 @@
-"""A version is tried in a cluster before it rolls out.
+"""The trial of a version in a cluster before it rolls out.
 
 In one pod like its own, which no Service reaches and no budget counts.
 """
@@ -114,20 +114,18 @@ def test(settings: Settings, cluster: Cluster, manifest: Path, prepared: Prepare
     objects, instance = recovery.read(manifest), manifests.make_name(prepared.model.name or "model")
     if not has_room(find_deployment(objects, instance)):
         print(
-            f"note: {instance}-model never has one more pod (its strategy), so it is tested after the rollout",
+            f"note: {instance}-model allows no extra pod (its strategy), so it is tested after the rollout",
             flush=True,
         )
         return False
-    print(
-        f"{prepared.model.uri} is tested in a pod of its own, {name(instance)}, which receives no requests", flush=True
-    )
+    print(f"{prepared.model.uri} is being tested in the pod {name(instance)}, which receives no requests", flush=True)
     try:
         with _running(settings, cluster, instance, objects):
             _wait(settings, cluster, prepared, instance)
             with cluster.forwarded(f"pod/{name(instance)}", PORT) as url:
                 api_test.ask(settings, replace(case, url=url))
     except SlipwayError as error:
-        raise error.within("in its trial, which changed nothing: ") from None
+        raise error.within("in the trial pod, before anything changed: ") from None
     api_test.show(case)
     return True
 
@@ -152,7 +150,7 @@ def look(settings: Settings, cluster: Cluster, where: str, prepared: Prepared, c
 
 
 def clear(cluster: Cluster, instance: str, kinds: str = "pods") -> None:
-    """Delete the trial of a model where there is one, and wait until it is gone: it holds what the rollout needs."""
+    """Delete a model's trial pod, if any, and wait until it is gone: it occupies what the rollout needs."""
     selector = ",".join(f"{key}={value}" for key, value in _label(instance).items())
     if cluster.list("pods", selector, strict=True):
         cluster.run(
@@ -170,7 +168,7 @@ def clear(cluster: Cluster, instance: str, kinds: str = "pods") -> None:
 
 @contextmanager
 def _running(settings: Settings, cluster: Cluster, instance: str, objects: list[Object]) -> Iterator[None]:
-    """Have a trial for a while, with what its pod refers to and is not there yet."""
+    """Run a trial pod during a block, with the missing objects that it refers to."""
     trial = describe(objects, instance, settings.cluster.rollout_timeout + settings.serving.test_timeout)
     kinds = "pods,networkpolicies" if len(trial) > 1 else "pods"
     clear(cluster, instance, kinds)  # what a kill left over
@@ -219,7 +217,7 @@ def _wait(settings: Settings, cluster: Cluster, prepared: Prepared, instance: st
         if time.monotonic() - told > TOLD_S:
             told = time.monotonic()
             print(
-                f"waiting for {name(instance)}, since {told - began:.0f} s: {unplaced or status.get('phase', '')}",
+                f"waiting for {name(instance)} for {told - began:.0f} s: {unplaced or status.get('phase', '')}",
                 flush=True,
             )
         return False

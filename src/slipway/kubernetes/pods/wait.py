@@ -1,4 +1,4 @@
-"""Waiting for what was applied to a cluster: until it is ready, or it is seen that it will never be."""
+"""Waiting for applied objects until they are ready, or can never be."""
 
 from __future__ import annotations
 
@@ -130,5 +130,5 @@ def _find_trouble(cluster: Cluster, name: str) -> str:
                 answer = cluster.ask("logs", pod["metadata"]["name"], "--previous", "--tail", "10")
                 last = "\n    ".join(answer.out.splitlines()) if answer.code == 0 else "its log is gone"
                 why = diagnosis.explain_end(pod, status["name"], ended)
-                return f"it was restarted {status['restartCount']} times ({why}); its last words:\n    {last}"
+                return f"it was restarted {status['restartCount']} times ({why}); its last output:\n    {last}"
     return ""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.aliases import Json
 
-WORDS = "params are not what the model's signature says"
+WORDS = "params do not match the model's signature"
 ROWS = pd.DataFrame({"a": [0.0, 1.0, 2.0]})
 TAKEN = [
     None, {}, {"word": "x"}, {"count": 2, "part": 0.5}, {"unknown": [1]}, {"method": "predict"}, {"many": [1.0, 2.0]},

@@ -128,7 +128,7 @@ def test_clean_keeps_images_in_use(
     images = _docker("image", "ls", "--filter", f"reference={place.images}", "--format", "{{.Repository}}:{{.Tag}}")
 
     assert f"{place.project}/unused:1" not in images
-    assert f"kept, since containers use them: {', '.join(images)}" in capsys.readouterr().out
+    assert f"kept, in use by containers: {', '.join(images)}" in capsys.readouterr().out
     assert held["containers"][0] in _docker("ps", "--all", "--format", "{{.Names}}")
 
 
@@ -224,7 +224,7 @@ def test_wipe_points_at_what_mlflow_did_not_write(place: Place, capsys: pytest.C
     with pytest.raises(SlipwayError):
         cleanup.wipe(place, lambda: False)
 
-    assert "LOOK: MLflow does not name things so: thesis.tex" in capsys.readouterr().out
+    assert "CHECK: MLflow does not use these names: thesis.tex" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("no_docker")

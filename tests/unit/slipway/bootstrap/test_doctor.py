@@ -93,7 +93,7 @@ def test_every_port_that_a_command_may_want_is_looked_at() -> None:
 
     assert [(level, words) for level, words, _ in told] == [
         ("warn", "taken by another program"), ("warn", "taken by another program"),
-        ("warn", "is that of DEPLOYER_PORT and REGISTRY_PORT"),
+        ("warn", "is used by DEPLOYER_PORT and REGISTRY_PORT"),
     ]  # fmt: skip
     assert told[0][2].endswith(f"or DEPLOYER_PORT={int(port) + 1} on every make command")
 

@@ -156,7 +156,7 @@ def test_a_refused_restore_takes_nothing_over(
         tracking={"artifact_root": tmp_path / "artifacts"},
     )
     engine("volume", "create", volume := f"{project}_postgres{ours.images.postgres_major}")
-    for words in (f"the volume {volume} exists", "holds files that are not of this checkout"):
+    for words in (f"the volume {volume} exists", "contains files that do not belong to this checkout"):
         with pytest.raises(SlipwayError, match=words):
             restore.restore(ours, "no/such.tar.gz")
         engine("volume", "rm", "--force", volume)
@@ -196,7 +196,7 @@ def test_who_does_not_hear_whose_it_is_touches_nothing(
     except SlipwayError as error:
         said = error.message
 
-    assert said == ("" if passes else "Docker does not tell who owns what: busy; nothing was changed")
+    assert said == ("" if passes else "Docker does not list the owners: busy; nothing was changed")
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_docker_is_asked_once_about_containers(tmp_path: Path, monkeypatch: pyte
     assert not ownership.check_container("p-serve-8001", labelled=True)
     ownership.refuse_other(5001)
     asked = (tmp_path / "asked").read_text().count("x")
-    with pytest.raises(SlipwayError, match=f"port 5000 is that of theirs, of the checkout {re.escape(other)}"):
+    with pytest.raises(SlipwayError, match=f"port 5000 is used by theirs of the checkout {re.escape(other)}"):
         ownership.refuse_other(5000)
     with pytest.raises(SlipwayError, match="the container theirs belongs to the checkout"):
         ownership.remove_container("theirs")
@@ -245,7 +245,7 @@ def test_an_artifact_folder_is_one_checkouts(tmp_path: Path, other: str) -> None
     ownership.check_artifacts(folder, known=False)
     (folder / "1").mkdir()
     ownership.check_artifacts(folder, known=True)
-    with pytest.raises(SlipwayError, match="holds files that are not of this checkout"):
+    with pytest.raises(SlipwayError, match="contains files that do not belong to this checkout"):
         ownership.check_artifacts(folder, known=False)
     ownership.mark(folder)
     ownership.check_artifacts(folder, known=False)

@@ -105,7 +105,7 @@ def test_one_that_gave_way_comes_again_as_new(store: Store) -> None:
     waiting = add(store)
     store.begin("local")
     store.set_previous(waiting, 7)
-    store.put_back(waiting, "waits: the rollback to version 4 goes first")
+    store.put_back(waiting, "waits: the rollback to version 4 takes priority")
     between, begun = store.get(waiting), store.begin("local")
 
     assert between
@@ -113,7 +113,7 @@ def test_one_that_gave_way_comes_again_as_new(store: Store) -> None:
     assert (between.state, between.previous, between.reason) == (
         "pending",
         None,
-        "waits: the rollback to version 4 goes first",
+        "waits: the rollback to version 4 takes priority",
     )
     assert (begun.attempts, begun.reason) == (1, "")
 

@@ -61,7 +61,7 @@ def test_a_component_of_ones_own_comes_last(monkeypatch: pytest.MonkeyPatch, tmp
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [
-        (["autoscale"], "COMPONENTS names autoscale; there is: autoscaling, "),
+        (["autoscale"], "COMPONENTS names autoscale; available: autoscaling, "),
         (["canary", "shadow"], "the component canary cannot be combined with shadow"),
         (["kserve", "ingress"], "the component kserve cannot be combined with ingress"),
     ],

@@ -116,6 +116,6 @@ def test_keys_are_not_forgotten_in_silence(loaded: Settings) -> None:
 
     with pytest.raises(
         SlipwayError,
-        match="SCORING_API_KEYS_FILE is a file on this machine, which a deployment does not take to the cluster",
+        match="SCORING_API_KEYS_FILE is a file on this machine, which cannot be deployed to a cluster",
     ):
         champion.find_choices()

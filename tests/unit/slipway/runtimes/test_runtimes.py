@@ -79,13 +79,13 @@ def test_a_live_process_is_found_again(tmp_path: Path) -> None:
         assert process.stdout
         process.stdout.readline()
         (tmp_path / "pid").write_text(str(process.pid))
-        (tmp_path / "server.log").write_text("it goes on serving: no file\n")
+        (tmp_path / "server.log").write_text("it keeps serving: no file\n")
         server = runtimes.of(ours).live_server(model, tmp_path)
         there = server.is_running()
         log = server.read_log()
         server.stop()
 
     assert there
-    assert log == "it goes on serving: no file\n"
+    assert log == "it keeps serving: no file\n"
     assert not server.is_running()
     assert not (tmp_path / "pid").exists()

@@ -41,7 +41,7 @@ KNOWN = {
             "postgres-1 | DETAIL:  The data directory was initialized by PostgreSQL version 16, "
             "which is not compatible with this version 17"
         ),
-        "the database's files are those of PostgreSQL 16, not of postgres:17",
+        "the database files are from PostgreSQL 16, which postgres:17 cannot read",
         "POSTGRES_IMAGE=postgres:16 make start_mlflow_services backup wipe",
     ),
     "newer schema": (

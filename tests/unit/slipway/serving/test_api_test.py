@@ -96,7 +96,7 @@ def test_a_test_that_does_not_end_says_nothing_about_the_version() -> None:
     with (
         serve(answer) as url,
         pytest.raises(
-            api_test.UntestedError, match="this machine did not end the test of models:/diabetes/3 within 0 s"
+            api_test.UntestedError, match="this machine did not finish the test of models:/diabetes/3 within 0 s"
         ),
     ):
         api_test.ask(changed(settings.load(), serving={"test_timeout": 0}), replace(CASE, url=url))
@@ -170,7 +170,7 @@ def test_what_an_api_must_do(
 
     with serve(answer) as url:
         if why:
-            with pytest.raises(SlipwayError, match=f"does not do what models:/diabetes/3 should: {re.escape(why)}"):
+            with pytest.raises(SlipwayError, match=f"does not answer as models:/diabetes/3 should: {re.escape(why)}"):
                 api_test.ask(settings.load(), replace(CASE, url=url))
         else:
             api_test.ask(settings.load(), replace(CASE, url=url))

@@ -84,7 +84,10 @@ def test_where_volumes_come_from_nothing_is_said(cluster: Cluster) -> None:
     [
         (Cluster([]), "ask a cluster administrator"),
         (Cluster([make()], [volume("data"), volume("other")]), "kubectl patch storageclass fast --patch"),
-        (Cluster([make()], [volume("data"), volume(phase="Bound"), volume(storageClassName="slow")]), "there is: fast"),
+        (
+            Cluster([make()], [volume("data"), volume(phase="Bound"), volume(storageClassName="slow")]),
+            "available: fast",
+        ),
     ],
     ids=["none", "none is the default", "volumes that others have"],
 )

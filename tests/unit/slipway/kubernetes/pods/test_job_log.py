@@ -42,7 +42,7 @@ def ended(code: int, reason: str = "Error", name: str = "one") -> Status:
         (ended(137, "OOMKilled"), Ending(137, "OOMKilled", lost=False)),
         (pod(phase="Failed", reason="Evicted"), Ending(1, "Evicted", lost=True)),
         (pod(phase="Failed", reason="NodeLost"), Ending(1, "NodeLost", lost=True)),
-        (pod(phase="Unknown"), Ending(1, "its end was not seen", lost=True)),
+        (pod(phase="Unknown"), Ending(1, "how it ended is unknown", lost=True)),
     ],
     ids=[
         "waits",
@@ -133,7 +133,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
             ["one", "second"],
         ),
         ([({}, [ended(137)]), (FAILED, [ended(137)])], Ending(137, "Error", lost=True), ["one"]),
-        ([(FAILED, [])], Ending(1, "no pod of it is left", lost=True), []),
+        ([(FAILED, [])], Ending(1, "none of its pods is left", lost=True), []),
     ],
     ids=["done", "ended before it was seen", "deleted, then done", "killed, then done", "killed too often", "no pod"],
 )
@@ -161,4 +161,4 @@ def test_a_cluster_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -
         job_log.Followed(cast("Cluster", Silent()), "job-1").follow()
 
     assert raised.value.cure == "make train_on_kubernetes JOB=job-1 CONTEXT=prod"
-    assert "may go on: no route to host" in raised.value.message
+    assert "may still be running: no route to host" in raised.value.message

@@ -154,7 +154,7 @@ def test_a_version_that_passes_leaves_nothing(loaded: Settings, tmp_path: Path) 
 )
 def test_a_trial_that_fails_says_why(loaded: Settings, tmp_path: Path, cluster: Cluster, words: str, cure: str) -> None:
     """The error says that nothing was changed, why, and what to do; nothing of the trial is left."""
-    with pytest.raises(SlipwayError, match=f"in its trial, which changed nothing: .*{words}") as raised:
+    with pytest.raises(SlipwayError, match=f"in the trial pod, before anything changed: .*{words}") as raised:
         run(loaded, cluster, write(tmp_path))
 
     assert raised.value.cure.startswith(cure)
@@ -209,7 +209,7 @@ def test_what_keeps_this_machine_from_looking_is_a_warning(
 
     @contextmanager
     def refuse(*_: object) -> Iterator[str]:
-        raise kubectl.UnreachedError("no port of pod/diabetes-model-1 can be forwarded: i/o timeout")
+        raise kubectl.UnreachedError("cannot forward a port of pod/diabetes-model-1: i/o timeout")
         yield ""
 
     def time_out(*_: object) -> None:
