@@ -22,7 +22,7 @@ def demo() -> None:
 
 @cli.command()
 def check() -> None:
-    """Lint and type-check everything: a line for each tool, and the words of those that found something."""
+    """Lint and type-check everything: one line per tool, and the output of those that found something."""
     from slipway.develop import check
 
     check.run()
@@ -31,9 +31,9 @@ def check() -> None:
 @cli.command()
 @click.option("--seconds", envvar="SECONDS", type=int, default=600, show_envvar=True, help="how long")
 def fuzz(seconds: int) -> None:
-    """Fuzz the model server's decoders for SECONDS (600): any body is read or refused, and by two ways as the same.
+    """Fuzz the model server's decoders for SECONDS (600), on Linux.
 
-    Linux only.
+    Every body is read or refused, with the same result on both paths.
     """
     from slipway.develop import fuzz
 

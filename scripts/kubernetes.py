@@ -1,4 +1,4 @@
-"""The cluster of CONTEXT, or minikube: models, MLflow, the deployer, training jobs, and a registry of images."""
+"""The cluster of CONTEXT, or minikube: models, MLflow, the deployer, training Jobs, and an image registry."""
 
 from slipway import errors
 
@@ -25,7 +25,7 @@ def deploy_minikube(model: str) -> None:
 
 @cli.command("undeploy-minikube")
 def undeploy_minikube() -> None:
-    """Remove what was deployed of the model, and nothing else, from minikube, or from the cluster of CONTEXT."""
+    """Remove the model, and nothing else, from minikube or the cluster of CONTEXT."""
     from slipway.kubernetes import commands, minikube
 
     commands.undeploy(minikube.adapt(settings.load()))
@@ -36,7 +36,7 @@ def undeploy_minikube() -> None:
 def deploy(model: str) -> None:
     """Deploy a model version to the cluster of CONTEXT, wait until it answers, and test its API there.
 
-    Back by itself when it fails.
+    A failed deployment is reverted.
     """
     from slipway.kubernetes import commands
 
@@ -47,9 +47,9 @@ def deploy(model: str) -> None:
 
 @cli.command()
 @click.option(
-    "--model", envvar="MODEL", default="", help="the version, such as models:/name/4; default: the challenger that runs"
+    "--model", envvar="MODEL", default="", help="the version, such as models:/name/4; default: the running challenger"
 )
-@click.option("--weight", envvar="WEIGHT", default="", help="how many of 100 requests it gets; 0 ends it")
+@click.option("--weight", envvar="WEIGHT", default="", help="requests out of 100 that it gets; 0 ends it")
 def canary(model: str, weight: str) -> None:
     """Give a challenger a share of the requests in the cluster of CONTEXT.
 
@@ -64,7 +64,7 @@ def canary(model: str, weight: str) -> None:
 
 @cli.command()
 def undeploy() -> None:
-    """Take what was deployed of the model out of the cluster of CONTEXT again, and nothing else."""
+    """Remove the model, and nothing else, from the cluster of CONTEXT."""
     from slipway.kubernetes import commands
 
     commands.undeploy(settings.load())
@@ -82,7 +82,7 @@ def diff(model: str) -> None:
 @cli.command()
 @click.option("--format", "form", envvar="FORMAT", default="table", help="table (default) or json")
 def status(form: str) -> None:
-    """Show what runs in the cluster of CONTEXT: model version, image, replicas that are ready, the last rollout."""
+    """Show what runs in the cluster of CONTEXT: model version, image, ready replicas, last rollout."""
     from slipway.kubernetes import status
 
     status.show(settings.load(), form)
@@ -90,7 +90,7 @@ def status(form: str) -> None:
 
 @cli.command("start-registry")
 def start_registry() -> None:
-    """Start a registry of images on this machine, for clusters that pull."""
+    """Start an image registry on this machine, for clusters that pull."""
     from slipway.services import image_registry
 
     image_registry.start(settings.load())
@@ -98,7 +98,7 @@ def start_registry() -> None:
 
 @cli.command("stop-registry")
 def stop_registry() -> None:
-    """Stop the registry of images; they stay."""
+    """Stop the image registry; its images stay."""
     from slipway.services import image_registry
 
     image_registry.stop(settings.load())
@@ -106,16 +106,16 @@ def stop_registry() -> None:
 
 @cli.command("deploy-tracking")
 def deploy_tracking() -> None:
-    """Deploy MLflow and Postgres to the cluster of CONTEXT, or bring them up to date there; what they keep stays."""
+    """Deploy MLflow and Postgres to the cluster of CONTEXT, or update them there; their data stays."""
     from slipway.kubernetes import mlflow
 
     mlflow.deploy(settings.load())
 
 
 @cli.command("undeploy-tracking")
-@click.option("--data", envvar="DATA", default="", help="`delete`: delete volumes and Secret, too")
+@click.option("--data", envvar="DATA", default="", help="`delete`: also delete the volumes and the Secret")
 def undeploy_tracking(data: str) -> None:
-    """Take MLflow and Postgres out of the cluster of CONTEXT; their volumes and Secret stay, and with them all data."""
+    """Remove MLflow and Postgres from the cluster of CONTEXT; their volumes and Secret, so all data, stay."""
     from slipway.kubernetes import mlflow
 
     mlflow.undeploy(settings.load(), data)
@@ -123,9 +123,9 @@ def undeploy_tracking(data: str) -> None:
 
 @cli.command("backup-tracking")
 def backup_tracking() -> None:
-    """Write all that the tracking server in the cluster of CONTEXT keeps to one dated archive in BACKUP_DIR.
+    """Back up the tracking server in the cluster of CONTEXT to one dated archive in BACKUP_DIR.
 
-    It goes on meanwhile.
+    It keeps running meanwhile.
     """
     from slipway.kubernetes import mlflow_backup
 
@@ -142,9 +142,9 @@ def restore_tracking(backup: str) -> None:
 
 
 @cli.command()
-@click.option("--job", envvar="JOB", default="", help="follow this Job, which goes on, instead of making one")
+@click.option("--job", envvar="JOB", default="", help="follow this running Job instead of creating one")
 def train(job: str) -> None:
-    """Train as a Job of the cluster of CONTEXT, show its log, and register the model.
+    """Train as a Kubernetes Job in the cluster of CONTEXT, show its log, and register the model.
 
     Its exit code is that of train.py.
     """
@@ -156,9 +156,9 @@ def train(job: str) -> None:
 @cli.command()
 @click.option("--model", envvar="MODEL", default="", help="the version, such as models:/name/3; default: the newest")
 def push(model: str) -> None:
-    """Build a version's image and bring it to where a cluster finds it (REGISTRY or IMAGE_LOAD).
+    """Build a version's image and make it available to a cluster (REGISTRY or IMAGE_LOAD).
 
-    The registry notes its name there.
+    The registry records the image's name.
     """
     from slipway.kubernetes import image_delivery
 
@@ -167,9 +167,9 @@ def push(model: str) -> None:
 
 @cli.command("deploy-deployer")
 def deploy_deployer() -> None:
-    """Deploy the deployer to the cluster of CONTEXT, or bring it up to date there.
+    """Deploy the deployer to the cluster of CONTEXT, or update it there.
 
-    From then on the cluster follows @champion by itself.
+    From then on the cluster follows @champion.
     """
     from slipway.deployer import in_cluster
 
@@ -178,9 +178,9 @@ def deploy_deployer() -> None:
 
 @cli.command("undeploy-deployer")
 def undeploy_deployer() -> None:
-    """Take the deployer out of the cluster of CONTEXT, with its records and its token.
+    """Remove the deployer from the cluster of CONTEXT, with its records and its token.
 
-    The model that it deployed goes on answering.
+    The model that it deployed keeps answering.
     """
     from slipway.deployer import in_cluster
 

@@ -33,7 +33,7 @@ def validate(model: str) -> None:
 
 
 @cli.command()
-@click.option("--model", envvar="MODEL", default="", help="the version beside the champion; default: the newest")
+@click.option("--model", envvar="MODEL", default="", help="the version to compare; default: the newest")
 @click.option(
     "--models",
     envvar="MODELS",
@@ -58,9 +58,7 @@ def compare(model: str, models: str) -> None:
     help="rows to try: a CSV with a header, or a request; default: request.json",
 )
 @click.option("--class", "name", envvar="CLASS", default="", help="the class, in a file with several")
-@click.option(
-    "--trust", envvar="TRUST", default="", help="names of types in a skops file that you know, with spaces between them"
-)
+@click.option("--trust", envvar="TRUST", default="", help="types in a skops file that you trust, separated by spaces")
 def wrap(file: str, example: str, name: str, trust: str) -> None:
     """Register FILE, an estimator or a class that predicts, as a version of MODEL_DIR's model, without training."""
     from slipway.training.wrap import wrap
@@ -72,7 +70,7 @@ def wrap(file: str, example: str, name: str, trust: str) -> None:
 @cli.command("list")
 @click.option("--format", "form", envvar="FORMAT", default="table", help="table (default) or json")
 def list_versions(form: str) -> None:
-    """List the registry's model versions, newest first, and what MODEL= to type for each."""
+    """List the registry's model versions, newest first, with the MODEL= to type for each."""
     from slipway.registry import listing
 
     listing.show(settings.load(), form)
@@ -84,7 +82,7 @@ def list_versions(form: str) -> None:
 def serve(model: str, follow: str) -> None:
     """Serve a model on 127.0.0.1:PORT until Ctrl-C.
 
-    Following an alias, change to each new version that passes its smoke test.
+    When following an alias, switch to each new version that passes its smoke test.
     """
     if follow in {"", "0"}:
         from slipway.serving.server import serve
@@ -98,7 +96,7 @@ def serve(model: str, follow: str) -> None:
     "--model",
     envvar="MODEL",
     default="",
-    help="the model it should serve; default: what make serve_model serves on PORT",
+    help="the model that it should serve; default: the one that make serve_model serves on PORT",
 )
 def test(model: str) -> None:
     """Test the API of a served model: its predictions, and its answers to bad input."""

@@ -13,7 +13,9 @@ cli = click.Group(help=__doc__, no_args_is_help=False)
 
 @cli.command()
 @click.option("--model", envvar="MODEL", default="", help="the version, such as models:/name/3; default: the newest")
-@click.option("--force", envvar="FORCE", default="", help="1: promote it against the gate's verdict, which is recorded")
+@click.option(
+    "--force", envvar="FORCE", default="", help="1: promote it against the gate's verdict, which is still recorded"
+)
 @click.option("--why", envvar="WHY", default="", help="the reason for that")
 def promote(model: str, force: str, why: str) -> None:
     """Promote a version: gate, smoke test of the real image, then the alias @champion moves to it."""
@@ -27,7 +29,7 @@ def promote(model: str, force: str, why: str) -> None:
     "--to",
     envvar="TO",
     default="",
-    help="the number of the version to go back to; default: the champion before this one",
+    help="the number of the version to go back to; default: the previous champion",
 )
 @click.option(
     "--target",
@@ -35,10 +37,10 @@ def promote(model: str, force: str, why: str) -> None:
     type=click.Choice(["local", "kubernetes"]),
     default="local",
     show_envvar=True,
-    help="kubernetes: roll the cluster of CONTEXT back, too",
+    help="kubernetes: also roll back the cluster of CONTEXT",
 )
 def rollback(to: str, target: str) -> None:
-    """Move @champion back to the champion before, through the smoke test."""
+    """Move @champion back to the previous champion, after a smoke test."""
     if target == "kubernetes":
         from slipway.kubernetes.commands import roll_back
     else:
@@ -57,7 +59,7 @@ def history(form: str) -> None:
 
 @cli.command("start-deployer")
 def start_deployer() -> None:
-    """Start the deployer, which deploys versions by request and whenever @champion moves."""
+    """Start the deployer, which deploys versions on request and whenever @champion moves."""
     from slipway.deployer import start
 
     start.start(settings.load())

@@ -14,9 +14,9 @@ cli = click.Group(help=__doc__, no_args_is_help=False)
 @cli.command("build-base")
 @click.argument("goals", nargs=-1)
 def build_base(goals: tuple[str, ...]) -> None:
-    """Build layer 1 unless it is there: OS, Python, compilers.
+    """Build layer 1 if it is missing: OS, Python, compilers.
 
-    GOALS are the targets that were asked for; this may be a step to them.
+    GOALS are the Make targets that were requested; this may be a prerequisite of them.
     """
     from slipway.runtimes import images
 
@@ -27,7 +27,7 @@ def build_base(goals: tuple[str, ...]) -> None:
 
 @cli.command("build-model")
 def build_model() -> None:
-    """Build layer 2 unless it is there: the image that serves the model in MODEL_DIR, and the one that trains it."""
+    """Build layer 2 if it is missing: the image that serves the model in MODEL_DIR, and the one that trains it."""
     from slipway import model_folder
     from slipway.runtimes import images
 
@@ -70,7 +70,7 @@ def ui() -> None:
 
 @cli.command()
 def backup() -> None:
-    """Write one dated archive of database and artifacts to BACKUP_DIR; a tracking server stops for that moment."""
+    """Write one dated archive of database and artifacts to BACKUP_DIR; a tracking server is stopped meanwhile."""
     from slipway.services.backup import backup
 
     backup(settings.load())
@@ -87,7 +87,7 @@ def restore(archive: str) -> None:
 
 @cli.command("reset-password")
 def reset_password() -> None:
-    """Give Postgres the password in .slipway/postgres_password again."""
+    """Reset Postgres's password to the one in .slipway/postgres_password."""
     from slipway.services import mlflow
 
     mlflow.reset_password(settings.load())

@@ -16,7 +16,7 @@ errors.catch_interrupts()
 
 
 def doctor(say_next: bool) -> None:  # noqa: FBT001 -- the parser gives it by name
-    """Check this machine, a line a check, each failure with its cure."""
+    """Check this machine: one line per check, each failure with its cure."""
     from slipway.bootstrap import doctor as checking
 
     healthy = checking.report(os.environ, say_next=say_next)
@@ -51,7 +51,7 @@ def clean() -> None:
 
 
 def wipe() -> None:
-    """Remove everything, data too, but no backups: lists it, then asks; YES=1 agrees."""
+    """Remove everything, including data, except backups: lists it, then asks; YES=1 agrees."""
     from slipway.bootstrap import cleanup
 
     cleanup.wipe(cleanup.find_place(os.environ), lambda: cleanup.agrees(os.environ))
@@ -66,10 +66,10 @@ def main() -> None:
         parsers[verb] = verbs.add_parser(verb.__name__, help=verb.__doc__, description=verb.__doc__)
         parsers[verb].set_defaults(run=verb)
     parsers[doctor].add_argument(
-        "--next", dest="say_next", action="store_true", help="print the next useful command too"
+        "--next", dest="say_next", action="store_true", help="also print the next useful command"
     )
     parsers[venv].add_argument("name", choices=["dev", "host"])
-    parsers[lock].add_argument("--check", action="store_true", help="say whether everything agrees, and change nothing")
+    parsers[lock].add_argument("--check", action="store_true", help="check that everything agrees, and change nothing")
     arguments = vars(parser.parse_args())
     arguments.pop("run")(**arguments)
 

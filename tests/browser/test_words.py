@@ -106,7 +106,7 @@ def test_a_key_is_asked_for(closed: Served, visit: Callable[..., Page]) -> None:
     expect(page.get_by_role("button", name="Predict")).to_be_hidden()
     page.get_by_label("API key").fill("wrong")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("This key is not right.")).to_be_visible()
+    expect(page.get_by_text("This key is wrong.")).to_be_visible()
     page.get_by_label("API key").fill(KEY)
     page.keyboard.press("Enter")
     predict(page, "Prediction: setosa")

@@ -14,7 +14,7 @@ const WORDS = {
   0: "The server does not answer. Is it still running?",
   401: "The API key is missing or wrong.",
   413: "That is more than the server takes in one request.",
-  503: "The server has too much to do just now. Try again in a moment.",
+  503: "The server is busy. Try again in a moment.",
   504: "The model took too long to answer.",
 };
 

@@ -39,7 +39,7 @@ function askForKey(error) {
   find("key-form").hidden = error.status !== 401;
   find("openapi").hidden = error.status === 401;
   say(find("failed"), error.status === 401 ? "" : error.message);
-  find("key-error").textContent = error.status === 401 && key.get() ? "This key is not right." : "";
+  find("key-error").textContent = error.status === 401 && key.get() ? "This key is wrong." : "";
   if (error.status === 401) find("key").focus();
 }
 
@@ -58,7 +58,7 @@ function fill() {
   if (model.columns) {
     example = rowsOf(model.example, model.columns);
     rows = new Rows(find("rows"), model.columns, example, tell);
-    find("csv-help").textContent = `Columns: ${named(model.columns.filter((column) => column.type !== "binary")).join(", ")}. Others may stand among them.`;
+    find("csv-help").textContent = `Columns: ${named(model.columns.filter((column) => column.type !== "binary")).join(", ")}. Others may be among them.`;
   }
   const methods = model.params.length ? [] : model.methods;
   find("method").replaceChildren(make("option", { value: OWN }, "the model's own"), ...methods.map((name) => make("option", { value: name }, name)));

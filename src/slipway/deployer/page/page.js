@@ -102,7 +102,7 @@ async function act(...request) {
 function cancel({ id, version, action }) {
   confirm({
     title: `Cancel the ${action} of version ${version}?`,
-    words: "The step that runs ends at once; what answers now keeps serving.",
+    words: "The running step ends at once; what answers now keeps serving.",
     button: "Cancel the deployment",
     act: (token) => act("DELETE", `/deployments/${encodeURIComponent(id)}`, token),
   });
