@@ -62,7 +62,7 @@ def test_a_challenger_gets_its_share_and_loses_it(served: Served) -> None:
     assert "diabetes-challenger-model" in status
     assert shared.versions == {"1", "2"}
     assert load.failed + shared.failed == []
-    assert "no challenger of diabetes is left" in ended
+    assert "the challenger of diabetes is no longer in" in ended
     assert left == []
     assert alone == {1: ASKED}
 

@@ -74,7 +74,7 @@ def test_a_quota_that_is_too_small_is_said(served: Served) -> None:
     assert code != 0
     assert "the cluster rejects the pod that would test the version: " in said
     assert "exceeded quota: small" in said
-    assert "waiting for" not in said.split("is tested in a pod")[1]
+    assert "waiting for" not in said.split("is being tested in the pod")[1]
     assert served.get("deployment", SERVICE)["metadata"]["generation"] == before
     check_whole(served, 1)
 

@@ -88,5 +88,5 @@ def test_nothing_is_left_when_that_is_wished(tracked: Tracked) -> None:
     kinds = "all,ingresses,networkpolicies,persistentvolumeclaims,secrets,configmaps,poddisruptionbudgets"
     answer = tracked.cluster.ask("get", kinds, "--selector", mlflow.LABELS, "--output", "name")
 
-    assert "nothing of it is left" in said
+    assert "MLflow and Postgres are no longer in" in said
     assert (answer.code, answer.out) == (0, "")

@@ -84,7 +84,7 @@ def test_what_only_training_has_is_a_warning(tmp_path: Path, capsys: pytest.Capt
     """What MLflow recorded of the training environment, such as pytest, is named, and refuses no model."""
     _check(tmp_path, f"mlflow=={LOCKED['mlflow']}\npytest==1.0\nrich==2.0\n")
 
-    assert "only training has it: pytest 1.0, rich 2.0" in capsys.readouterr().err
+    assert "only training needs it: pytest 1.0, rich 2.0" in capsys.readouterr().err
 
 
 def test_who_takes_the_risk_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ def test_another_checkouts_deployer_follows_by_itself(ours: Settings, capsys: py
     Deployer.looks = [(403, {})]
 
     assert deployer_client.follow_up(ours, "m", 2, 7)
-    assert "follows by itself" in capsys.readouterr().out
+    assert "notices the move within" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("look", [(503, {}), (200, WAITS)], ids=["does not look", "is still at it"])

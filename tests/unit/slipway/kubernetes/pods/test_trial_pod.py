@@ -213,7 +213,7 @@ def test_what_keeps_this_machine_from_looking_is_a_warning(
         yield ""
 
     def time_out(*_: object) -> None:
-        raise TimedOutError("time-out: this machine did not end the test")
+        raise TimedOutError("time-out: this machine did not finish the test")
 
     cluster: Any = Cluster()
     monkeypatch.setattr(api_test, "ask", time_out)
