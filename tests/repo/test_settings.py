@@ -35,6 +35,7 @@ READERS = {  # the modules that look up a variable by its name
     "venv": "runs before set-up: certificates and package indexes",
     "settings": "the one place",
     "proxies": "what is the caller's: proxies",
+    "connection": "MLFLOW_TRACKING_URI, to leave it as it was: MLflow sets it",
     "lockfile": "runs before settings can be imported (Python 3.8): UPGRADE and certificates",
 }
 
