@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, TextIO
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 NOT_FOUND, TIMED_OUT = 127, 124
 LAST_LINES = 12  # of a program, kept for the reason that it failed for
+EXEC_LOOKS = 1000  # of 1 ms each, for a process that has just started
 GRACE_SECONDS = 4  # Ctrl-C ends a foreground program within 5 s
 
 
@@ -157,13 +159,20 @@ def ask(
 
 
 def read_command(pid: str) -> str:
-    """Return a process's command line, or nothing if it has ended. Linux may have no `ps`, and macOS has no /proc."""
+    """Return a process's command line, or nothing if it has ended. Linux may have no `ps`, and macOS has no /proc.
+
+    A process that has just started has none yet: Popen returns before the kernel shows it.
+    """
     if not Path("/proc/self").exists():
         return ask(["ps", "-ww", "-o", "command=", "-p", pid]).out
-    try:
-        return Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-    except OSError:
-        return ""
+    place = Path("/proc", pid)
+    with suppress(OSError):
+        for _ in range(EXEC_LOOKS):
+            words = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            if words or (place / "stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2][:1] in "ZX":
+                return words
+            time.sleep(0.001)
+    return ""
 
 
 def ask_git(*arguments: str) -> Answer:

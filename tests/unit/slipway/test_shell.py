@@ -122,3 +122,18 @@ def test_a_program_that_ended_has_the_last_word(tmp_path: Path) -> None:
 
     assert raised.value.message == "the program ended with exit code 3:\n    4\n    5\n    6\n    7\n    8"
     assert raised.value.code == 2
+
+
+def test_a_process_is_known_from_its_start_to_its_end(tmp_path: Path) -> None:
+    """The kernel shows a command line a moment after Popen returns; one that has ended has none."""
+    seen = []
+    for number in range(50):
+        process = shell.start(_python(f"import time; time.sleep({60 + number})"), log=tmp_path / "log")
+        seen.append(f"time.sleep({60 + number})" in shell.read_command(str(process.pid)))
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # not reaped yet
+        assert shell.read_command(str(process.pid)) == ""
+        process.wait()
+        assert shell.read_command(str(process.pid)) == ""
+
+    assert all(seen)
