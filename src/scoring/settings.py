@@ -34,9 +34,9 @@ class Settings:
     check_libraries: str = _setting(
         "on", "refuse a model that was trained with other versions of its libraries", SWITCH
     )
-    batching: str = _setting("auto", "have requests that wait together share a predict; "
-                             "auto: when the model's rows prove independent",
-                             ("auto", *SWITCH))  # fmt: skip
+    batching: str = _setting(
+        "auto", "let waiting requests share a predict; auto: if the model's rows prove independent", ("auto", *SWITCH)
+    )
     max_batch: int = _setting(1024, "rows in one shared predict")
     threads: int = _setting(0, "predicts at a time for a model without batching; 0: eight")
     max_body: int = _setting(64 * MIB, "bytes of one request; more is answered with 413")

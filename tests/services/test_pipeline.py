@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,13 +17,14 @@ from slipway.errors import SlipwayError
 from slipway.interruption import Interruption
 from slipway.registry.client import Registry
 from slipway.release import history, lock
-from slipway.release.pipeline import Order, Pipeline, move
+from slipway.release.pipeline import Order, Pipeline, UnexpectedError, move
 from slipway.release.promote import Printer
 from slipway.release.protocols import Preempted
 from tests.conftest import changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 pytestmark = pytest.mark.fast
@@ -89,6 +92,31 @@ def test_what_somebody_else_released_is_not_refused(pipeline: Pipeline) -> None:
 
     assert read(pipeline) == [(history.PROMOTED, 1)]
     assert pipeline.registry.find_champion(pipeline.model.name) == 1
+
+
+def test_a_rollback_that_fails_says_why(pipeline: Pipeline) -> None:
+    """A rollback's own error is what its command explains, also when somebody else released the version meanwhile."""
+    order = replace(GONE, action=history.ROLLED_BACK)
+    with pytest.raises(SlipwayError, match="no MLflow model at"):
+        replace(pipeline, recorder=Overtaken(pipeline), refusals=False).release(order, Interruption())
+
+    assert read(pipeline) == [(history.PROMOTED, 1)]
+
+
+class Full(Printer):
+    """A recorder on a disk that is full."""
+
+    def step(self, name: str, work: Interruption | None = None) -> AbstractContextManager[Callable[[str], None]]:
+        """Fail as a write there does."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{name} of {work}")
+
+
+def test_a_fault_of_this_machine_is_no_verdict(pipeline: Pipeline) -> None:
+    """A full disk ends a release with an error in words, and leaves nothing on the version's record."""
+    with pytest.raises(UnexpectedError, match="No space left on device"):
+        replace(pipeline, recorder=Full()).release(GONE, Interruption())
+
+    assert read(pipeline) == []
 
 
 def test_two_registries_do_not_mix(registry: Registry, tmp_path: Path) -> None:

@@ -279,8 +279,9 @@ def quote(name: str) -> str:
 
 @contextmanager
 def _translated(ignored: Collection[str] = ()) -> Iterator[None]:
-    """Turn MLflow's exceptions into SlipwayErrors; an ignored error code only ends the block."""
+    """Turn the exceptions of MLflow and its HTTP client into SlipwayErrors; an ignored code only ends the block."""
     import mlflow
+    import requests
 
     try:
         yield
@@ -288,3 +289,7 @@ def _translated(ignored: Collection[str] = ()) -> Iterator[None]:
         if error.error_code not in ignored:
             kind = connection.UnreachableError if connection.OUTAGE.match(error.message) else SlipwayError
             raise kind(f"MLflow: {error.message.splitlines()[0]}") from None
+    except requests.RequestException as error:  # of an artifact: it passes MLflow as it is
+        refused = error.response is not None and error.response.status_code < requests.codes.server_error
+        kind = SlipwayError if refused else connection.UnreachableError
+        raise kind(f"MLflow: {type(error).__name__}: {error}".splitlines()[0]) from None

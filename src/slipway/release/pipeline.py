@@ -38,6 +38,13 @@ class MovedMeanwhileError(SlipwayError):
     """@champion no longer names the version that a candidate was compared with."""
 
 
+class UnexpectedError(SlipwayError):
+    """A failure of this machine or of ours, such as a full disk: no verdict on a version."""
+
+
+NO_VERDICT = (TimedOutError, UnreachableError, UnexpectedError)
+
+
 @dataclass(frozen=True)
 class Order:
     """A request to make a version champion."""
@@ -140,14 +147,16 @@ class Pipeline:
     def _refuse(self, order: Order, event: Release, error: SlipwayError, *, released: bool, examined: bool) -> None:
         """Record why a version is refused, and revert @champion if it names this version already.
 
-        A time-out and an outage are no verdict, nor is what fails after the examination. What was released already
-        stays, unless its predecessor answers: otherwise a server's fault would undo release after release.
+        A time-out, an outage and a fault of ours are no verdict, nor is what fails after the examination. What was
+        released already stays, unless its predecessor answers: otherwise a server's fault would undo release after
+        release.
         """
         if self.recorder.will_resume(error):
             return
-        if not released and self._is_released(order, self.registry.find_champion(self.model.name)):
+        promotes = self.target or order.action == history.PROMOTED
+        if promotes and not released and self._is_released(order, self.registry.find_champion(self.model.name)):
             raise Preempted("somebody else released it meanwhile") from None
-        is_verdict = not (released or examined or isinstance(error, (TimedOutError, UnreachableError)))
+        is_verdict = not (released or examined or isinstance(error, NO_VERDICT))
         if is_verdict and self.refusals:
             refused = replace(event, action=history.REFUSED, verdict=error.message, why="")
             history.record(self.registry, self.model.name, refused)
@@ -227,7 +236,7 @@ def worded() -> Iterator[None]:
     except (SlipwayError, Cancelled, Preempted):
         raise
     except Exception as error:
-        raise SlipwayError(f"{type(error).__name__}: {error}".splitlines()[0]) from error
+        raise UnexpectedError(f"{type(error).__name__}: {error}".splitlines()[0]) from error
 
 
 def _check_followed(order: Order, champion: int | None) -> None:

@@ -88,7 +88,9 @@ def _promote(pipeline: Pipeline, order: Order, champion: int | None) -> None:
     except Preempted as reason:
         raise SlipwayError(f"{words}: {reason}", order.again) from None
     except UnreachableError as error:  # no word against the version
-        _note_outage(pipeline, Release(history.INTERRUPTED, order.version, champion, order.by, error.message))
+        event = Release(history.INTERRUPTED, order.version, champion, order.by, error.message)
+        if _is_champion_after_outage(pipeline, event):
+            return
         raise UnreachableError(
             f"version {order.version} was neither promoted nor refused: {error.message}", error.cure
         ) from None
@@ -147,7 +149,7 @@ def _roll_back(pipeline: Pipeline, order: Order, goal: str) -> None:
         words = f"version {order.version} is not {goal}: {error.message}"
         raise SlipwayError(words, f"{order.again}; or make releases, for another version", error.code) from None
     except KeyboardInterrupt:
-        print(f"\nnot rolled back; {hints.complete(order.again)} tries again", file=sys.stderr)
+        print(f"\ninterrupted; {hints.complete(order.again)} tries again", file=sys.stderr)
         raise
 
 
@@ -191,23 +193,29 @@ def choose_previous(registry: Registry, model: ModelFolder, to: str = "") -> int
     return int(to) if to else way[-1]
 
 
-def _note_outage(pipeline: Pipeline, event: Release) -> None:
-    """Record an outage during a release once the tracking server is back; give up soon: the error is printed anyway."""
+def _is_champion_after_outage(pipeline: Pipeline, event: Release) -> bool:
+    """Whether the version became champion although an answer was lost; if not, record the interruption.
+
+    Looks until the tracking server is back; gives up soon, as the error is printed anyway.
+    """
     print(
         f"the tracking server went away; waiting up to {OUTAGE_S:.0f} s for it, to record that",
         file=sys.stderr,
         flush=True,
     )
+    registry, name = pipeline.registry, pipeline.model.name
 
-    def has_recorded() -> bool:
+    def look() -> str:
         try:
             connection.check_reachable(pipeline.settings)
-            history.record(pipeline.registry, pipeline.model.name, event)
+            if registry.find_champion(name) == event.version:
+                return "champion"
+            history.record(registry, name, event)
         except SlipwayError:
-            return False
-        return True
+            return ""
+        return "recorded"
 
-    poll(has_recorded, OUTAGE_S, 0.5)
+    return poll(look, OUTAGE_S, 0.5) == "champion"
 
 
 def _follow_up(settings: Settings, registry: Registry, model: ModelFolder, version: int) -> bool:

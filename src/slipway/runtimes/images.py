@@ -224,10 +224,12 @@ def _look(*patterns: str) -> dict[str, str]:
     """
     filters = [f"reference={pattern}" for pattern in (BASE, *patterns)]
     answer = shell.ask(docker_cli.list_all("image", ["Repository", "Tag", "ID"], filters))
+    if answer.code != 0:
+        check_engine()
+        raise SlipwayError(f"Docker does not list its images: {answer.last}", "make doctor, then this again")
     rows = [line.split(docker_cli.SEPARATOR) for line in answer.out.splitlines()]
     held = {f"{repository}:{tag}": image for repository, tag, image in rows}
     if BASE not in held:
-        check_engine()
         raise SlipwayError(f"no image {BASE}", "make build_base_container")
     return held
 

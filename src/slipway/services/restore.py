@@ -101,7 +101,7 @@ def check_mlflow(manifest: archive.Manifest) -> None:
 def _check_empty(settings: Settings) -> None:
     rows: dict[str, int] = {}
     if shell.ask(docker_cli.find("volume", mlflow.volume(settings))).code == 0:
-        running = database.find_running(settings)
+        running = {*database.find_running(settings)} & {*mlflow.SERVICES}
         try:
             mlflow.start_database(settings)
             rows = database.count_rows(settings)

@@ -145,13 +145,16 @@ def run(api: Api, seconds: float) -> dict[str, str | None]:
     """Return, for each check, why it failed: "" where it passed, None where there is nothing to check.
 
     Raises NoAnswerError as `Api.post` does, and OutOfTimeError after `seconds`, however slowly an answer drips: then
-    the thread that reads it is left behind.
+    the thread that reads it is left behind, and sends nothing more.
     """
     found: dict[str, str | None] = {}
     late: list[NoAnswerError] = []
+    ended = threading.Event()
 
     def check_all() -> None:
         for name, check in CHECKS.items():
+            if ended.is_set():
+                return
             try:
                 found[name] = check(api)
             except NoAnswerError as error:
@@ -165,11 +168,14 @@ def run(api: Api, seconds: float) -> dict[str, str | None]:
     thread = threading.Thread(target=check_all, daemon=True, name="API test")
     thread.start()
     deadline = time.monotonic() + seconds
-    while thread.is_alive():
-        interruption.check()
-        if time.monotonic() >= deadline:
-            raise OutOfTimeError
-        thread.join(LOOK_S)
+    try:
+        while thread.is_alive():
+            interruption.check()
+            if time.monotonic() >= deadline:
+                raise OutOfTimeError
+            thread.join(LOOK_S)
+    finally:
+        ended.set()
     if late:
         raise late[0]
     return found

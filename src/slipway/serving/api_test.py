@@ -207,8 +207,10 @@ def _read_sample(settings: Settings, prepared: Prepared) -> str | None:
         return None
     try:
         return (prepared.registry or Registry.connect(settings)).read_sample(prepared.model.run_id)
-    except connection.UnreachableError:
-        print("note: the tracking server does not answer, so the true values are not known", file=sys.stderr)
+    except SlipwayError as error:
+        if prepared.registry and not isinstance(error, connection.UnreachableError):
+            raise
+        print(f"note: the true values are not known: {error.message}", file=sys.stderr)
         return None
 
 

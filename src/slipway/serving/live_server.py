@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from slipway.settings import Settings
 
-REASON = re.compile(r" keeps serving: (.*)")  # in the server's log
+REASON = re.compile(
+    r" (?:keeps serving|goes on answering): (.*)"
+)  # in the server's log; the latter of an earlier version of ours
 OUTCOMES = re.compile(r"^scoring_(failed_)?reloads_total(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
