@@ -81,7 +81,7 @@ class Tracked:
         with mlflow.reached(self.settings, self.cluster) as here:
             registry = Registry.connect(here)
             registry.download(model_uri.resolve(registry, f"models:/diabetes/{version}").location, target)
-        return sorted(path.name for path in target.iterdir())
+        return sorted(path.name for path in target.rglob("*"))
 
     def find_pod(self, labels: str) -> dict[str, Any]:
         """Return the newest pod with these labels, or {}."""
