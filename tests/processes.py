@@ -32,10 +32,10 @@ def mark() -> str:
     return run
 
 
-def find(run: str) -> dict[int, Process]:
-    """Return the running processes of a run by pid, including this one."""
+def find(run: str, root: int = os.getpid()) -> dict[int, Process]:
+    """Return the running processes of a run by pid, including its root, which is this one by default."""
     everything = dict(filter(None, map(_read, PROC.glob("[0-9]*"))))
-    found = {pid for pid in everything if pid == os.getpid() or _is_marked(pid, run)}
+    found = {pid for pid in everything if pid == root or _is_marked(pid, run)}
     new = found
     while new:  # some programs write over their environment: Postgres does, to show what it is doing
         new = {pid for pid, process in everything.items() if process.parent in new} - found

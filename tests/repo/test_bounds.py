@@ -72,7 +72,7 @@ class Run:
 
     def find_left(self) -> list[str]:
         """Return its processes."""
-        return [each.command for pid, each in processes.find(self.mark).items() if pid != os.getpid()]
+        return [each.command for each in processes.find(self.mark, self.process.pid).values()]
 
 
 @pytest.fixture
