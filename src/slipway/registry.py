@@ -61,7 +61,7 @@ def connect(settings: Settings) -> MlflowClient:
     Raises SlipwayError when it does not: MLflow's own client would try for four minutes.
     """
     check_reachable(settings)
-    import mlflow  # noqa: PLC0415 -- costs a second, which a wrong call need not wait for
+    import mlflow  # noqa: PLC0415 -- costs a second, which a wrong call need not wait for; never a part of it first: see the test
 
     _make_embedded_store(settings)
     mlflow.set_tracking_uri(settings.tracking_uri)
@@ -153,11 +153,11 @@ def quote(name: str) -> str:
 
 def find(get: Callable[[str], Found], key: str) -> Found | None:
     """Return what one of the client's `get_…` functions finds, or None when there is no such thing."""
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415 -- see connect
+    import mlflow  # noqa: PLC0415 -- see connect
 
     try:
         return get(key)
-    except MlflowException as error:
+    except mlflow.exceptions.MlflowException as error:
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"}:
             return None
         raise
@@ -165,7 +165,7 @@ def find(get: Callable[[str], Found], key: str) -> Found | None:
 
 def download(location: str, target: Path) -> None:
     """Download the files at an artifact URI into a new folder."""
-    import mlflow.artifacts  # noqa: PLC0415 -- see connect
+    import mlflow  # noqa: PLC0415 -- see connect
 
     mlflow.artifacts.download_artifacts(artifact_uri=location, dst_path=str(target))
 
@@ -193,11 +193,11 @@ def write_metrics(metrics: dict[str, float]) -> dict[str, float | None]:
 @contextmanager
 def translated_errors() -> Iterator[None]:
     """Turn MLflow's exceptions into errors in words; UnreachableError when the server did not answer."""
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415 -- see connect
+    import mlflow  # noqa: PLC0415 -- see connect
 
     try:
         yield
-    except MlflowException as error:
+    except mlflow.exceptions.MlflowException as error:
         kind = UnreachableError if OUTAGE.match(error.message) else SlipwayError
         raise kind(f"MLflow: {error.message.splitlines()[0]}") from None
 
