@@ -213,7 +213,7 @@ def test_the_deployer_killed_comes_back(place: Place) -> None:
     ended = place.finish(deployment)
 
     assert meanwhile == 3
-    assert (ended["state"], ended["attempts"]) == ("done", 2), ended
+    assert (ended["state"], ended["attempts"]) == ("done", 2), json.dumps(ended)
     assert (place.find_champion(), place.find_answering()) == (4, 4)
 
 
