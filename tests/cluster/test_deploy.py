@@ -100,7 +100,7 @@ def test_a_bad_one_is_undone(served: Served, version: int, why: str, patience: i
     assert "Traceback" not in said
     assert answering == 1
     assert (load.failed, load.versions) == ([], {"1"})
-    assert "trial" not in served.cluster.ask("get", "pods", "--output", "name").out
+    served.wait(lambda: "trial" not in served.cluster.ask("get", "pods", "--output", "name").out, "its trial is gone")
 
 
 def test_a_first_one_that_fails_leaves_nothing(served: Served) -> None:
