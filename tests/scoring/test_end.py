@@ -118,7 +118,7 @@ def test_workers_that_die(serve: Serve, folders: dict[str, Path]) -> None:
         load.more()
 
     assert len(load.lost) <= TIMES * load.clients * 2  # what was sent, and who was connected again while it was dying
-    assert [words for words in load.lost if not re.search("Reset|Disconnected|BrokenPipe|IncompleteRead", words)] == []  # a cut connection
+    assert [words for words in load.lost if not re.search("Reset|Disconnected|BrokenPipe", words)] == []  # a cut connection
     assert _all_right(load)
 
 
