@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,9 +17,10 @@ from slipway import ports, settings
 from slipway.errors import SlipwayError, TimedOutError
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
-from slipway.serving import api_test, server, smoke_test
+from slipway.serving import api_checks, api_test, server, smoke_test
 from tests import beside
 from tests.conftest import changed
+from tests.polling import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -233,3 +235,23 @@ def test_a_model_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "MLmodel").write_text("two")
 
     assert [*answers, server.predict(settings.load(), prepared, rows)] == [[1], [1], [2], [3]]
+
+
+def test_nothing_is_sent_after_its_time() -> None:
+    """A test that ran out of time leaves it at the request that it waited for: another model may answer there now."""
+    asked, may_answer = [], threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
+        may_answer.wait(60)
+        send(handler, 400)
+
+    with serve(answer) as url:
+        before = {*threading.enumerate()}
+        with pytest.raises(api_checks.OutOfTimeError):
+            api_checks.run(api_checks.Api(url, CASE.rows, CASE.expected, "", 60), 0.5)
+        (left,) = [thread for thread in threading.enumerate() if thread.name == "API test" and thread not in before]
+        may_answer.set()
+        wait_until(lambda: not left.is_alive(), 20, "the thread goes on")
+
+    assert asked == ["/invocations"]
