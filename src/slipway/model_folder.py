@@ -9,13 +9,22 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import yaml
+
+from slipway.bootstrap.venv import ROOT
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+REGISTERED = re.compile(  # less than MLflow allows: MODEL= names it, too, and two dots begin what a lock is for
+    r"(?!.*\.\.)\w([\w .+-]{0,198}[\w.+-])?"
+)
+LOCK = ".release-lock"  # suffix of a registered model that is a lock: see release/lock.py
 PLAIN = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")  # what a Docker image may be called
+DEBIAN = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # what a Debian package may be called
+TRAIN = "train.py"
 NO_CODE = {
     "__pycache__",
     "mlruns",
@@ -39,13 +48,28 @@ class Rules:
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A model folder and its `model.toml`: registered name, the metric that decides between versions, gate."""
+    """A model folder and its `model.toml`: registered name, the metric that decides between versions, gate, script.
+
+    `system` are the Debian packages that its libraries load, such as libgomp1.
+    """
 
     path: Path
     name: str
     metric: str
     direction: str  # minimize or maximize
     rules: Rules
+    script: str = TRAIN
+    system: tuple[str, ...] = ()
+
+    @property
+    def has_own_libraries(self) -> bool:
+        """Whether the folder locks its dependencies itself."""
+        return (self.path / "pyproject.toml").exists()
+
+    @property
+    def requirements(self) -> Path:
+        """The folder with the exported lock: serving.txt (to predict, in our server), training.txt (to train)."""
+        return (self.path if self.has_own_libraries else ROOT) / "requirements"
 
 
 def load(path: Path) -> ModelFolder:
@@ -63,24 +87,55 @@ def load(path: Path) -> ModelFolder:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SlipwayError(f"{file} is not TOML: {error}", "see model/README.md") from None
     name, metric, direction = (values.get(key) for key in ("name", "metric", "direction"))
-    if not isinstance(name, str) or not PLAIN.fullmatch(name):
-        raise SlipwayError(f"{file}: name is {name!r}; it names an image, so use lower-case letters, digits, . _ -")
+    if not isinstance(name, str) or not REGISTERED.fullmatch(name) or name.endswith(LOCK):
+        words = f"must be letters, digits, spaces, . _ - +, at most 200, not ending in {LOCK}"
+        raise SlipwayError(f"{file}: name is {name!r}; {words}", 'name = "wine-quality"')
     if not isinstance(metric, str) or not metric:
         raise SlipwayError(f"{file}: metric is {metric!r}; must be the name of the deciding metric, such as rmse")
     if direction not in {"minimize", "maximize"}:
         raise SlipwayError(f"{file}: direction is {direction!r}; must be minimize or maximize")
-    return ModelFolder(path, name, metric, direction, _read_rules(file, values.get("gate", {}), metric, direction))
+    rules = _read_rules(file, values.get("gate", {}), metric, direction)
+    return ModelFolder(path, name, metric, direction, rules, _read_script(file, values), _read_system(file, values))
 
 
 def plain(name: str) -> str:
-    """Return a registered name as images, containers and files may bear it.
+    """Return a registered name as images, containers, files and, cut to 46 characters, Kubernetes objects may bear it.
 
     One that they may not has a digest, which tells it apart.
     """
     if PLAIN.fullmatch(name):
         return name
     words = "-".join(re.findall(r"[a-z0-9]+", name.lower())) or "model"
-    return f"{words[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{words[:37]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _read_script(file: Path, values: dict[str, object]) -> str:
+    """Return the script that trains: `script` of model.toml, train.py, or what MLproject's entry point main runs."""
+    script = values.get("script")
+    if script is None:
+        return TRAIN if (file.parent / TRAIN).exists() else _find_main(file.with_name("MLproject")) or TRAIN
+    if not isinstance(script, str) or not re.fullmatch(r"(?!/)[\w./-]+\.py", script) or ".." in script:
+        raise SlipwayError(f"{file}: script is {script!r}; must be a Python file in the folder", 'script = "main.py"')
+    return script
+
+
+def _find_main(project: Path) -> str:
+    """Return the Python file that MLproject's entry point main runs, or nothing."""
+    if not project.exists():
+        return ""
+    try:
+        command = yaml.safe_load(project.read_text(encoding="utf-8"))["entry_points"]["main"]["command"]
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+        return ""
+    found = re.match(r"python3?\s+([\w./-]+\.py)\b", str(command).strip())
+    return found[1] if found else ""
+
+
+def _read_system(file: Path, values: dict[str, object]) -> tuple[str, ...]:
+    given = values.get("system", [])
+    if not isinstance(given, list) or not all(isinstance(name, str) and DEBIAN.fullmatch(name) for name in given):
+        raise SlipwayError(f"{file}: system is {given!r}; must be a list of Debian packages", 'system = ["libgomp1"]')
+    return tuple(sorted(set(given)))
 
 
 def _read_rules(file: Path, given: object, metric: str, direction: str) -> Rules:

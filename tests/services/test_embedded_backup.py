@@ -11,7 +11,8 @@ from mlflow import MlflowClient
 from sklearn.linear_model import LinearRegression
 
 from slipway.errors import SlipwayError
-from slipway.registry.client import LOCK, Registry
+from slipway.model_folder import LOCK
+from slipway.registry.client import Registry
 from slipway.release import lock
 from slipway.services import archive, backup, restore
 from slipway.settings import Settings, sqlite_uri

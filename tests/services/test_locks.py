@@ -10,7 +10,8 @@ import pytest
 from slipway import settings as slipway_settings
 from slipway.deployer import start
 from slipway.errors import SlipwayError
-from slipway.registry.client import LOCK, Registry
+from slipway.model_folder import LOCK
+from slipway.registry.client import Registry
 from slipway.release import lock
 from slipway.services.deployer_client import find_home
 from tests.polling import wait_until

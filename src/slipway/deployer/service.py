@@ -63,7 +63,7 @@ class Deployer:
         self.webhook_secret = secret_file.read_or_make(home / "webhook_secret")
         self.pictures = home / "pictures"
         self.pictures.mkdir(exist_ok=True)
-        self.store = store.Store(home / f"{self.model.name}.db")
+        self.store = store.Store(home / f"{model_folder.plain(self.model.name)}.db")
         self.targets: dict[str, Target] = {target.name: target for target in list_targets(settings)}
         identity = secret_file.read_or_make(home / "identity")
         self._workers = {  # each a holder of its own: two targets do not release at once either

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ def run(settings: Settings) -> None:
         _say("test it: rows of the data, its predictions, the true values")
         api_test.examine(settings, prepared, lambda: process.poll() is None)
     print(f"\ndone in {time.monotonic() - started:.1f} s; the server is stopped, the model stays in .slipway/")
-    hints.say_next(f"{to_here}make serve_model MODEL={uri}")
+    hints.say_next(f"{to_here}make serve_model MODEL={shlex.quote(uri)}")
     print(
         f"      edit {model.path.name}/train.py, then {hints.complete('make demo')} again; with Docker: make init_local"
     )

@@ -6,6 +6,7 @@ Through an image registry, pinned by digest, or by IMAGE_LOAD, under its content
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 from slipway import hints, model_folder, runtimes, shell
@@ -38,7 +39,8 @@ def push(settings: Settings, uri: str = "") -> None:
         )
     print(f"{prepared.model.uri} is there as {deliver_version(settings, prepared)}")
     hints.say_next(
-        f"RUNTIME=host make promote MODEL={prepared.model.uri}; make deploy_deployer, once, to have the cluster follow"
+        f"RUNTIME=host make promote MODEL={shlex.quote(prepared.model.uri)}; "
+        "make deploy_deployer, once, to have the cluster follow"
     )
 
 

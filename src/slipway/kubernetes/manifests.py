@@ -8,7 +8,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from slipway import shell
+from slipway import model_folder, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes import patches, traffic
 from slipway.release import lock
@@ -48,7 +48,7 @@ LONGEST = 46  # of a name that gets more appended: 63 is Kubernetes' limit
 
 def make_name(model: str) -> str:
     """Return the name that a model's objects begin with: a DNS label (pure)."""
-    name = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:LONGEST].rstrip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", model_folder.plain(model)).strip("-")[:LONGEST].rstrip("-")
     return name if re.match("[a-z]", name) else f"m-{name}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import time
 import uuid
 from contextlib import contextmanager, suppress
@@ -83,7 +84,7 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
     print(f"tracked by {inside}; the Job is {job}, whose log stays available for a while")
     reached = f"{mlflow.HERE} " if inside == mlflow.find_address(settings) else ""  # as deploy_tracking says
     there = f"CONTEXT={settings.cluster.context} NAMESPACE={settings.cluster.namespace}"
-    hints.say_next(f"{reached}make deploy MODEL=models:/{version.name}/{version.version} {there}")
+    hints.say_next(f"{reached}make deploy MODEL={shlex.quote(f'models:/{version.name}/{version.version}')} {there}")
     return version
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from slipway.errors import SlipwayError
+from slipway.model_folder import LOCK
 from slipway.registry import connection
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ Answer = TypeVar("Answer")
 AliasEvent = Literal["model_version_alias.created"]
 
 CHAMPION = "champion"
-LOCK = ".release-lock"  # suffix of a registered model that is a lock: see release/lock.py
 VERSIONS_TAG = "mlflow.modelVersions"  # of a logged model: JSON, a list of name and version
 SAMPLE = "sample.csv"  # of a run: rows of the data with the target as last column
 HIGHEST = 2**31 - 1  # of the versions that a registry can have

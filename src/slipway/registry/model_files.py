@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -86,7 +87,7 @@ def find_image(registry: Registry, model: ModelRef) -> str:
     version = registry.find_version(str(model.name), str(model.version))
     found = version.tags.get(IMAGE_TAG) if version else None
     if not found:
-        cure = f"make push_model MODEL={model.uri} REGISTRY=… or IMAGE_LOAD=…"
+        cure = f"make push_model MODEL={shlex.quote(model.uri)} REGISTRY=… or IMAGE_LOAD=…"
         raise SlipwayError(f"no image of version {model.version} has been pushed", cure)
     return str(found)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from slipway.errors import USAGE, SlipwayError
-from slipway.registry.client import LOCK
+from slipway.model_folder import LOCK
 from slipway.registry.mlmodel import FORMS, read_metadata
 
 if TYPE_CHECKING:

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError
 from slipway.interruption import interruptible
-from slipway.registry.client import LOCK, Registry
+from slipway.model_folder import LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from slipway.interruption import Interruption
+    from slipway.registry.client import Registry
 
 PROMOTION, ROLLBACK, MOVE = "", "..rollback", "..move"  # what a lock is for; no model's name has two dots in a row
 LOOK_S = 1.0  # between two looks for a rollback, one cheap call each

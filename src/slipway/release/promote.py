@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from contextlib import contextmanager, nullcontext
@@ -62,7 +63,7 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
     registry = Registry.connect(settings)
     found = find_version(registry, model, uri or f"models:/{model.name}/latest")
     version, holder = int(found.version or 0), lock.identify_caller()
-    again = f"make promote MODEL=models:/{model.name}/{version}"
+    again = f"make promote MODEL={shlex.quote(f'models:/{model.name}/{version}')}"
     with lock.held(registry, model.name, holder):
         champion = registry.find_champion(model.name)
         if version == champion:
@@ -73,7 +74,7 @@ def promote(settings: Settings, uri: str, *, force: bool, why: str) -> None:
         _promote(Pipeline(settings, registry, model, holder, Printer()), order, champion)
     print(f"{model.name} version {version} is @{CHAMPION}, after {time.monotonic() - started:.1f} s", flush=True)
     command = "test_api" if _follow_up(settings, registry, model, version) else "serve_model"
-    hints.say_next(f"make {command} MODEL=models:/{model.name}@{CHAMPION}")
+    hints.say_next(f"make {command} MODEL={shlex.quote(f'models:/{model.name}@{CHAMPION}')}")
 
 
 def _promote(pipeline: Pipeline, order: Order, champion: int | None) -> None:
@@ -188,7 +189,7 @@ def choose_previous(registry: Registry, model: ModelFolder, to: str = "") -> int
     if to and int(to) not in way:
         raise SlipwayError(
             f"version {to} was never champion before version {champion}; earlier champions: {', '.join(map(str, way))}",
-            f"make promote MODEL=models:/{model.name}/{to}",
+            f"make promote MODEL={shlex.quote(f'models:/{model.name}/{to}')}",
         )
     return int(to) if to else way[-1]
 

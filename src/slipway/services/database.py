@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 from slipway import shell
 from slipway.errors import SlipwayError
-from slipway.registry.client import LOCK
+from slipway.model_folder import LOCK
 from slipway.services import causes, mlflow
 
 if TYPE_CHECKING:

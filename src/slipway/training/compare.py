@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -158,7 +159,8 @@ def _find_two(registry: Registry, name: str, uri: str) -> list[ModelRef]:
     if candidate.version == str(champion):
         others = [number for number in sorted(versions) if number != champion]
         raise SlipwayError(
-            f"{name} version {champion} is {MARK} itself", f"make compare MODEL=models:/{name}/{others[-1]}"
+            f"{name} version {champion} is {MARK} itself",
+            f"make compare MODEL={shlex.quote(f'models:/{name}/{others[-1]}')}",
         )
     return [model_uri.resolve(registry, f"models:/{name}/{champion}"), candidate]
 
@@ -232,7 +234,9 @@ def _warn(model: model_folder.ModelFolder, found: list[ModelRef], versions: list
             digests.add(measured.data)
         else:
             print(
-                hints.complete(f"note: {label} has not been validated: make validate_model MODEL={one.uri}"),
+                hints.complete(
+                    f"note: {label} has not been validated: make validate_model MODEL={shlex.quote(one.uri)}"
+                ),
                 file=sys.stderr,
             )
         if model.rules.metric not in measured.metrics:

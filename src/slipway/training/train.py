@@ -58,9 +58,8 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     run, version, verdict = conclude(settings, model, session, seconds, kept)
     if settings.tracking_uri.startswith("http"):
         print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
-    hints.say_next(
-        f"make {summary.choose_next(settings, model, verdict)} MODEL=models:/{version.name}/{version.version}"
-    )
+    uri = shlex.quote(f"models:/{version.name}/{version.version}")
+    hints.say_next(f"make {summary.choose_next(settings, model, verdict)} MODEL={uri}")
     if kept:
         _kept_file(kept).unlink()
     return version

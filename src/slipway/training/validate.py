@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ def validate(settings: Settings, uri: str = "") -> ModelRef:
     validated = model_uri.resolve(registry, uri or f"models:/{model.name}/latest")
     _score(settings, registry, model, validated)
     if validated.name and validated.version:
-        hints.say_next(f"make compare MODEL=models:/{validated.name}/{validated.version}")
+        hints.say_next(f"make compare MODEL={shlex.quote(f'models:/{validated.name}/{validated.version}')}")
     return validated
 
 

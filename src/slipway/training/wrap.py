@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -63,7 +64,7 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
     except SlipwayError as error:
         cure = "add them to the group model in pyproject.toml, run make lock, and wrap the file again"
         raise SlipwayError(f"it is registered, but cannot be served: {error.message}", cure) from None
-    hints.say_next(f"make serve_model MODEL={uri}")
+    hints.say_next(f"make serve_model MODEL={shlex.quote(uri)}")
     return version
 
 

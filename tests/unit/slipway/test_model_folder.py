@@ -6,6 +6,7 @@ import pytest
 
 from slipway import model_folder
 from slipway.errors import SlipwayError
+from slipway.settings import ROOT
 
 GOOD = {"name": '"wine"', "metric": '"f1"', "direction": '"maximize"'}
 
@@ -26,14 +27,39 @@ def test_a_folder_says_its_name_and_metric(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"name": '"My Model"'}, "name is 'My Model'"),
+        ({"name": '"wine/red"'}, "name is 'wine/red'"),
+        ({"name": '"wine:1"'}, "name is 'wine:1'"),
+        ({"name": '"80%"'}, "name is '80%'"),
+        ({"name": '" wine"'}, "name is ' wine'"),
+        ({"name": '"wine..move"'}, "name is 'wine..move'"),
+        ({"name": '"wine.release-lock"'}, "name is 'wine.release-lock'"),
         ({"name": ""}, "name is None"),
         ({"name": "3"}, "name is 3"),
         ({"metric": '""'}, "metric is ''"),
         ({"direction": '"up"'}, "direction is 'up'"),
+        ({"script": '"../train.py"'}, "script is '../train.py'"),
+        ({"script": '"train.sh"'}, "script is 'train.sh'"),
+        ({"system": '"libgomp1"'}, "system is 'libgomp1'"),
+        ({"system": '["libgomp1; reboot"]'}, "system is ['libgomp1; reboot']"),
         ({"name": "wine"}, "is not TOML"),
     ],
-    ids=["no image name", "no name", "a number", "no metric", "no direction", "no TOML"],
+    ids=[
+        "a slash",
+        "a colon",
+        "a percent sign",
+        "a space first",
+        "a lock's mark",
+        "a lock",
+        "no name",
+        "a number",
+        "no metric",
+        "no direction",
+        "elsewhere",
+        "no Python",
+        "no list",
+        "no package",
+        "no TOML",
+    ],
 )
 def test_a_wrong_model_toml_is_named(tmp_path: Path, values: dict[str, str], words: str) -> None:
     """What cannot be used is named with its file, and its value."""
@@ -42,6 +68,60 @@ def test_a_wrong_model_toml_is_named(tmp_path: Path, values: dict[str, str], wor
 
     assert words in raised.value.message
     assert str(tmp_path / "model.toml") in raised.value.message
+
+
+@pytest.mark.parametrize("name", ["Wine Quality", "wine_quality", "Wine.Quality-2", "Größe", "a+b", "x" * 200])
+def test_a_name_may_have_what_the_registry_and_a_shell_take(tmp_path: Path, name: str) -> None:
+    """Capitals, spaces, underscores and letters of any language name a model; images bear a folded form."""
+    model = model_folder.load(_write(tmp_path, name=f'"{name}"'))
+
+    assert model.name == name
+    assert model_folder.PLAIN.fullmatch(model_folder.plain(name))
+
+
+def test_two_names_are_never_folded_into_one() -> None:
+    """What an image cannot bear is replaced, and a digest tells it from a name that is plain already."""
+    folded = {model_folder.plain(name) for name in ("wine-quality", "Wine Quality", "Wine-Quality", "wine quality")}
+
+    assert len(folded) == 4
+    assert all(name.startswith("wine-quality") for name in folded)
+
+
+def test_the_script_is_named_by_model_toml_or_mlproject(tmp_path: Path) -> None:
+    """`script` of model.toml comes first, then train.py if it is there, then what MLproject's entry point main runs."""
+    bare = model_folder.load(_write(tmp_path)).script
+    (tmp_path / "MLproject").write_text("entry_points: {main: {command: 'python main.py {alpha}'}}")
+    by_project = model_folder.load(tmp_path).script
+    (tmp_path / "train.py").touch()
+    there = model_folder.load(tmp_path).script
+    said = model_folder.load(_write(tmp_path, script='"steps/fit.py"')).script
+
+    assert (bare, by_project, there, said) == ("train.py", "main.py", "train.py", "steps/fit.py")
+
+
+@pytest.mark.parametrize("project", ["not: [yaml", "entry_points: none", "entry_points: {main: {command: 'make'}}"])
+def test_an_mlproject_that_runs_no_python_file_names_no_script(tmp_path: Path, project: str) -> None:
+    """What cannot be read, or runs something else, leaves train.py."""
+    (_write(tmp_path) / "MLproject").write_text(project)
+
+    assert model_folder.load(tmp_path).script == "train.py"
+
+
+def test_a_folder_with_a_project_of_its_own_has_its_own_lock(tmp_path: Path) -> None:
+    """requirements/ is the checkout's, or the folder's where that has a pyproject.toml."""
+    shared = model_folder.load(_write(tmp_path)).requirements
+    (tmp_path / "pyproject.toml").touch()
+    own = model_folder.load(tmp_path).requirements
+
+    assert shared == ROOT / "requirements"
+    assert own == tmp_path / "requirements"
+
+
+def test_system_libraries_are_sorted_and_named_once(tmp_path: Path) -> None:
+    """The list of Debian packages is the same however it was written."""
+    model = model_folder.load(_write(tmp_path, system='["libgomp1", "g++", "libgomp1"]'))
+
+    assert model.system == ("g++", "libgomp1")
 
 
 def test_a_folder_without_model_toml_is_none(tmp_path: Path) -> None:
