@@ -10,7 +10,13 @@ from slipway.kubernetes import manifests
 
 @pytest.mark.parametrize(
     ("model", "name"),
-    [("diabetes", "diabetes"), ("My_Model.v2", "my-model-v2"), ("3d", "m-3d"), ("a" * 80, "a" * 46), ("--", "m-")],
+    [
+        ("diabetes", "diabetes"),
+        ("My_Model.v2", "my-model-v2-1e445eeb"),
+        ("3d", "m-3d"),
+        ("a" * 80, "a" * 46),
+        ("--", "model-d8156bae"),
+    ],
     ids=["plain", "other characters", "a digit first", "too long", "nothing left"],
 )
 def test_a_name_is_a_dns_label(model: str, name: str) -> None:
