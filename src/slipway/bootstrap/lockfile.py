@@ -18,7 +18,7 @@ from pathlib import Path
 from slipway.bootstrap.venv import ROOT, find_python
 from slipway.errors import SlipwayError
 
-GROUPS = ("serving", "training", "mlflow", "deployer", "host", "dev", "setup", "lock")  # `model` is only part of others
+GROUPS = ("serving", "training", "mlflow", "deployer", "host", "dev", "setup", "lock")  # `model` and `server` are only part of others
 BUILD = ROOT / "build"
 HOME = BUILD / "poetry"
 PYTHON = HOME / "bin" / "python"
