@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from scoring.models.base import Model
     from scoring.models.rows import Table
     from scoring.settings import Settings
+    from scoring.transfer.streams import EventStream
 
 INLINE = (
     0.004  # s; Python lets go of its lock every 5 ms, so a shorter predict beside the loop would not free it sooner
@@ -58,6 +59,9 @@ class Request(Protocol):
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with an error."""
+
+    def stream(self, events: EventStream) -> None:
+        """Answer with events as they come; close them when `is_over`."""
 
 
 @dataclass(slots=True, eq=False)

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from scoring.transfer import streams
 from scoring.batching import INLINE, BatchQueue, QueuedPredict, write
 from scoring.bounds import Bounds
 from scoring.codecs import open_inference, tensors
 from scoring.codecs import predictions as output
 from scoring.codecs.fast_json import decoder_for
-from scoring.codecs.media import CSV, JSON, PARQUET, media_type
+from scoring.codecs.media import CSV, JSON, PARQUET, is_table, media_type
 from scoring.codecs.simd import NUMBER_S, OBJECT_S, read_seconds
 from scoring.errors import Refusal
+from scoring.models.rows import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from scoring.metrics import Metrics
     from scoring.models.aliases import Predictions
     from scoring.models.base import Model
-    from scoring.models.rows import Table
     from scoring.settings import Settings
 
 FAST_JSON_MAX = 2560 * 1024  # bytes of numbers that are read in INLINE; reading more would hold up the event loop
@@ -35,6 +36,8 @@ SMALL = 8 * 1024  # the same for JSON of whatever form
 WIDE = 64  # columns; pandas takes longer to read more of them
 TOO_LARGE = 413
 HEAVY_THREADS = 2
+FEW_FILES = 8  # that are read in the event loop
+STREAM = b'"stream"'
 THREADS = 8  # predicts at a time for a model whose requests cannot share one: it may wait for something
 
 
@@ -56,6 +59,7 @@ class Scorer:
             max_rows=settings.max_batch if model.batchable else 0,
         )  # fmt: skip
         self._heavy = BatchQueue(model, metrics, settings, threads=HEAVY_THREADS, max_rows=0)
+        self._slow = BatchQueue(model, metrics, settings, threads=settings.threads or THREADS, max_rows=0)  # streams
         name, version = _header(model.identity.name), _header(model.identity.version)
         self.headers = b"x-model-name: %s\r\nx-model-version: %s\r\n" % (name, version)
         self.header_list = [(b"x-model-name", name), (b"x-model-version", version)]
@@ -66,18 +70,24 @@ class Scorer:
     @property
     def is_idle(self) -> bool:
         """Whether no request waits for this model."""
-        return self._light.is_idle and self._heavy.is_idle
+        return self._light.is_idle and self._heavy.is_idle and self._slow.is_idle
 
     def close(self) -> None:
-        """Let the threads of both queues end."""
-        self._light.close()
-        self._heavy.close()
+        """Let the threads of all queues end."""
+        for queue in (self._light, self._heavy, self._slow):
+            queue.close()
 
     def invocations(self, request: Request) -> None:
         """Take a request of MLflow's scoring protocol; raise Refusal for what is none."""
         content_type = request.header(b"content-type") or b""
+        if content_type != JSON and self.model.takes_files and not is_table(content_type):
+            self._take_files(request, content_type)
+            return
         mime = JSON if content_type == JSON else media_type(content_type)
         body = request.body
+        if self.model.streams and mime is JSON and STREAM in body:
+            self._queue_stream(request)
+            return
         if self._decoder and mime is JSON and self._is_quick(body) and (table := self._decoder.decode(body)):
             self._submit(request, table, _encode, *self.model.default)
         elif self._columns is None:
@@ -86,6 +96,46 @@ class Scorer:
             len(body) > self._odd or len(self._columns) > WIDE or mime == PARQUET or not self._read_here(request, mime)
         ):
             self._heavy.submit(QueuedPredict(request, _as_it_is, run=lambda: self._read_and_answer(request, mime)))
+
+    def _take_files(self, request: Request, content_type: bytes) -> None:
+        """Queue files, each of which is a row."""
+        from scoring.transfer import uploads  # most models take none
+
+        if len(request.body) <= INLINE_MAX and uploads.count_most(request.body, content_type) <= FEW_FILES:
+            files = uploads.read(request.body, content_type, self._inline_bounds)
+            if self._columns:
+                self._submit(request, Table(len(files), [(file,) for file in files]), _encode, *self.model.default)
+                return
+
+        def run() -> Encoded:
+            files = uploads.read(request.body, content_type, self._bounds)
+            request.rows = len(files)
+            _stop_if_over(request)
+            method, params = self.model.default
+            if self._columns:
+                return _encode(self.model.predict([Table(len(files), [(file,) for file in files])], method, params))
+            return _encode(self.model.predict_data(files, method, params))
+
+        self._heavy.submit(QueuedPredict(request, _as_it_is, run=run))
+
+    def _queue_stream(self, request: Request) -> None:
+        """Queue a request whose body names `stream`: where that is true, its answer comes in pieces."""
+        events = streams.EventStream(request.stream)
+
+        def run() -> Encoded:
+            from scoring.codecs import mlflow_forms  # brings pandas
+
+            data, given, bare = self.model.parse(request.body, JSON.decode(), self._bounds)
+            method, params = self.model.params_of(given)
+            request.rows = 1
+            _stop_if_over(request)
+            if mlflow_forms.parse(request.body, self._bounds).get("stream") is not True:
+                predictions = self.model.predict_data(data, method, params)
+                return write(_encode_bare if bare else _encode, predictions)
+            streams.pump(self.model.predict_stream(data, params), events)
+            return b"", JSON, ()  # it was answered
+
+        self._slow.submit(QueuedPredict(request, _as_it_is, run=run))
 
     def _is_quick(self, body: bytes) -> bool:
         """Whether a decoder reads JSON in so short a time that the event loop may wait for it."""

@@ -155,16 +155,17 @@ def _load(folder: Path, identity: Identity, mlmodel: dict[str, Any], batching: s
 
     why = _why_generic(mlmodel, given)
     if why:
-        return _rehearsed(generic(why), batching)
+        return _rehearsed(generic(why), batching, mlmodel)
     flavor = mlmodel["flavors"]["sklearn"]
     try:
         method = mlmodel["flavors"]["python_function"].get("predict_fn") or "predict"
-        return _rehearsed(EstimatorModel(identity, given, body, _unpickle(folder, flavor), method, generic), batching)
+        estimator = EstimatorModel(identity, given, body, _unpickle(folder, flavor), method, generic)
+        return _rehearsed(estimator, batching, mlmodel)
     except ModelError:
         raise
     except Exception as error:  # noqa: BLE001 -- a way of ours, not the model, may be what fails
         try:
-            return _rehearsed(generic(f"the shortcut failed: {type(error).__name__}"), batching)
+            return _rehearsed(generic(f"the shortcut failed: {type(error).__name__}"), batching, mlmodel)
         except Exception:  # noqa: BLE001 -- it is the model, and the first words say it best
             raise error from None
 
@@ -179,7 +180,8 @@ def _why_generic(mlmodel: dict[str, Any], given: Signature) -> str:
     return "" if given.columns or given.tensor else "its signature has neither plain columns nor one matrix"
 
 
-def _rehearsed(model: Model, batching: str) -> Model:
+def _rehearsed(model: Model, batching: str, mlmodel: dict[str, Any]) -> Model:
+    model.task = str((mlmodel.get("metadata") or {}).get("task") or "")
     rehearsal.rehearse(model, batching)
     return model
 

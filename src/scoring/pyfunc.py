@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import mlflow.pyfunc
 import numpy as np
 from mlflow.exceptions import MlflowException
-from mlflow.pyfunc import scoring_server
+from mlflow.pyfunc import PyFuncModel, scoring_server
 
 from scoring.bounds import measure
 from scoring.codecs import csv_body, mlflow_forms
@@ -20,7 +20,7 @@ from scoring.models import params, rows
 from scoring.models.base import Identity, Model, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from scoring.bounds import Bounds
@@ -41,7 +41,10 @@ class GenericModel(Model):
         self.ways = {"predict": Way("mlflow", why)}
         logging.getLogger("mlflow").setLevel(logging.ERROR)  # its advice at every request is for those who log models
         warnings.simplefilter("ignore")
+        if not mlflow.tracking.is_tracking_uri_set():  # type: ignore[no-untyped-call]
+            mlflow.tracing.disable()  # an agent's traces would go to a database that MLflow makes in this folder
         self._model = mlflow.pyfunc.load_model(str(folder))
+        self.streams = _can_stream(self._model)
         if self._model.metadata._is_signature_from_type_hint() or self._model.metadata._is_type_hint_from_example():  # noqa: SLF001 -- no public way
             self.signature = type(signature)(None, None, signature.params, outputs=signature.outputs)
         self.is_steady = False  # it may be anyone's code, and wait for anything
@@ -60,6 +63,8 @@ class GenericModel(Model):
     def parse(self, body: bytes, mime: str, bounds: Bounds) -> tuple[Any, Any, bool]:
         """Return data and params of a body without plain columns, and whether to unwrap the answer."""
         value = _measured(body, mime, bounds)
+        if value.get("stream") is True and mlflow_forms.is_message(value) and not self.streams:
+            raise bad("this model cannot stream its answer, as it has no predict_stream: leave `stream` out")
         try:
             if mime == scoring_server.CONTENT_TYPE_CSV:
                 return scoring_server.parse_csv_input(io.BytesIO(body), self._schema), None, False
@@ -76,11 +81,28 @@ class GenericModel(Model):
         except MlflowException as error:
             raise bad(NOT_TAKEN) from error
 
+    def predict_stream(self, data: Data, params: dict[str, Any] | None) -> Iterator[Predictions]:
+        """Yield a prediction chunk by chunk."""
+        try:
+            yield from self._model.predict_stream(data, params=params)
+        except MlflowException as error:
+            raise bad(NOT_TAKEN) from error
+
     def from_arrays(self, arrays: dict[str, Any]) -> Data:
         """Return v2 tensors as the signature has them: by name, or the only one."""
         arrays = {name: as_text(array) for name, array in arrays.items()}
         named = self._schema is not None and self._schema.has_input_names()
         return arrays if named or len(arrays) != 1 else next(iter(arrays.values()))
+
+
+def _can_stream(model: PyFuncModel) -> bool:
+    """Whether a model has a `predict_stream`: MLflow's classes of agents have one that only raises."""
+    if model._predict_stream_fn is None:  # noqa: SLF001 -- no public way
+        return False
+    impl = model._model_impl  # noqa: SLF001 -- as above
+    raw = impl.get_raw_model() if hasattr(impl, "get_raw_model") else impl
+    owner = next((kind for kind in type(raw).__mro__ if "predict_stream" in vars(kind)), None)
+    return owner is None or owner.__module__ != "mlflow.pyfunc.model"
 
 
 def _measured(body: bytes, mime: str, bounds: Bounds) -> dict[str, Any]:

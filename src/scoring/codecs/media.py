@@ -11,6 +11,11 @@ BINARY = b"application/octet-stream"  # of an answer with binary tensors
 Encoded = tuple[bytes, bytes, tuple[tuple[bytes, bytes], ...]]  # body, content type, further headers
 
 
+def is_table(content_type: bytes) -> bool:
+    """Whether a body has a type that `media_type` knows, whatever its parameters."""
+    return content_type.partition(b";")[0].strip() in {JSON, CSV, PARQUET}
+
+
 @lru_cache(64)
 def media_type(content_type: bytes) -> bytes:
     """Return the media type of a request: JSON, CSV or PARQUET; raise Refusal (415) for others, as MLflow does."""

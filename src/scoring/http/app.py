@@ -71,18 +71,21 @@ class Application:
                     ends: list[asyncio.Future[Any]] = [exchange.answered, gone]
                     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                     exchange.answered.cancel()  # without effect when there is an answer
+                    if exchange.is_stream:
+                        await exchange.send(send, gone)
         except TimeoutError:
-            exchange.refuse(Refusal(504, "the request took too long") if exchange.is_whole else Refusal(408, LATE))
+            if exchange.is_stream:
+                await exchange.send_late(send)
+            else:
+                exchange.refuse(Refusal(504, "the request took too long") if exchange.is_whole else Refusal(408, LATE))
         finally:
             if gone:
                 gone.cancel()
-            exchange.drop()
+            exchange.end()
         if exchange.answered.cancelled():
             state.metrics.began(-1)
-            return
-        status, body, headers = exchange.answered.result()
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        elif not exchange.is_stream:
+            await exchange.send(send)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._others is None:

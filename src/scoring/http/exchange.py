@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from scoring.http.state import ServerState
+    from scoring.transfer.streams import EventStream
 
 GIVEN_ID = re.compile(rb"[\w.:/+=@-]{1,128}")  # what needs no quoting, in a header or in JSON
 _ids = itertools.count(1)
@@ -114,6 +115,10 @@ class Exchange:
         headers = tuple((name.lower().encode(), value.encode()) for name, value in refusal.headers)
         body = msgspec.json.encode({"error": refusal.message}) if self.is_v2 else refusal.body()
         self.answer(refusal.status if refusal.status in CODES else 500, body, JSON, headers)
+
+    def stream(self, events: EventStream) -> None:
+        """Answer with events as they come; close them when `is_over`."""
+        raise NotImplementedError  # requests of models that stream come through ASGI
 
     def observe(self, status: int, given_id: bytes) -> None:
         """Count and log the answer."""

@@ -53,7 +53,6 @@ class DirectProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.state: ServerState = self.app.state  # it is not wrapped: see processes/server.py
         self.state.connections = self.connections
-        self.by_asgi = bool(self.state.settings.cors_origins)  # CORS is a matter of the ASGI way
         self.since = time.perf_counter()
 
     def data_received(self, data: bytes) -> None:
@@ -165,7 +164,7 @@ class DirectProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         self.in_head = False
-        handler = None if self.by_asgi else self.state.direct.get(self.url)
+        handler = self.state.fast.get(self.url)
         parser = self.parser
         if (
             handler is not None
@@ -185,6 +184,7 @@ class DirectProtocol(HttpToolsProtocol):
         self.headers.extend(headers)
         super().on_headers_complete()
         self.cycle.transport = _Transport(self)
+        self.scope["abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key] # for a client that does not read its stream
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from scoring.codecs import metadata
 from scoring.errors import CODES, Refusal
+from scoring.http.state import RESPONSES
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -42,6 +43,7 @@ def build(state: ServerState) -> Starlette:
     handlers = _Routes(state)
     routes: list[BaseRoute] = [
         Route("/invocations", handlers.only_post, methods=["POST"]),
+        Route("/predict", handlers.only_post, methods=["POST"]),
         Route("/ping", handlers.ping, methods=["GET"]),
         Route("/health", handlers.ping, methods=["GET"]),
         Route("/version", handlers.version, methods=["GET"]),
@@ -52,6 +54,8 @@ def build(state: ServerState) -> Starlette:
         Route("/v2/health/live", handlers.live, methods=["GET"]),
         Route("/v2/health/ready", handlers.ready, methods=["GET"]),
     ]
+    if state.scorer.model.task == RESPONSES:
+        routes.append(Route("/responses", handlers.only_post, methods=["POST"]))
     for base in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         routes += [
             Route(base, handlers.model, methods=["GET"]),
@@ -164,6 +168,7 @@ class _Routes:
             "way": {method: {"name": way.name, "why": way.why} for method, way in model.ways.items()},
             "example": model.example_json(), "output": output, "mlflow_version": MLFLOW,
             "api_keys": self._state.keys.needed,
+            "task": model.task, "streams": model.streams, "files": model.takes_files,
         }  # fmt: skip
 
     def _check(self, request: Request) -> None:

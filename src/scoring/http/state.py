@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from scoring.models.base import Model
     from scoring.settings import Settings
 
+    Handler = Callable[[Request], None]
+
+RESPONSES = "agent/v1/responses"  # the task of models that OpenAI's clients call at /responses
+
 
 class Arriving(Protocol):
     """A request whose body is being read."""
@@ -43,7 +47,8 @@ class ServerState:
     inflater: Inflater
     prefixes: list[str]  # of paths, less their last /
     scorer: Scorer
-    direct: dict[bytes, Callable[[Request], None]]  # which request for a prediction is whose, by its path
+    direct: dict[bytes, Handler]  # which request for a prediction is whose, by its path
+    fast: dict[bytes, Handler]  # the same of those that need no ASGI
     arriving: set[Arriving] = field(default_factory=set)
     connections: set[Any] = field(default_factory=set)  # uvicorn's, of the direct way
     draining: bool = False
@@ -55,16 +60,19 @@ class ServerState:
         """Return the state of a process that begins to answer with a model."""
         prefixes = [prefix.strip().rstrip("/") for prefix in settings.root_path.split(",") if prefix.strip()]
         scorer = Scorer(model, settings, metrics)
+        direct = _handlers(scorer, prefixes)
         return cls(
             settings, metrics, Hosts(settings.allowed_hosts), Keys(settings.api_keys_file),
             AccessLog(on=settings.access_log == "on"),
-            Room(settings.max_body), Inflater(settings), prefixes, scorer, _handlers(scorer, prefixes),
+            Room(settings.max_body), Inflater(settings), prefixes, scorer, direct,
+            _without_asgi(direct, scorer, settings),
         )  # fmt: skip
 
     def use(self, model: Model) -> None:
         """Answer with a model from now on; requests that wait for the one before are still answered by that."""
         before, self.scorer = self.scorer, Scorer(model, self.settings, self.metrics)
         self.direct = _handlers(self.scorer, self.prefixes)
+        self.fast = _without_asgi(self.direct, self.scorer, self.settings)
         before.close()
 
     def refusal(self, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
@@ -77,11 +85,18 @@ class ServerState:
         return None
 
 
-def _handlers(scorer: Scorer, prefixes: list[str]) -> dict[bytes, Callable[[Request], None]]:
+def _without_asgi(direct: dict[bytes, Handler], scorer: Scorer, settings: Settings) -> dict[bytes, Handler]:
+    """Return what takes a request on the short way: nothing where ASGI does CORS, or sends streams."""
+    return {} if settings.cors_origins or scorer.model.streams else direct
+
+
+def _handlers(scorer: Scorer, prefixes: list[str]) -> dict[bytes, Handler]:
     """Return what takes a request for a prediction, by its path, with each prefix and without."""
     identity = scorer.model.identity
     base = f"/v2/models/{identity.name}"
-    found: dict[bytes, Callable[[Request], None]] = {b"/invocations": scorer.invocations}
+    found: dict[bytes, Handler] = {b"/invocations": scorer.invocations, b"/predict": scorer.invocations}
+    if scorer.model.task == RESPONSES:
+        found[b"/responses"] = scorer.invocations
     for path in (f"{base}/infer", f"{base}/versions/{identity.version}/infer"):
         found[path.encode()] = scorer.infer
     return found | {prefix.encode() + path: handler for prefix in prefixes for path, handler in found.items()}

@@ -16,7 +16,7 @@ from scoring.models.rows import Table, frame, matrix
 from scoring.models.signature import NUMBERS, SCALARS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from scoring.bounds import Bounds
     from scoring.models.aliases import Data, Estimator, Json, Predictions
@@ -62,6 +62,9 @@ class Model:
             str, np.ndarray
         ] = {}  # predictions of each method for no rows, where they are an array: type and shape
         self.outputs: list[dict[str, Any]] = []  # what the default method gives, as v2 tensors
+        self.task = ""  # MLflow's name for what an agent or a chat model takes and gives
+        self.takes_files = signature.is_binary  # whether a file is a row
+        self.streams = False  # whether `predict_stream` can be called
         self.batchable = False  # whether requests may share a predict
         self.load_seconds = 0.0
         self.is_steady = True  # whether a predict takes as long as the one before
@@ -102,6 +105,10 @@ class Model:
 
     def predict_data(self, data: Data, method: str, params: dict[str, Any] | None) -> Predictions:
         """Predict for a model without plain columns."""
+        raise NotImplementedError
+
+    def predict_stream(self, data: Data, params: dict[str, Any] | None) -> Iterator[Predictions]:
+        """Yield a prediction chunk by chunk, for a model that `streams`."""
         raise NotImplementedError
 
 

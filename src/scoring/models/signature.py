@@ -51,6 +51,11 @@ class Signature:
         """Whether a row is a row of a matrix: every column is a number and must be there."""
         return bool(self.columns) and all(column.type in NUMBERS and column.required for column in self.columns or ())
 
+    @property
+    def is_binary(self) -> bool:
+        """Whether a row is one binary value, such as a file."""
+        return len(self.inputs) == 1 and self.inputs[0].get("type") == "binary"
+
 
 def parse(mlmodel: dict[str, Any]) -> Signature:
     """Read the signature from a parsed MLmodel file."""

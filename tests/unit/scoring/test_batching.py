@@ -45,6 +45,9 @@ class Request:
         """Keep the status."""
         self.answered = refusal.status
 
+    def stream(self, _: object) -> None:
+        """Take no events: none is made here."""
+
 
 class Doubling(Model):
     """Doubles numbers, fails for one below zero, and notes how many rows each predict had."""

@@ -49,6 +49,9 @@ class _Request:
         """Fail: every body is right."""
         raise AssertionError(refusal)
 
+    def stream(self, _: object) -> None:
+        """Take no events: none is made."""
+
     @property
     def is_over(self) -> bool:
         """Somebody waits."""

@@ -21,17 +21,31 @@ def _model(version: str) -> Model:
 
 
 def test_each_path_has_a_handler_with_each_prefix() -> None:
-    """Predictions are asked for by three paths, each with every prefix of the settings and without."""
+    """Predictions are asked for by four paths, each with every prefix of the settings and without."""
     state = ServerState.of(Settings(Path(), root_path="/a/, /b"), _model("1"), Metrics())
     scorer = state.scorer
 
     assert {path: handler for path, handler in state.direct.items() if not path.startswith((b"/a", b"/b"))} == {
         b"/invocations": scorer.invocations,
+        b"/predict": scorer.invocations,
         b"/v2/models/wine/infer": scorer.infer,
         b"/v2/models/wine/versions/1/infer": scorer.infer,
     }
-    assert len(state.direct) == 9
+    assert len(state.direct) == 12
     assert state.direct[b"/b/v2/models/wine/infer"] == scorer.infer
+
+
+def test_an_agent_is_called_by_way_of_asgi() -> None:
+    """An agent has the path of OpenAI's clients; no request of a model that streams takes the short way."""
+    agent, other = _model("1"), _model("1")
+    agent.task, agent.streams = "agent/v1/responses", True
+    state = ServerState.of(Settings(Path(), root_path="/a"), agent, Metrics())
+    plain = ServerState.of(Settings(Path()), other, Metrics())
+
+    assert state.direct[b"/a/responses"] == state.scorer.invocations
+    assert state.fast == {}
+    assert b"/responses" not in plain.direct
+    assert plain.fast == plain.direct
 
 
 def test_another_model_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
