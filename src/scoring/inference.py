@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scoring.transfer import streams
 from scoring.batching import INLINE, BatchQueue, QueuedPredict, write
 from scoring.bounds import Bounds
 from scoring.codecs import open_inference, tensors
@@ -17,6 +16,7 @@ from scoring.codecs.media import CSV, JSON, PARQUET, is_table, media_type
 from scoring.codecs.simd import NUMBER_S, OBJECT_S, read_seconds
 from scoring.errors import Refusal
 from scoring.models.rows import Table
+from scoring.transfer import streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
