@@ -231,8 +231,12 @@ fuzz: .venv/host ## Fuzz the model server's decoders on Linux: SECONDS=600
 	@$(ENV) $(PYTHON) scripts/develop.py fuzz
 
 .PHONY: lock
-lock: ## Lock the dependencies of pyproject.toml again and export them to requirements/
+lock: ## Lock MODEL_DIR's pyproject.toml, or the checkout's, and export it to requirements/
 	@$(ENV) python3 -E scripts/setup.py lock
+
+.PHONY: add
+add: ## Add libraries to MODEL_DIR's model and lock: LIBRARY="lightgbm==4.6 shap" GROUP=training
+	@$(ENV) python3 -E scripts/setup.py add
 
 .PHONY: clean
 clean: ## Remove build products: build/, caches, images

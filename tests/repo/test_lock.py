@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.bootstrap import lockfile
+from slipway.bootstrap import lockfile, projects
 from slipway.errors import SlipwayError
 from slipway.settings import ROOT
 from tests.conftest import need
@@ -21,13 +22,13 @@ REQUIREMENT = re.compile(r"([a-z0-9-]+)(?:\[[a-z0-9,-]+\])?==(\S+)(?: ; [^\\]+?)
 
 
 def test_every_group_is_exported() -> None:
-    """Each dependency group has its file in requirements/, except `model` and `server`, which are only part of others."""
+    """Each dependency group has its file in requirements/, except those that are only part of others."""
     files = {path.stem for path in (ROOT / "requirements").iterdir()}
 
-    assert files == set(lockfile.GROUPS) == PROJECT["dependency-groups"].keys() - {"model", "server"}
+    assert files == set(projects.GROUPS) == PROJECT["dependency-groups"].keys() - {"model", "server"}
 
 
-@pytest.mark.parametrize("group", lockfile.GROUPS)
+@pytest.mark.parametrize("group", projects.GROUPS)
 def test_requirements_are_those_of_the_lock(group: str) -> None:
     """An exported file has exactly its group's packages, each with the lock's version and all of its hashes."""
     lines = (ROOT / "requirements" / f"{group}.txt").read_text(encoding="utf-8").replace(" \\\n   ", "").splitlines()
@@ -103,9 +104,47 @@ def test_a_lock_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.M
         "POETRY": tmp_path / "build/poetry/poetry",
     }.items():
         monkeypatch.setattr(lockfile, name, value)
+    monkeypatch.setattr(projects, "ROOT", tmp_path)
     monkeypatch.setattr(lockfile, "_make_home", lambda: None)
     monkeypatch.setattr(lockfile, "_find_index", lambda: "none")
     with pytest.raises(SlipwayError):
-        lockfile.lock()
+        lockfile.lock(tmp_path / "model")
 
     assert {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()} == old
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a model folder without libraries of its own."""
+    (tmp_path / "model.toml").write_text('name = "wine"\nmetric = "rmse"\ndirection = "minimize"\n')
+    return tmp_path
+
+
+def _add(folder: Path, *libraries: str) -> subprocess.CompletedProcess[str]:
+    given = {**os.environ, "MODEL_DIR": str(folder), "LIBRARY": " ".join(libraries)}
+    command = [sys.executable, "scripts/setup.py", "add"]
+    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=given)
+
+
+def test_a_folder_gets_libraries_of_its_own(folder: Path) -> None:
+    """`make add` gives a folder its own lock, complete for training and for serving; one that cannot be leaves all."""
+    need("poetry", lockfile.POETRY.exists(), "make lock")
+    refused = _add(folder, "slipway-has-no-such-library")
+    left = [path.name for path in folder.iterdir()]
+    added = _add(folder, "scikit-learn==1.8.0", "lightgbm")
+    locked = {name: (folder / "requirements" / f"{name}.txt").read_text() for name in projects.OF_FOLDER}
+    before = (folder / "poetry.lock").read_bytes()
+    conflict = _add(folder, "numpy<1.20")
+
+    assert refused.returncode == 1
+    assert "error: nothing was changed: Because " in refused.stderr
+    assert "slipway-has-no-such-library" in refused.stderr
+    assert left == ["model.toml"]
+    assert added.returncode == 0, added.stderr
+    assert "locked: scikit-learn 1.8.0, in the group model" in added.stdout
+    assert all("\nlightgbm==" in each and "\nscikit-learn==1.8.0 " in each for each in locked.values())
+    assert re.search("^uvicorn==", locked["serving"], re.MULTILINE)
+    assert re.search("^matplotlib==", locked["training"], re.MULTILINE)
+    assert conflict.returncode == 1
+    assert "version solving failed" in conflict.stderr
+    assert (folder / "poetry.lock").read_bytes() == before

@@ -9,67 +9,135 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from slipway.bootstrap import projects
 from slipway.bootstrap.venv import ROOT, find_python
-from slipway.errors import SlipwayError
+from slipway.errors import USAGE, SlipwayError
 
-GROUPS = ("serving", "training", "mlflow", "deployer", "host", "dev", "setup", "lock")  # `model` and `server` are only part of others
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 BUILD = ROOT / "build"
 HOME = BUILD / "poetry"
 PYTHON = HOME / "bin" / "python"
 POETRY = HOME / "bin" / "poetry"
 MADE_FROM = HOME / "made-from"  # the digest of the requirements that HOME was completely made from
+LONGEST = 500  # characters of Poetry's reason
 INDEX_OF_PIP = (
     "from pip._internal.commands import create_command as c; print(c('download').parse_args([])[0].index_url)"
 )
 
 
-def lock(*, upgrade: bool = False) -> None:
-    """Lock with the versions that are locked already, or with `upgrade` the newest, and export; all or nothing.
+def lock(folder: Path, *, upgrade: bool = False) -> None:
+    """Lock what a model folder uses, its own pyproject.toml or the checkout's, and export; all or nothing.
 
-    Raises SlipwayError when a step fails; poetry.lock and requirements/ are then as they were.
+    Versions that are locked already stay; with `upgrade` it takes the newest. Raises SlipwayError when a step fails;
+    poetry.lock and requirements/ are then as they were.
+    """
+    project = projects.find(folder)
+    text = (project / "pyproject.toml").read_text(encoding="utf-8")
+    with _locked(project, text, upgrade=upgrade) as made:
+        changed = _change(project, made)
+    print("changed:", ", ".join(changed) if changed else "nothing")
+
+
+def add(folder: Path, libraries: list[str], group: str) -> None:
+    """Add libraries to a group of what a model folder uses, lock and export; all or nothing.
+
+    A folder beside model/ gets a pyproject.toml of its own. Raises SlipwayError, with Poetry's reason, for a library
+    that is not there, or that does not go with the others.
+    """
+    for library in libraries:
+        projects.parse(library)
+    if not libraries or group not in projects.ADDED_TO:
+        words = f"GROUP is {group!r}: must be model or training" if libraries else "LIBRARY is empty: which library?"
+        raise SlipwayError(words, "make add LIBRARY=lightgbm, or make add LIBRARY=shap GROUP=training", USAGE)
+    if not (folder / "model.toml").exists():
+        raise SlipwayError(f"no model folder at {folder}: it has no model.toml", "MODEL_DIR=model")
+    project = projects.find(folder) if folder == ROOT / "model" else folder
+    file = project / "pyproject.toml"
+    text = file.read_text(encoding="utf-8") if file.exists() else projects.begin(folder)
+    for library in libraries:
+        text = projects.add(text, group, library)
+    with _locked(project, text, quiet=True) as made:
+        (own := made[Path("poetry.lock")].with_name("own.toml")).write_text(text, encoding="utf-8")
+        exported = made[Path("requirements", "training.txt")].read_text(encoding="utf-8")
+        changed = _change(project, {Path("pyproject.toml"): own, **made})
+    for library in libraries:
+        name = projects.parse(library)[0]
+        found = re.search(rf"^{re.escape(name)}(\[[^]]*\])?==([^\s;]+)", exported, re.MULTILINE)
+        print(f"locked: {name} {found[2] if found else 'for other machines'}, in the group {group} of {_name(file)}")
+    print("changed:", ", ".join(changed) if changed else "nothing")
+
+
+def check() -> None:
+    """Raise SlipwayError with the names of what differs between each pyproject.toml, its lock and its requirements/.
+
+    Write nothing.
     """
     _make_home()
+    stale: list[str] = []
+    for project in projects.list_all():
+        with tempfile.TemporaryDirectory(dir=str(BUILD)) as name:
+            scratch = _copy(project, (project / "pyproject.toml").read_text(encoding="utf-8"), Path(name))
+            made = {
+                project / "requirements" / (group + ".txt"): _export(scratch, group, project)
+                for group in projects.groups(project)
+            }
+            stale += [_name(path) for path, new in made.items() if not _equal(path, new)]
+    if stale:
+        raise SlipwayError(f"does not match poetry.lock: {', '.join(stale)}", "make lock")
+    print("pyproject.toml, poetry.lock and requirements/ agree")
+
+
+@contextmanager
+def _locked(project: Path, text: str, *, upgrade: bool = False, quiet: bool = False) -> Iterator[dict[Path, Path]]:
+    """Lock a pyproject.toml in a scratch folder; yield the new files by their places in the project."""
+    _make_home()
     with tempfile.TemporaryDirectory(dir=str(BUILD)) as name:
-        scratch = Path(name)
-        for file in ("pyproject.toml", "poetry.lock"):
-            if (ROOT / file).exists():
-                shutil.copy(str(ROOT / file), str(scratch))
-        _run([str(POETRY), "lock", *(["--regenerate"] if upgrade else [])], cwd=scratch, index=_find_index())
+        scratch = _copy(project, text, Path(name))
+        command = [str(POETRY), "lock", *(["--regenerate"] if upgrade else [])]
+        _run(command, cwd=scratch, index=_find_index(), quiet=quiet)
         if "[package.source]" in (scratch / "poetry.lock").read_text(encoding="utf-8"):
             raise SlipwayError(
                 "the new lock names a package index, so it would only work on this machine",
                 "take the source out of pyproject.toml",
             )
         made = {Path("poetry.lock"): scratch / "poetry.lock"}
-        for group in GROUPS:
-            made[Path("requirements", group + ".txt")] = _export(scratch, group, scratch)
-        changed = {ROOT / file: new for file, new in made.items() if not _equal(ROOT / file, new)}
-        _replace(changed)
-    print("changed:", ", ".join(str(path.relative_to(ROOT)) for path in changed) if changed else "nothing")
+        for group in projects.groups(project):
+            made[Path("requirements", group + ".txt")] = _export(scratch, group, project)
+        yield made
 
 
-def check() -> None:
-    """Raise SlipwayError with the names of what differs between pyproject.toml, the lock and requirements/.
+def _copy(project: Path, text: str, scratch: Path) -> Path:
+    """Fill a scratch folder with what Poetry locks: the complete pyproject.toml, and the lock so far.
 
-    Write nothing.
+    That of the checkout, whose versions then stay, for a folder without one.
     """
-    _make_home()
-    with tempfile.TemporaryDirectory(dir=str(BUILD)) as scratch:
-        exported = {group: _export(ROOT, group, Path(scratch)) for group in GROUPS}
-        stale = [
-            f"requirements/{group}.txt"
-            for group, new in exported.items()
-            if not _equal(ROOT / "requirements" / (group + ".txt"), new)
-        ]
-    if stale:
-        raise SlipwayError(f"does not match poetry.lock: {', '.join(stale)}", "make lock")
-    print("pyproject.toml, poetry.lock and requirements/ agree")
+    (scratch / "pyproject.toml").write_text(projects.complete(project, text), encoding="utf-8")
+    source = project if (project / "poetry.lock").exists() else ROOT
+    if (source / "poetry.lock").exists():
+        shutil.copy(str(source / "poetry.lock"), str(scratch))
+    return scratch
+
+
+def _change(project: Path, made: dict[Path, Path]) -> list[str]:
+    """Put new files that differ in their places; return their names."""
+    changed = {project / file: new for file, new in made.items() if not _equal(project / file, new)}
+    _replace(changed)
+    return [_name(path) for path in changed]
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if ROOT in path.parents else str(path)
 
 
 def _make_home() -> None:
@@ -115,16 +183,17 @@ def _find_index() -> str:
     return index
 
 
-def _export(project: Path, group: str, folder: Path) -> Path:
-    """Export a group from a project's lock into a folder; return the file."""
-    file = folder / (group + ".txt")
-    command = [str(POETRY), "export", "--project", str(project), "--only", group, "--output", str(file)]
+def _export(scratch: Path, group: str, project: Path) -> Path:
+    """Export a group from the lock in a scratch folder; return the file. `project` is whose lock it is."""
+    file = scratch / (group + ".txt")
+    command = [str(POETRY), "export", "--project", str(scratch), "--only", group, "--output", str(file)]
     completed = subprocess.run(command, check=False, capture_output=True, text=True, env=_environment())
+    again = "make lock" if project == ROOT else f"make lock MODEL_DIR={_name(project)}"
     if completed.returncode != 0 and "changed significantly" in completed.stderr:
-        raise SlipwayError("poetry.lock does not match pyproject.toml", "make lock")
+        raise SlipwayError(f"{_name(project / 'poetry.lock')} does not match pyproject.toml", again)
     if completed.returncode != 0:
         raise SlipwayError(
-            f"poetry cannot export the group {group}: {(completed.stderr + completed.stdout).strip()}", "make lock"
+            f"poetry cannot export the group {group}: {(completed.stderr + completed.stdout).strip()}", again
         )
     return file
 
@@ -163,10 +232,23 @@ def _environment(index: str = "") -> dict[str, str]:
     return environment
 
 
-def _run(command: list[str], cwd: Path = ROOT, index: str = "") -> None:
+def _run(command: list[str], cwd: Path = ROOT, index: str = "", *, quiet: bool = False) -> None:
+    """Run a step. Raises SlipwayError when it fails: with what it said if it was `quiet`."""
     print("$", " ".join(command).replace(f"{ROOT}/", ""), flush=True)
-    if subprocess.run(command, check=False, cwd=str(cwd), env=_environment(index)).returncode != 0:
+    completed = subprocess.run(
+        command, check=False, cwd=str(cwd), env=_environment(index), stderr=subprocess.PIPE if quiet else None
+    )
+    if completed.returncode != 0:
+        reason = _find_reason((completed.stderr or b"").decode("utf-8", "replace"))
         raise SlipwayError(
-            "locking stopped at the command above; nothing was changed",
-            "make doctor, to see whether a proxy or the disk is the cause",
+            f"nothing was changed: {reason}" if reason else "locking stopped at the command above; nothing was changed",
+            "another version, or make doctor, to see whether a proxy or the disk is the cause",
         )
+
+
+def _find_reason(said: str) -> str:
+    """Return why Poetry found no versions, in one line, from what it printed."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    whole = " ".join(lines)
+    found = re.search(r"Because .*version solving failed", whole)
+    return (found[0] if found else (lines or [""])[-1])[:LONGEST]
