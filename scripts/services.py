@@ -29,10 +29,11 @@ def build_base(goals: tuple[str, ...]) -> None:
 def build_model() -> None:
     """Build layer 2 if it is missing: the image that serves the model in MODEL_DIR, and the one that trains it."""
     from slipway import model_folder
-    from slipway.runtimes import images
+    from slipway.runtimes import images, locks
 
     loaded = settings.load()
-    images.build_model(loaded, model_folder.load(loaded.model_dir))
+    model = model_folder.load(loaded.model_dir)
+    images.build_model(loaded, model, locks.of_folder(loaded, model))
     hints.say_next("make start_mlflow_services")
 
 

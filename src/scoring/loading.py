@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scoring.settings import Settings
 
 META = "registered_model_meta"
+MLFLOW = {"mlflow", "mlflow-skinny"}
 logger = logging.getLogger("scoring")
 
 
@@ -125,7 +126,9 @@ def check_libraries(folder: Path) -> list[str]:
         file.read_text(encoding="utf-8") if file.exists() else "",
         re.MULTILINE,
     ):
-        here = next(filter(None, map(_installed, {"mlflow": ("mlflow", "mlflow-skinny")}.get(name, (name,)))), None)
+        if name in MLFLOW:
+            continue  # it loads what other versions of it logged
+        here = _installed(name)
         if here is None:
             missing.append(f"{name} {wanted}")
         elif here != wanted.split("+")[0]:

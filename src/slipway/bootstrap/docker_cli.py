@@ -131,6 +131,11 @@ def read_label(image: str, label: str) -> list[str]:
     return [PROGRAM, "image", "inspect", "--format", '{{index .Config.Labels "%s"}}' % label, image]  # noqa: UP031 -- braces
 
 
+def read_variables(image: str) -> list[str]:
+    """Print an image's id, and the environment variables that it sets."""
+    return [PROGRAM, "image", "inspect", "--format", "{{.Id}} {{.Config.Env}}", image]
+
+
 def list_digests(image: str) -> list[str]:
     """Print an image's names by digest, one for each registry that it was pushed to."""
     return [PROGRAM, "image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", image]

@@ -123,7 +123,7 @@ def clean(given: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "PIP_USER": "0"}  # a pip.conf may say it, too
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return the environment for pip and uv.
 
     Clean, with CA_BUNDLE or the system's certificates, and one index for both.
@@ -152,5 +152,5 @@ def _works(python: Path) -> bool:
 
 def _run(command: list[str], cure: str = "make doctor, to see whether a proxy or the disk is the cause") -> None:
     print("$", " ".join(command).replace(f"{ROOT}/", ""), flush=True)
-    if subprocess.run(command, check=False, env=_environment()).returncode != 0:
+    if subprocess.run(command, check=False, env=environment()).returncode != 0:
         raise SlipwayError("set-up stopped at the command above; nothing else was changed", cure)

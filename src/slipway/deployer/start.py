@@ -21,7 +21,7 @@ from slipway.kubernetes import mlflow as tracking
 from slipway.registry import connection
 from slipway.registry.client import CHAMPION, Registry
 from slipway.release import lock
-from slipway.runtimes import containers, images
+from slipway.runtimes import containers, images, locks
 from slipway.services import mlflow, starting
 from slipway.services.deployer_client import find_home
 from slipway.serving import smoke_test
@@ -95,9 +95,8 @@ def _start_container(settings: Settings) -> None:
         )
     mlflow.check_ours(settings.services)
     tag = images.build_service(settings, "deployer")
-    images.build_model(
-        settings, model_folder.load(settings.model_dir)
-    )  # now, when it can be seen, and not at the first deployment
+    model = model_folder.load(settings.model_dir)
+    images.build_model(settings, model, locks.of_folder(settings, model))  # now, when it can be seen
     home, live, token = find_home(settings.services), STATE / "live", find_token(settings.services)
     for path in (
         BUILD,

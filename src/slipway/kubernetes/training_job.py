@@ -19,7 +19,7 @@ from slipway.kubernetes import image_delivery, manifests, mlflow
 from slipway.kubernetes.cluster import kubectl
 from slipway.kubernetes.pods import job_log
 from slipway.registry import connection
-from slipway.runtimes import images
+from slipway.runtimes import images, locks
 from slipway.settings import BUILD, LOCAL
 from slipway.training import provenance, sessions
 from slipway.training import train as training
@@ -165,7 +165,7 @@ def _start(settings: Settings, cluster: Cluster, model: model_folder.ModelFolder
     """Bring the training image into the cluster and make the Job; return its name."""
     command = ["python", provenance.TRAIN, *training.split(settings.training.args)]
     read_resources(settings)
-    image = image_delivery.deliver(settings, images.build_training(settings, model))
+    image = image_delivery.deliver(settings, images.build_training(settings, model, locks.of_folder(settings, model)))
     variables = provenance.write_variables(model) | training.write_context(settings, model, provenance.TRAIN, session)
     variables |= {"MLFLOW_TRACKING_URI": inside}
     container = {

@@ -14,7 +14,7 @@ from slipway.model_folder import LOCK
 from slipway.registry import connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from mlflow.entities import Experiment, LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
@@ -172,6 +172,14 @@ class Registry:
 
         fetch = mlflow.artifacts.download_artifacts
         self._ask(fetch, artifact_uri=location, dst_path=str(target), tracking_uri=self.uri)
+
+    def add_files(self, location: str, folder: Path, names: Iterable[str]) -> None:
+        """Upload files of a folder, one after another, to a folder of its name at an artifact URI of a model."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        repository = self._ask(get_artifact_repository, location, tracking_uri=self.uri)
+        for name in names:
+            self._ask(repository.log_artifact, str(folder / name), folder.name)
 
     def has_file(self, run_id: str, path: str) -> bool:
         """Whether a run has an artifact at a path, such as model/MLmodel."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from slipway.registry.model_uri import ModelRef
 
 META = "registered_model_meta"  # MLflow adds it, in a local store to the very files, when it loads a registered version
+ENVIRONMENT = "environment"  # what a version is served and validated with: see runtimes/locks.py
 IMAGE_TAG = "slipway.served_image"  # of a version: how a cluster calls its image
 
 
@@ -49,6 +50,9 @@ def fetch(registry: Registry | None, model: ModelRef, *, fresh: bool = False) ->
             raise SlipwayError(f"the files of {model.uri} are gone: there is no MLmodel at {model.location}", OTHERS)
         (found.parent / META).unlink(missing_ok=True)
         present = compute_checksum(found.parent)
+        if model.checksum not in {None, present} and (found.parent / ENVIRONMENT).exists():
+            shutil.rmtree(found.parent / ENVIRONMENT)  # added later, by a command that was killed before it recorded it
+            present = compute_checksum(found.parent)
         if model.checksum not in {None, present}:
             raise SlipwayError(
                 f"the files of {model.uri} are not those that were registered: their checksum differs", OTHERS
@@ -70,6 +74,23 @@ def checksum(files: Path) -> str:
         if files.parent == BUILD / "models" and noted.exists()
         else compute_checksum(files)
     )
+
+
+def add_environment(registry: Registry, model: ModelRef, files: Path, lock: Path) -> None:
+    """Add the files of a lock to a version's, in the registry and here, and record the checksum of all.
+
+    The file that says what it is comes last: without it, or without the checksum, the lock does not count.
+    """
+    *others, last = sorted(lock.iterdir(), key=lambda file: file.suffix == ".json")
+    with tempfile.TemporaryDirectory(dir=files.parent) as scratch:
+        copy = Path(scratch, ENVIRONMENT)
+        shutil.copytree(lock, copy)
+        registry.add_files(model.location, copy, [file.name for file in (*others, last)])
+        shutil.rmtree(files / ENVIRONMENT, ignore_errors=True)
+        copy.rename(files / ENVIRONMENT)
+    _checksum_file(files).write_text(compute_checksum(files), encoding="utf-8")
+    if model.name and model.version:
+        record_checksum(registry, model.name, model.version, files)
 
 
 def record_checksum(registry: Registry, name: str, version: int | str, files: Path) -> None:

@@ -73,7 +73,7 @@ class Candidacy:
             told("; ".join([whole, *mlmodel.find_gaps(prepared.files)]))
         if judged:
             with step("gate") as told:
-                verdicts = [self._weigh(found)]
+                verdicts = [self._weigh(prepared.model)]
                 told(_pass(verdicts[0], force=force))
         with step("image") as told:
             prepared = server.refresh(prepared)  # what the gate measured is part of what a server says of itself

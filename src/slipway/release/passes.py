@@ -70,8 +70,8 @@ def _name(settings: Settings, prepared: Prepared) -> str:
         [],
     )
     if not runtimes.of(settings).has_images:
-        code += [ROOT / "src" / "scoring", ROOT / "requirements" / "serving.txt"]
-        process = [sys.version, sys.prefix]
+        code += [ROOT / "src" / "scoring"]
+        process = [prepared.lock.digest, sys.version, sys.prefix]
     variables = json.dumps(
         {
             name: value

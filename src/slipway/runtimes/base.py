@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from slipway import shell
+from slipway.runtimes.locks import NONE, Lock
 
 if TYPE_CHECKING:
     import subprocess
@@ -31,6 +32,7 @@ class Prepared:
     files: Path
     identity: str  # JSON: what the server says of itself, and the checksum that it compares
     registry: Registry | None = None  # that it was found in
+    lock: Lock = NONE  # that it is served with
 
     @property
     def lasting(self) -> str:
@@ -61,9 +63,11 @@ class Runtime(Protocol):
         kept: Path | None = None,
         mounts: Mapping[Path, str] | None = None,
         heard: list[str] | None = None,
+        lock: Lock | None = None,
     ) -> int:
         """Run a script of the model folder, its name and its arguments, and return its exit code.
 
+        Its libraries are those of the folder's lock, or of `lock`.
         It may write only to `kept`. `mounts` maps our files into a container, read-only. `heard` receives
         the last lines that it prints.
         """

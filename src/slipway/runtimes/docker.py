@@ -9,7 +9,7 @@ from slipway import model_folder, shell
 from slipway.bootstrap import docker_cli, ownership
 from slipway.bootstrap.proxies import no_proxy
 from slipway.errors import SlipwayError
-from slipway.runtimes import containers, images
+from slipway.runtimes import containers, images, locks
 from slipway.runtimes.base import CURRENT, Command, LiveServer, Prepared
 from slipway.settings import LOCAL, MLFLOW_INSIDE
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from slipway.runtimes.locks import Lock
     from slipway.settings import Settings
 
 ENGINE_S = 60  # more for a container to begin and end
@@ -42,9 +43,10 @@ class Docker:
         kept: Path | None = None,
         mounts: Mapping[Path, str] | None = None,
         heard: list[str] | None = None,
+        lock: Lock | None = None,
     ) -> int:
         """Run a script in a container of the training image."""
-        image = images.build_training(self._settings, model)
+        image = images.build_training(self._settings, model, lock or locks.of_folder(self._settings, model))
         network, uri = self._find_tracking()
         given = {**variables, **no_proxy(), "MLFLOW_TRACKING_URI": uri, **({"KEPT_DIR": "/kept"} if kept else {})}
         volumes = [part for path, place in (mounts or {}).items() for part in ("--volume", f"{path}:{place}:ro")]
@@ -70,12 +72,12 @@ class Docker:
 
     def name_training(self, model: model_folder.ModelFolder) -> str:
         """Return the tag of the training image."""
-        return images.training_tag(model)
+        return images.training_tag(model, locks.of_folder(self._settings, model))
 
     def image(self, prepared: Prepared) -> str:
         """Return the tag of the version's image, built if missing."""
         model = model_folder.load(self._settings.model_dir)
-        return images.build_served(self._settings, model, prepared.model, prepared.files, prepared.lasting)
+        return images.build_served(self._settings, model, prepared)
 
     def address(self, name: str, port: int) -> str:
         """Return the URL of a container: by its name, when this process is in a container of the same network."""
@@ -143,7 +145,8 @@ class Container(LiveServer):
         return self._run(["--rm"]), {}
 
     def _run(self, options: list[str]) -> list[str]:
-        image, place = images.build_runtime(self._settings, self._model), f"{INSIDE}/{CURRENT}"
+        lock = locks.of_folder(self._settings, self._model)
+        image, place = images.build_runtime(self._settings, self._model, lock), f"{INSIDE}/{CURRENT}"
         mounted = ["--volume", f"{self._folder}:{INSIDE}:ro", "--env", f"SCORING_IDENTITY={place}/identity.json"]
         program = ["python", "-m", "scoring", f"{place}/model", "--host", "0.0.0.0", "--port", "8080"]  # noqa: S104 -- in the container
         served = containers.serving_options(self._settings, self._name)

@@ -1,17 +1,17 @@
-"""Processes of `.venv`: scripts, and servers on 127.0.0.1. No Docker is needed."""
+"""Processes of a lock's environment: scripts, and servers on 127.0.0.1. No Docker is needed."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 from slipway import ports, shell
 from slipway.polling import poll
 from slipway.registry import model_files
 from slipway.registry.client import Registry
+from slipway.runtimes import environments, locks
 from slipway.runtimes.base import CURRENT, Command, LiveServer, Prepared
 
 if TYPE_CHECKING:
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slipway.model_folder import ModelFolder
+    from slipway.runtimes.locks import Lock
     from slipway.settings import Settings
-
-SCORING = [sys.executable, "-m", "scoring"]
 
 
 class Host:
@@ -42,11 +41,15 @@ class Host:
         kept: Path | None = None,
         mounts: Mapping[Path, str] | None = None,  # noqa: ARG002 -- it sees all files
         heard: list[str] | None = None,
+        lock: Lock | None = None,
     ) -> int:
         """Run a script in the model folder."""
+        lock = lock or locks.of_folder(self._settings, model)
+        python = environments.find_python(self._settings, lock, training=True)
         given = {**variables, "MLFLOW_TRACKING_URI": self._settings.tracking_uri}
+        given |= {"PATH": f"{python.parent}:{os.environ.get('PATH', os.defpath)}"}  # of the programs that it starts
         given |= {"KEPT_DIR": str(kept)} if kept else {}
-        return shell.finish([sys.executable, *command], heard, given, model.path)
+        return shell.finish([str(python), *command], heard, given, model.path)
 
     def name_training(self, model: ModelFolder) -> str:  # noqa: ARG002 -- see Runtime
         """Return a phrase: there is no image."""
@@ -54,7 +57,7 @@ class Host:
 
     def image(self, prepared: Prepared) -> str:  # noqa: ARG002 -- see Runtime
         """Return a phrase: there is no image."""
-        return "none, a process of .venv serves"
+        return "none, a process serves"
 
     def address(self, name: str, port: int) -> str:  # noqa: ARG002 -- see Runtime
         """Return the URL of a port of this machine."""
@@ -62,7 +65,8 @@ class Host:
 
     def serve_command(self, prepared: Prepared, name: str = "") -> Command:  # noqa: ARG002 -- see Runtime
         """Serve a model's files where they are."""
-        command = [*SCORING, str(prepared.files), "--port", str(self._settings.serving.port)]
+        python = environments.find_python(self._settings, prepared.lock)
+        command = [str(python), "-m", "scoring", str(prepared.files), "--port", str(self._settings.serving.port)]
         return command, self._settings.serving.scoring | {"SCORING_IDENTITY": prepared.identity}
 
     def clear_port(self) -> None:
@@ -89,12 +93,13 @@ class Host:
 
     def predict(self, prepared: Prepared, rows: str, seconds: int) -> shell.Answer:
         """Predict in a separate process."""
-        command = [sys.executable, "-W", "ignore", "-m", "scoring.reference", str(prepared.files)]
+        python = environments.find_python(self._settings, prepared.lock)
+        command = [str(python), "-W", "ignore", "-m", "scoring.reference", str(prepared.files)]
         return shell.ask(command, words=rows, seconds=seconds)
 
-    def live_server(self, model: ModelFolder, folder: Path) -> LiveServer:  # noqa: ARG002 -- see Runtime
+    def live_server(self, model: ModelFolder, folder: Path) -> LiveServer:
         """Return a server that is a process."""
-        return Process(self._settings, folder)
+        return Process(self._settings, model, folder)
 
 
 class Pod(Host):
@@ -110,8 +115,9 @@ class Pod(Host):
 class Process(LiveServer):
     """A live server that is a process; detached, its pid is in `pid` of its folder, its output in `server.log`."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, model: ModelFolder, folder: Path) -> None:
         super().__init__(settings, folder)
+        self._model = model
         self._link, self._log, self._pid_file = folder / CURRENT, folder / "server.log", folder / "pid"
 
     @property
@@ -124,7 +130,15 @@ class Process(LiveServer):
 
     def _foreground(self) -> Command:
         variables = self._settings.serving.scoring | {"SCORING_IDENTITY": str(self._link / "identity.json")}
-        return [*SCORING, str(self._link / "model"), "--port", str(self._settings.serving.port)], variables
+        python = environments.find_python(self._settings, locks.of_folder(self._settings, self._model))
+        return [
+            str(python),
+            "-m",
+            "scoring",
+            str(self._link / "model"),
+            "--port",
+            str(self._settings.serving.port),
+        ], variables
 
     def start_detached(self) -> None:
         """Start the process in a session of its own. Raises SlipwayError when the port is taken."""

@@ -5,9 +5,7 @@ A tag is derived from the content: it always names the same image, and any chang
 
 from __future__ import annotations
 
-import re
 import shlex
-import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,15 +15,19 @@ from slipway import model_folder, shell
 from slipway.bootstrap import docker_cli
 from slipway.bootstrap.proxies import build_environment
 from slipway.errors import SlipwayError
-from slipway.settings import ROOT, VERSION
+from slipway.runtimes import locks, pythons
+from slipway.settings import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from slipway.registry.model_uri import ModelRef
+    from slipway.model_folder import ModelFolder
+    from slipway.runtimes.base import Prepared
+    from slipway.runtimes.locks import Lock
     from slipway.settings import Settings
 
-BASE = f"slipway/base:{VERSION}"
+BASE = pythons.BASE
+RUNTIME, TRAIN = "slipway/runtime", "slipway/train"  # layer 2, which models with the same lock share
 LABEL = "io.slipway.content"
 COPIED = (
     "src",
@@ -54,42 +56,39 @@ def build_base(settings: Settings) -> None:
     print(f"ready {BASE}, {size(BASE)}")
 
 
-def build_runtime(settings: Settings, model: model_folder.ModelFolder) -> str:
-    """Build the serving image of layer 2, still without a model, if missing; return its tag."""
-    held = _look(f"{_repository(model.name)}:runtime-*")
-    return _build_layer(settings, model, "runtime", runtime_tag(model, held[BASE]), held)
+def build_runtime(settings: Settings, model: ModelFolder, lock: Lock) -> str:
+    """Build the serving image of layer 2 for a lock, still without a model, if missing; return its tag."""
+    return _build_layer(settings, model, lock, "runtime", _look(f"{RUNTIME}:*"))
 
 
-def build_training(settings: Settings, model: model_folder.ModelFolder) -> str:
-    """Build the training image of layer 2 if missing; return its tag."""
-    held = _look(f"{_repository(model.name)}:train-*")
-    return _build_layer(settings, model, "train", training_tag(model, held[BASE]), held)
+def build_training(settings: Settings, model: ModelFolder, lock: Lock) -> str:
+    """Build the training image of layer 2 for a folder and a lock if missing; return its tag."""
+    return _build_layer(settings, model, lock, "train", _look(f"{TRAIN}:*"))
 
 
-def build_model(settings: Settings, model: model_folder.ModelFolder) -> None:
+def build_model(settings: Settings, model: ModelFolder, lock: Lock) -> None:
     """Build all of layer 2 if missing."""
-    build_runtime(settings, model)
-    build_training(settings, model)
+    build_runtime(settings, model, lock)
+    build_training(settings, model, lock)
 
 
-def _build_layer(
-    settings: Settings, model: model_folder.ModelFolder, target: str, tag: str, held: Mapping[str, str]
-) -> str:
-    place = _check_context(model)
+def _build_layer(settings: Settings, model: ModelFolder, lock: Lock, target: str, held: Mapping[str, str]) -> str:
+    place = _check_context(model) if target == "train" else ""
+    tag = (training_tag if place else runtime_tag)(model, lock, held[BASE])
     if tag not in held:
-        options = docker_cli.flags("--build-arg", {"BASE_IMAGE": BASE, "MODEL_DIR": place})
-        _build(settings, model.path / "Dockerfile", target, tag, options)
+        arguments = {"BASE_IMAGE": BASE, "SYSTEM": " ".join(lock.system)} | ({"MODEL_DIR": place} if place else {})
+        options = [*docker_cli.flags("--build-arg", arguments), "--build-context", f"lock={lock.folder}"]
+        _build(settings, _dockerfile(model), target, tag, options)
     return tag
 
 
-def build_served(
-    settings: Settings, model: model_folder.ModelFolder, served: ModelRef, files: Path, identity: str = ""
-) -> str:
-    """Build layer 3, the image of one model version, if missing; return its tag."""
+def build_served(settings: Settings, model: ModelFolder, prepared: Prepared) -> str:
+    """Build layer 3, the image of one model version, on its lock's layer 2, if missing; return its tag."""
+    served, files, identity = prepared.model, prepared.files, prepared.lasting
     name = served.name or model.name
     begin = f"{_repository(name)}:{f'v{served.version}-' if served.version else ''}"
-    held = _look(f"{_repository(model.name)}:runtime-*", f"{begin}*")
-    runtime = _build_layer(settings, model, "runtime", runtime_tag(model, held[BASE]), held)
+    held = _look(f"{RUNTIME}:*", f"{begin}*")
+    runtime = _build_layer(settings, model, prepared.lock, "runtime", held)
     content = model_folder.digest(sorted(files.iterdir()), runtime, name, identity)
     tag = f"{begin}{content[:DIGITS]}"
     if tag in held:
@@ -106,7 +105,7 @@ def build_served(
     options = docker_cli.flags("--build-arg", {"RUNTIME_IMAGE": runtime, "IDENTITY": identity}) + docker_cli.flags(
         "--label", labels
     )
-    _build(settings, model.path / "Dockerfile", "serve", tag, [*options, "--build-context", f"version={files}"])
+    _build(settings, _dockerfile(model), "serve", tag, [*options, "--build-context", f"version={files}"])
     return tag
 
 
@@ -122,7 +121,7 @@ def build_service(settings: Settings, name: str) -> str:
     return tag
 
 
-def build_deployer(settings: Settings, model: model_folder.ModelFolder) -> str:
+def build_deployer(settings: Settings, model: ModelFolder) -> str:
     """Build the image of a cluster's deployer, with what it needs from this checkout, if missing.
 
     Return its tag.
@@ -137,16 +136,22 @@ def build_deployer(settings: Settings, model: model_folder.ModelFolder) -> str:
     return tag
 
 
-def runtime_tag(model: model_folder.ModelFolder, base: str = "") -> str:
-    """Return the tag of the image that serves, without a model, on a base image (its id; default: the engine's)."""
-    parts = [model.path / "Dockerfile", ROOT / "requirements" / "serving.txt", *(ROOT / path for path in SERVER)]
-    return f"{_repository(model.name)}:runtime-{model_folder.digest(parts, base or _look()[BASE])[:DIGITS]}"
+def runtime_tag(model: ModelFolder, lock: Lock, base: str = "") -> str:
+    """Return the tag of the image that serves with a lock, on a base image (its id; default: the engine's)."""
+    parts = [_dockerfile(model), lock.folder / locks.SERVING, *(ROOT / path for path in SERVER)]
+    return f"{RUNTIME}:{model_folder.digest(parts, base or _look()[BASE], *lock.system)[:DIGITS]}"
 
 
-def training_tag(model: model_folder.ModelFolder, base: str = "") -> str:
-    """Return the tag of the image that trains, on a base image (its id; default: the engine's)."""
-    parts = [model.path, ROOT / "requirements" / "training.txt"]
-    return f"{_repository(model.name)}:train-{model_folder.digest(parts, runtime_tag(model, base))[:DIGITS]}"
+def training_tag(model: ModelFolder, lock: Lock, base: str = "") -> str:
+    """Return the tag of the image that trains with a lock, on a base image (its id; default: the engine's)."""
+    parts = [model.path, lock.folder / locks.TRAINING]
+    return f"{TRAIN}:{model_folder.digest(parts, runtime_tag(model, lock, base))[:DIGITS]}"
+
+
+def _dockerfile(model: ModelFolder) -> Path:
+    """Return the folder's own Dockerfile, or that of model/."""
+    own = model.path / "Dockerfile"
+    return own if own.exists() else ROOT / "model" / "Dockerfile"
 
 
 def _repository(name: str) -> str:
@@ -173,41 +178,7 @@ def size(tag: str) -> str:
     return f"{int(shell.ask(docker_cli.measure_image(tag)).out) / 1e6:.0f} MB"
 
 
-def check_libraries(settings: Settings, files: Path, served: ModelRef) -> None:
-    """Raise SlipwayError if libraries differ from the locked ones, unless SCORING_CHECK_LIBRARIES is off.
-
-    Warn about libraries that only training has.
-    """
-    requirements = files / "requirements.txt"
-    if settings.serving.scoring.get("SCORING_CHECK_LIBRARIES") == "off" or not requirements.exists():
-        return
-    wanted = _pins(requirements.read_text(encoding="utf-8"))
-    locked, training = (
-        _pins((ROOT / "requirements" / f"{group}.txt").read_text(encoding="utf-8")) for group in ("serving", "dev")
-    )
-    if beside := [f"{name} {wanted.pop(name)}" for name in list(wanted) if name in training and name not in locked]:
-        print(
-            f"warning: not installed where {served.uri} is served, because only training needs it: {', '.join(beside)}",
-            file=sys.stderr,
-        )
-    differing = [
-        f"{name} {version} (here {locked.get(name, 'none')})"
-        for name, version in wanted.items()
-        if locked.get(name) != version
-    ]
-    if differing:
-        raise SlipwayError(
-            f"{served.uri} was trained with libraries other than the locked ones: {', '.join(differing)}",
-            "make train_model, to train it with these; or check out the commit it came from and serve it there",
-        )
-
-
-def _pins(text: str) -> dict[str, str]:
-    pins = re.findall(r"^([\w.-]+)(?:\[[^]]*\])?==([^\s;\\]+)", text, re.MULTILINE)
-    return {re.sub(r"[-_.]+", "-", name).lower().replace("mlflow-skinny", "mlflow"): version for name, version in pins}
-
-
-def _check_context(model: model_folder.ModelFolder) -> str:
+def _check_context(model: ModelFolder) -> str:
     """Return the model folder in the build context. Raises SlipwayError if .dockerignore does not let it in."""
     if not any(model.path.is_relative_to(ROOT / name) for name in ("model", "examples")):
         raise SlipwayError(

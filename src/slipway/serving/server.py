@@ -1,4 +1,4 @@
-"""Serving: a model's files in a container of layer 3, or in a process of `.venv`."""
+"""Serving: a model's files in a container of layer 3, or in a process of their lock's environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError, time_out
 from slipway.polling import poll
 from slipway.registry import mlmodel, model_files, model_uri
 from slipway.registry.client import Registry
-from slipway.runtimes import images
+from slipway.runtimes import locks
 from slipway.runtimes.base import Prepared
 from slipway.settings import STATE
 
@@ -77,7 +77,7 @@ def explain(prepared: Prepared, code: int) -> None:
 
 
 def prepare(settings: Settings, uri: str, *, fresh: bool = False) -> Prepared:
-    """Find a model, bring its files here (again, if `fresh`), and check that the libraries are those that serve it."""
+    """Find a model, bring its files here (again, if `fresh`), with the lock that serves it."""
     registry = Registry.connect(settings) if model_uri.needs_registry(uri) else None
     return prepare_ref(settings, registry, model_uri.resolve(registry, uri), fresh=fresh)
 
@@ -86,8 +86,9 @@ def prepare_ref(settings: Settings, registry: Registry | None, model: ModelRef, 
     """Bring the files of a model here, as `prepare` does; `registry` is None for a folder of this machine."""
     files = model_files.fetch(registry, model, fresh=fresh)
     mlmodel.read_metadata(files)
-    images.check_libraries(settings, files, model)
-    return Prepared(model, files, _identify(registry, model, files), registry)
+    lock = locks.of_version(settings, registry, model, files)
+    model = replace(model, checksum=model.checksum and model_files.checksum(files))  # a lock may have been added
+    return Prepared(model, files, _identify(registry, model, files), registry, lock)
 
 
 def refresh(prepared: Prepared) -> Prepared:

@@ -19,7 +19,7 @@ TRAIN = "train.py"
 
 def code_digest(training: Training, model: model_folder.ModelFolder) -> str:
     """Return what identifies a training: the folder's code, the locked libraries, the arguments."""
-    return model_folder.digest([model.path, ROOT / "requirements" / "training.txt"], training.args)[:12]
+    return model_folder.digest([model.path, model.requirements / "training.txt"], training.args)[:12]
 
 
 def describe(settings: Settings, model: model_folder.ModelFolder, script: str) -> dict[str, str]:

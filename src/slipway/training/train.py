@@ -16,6 +16,7 @@ from slipway import hints, model_folder, runtimes
 from slipway.errors import USAGE, SlipwayError
 from slipway.registry import connection, mlmodel, model_files, model_uri
 from slipway.registry.client import Registry
+from slipway.runtimes import locks
 from slipway.settings import ROOT, STATE
 from slipway.training import experiments, gate, provenance, sessions, summary
 from slipway.training.measurements import COMMIT_TAG, UNKNOWN
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
+    from slipway.runtimes.locks import Lock
     from slipway.settings import Settings
 
 KEPT = STATE / "kept"  # models that MLflow did not take
@@ -73,7 +75,7 @@ def conclude(
     Return run, version and the gate's verdict, wherever it was trained.
     """
     registry = Registry.connect(settings)
-    run, version = register(registry, model, TRAIN, session, kept)
+    run, version = register(settings, registry, model, TRAIN, session, kept)
     verdict = summary.show(model, registry, run, version)
     if model.metric not in run.data.metrics:
         there = ", ".join(sorted(name for name in run.data.metrics if not name.startswith("fold_"))) or "none"
@@ -124,30 +126,37 @@ def run_script(  # noqa: PLR0913 -- what a script is given
     kept: Path | None = None,
     mounts: Mapping[Path, str] | None = None,
     heard: list[str] | None = None,
+    lock: Lock | None = None,
 ) -> int:
-    """Run a script of the model folder in a container of the training image, or as a process of .venv.
+    """Run a script of the model folder in a container of the training image, or as a process.
 
-    `command` is its name and its arguments. It may write to `kept` alone. `mounts` says where a container finds files
-    of ours, to read only. `heard` takes the last lines that it prints: an error may have to say them where nobody sees
-    its output. Returns its exit code.
+    `command` is its name and its arguments, `lock` what it runs with, by default the folder's. It may write to `kept`
+    alone. `mounts` says where a container finds files of ours, to read only. `heard` takes the last lines that it
+    prints: an error may have to say them where nobody sees its output. Returns its exit code.
     """
     experiments.ensure(settings, model.name)
     given = provenance.write_variables(model) | dict(variables or {})
     runtime = runtimes.of(settings)
-    return runtime.run_script(model, command, given, kept=kept, mounts=mounts, heard=heard)
+    return runtime.run_script(model, command, given, kept=kept, mounts=mounts, heard=heard, lock=lock)
 
 
-def register(
-    registry: Registry, model: model_folder.ModelFolder, script: str, session: str, kept: str = ""
+def register(  # noqa: PLR0913, PLR0917 -- what a script left behind
+    settings: Settings,
+    registry: Registry,
+    model: model_folder.ModelFolder,
+    script: str,
+    session: str,
+    kept: str = "",
 ) -> tuple[Run, ModelVersion]:
-    """Register and tag the version of a run that a script logged, by any command; return both.
+    """Register and tag the version of a run that a script logged, by any command; give it its lock; return both.
 
     Raises SlipwayError when the script logged no run or no model.
     """
     run = sessions.find_run(registry, script, session, kept)
     version = _register(registry, run, model.name, script)
-    files = model_files.fetch(registry, model_uri.resolve(registry, f"models:/{version.name}/{version.version}"))
-    model_files.record_checksum(registry, version.name, version.version, files)
+    registered = model_uri.resolve(registry, f"models:/{version.name}/{version.version}")
+    files = model_files.fetch(registry, registered)
+    locks.give(settings, registry, registered, files)
     example = mlmodel.read_example(files)
     if example is not None:  # the request to try first
         (model.path / "request.json").write_text(json.dumps(example) + "\n", encoding="utf-8")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from slipway import hints, interruption, model_folder, runtimes, shell
 from slipway.errors import SlipwayError
-from slipway.registry import connection, model_uri
+from slipway.registry import connection, model_files, model_uri
 from slipway.registry.client import Registry
+from slipway.runtimes import locks
 from slipway.training import train
 
 if TYPE_CHECKING:
@@ -62,8 +63,11 @@ def _score(settings: Settings, registry: Registry, model: ModelFolder, validated
     mounted = is_folder and not runtimes.of(settings).shares_files
     print(f"validating {validated.uri} with {model.path.name}/{SCRIPT}", flush=True)
     heard: list[str] = []
+    lock = locks.of_version(settings, registry, validated, model_files.fetch(registry, validated))
     places = {Path(validated.location): GIVEN} if mounted else None
-    code = train.run_script(settings, model, [SCRIPT, GIVEN if mounted else validated.uri], mounts=places, heard=heard)
+    code = train.run_script(
+        settings, model, [SCRIPT, GIVEN if mounted else validated.uri], mounts=places, heard=heard, lock=lock
+    )
     if code != 0:
         interruption.check()
         words = f"{SCRIPT} ended with exit code {code}: {shell.quote(heard[0])}"

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from slipway import hints, model_folder, runtimes
 from slipway.errors import USAGE, SlipwayError
-from slipway.registry import connection, model_files, model_uri
+from slipway.registry import connection
 from slipway.registry.client import Registry
-from slipway.runtimes import images
 from slipway.settings import BUILD, ROOT
 from slipway.training import train
 
@@ -32,7 +31,7 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
     """Run `wrap.py` on a file, register what it logged, and return the version.
 
     `options`: example (a file of rows), class, trust. Raises SlipwayError for a file that is not there, or that the
-    script refuses, and for libraries that could not serve it.
+    script refuses.
     """
     model = model_folder.load(settings.model_dir)
     if not (model.path / SCRIPT).exists():
@@ -53,17 +52,11 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
     if code != 0:
         raise SlipwayError(f"{SCRIPT} ended with exit code {code}; see its output above")
     registry = Registry.connect(settings)
-    run, version = train.register(registry, model, SCRIPT, session)
+    run, version = train.register(settings, registry, model, SCRIPT, session)
     uri = f"models:/{version.name}/{version.version}"
     print(f"registered {uri}, from {version.description}")
     if settings.tracking_uri.startswith("http"):
         print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
-    served = model_uri.resolve(registry, uri)
-    try:
-        images.check_libraries(settings, model_files.fetch(registry, served), served)
-    except SlipwayError as error:
-        cure = "add them to the group model in pyproject.toml, run make lock, and wrap the file again"
-        raise SlipwayError(f"it is registered, but cannot be served: {error.message}", cure) from None
     hints.say_next(f"make serve_model MODEL={shlex.quote(uri)}")
     return version
 

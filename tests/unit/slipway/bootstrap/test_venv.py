@@ -26,8 +26,8 @@ def test_what_is_for_other_projects_is_left_out(name: str) -> None:
 def test_a_slow_machine_compiles_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """By itself uv gives up compiling after 60 s unless it is told otherwise; a caller's own limit stays."""
     monkeypatch.delenv("UV_COMPILE_BYTECODE_TIMEOUT", raising=False)
-    unlimited = venv._environment()["UV_COMPILE_BYTECODE_TIMEOUT"]  # noqa: SLF001 -- what is tested
+    unlimited = venv.environment()["UV_COMPILE_BYTECODE_TIMEOUT"]
     monkeypatch.setenv("UV_COMPILE_BYTECODE_TIMEOUT", "90")
 
     assert unlimited == "0"
-    assert venv._environment()["UV_COMPILE_BYTECODE_TIMEOUT"] == "90"  # noqa: SLF001 -- what is tested
+    assert venv.environment()["UV_COMPILE_BYTECODE_TIMEOUT"] == "90"

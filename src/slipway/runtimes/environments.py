@@ -1,0 +1,113 @@
+"""Environments of the host: one for each lock, in `build/environments`, made by uv when it is first needed.
+
+Every process that runs in one holds a shared lock of its file `in-use`, by a line that Python runs as it starts, so
+that the oldest can be removed while others serve.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from slipway import shell
+from slipway.errors import SlipwayError
+from slipway.runtimes import locks, pythons, requirements
+from slipway.settings import BUILD, ROOT
+
+if TYPE_CHECKING:
+    from slipway.runtimes.locks import Lock
+    from slipway.settings import Settings
+
+PLACE = BUILD / "environments"
+KEPT = 8
+UNFINISHED = "unfinished-"  # begins the names of what is being made, or removed
+ABANDONED_S = 3600.0
+IN_USE = "in-use"
+HOLD = f"import sys, fcntl; sys.in_use = open(sys.prefix + '/{IN_USE}'); fcntl.flock(sys.in_use, fcntl.LOCK_SH)\n"
+
+
+def find_python(settings: Settings, lock: Lock, *, training: bool = False) -> Path:
+    """Return the interpreter of a lock's environment: to serve, or (`training`) to run a folder's scripts.
+
+    The environment is made if missing. Raises SlipwayError when a library cannot be installed.
+    """
+    if settings.cluster.is_inside and _has(lock, training=training):
+        return Path(sys.executable)  # the pod's own will do
+    digest = lock.training_digest if training else lock.digest
+    for version in dict.fromkeys((lock.python, pythons.OWN)):
+        place = PLACE / f"{digest}-{version}"
+        if (place / "bin" / "python").exists():
+            with suppress(OSError):
+                os.utime(place)
+            return place / "bin" / "python"
+    interpreter = pythons.find(lock.python)
+    place = PLACE / f"{digest}-{lock.python if interpreter else pythons.OWN}"
+    _make(settings, place, lock.folder / (locks.TRAINING if training else locks.SERVING), interpreter)
+    _prune(place)
+    return place / "bin" / "python"
+
+
+def _make(settings: Settings, place: Path, wanted: Path, interpreter: Path | None) -> None:
+    """Make an environment under another name and move it to its place: what is there is whole."""
+    PLACE.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=PLACE))
+    try:
+        _run(settings, "venv", "--quiet", "--allow-existing", "--relocatable", "--no-project",
+             "--python", str(interpreter or sys.executable), str(made))  # fmt: skip
+        print(f"making {place.relative_to(ROOT)} from the version's lock", file=sys.stderr, flush=True)
+        _run(settings, "pip", "install", "--quiet", "--require-hashes", "--python", str(made / "bin" / "python"),
+             "--requirement", str(wanted))  # fmt: skip
+        packages = next(made.glob("lib/python3*/site-packages"))
+        source = os.path.relpath(ROOT / "src", packages)  # a checkout may be moved
+        (packages / "slipway.pth").write_text(f"{source}\n{HOLD}", encoding="utf-8")
+        (made / IN_USE).touch()
+        made.chmod(0o755)
+        with suppress(OSError):  # another command was quicker
+            made.rename(place)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _run(settings: Settings, *arguments: str) -> None:
+    command, variables = pythons.uv(*arguments)
+    answer = shell.ask(command, env=variables)
+    if answer.code == 0:
+        return
+    if settings.cluster.is_inside:
+        cure = "release it from a machine: make promote or make rollback TARGET=kubernetes"
+    else:
+        cure = "make doctor, to see whether a proxy or the disk is the cause; RUNTIME=docker installs in an image"
+    raise SlipwayError(f"the libraries of the version cannot be installed: {answer.words[-600:]}", cure)
+
+
+def _has(lock: Lock, *, training: bool) -> bool:
+    """Whether our own environment has all that a lock pins, in these versions."""
+    text = (lock.folder / (locks.TRAINING if training else locks.SERVING)).read_text(encoding="utf-8")
+    here = {(canonicalize_name(each.name), each.version) for each in metadata.distributions()}
+    return lock.python == pythons.OWN and requirements.applying(text) <= here
+
+
+def _prune(newest: Path) -> None:
+    """Remove the environments used longest ago, beyond `KEPT`, that no process runs in, and what a kill left."""
+    with suppress(OSError):
+        found = sorted(PLACE.iterdir(), key=lambda each: -each.stat().st_mtime)
+        for left in [each for each in found if each.name.startswith(UNFINISHED)]:
+            if left.stat().st_mtime < time.time() - ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)
+        whole = [each for each in found if each != newest and not each.name.startswith(UNFINISHED)]
+        for place in whole[KEPT - 1 :]:
+            with suppress(OSError), (place / IN_USE).open("r+b") as held:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                gone = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=PLACE))
+                place.rename(gone / place.name)
+                shutil.rmtree(gone, ignore_errors=True)

@@ -1,0 +1,212 @@
+"""What a version is served with: a complete, hashed lock of its libraries, its Python and its system's packages.
+
+It lies among the version's files, in `environment/`: `requirements.txt` (the model's libraries and the server's),
+`training.txt` (the model's, and what the folder's scripts import), `environment.json`. A version that has none gets one
+when it is registered, or when it is first used: the folder's lock if that has what the model asks for, else one that uv
+resolves from the model's requirements. See docs/adr/0016-a-version-carries-its-environment.md.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway import model_folder
+from slipway.errors import SlipwayError
+from slipway.registry import model_files
+from slipway.runtimes import pythons, requirements, resolution
+from slipway.settings import BUILD
+
+if TYPE_CHECKING:
+    from slipway.model_folder import ModelFolder
+    from slipway.registry.client import Registry
+    from slipway.registry.model_uri import ModelRef
+    from slipway.runtimes.requirements import Asked
+    from slipway.settings import Settings
+
+SERVING, TRAINING, ABOUT = "requirements.txt", "training.txt", "environment.json"
+DIGITS = 12  # of a digest
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A folder with a lock. Its properties raise OSError where it has none."""
+
+    folder: Path
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the folder has a lock."""
+        with suppress(OSError, ValueError):
+            return bool(self._about) and (self.folder / SERVING).is_file() and (self.folder / TRAINING).is_file()
+        return False
+
+    @cached_property
+    def digest(self) -> str:
+        """What identifies an environment that serves."""
+        return model_folder.digest([self.folder / SERVING, self.folder / ABOUT])[:DIGITS]
+
+    @cached_property
+    def training_digest(self) -> str:
+        """What identifies an environment that scripts run in."""
+        return model_folder.digest([self.folder / TRAINING, self.folder / ABOUT])[:DIGITS]
+
+    @property
+    def python(self) -> str:
+        """The Python version, such as 3.13."""
+        return str(self._about["python"])
+
+    @property
+    def image(self) -> str:
+        """The image to build on, such as python:3.13-slim-trixie."""
+        return str(self._about["image"])
+
+    @property
+    def system(self) -> tuple[str, ...]:
+        """The Debian packages that libraries load, such as libgomp1."""
+        return tuple(map(str, self._about.get("system", ())))
+
+    @cached_property
+    def _about(self) -> dict[str, str | list[str]]:
+        return dict(json.loads((self.folder / ABOUT).read_text(encoding="utf-8")))
+
+
+NONE = Lock(Path("/nowhere"))
+
+
+def of_folder(settings: Settings, model: ModelFolder, python: str = "") -> Lock:
+    """Return the lock of a model folder, for the runtime's Python or another."""
+    return _keep(settings, model, *_read_both(model), python)
+
+
+def of_version(settings: Settings, registry: Registry | None, model: ModelRef, files: Path) -> Lock:
+    """Return the lock that a model's files carry, made now, and recorded if the registry is ours, if they have none.
+
+    With SCORING_CHECK_LIBRARIES=off the folder's lock serves, whatever the model asks for. Raises SlipwayError for
+    libraries that cannot be resolved, and for a Python version that is not here and that the model needs.
+    """
+    folder = model_folder.load(settings.model_dir)
+    if settings.serving.scoring.get("SCORING_CHECK_LIBRARIES") == "off":
+        return of_folder(settings, folder)
+    lock = Lock(files / model_files.ENVIRONMENT)
+    if not lock.is_whole:
+        lock = _choose(settings, folder, files, model.uri)
+        if registry and model.name and model.version and _is_ours(settings):
+            with suppress(SlipwayError):  # who may not write there resolves it again elsewhere
+                model_files.add_environment(registry, model, files, lock.folder)
+    _check_python(settings, lock, files, model.uri)
+    return _renew(settings, folder, lock, files, model.uri)
+
+
+def give(settings: Settings, registry: Registry, model: ModelRef, files: Path) -> None:
+    """Add a lock to the files of a version that was just registered, unless it has one, and record their checksum.
+
+    A model whose libraries cannot be resolved is registered all the same, with a warning: nobody trains in vain.
+    """
+    if Lock(files / model_files.ENVIRONMENT).is_whole:
+        model_files.record_checksum(registry, str(model.name), str(model.version), files)
+        return
+    try:
+        lock = _choose(settings, model_folder.load(settings.model_dir), files, model.uri)
+    except SlipwayError as error:
+        print(f"warning: it is registered, and cannot be served yet: {error.message}", file=sys.stderr)
+        print(f"  try: {error.cure}", file=sys.stderr, flush=True)
+        model_files.record_checksum(registry, str(model.name), str(model.version), files)
+        return
+    model_files.add_environment(registry, model, files, lock.folder)
+
+
+def _choose(settings: Settings, folder: ModelFolder, files: Path, uri: str) -> Lock:
+    """Return the folder's lock if it has what the model asks for, or else one that uv resolves."""
+    serving, training = _read_both(folder)
+    locked = requirements.pins(serving)
+    asked = requirements.read(uri, files, requirements.pins(training).keys() - locked.keys())
+    if asked is None:
+        _say(f"{uri} does not say which libraries it needs: those of {folder.path.name}/ serve it")
+        return of_folder(settings, folder, requirements.read_python(files))
+    for remark in asked.remarks:
+        _say(f"{uri}: {remark}")
+    if requirements.fits(asked, locked):
+        return of_folder(settings, folder, asked.python)
+    return _resolve(settings, folder, asked, (serving, training))
+
+
+def _resolve(settings: Settings, folder: ModelFolder, asked: Asked, near: tuple[str, str]) -> Lock:
+    """Resolve what a model asks for with what our server needs, near another lock's files."""
+    asked = replace(asked, python=asked.python or pythons.of_runtime(settings))
+    extra = {*requirements.store_ranges(), *(requirements.pins(near[1]).keys() - requirements.pins(near[0]).keys())}
+    serving, training = resolution.resolve(asked, sorted(extra), near)
+    return _keep(settings, folder, serving, training, asked.python)
+
+
+def _renew(settings: Settings, folder: ModelFolder, lock: Lock, files: Path, uri: str) -> Lock:
+    """Return a lock that our server can run with: with an old one, the server's libraries are resolved again.
+
+    The model's stay: what it asks for is pinned, the rest preferred.
+    """
+    texts = (_read(lock.folder / SERVING), _read(lock.folder / TRAINING))
+    if requirements.serves(requirements.pins(texts[0])):
+        return lock
+    asked = requirements.read(uri, files) or requirements.Asked(uri, files, "")
+    return _resolve(settings, folder, replace(asked, python=lock.python), texts)
+
+
+def _check_python(settings: Settings, lock: Lock, files: Path, uri: str) -> None:
+    """Say that a model was trained in another Python; raise SlipwayError where that is not here and must be."""
+    here = pythons.of_runtime(settings)
+    if lock.python == here or (not settings.in_docker and pythons.find(lock.python)):
+        return
+    image = pythons.OFFICIAL.format(lock.python)
+    if settings.in_docker:
+        where, cure = "the base image", f"PYTHON_IMAGE={image} make build_base_container, then the same command again"
+    else:
+        where, cure = "this machine", f"install Python {lock.python}, or RUNTIME=docker PYTHON_IMAGE={image}"
+    words = f"{uri} was trained in Python {lock.python}, and {where} has {here}"
+    if not requirements.is_portable(files):
+        raise SlipwayError(f"{words}, which cannot read its pickled files", cure)
+    _say(f"{words}, which should read its files; if not: {cure}")
+
+
+def _keep(settings: Settings, folder: ModelFolder, serving: str, training: str, python: str) -> Lock:
+    """Return a lock of this content in `build/locks`."""
+    python = python or pythons.of_runtime(settings)
+    about = {"python": python, "image": pythons.name_image(settings, python), "system": list(folder.system)}
+    place = BUILD / "locks"
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place) as scratch:
+        for name, text in ((SERVING, serving), (TRAINING, training), (ABOUT, json.dumps(about, indent=1) + "\n")):
+            Path(scratch, name).write_text(text, encoding="utf-8")
+        target = place / model_folder.digest(sorted(Path(scratch).iterdir()))[:DIGITS]
+        if not target.exists():
+            new = Path(shutil.copytree(scratch, f"{scratch}.new"))
+            try:
+                new.rename(target)
+            except OSError:  # another command was quicker
+                shutil.rmtree(new)
+    return Lock(target)
+
+
+def _is_ours(settings: Settings) -> bool:
+    return settings.tracking.is_ours or not settings.tracking_uri.startswith("http")
+
+
+def _read_both(folder: ModelFolder) -> tuple[str, str]:
+    return _read(folder.requirements / "serving.txt"), _read(folder.requirements / "training.txt")
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SlipwayError(f"{file} cannot be read: {error.strerror}", "make lock") from None
+
+
+def _say(words: str) -> None:
+    print(f"note: {words}", file=sys.stderr, flush=True)

@@ -1,0 +1,80 @@
+"""Resolving with uv: from what a model asks for, and what our server needs, to complete, hashed requirements."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slipway import model_folder, shell
+from slipway.errors import SlipwayError
+from slipway.runtimes import pythons, requirements
+from slipway.settings import BUILD
+
+if TYPE_CHECKING:
+    from slipway.runtimes.requirements import Asked
+
+OFFLINE = re.compile(r"offline|connect|dns|failed to fetch|timed out|certificate", re.IGNORECASE)
+WIDE = 100_000  # columns: uv breaks no line of its reasons
+
+
+def resolve(asked: Asked, extra: list[str], near: tuple[str, str]) -> tuple[str, str]:
+    """Return requirements that serve a model, and those that its folder's scripts run with.
+
+    `extra` are the libraries that only the scripts need; `near` are two files of the same kind, whose versions are kept
+    where they fit. Resolved once; the result holds for every platform. Raises SlipwayError with what cannot be had.
+    """
+    served = [*asked.lines, *(f"{name}{each}" for name, each in requirements.server_ranges().items())]
+    known = model_folder.digest([], *served, "", *extra, asked.python, *map(_name, near))
+    kept = BUILD / "locks" / "resolved" / known[:32]
+    serving, training = kept.with_suffix(".serving.txt"), kept.with_suffix(".training.txt")
+    if not (serving.exists() and training.exists()):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        print(f"note: no lock has what {asked.uri} asks for: resolving its libraries", file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
+            first, second = Path(scratch, "serving.txt"), Path(scratch, "training.txt")
+            if words := _compile(first, served, asked, near[0]):
+                raise _explain(words, asked)
+            if words := _compile(second, [*asked.lines, *extra], asked, near[1], first):
+                print(f"warning: scripts may not run on {asked.uri}: {_shorten(words)}", file=sys.stderr, flush=True)
+                shutil.copy(first, second)
+            second.rename(training)
+            first.rename(serving)
+    return serving.read_text(encoding="utf-8"), training.read_text(encoding="utf-8")
+
+
+def _compile(target: Path, lines: list[str], asked: Asked, near: str, bound: Path | None = None) -> str:
+    """Have uv write hashed requirements, which keep the versions of `bound`; return its words if there are none."""
+    wanted = target.with_suffix(".in")
+    wanted.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    target.write_text(near, encoding="utf-8")  # uv prefers the versions that are there
+    given = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet", "--no-progress"]
+    given += ["--python-version", asked.python, "--output-file", str(target)]
+    given += ["--constraints", str(bound)] if bound else []
+    command, variables = pythons.uv("pip", "compile", *given, str(wanted))
+    answer = shell.ask(command, env={**variables, "COLUMNS": str(WIDE)}, cwd=asked.files)
+    return answer.words or f"uv ended with exit code {answer.code}" if answer.code != 0 else ""
+
+
+def _explain(words: str, asked: Asked) -> SlipwayError:
+    off = "SCORING_CHECK_LIBRARIES=off tries those of the folder"
+    if OFFLINE.search(words) and "No solution found" not in words:
+        cure = f"the same command with a package index; {off}"
+    else:
+        cure = f"log the model with pip_requirements=… that exist; {off}"
+    return SlipwayError(f"the libraries of {asked.uri} cannot be resolved: {_shorten(words)}", cure)
+
+
+def _shorten(words: str) -> str:
+    """Return uv's reason in one line."""
+    lines = [re.sub(r"^[\s×╰─▶│├error:]+", "", line).strip() for line in words.splitlines()]
+    told = [line for line in lines if line and not line.startswith(("warning", "No solution found", "hint"))]
+    return " ".join(told)[:600] or "uv gave no reason"
+
+
+def _name(near: str) -> str:
+    """Return what identifies a preferred lock by what it pins, whatever its hashes."""
+    return model_folder.digest([], *(f"{name}{sorted(found)}" for name, found in requirements.pins(near).items()))
