@@ -148,8 +148,7 @@ def _installed(name: str) -> str | None:
 
 def _load(folder: Path, identity: Identity, mlmodel: dict[str, Any], batching: str) -> Model:
     given = signature.parse(mlmodel)
-    example = folder / ((mlmodel.get("saved_input_example_info") or {}).get("serving_input_path") or "none")
-    body = example.read_bytes() if example.is_file() else None
+    body = _read_example(folder, mlmodel.get("saved_input_example_info") or {})
 
     def generic(why: str = "") -> Model:
         from scoring.pyfunc import GenericModel  # brings all of mlflow
@@ -171,6 +170,17 @@ def _load(folder: Path, identity: Identity, mlmodel: dict[str, Any], batching: s
             return _rehearsed(generic(f"the shortcut failed: {type(error).__name__}"), batching, mlmodel)
         except Exception:  # noqa: BLE001 -- it is the model, and the first words say it best
             raise error from None
+
+
+def _read_example(folder: Path, info: dict[str, Any]) -> bytes | None:
+    """Return the input example as a body for /invocations; MLflow before 2.15 wrote a table's without its key."""
+    example = folder / (info.get("serving_input_path") or info.get("artifact_path") or "none")
+    if not example.is_file():
+        return None
+    body = example.read_bytes()
+    return (
+        body if "serving_input_path" in info or info.get("type") != "dataframe" else b'{"dataframe_split": %s}' % body
+    )
 
 
 def _why_generic(mlmodel: dict[str, Any], given: Signature) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import mlflow.pyfunc
 import numpy as np
 from mlflow.exceptions import MlflowException
+from mlflow.models.utils import _enforce_schema
 from mlflow.pyfunc import PyFuncModel, scoring_server
 
 from scoring.bounds import measure
@@ -17,7 +18,7 @@ from scoring.codecs import csv_body, mlflow_forms
 from scoring.codecs.tensors import as_text
 from scoring.errors import bad
 from scoring.models import params, rows
-from scoring.models.base import Identity, Model, Way
+from scoring.models.base import Identity, Model, Way, list_classes, list_methods
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from scoring.models.rows import Table
     from scoring.models.signature import Signature
 
+WITH_METHODS = ("mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgbm", "mlflow.catboost")  # loaders
 NOT_TAKEN = "the body does not match the model's signature"
 
 
@@ -49,6 +51,18 @@ class GenericModel(Model):
             self.signature = type(signature)(None, None, signature.params, outputs=signature.outputs)
         self.is_steady = False  # it may be anyone's code, and wait for anything
         self._schema = self._model.metadata.get_input_schema()
+        self._default = "predict"  # the one that mlflow.pyfunc calls
+        self._find_methods(why)
+
+    def _find_methods(self, why: str) -> None:
+        """Find the methods of a classifier of a library that has scikit-learn's interface."""
+        flavor = self._model.metadata.flavors["python_function"]
+        if flavor.get("loader_module") not in WITH_METHODS:
+            return
+        self._default = flavor.get("predict_fn") or "predict"
+        self._raw = self._model.get_raw_model()
+        self.methods, self.classes = list_methods(self._raw, self._default), list_classes(self._raw)
+        self.ways = {method: Way("mlflow", why) for method in self.methods}
 
     def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Predictions:
         """Predict the joined rows: a matrix for a signature that is one, else a DataFrame."""
@@ -57,8 +71,10 @@ class GenericModel(Model):
         return self.predict_data(rows.frame(tables, self.signature.columns or ()), method, params)
 
     def params_of(self, given: Json) -> tuple[str, dict[str, Any] | None]:
-        """Check the params by the model's schema, in MLflow's way; raise Refusal."""
-        return "predict", params.enforce(given, self._model.metadata.get_params_schema())
+        """Return the method, and the params checked by the model's schema, in MLflow's way; raise Refusal."""
+        if len(self.methods) > 1 and isinstance(given, dict) and "method" in given and not self.signature.params:
+            return super().params_of(given)
+        return self._default, params.enforce(given, self._model.metadata.get_params_schema())
 
     def parse(self, body: bytes, mime: str, bounds: Bounds) -> tuple[Any, Any, bool]:
         """Return data and params of a body without plain columns, and whether to unwrap the answer."""
@@ -74,10 +90,12 @@ class GenericModel(Model):
         except Exception:  # noqa: BLE001 -- its words hold the caller's values
             raise bad(NOT_TAKEN) from None
 
-    def predict_data(self, data: Data, method: str, params: dict[str, Any] | None) -> Predictions:  # noqa: ARG002 -- it has but one
-        """Predict what `parse` gave, or a DataFrame."""
+    def predict_data(self, data: Data, method: str, params: dict[str, Any] | None) -> Predictions:
+        """Predict what `parse` gave, or a DataFrame, by a method."""
         try:
-            return self._model.predict(data, params=params)
+            if method == self._default:
+                return self._model.predict(data, params=params)
+            return getattr(self._raw, method)(_enforce_schema(data, self._schema) if self._schema else data)
         except MlflowException as error:
             raise bad(NOT_TAKEN) from error
 

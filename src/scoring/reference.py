@@ -1,4 +1,4 @@
-"""Predict as MLflow's own loader does, without the server: python -m scoring.reference FOLDER < rows.json.
+"""Answer as MLflow's own loader and encoder do, without the server: python -m scoring.reference FOLDER < request.json.
 
 What `make test_api` compares the server's answers with; a process of its own, since a model is code and may end or hang
 it.
@@ -6,53 +6,60 @@ it.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import sys
+import time
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from scoring.codecs.mlflow_forms import is_message
 
 if TYPE_CHECKING:
-    from mlflow.types import Schema
+    from mlflow.pyfunc import PyFuncModel
 
-    from scoring.models.aliases import Data
+    from scoring.models.aliases import Json, Predictions
 
-MARK = "predictions: "  # begins the line: a model may print what it likes
+MARK = "answers: "  # begins the line: a model may print what it likes
+SLOW_S = 5.0  # a model that takes longer is asked once
+SECOND = 1.1  # s between two answers of a chat: longer than the unit of the time that they hold
 
 
 def main() -> None:
-    """Read n rows (columns and data, or "inputs"); print a JSON list of n predictions last, after the mark."""
+    """Read a request to /invocations; print a JSON list of one or two answers to it last, after the mark.
+
+    The second shows what a model answers differently each time.
+    """
     import mlflow.pyfunc  # the messages of a wrong call need it not
-    import numpy as np
 
     logging.getLogger("mlflow").setLevel(
         logging.ERROR
     )  # a container's Python may be another: its answers are compared, that says more
     warnings.simplefilter("ignore")
     model = mlflow.pyfunc.load_model(sys.argv[1])
-    rows = json.load(sys.stdin)
-    params = {"params": rows["params"]} if rows.get("params") else {}
-    predictions = model.predict(_read(rows, model.metadata.get_input_schema()), **params)
-    values = predictions.to_numpy() if hasattr(predictions, "to_numpy") else np.asarray(predictions)
-    print(f"\n{MARK}{json.dumps(values.tolist(), default=str)}")
+    body = sys.stdin.read()
+    started = time.monotonic()
+    answers = [_answer(model, body)]
+    if time.monotonic() - started < SLOW_S:
+        time.sleep(SECOND if is_message(json.loads(body)) else 0)
+        answers.append(_answer(model, body))
+    print(f"\n{MARK}{json.dumps(answers)}")
 
 
-def _read(rows: dict[str, Any], schema: Schema | None) -> Data:
-    """Return the rows as MLflow reads them: a table, tensors of the signature's types, or as they are."""
-    import numpy as np
-    import pandas as pd
+def _answer(model: PyFuncModel, body: str) -> Json:
+    from mlflow.pyfunc import scoring_server
 
-    if "data" in rows:
-        return pd.DataFrame(rows["data"], columns=rows["columns"])
-    inputs = rows["inputs"] if "inputs" in rows else rows["instances"]
-    if schema is None or not schema.is_tensor_spec():
-        return (
-            {name: np.array(value) for name, value in inputs.items()} if isinstance(inputs, dict) else np.array(inputs)
-        )
-    types: dict[Any, Any] = {spec.name: spec.type for spec in schema.inputs}
-    if isinstance(inputs, dict):
-        return {name: np.array(value, dtype=types.get(name)) for name, value in inputs.items()}
-    return np.array(inputs, dtype=next(iter(types.values())))
+    parsed = scoring_server._parse_json_data(body, model.metadata, model.metadata.get_input_schema())  # type: ignore[no-untyped-call] # noqa: SLF001 -- no public way
+    predictions: Predictions = model.predict(parsed.data, params=parsed.params)
+    if hasattr(predictions, "toarray"):  # a sparse matrix, which MLflow does not write
+        predictions = predictions.toarray()
+    text = io.StringIO()
+    if parsed.is_unified_llm_input:
+        scoring_server.unwrapped_predictions_to_json(predictions, text)  # type: ignore[no-untyped-call]
+    else:
+        scoring_server.predictions_to_json(predictions, text)  # type: ignore[no-untyped-call]
+    return json.loads(text.getvalue())
 
 
 if __name__ == "__main__":

@@ -188,11 +188,12 @@ def datatype(kind: np.dtype[Any]) -> str:
     return NAMES.get(kind, "BYTES")
 
 
-def _array(predictions: Predictions) -> np.ndarray:
+def _array(given: Predictions) -> np.ndarray:
+    dense = predictions.to_dense(given)
     try:
-        array = np.atleast_1d(np.asarray(predictions))
+        array = np.atleast_1d(np.asarray(dense))
     except ValueError:  # rows of different lengths
-        array = np.array(predictions, dtype=object)
+        array = np.array(dense, dtype=object)
     return np.datetime_as_string(array) if array.dtype.kind == "M" else array
 
 

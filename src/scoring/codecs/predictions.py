@@ -33,7 +33,8 @@ def encode_bare(predictions: Predictions) -> bytes:
 
 
 def to_json(predictions: Predictions) -> Json:
-    """Return predictions as lists and dicts where they are numpy's or pandas's; all else as it is."""
+    """Return predictions as lists and dicts where they are numpy's, pandas's or a sparse matrix; all else as it is."""
+    predictions = to_dense(predictions)
     if isinstance(predictions, np.ndarray):
         return predictions.tolist()
     if hasattr(predictions, "to_dict") and hasattr(
@@ -41,6 +42,11 @@ def to_json(predictions: Predictions) -> Json:
     ):  # a DataFrame, or a Series, which MLflow makes one of
         return (predictions if hasattr(predictions, "columns") else predictions.to_frame()).to_dict(orient="records")
     return predictions
+
+
+def to_dense(predictions: Predictions) -> Predictions:
+    """Return a sparse matrix of scipy's as an array; all else as it is."""
+    return predictions.toarray() if hasattr(predictions, "toarray") else predictions
 
 
 def _dump(value: Json) -> str:

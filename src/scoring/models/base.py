@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from scoring.models.aliases import Data, Estimator, Json, Predictions
     from scoring.models.signature import Signature
 
-METHODS = ("predict", "predict_proba")  # what `params: {"method": …}` may name
+METHODS = (
+    "predict",
+    "predict_proba",
+    "predict_log_proba",
+    "decision_function",
+)  # what `params: {"method": …}` may name
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,17 @@ class Model:
         raise NotImplementedError
 
 
+def list_methods(estimator: Estimator, default: str) -> tuple[str, ...]:
+    """Return the methods of scikit-learn's interface that an estimator of any library has, and its default."""
+    return tuple(dict.fromkeys(name for name in ("predict", default, *METHODS) if hasattr(estimator, name)))
+
+
+def list_classes(estimator: Estimator) -> list[Any] | None:
+    """Return the classes that the columns of `predict_proba` stand for; None for what has no such method."""
+    classes = getattr(estimator, "classes_", None)
+    return classes.tolist() if isinstance(classes, np.ndarray) and hasattr(estimator, "predict_proba") else None
+
+
 class EstimatorModel(Model):
     """A scikit-learn estimator, called without MLflow and, where it predicts the same, without a DataFrame."""
 
@@ -128,11 +144,7 @@ class EstimatorModel(Model):
         self._estimator = estimator
         self._make_generic = generic
         self._default = method  # what `pyfunc_predict_fn` named when the model was logged
-        self.methods = tuple(dict.fromkeys(name for name in ("predict", method, *METHODS) if hasattr(estimator, name)))
-        classes = getattr(estimator, "classes_", None)
-        self.classes = (
-            classes.tolist() if isinstance(classes, np.ndarray) and hasattr(estimator, "predict_proba") else None
-        )
+        self.methods, self.classes = list_methods(estimator, method), list_classes(estimator)
         types = (
             [signature.tensor[0]] if signature.tensor else [SCALARS[column.type] for column in signature.columns or ()]
         )
@@ -147,6 +159,9 @@ class EstimatorModel(Model):
     def choose_way(self, example: Table | None) -> None:
         """Take each method's shortest way that equals the longer ones, to the bit, on the rows of `proof`."""
         for method in self.methods:
+            if method not in {self._default, *METHODS[:2]}:
+                self.ways[method] = Way(self._longest, "it is rarely asked for")
+                continue
             try:
                 self.ways[method] = self._choose(method, example)
             except Exception as error:  # noqa: BLE001 -- a short way that cannot be built is none

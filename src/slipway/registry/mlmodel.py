@@ -32,9 +32,28 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def read_example(path: Path) -> dict[str, Any] | None:
-    """Return the model's input example as a request, or None if it was logged without one."""
+    """Return the model's input example as a request, or None if it was logged without one.
+
+    MLflow before 2.15 wrote the example alone.
+    """
     file = path / "serving_input_example.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+    if file.exists():
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) and found else None
+    info = read_metadata(path).get("saved_input_example_info") or {}
+    file = path / info.get("artifact_path", "none")
+    if not file.is_file() or info.get("type") not in {"dataframe", "ndarray", "json_object"}:
+        return None
+    given = json.loads(file.read_text(encoding="utf-8"))
+    if info["type"] == "dataframe" and "data" in given:
+        return {"dataframe_split": given}
+    return given if isinstance(given, dict) and ("inputs" in given or "messages" in given) else {"inputs": given}
+
+
+def read_inputs(path: Path) -> list[dict[str, Any]]:
+    """Return the inputs of the model's signature, as MLflow writes them: columns, tensors, nested types."""
+    signature = read_metadata(path).get("signature") or {}
+    return json.loads(signature.get("inputs") or "[]") or []
 
 
 def find_gaps(path: Path) -> list[str]:

@@ -66,7 +66,6 @@ class Candidacy:
             prepared = server.prepare_ref(self.settings, self.registry, found, fresh=True)
             if not prepared.model.checksum:
                 model_files.record_checksum(self.registry, self.model.name, str(self.version), prepared.files)
-            api_test.read_rows(self.settings, prepared)  # nothing is measured that could not be tested
             whole = (
                 "as they were registered" if prepared.model.checksum else "registered without a checksum; recorded now"
             )

@@ -11,9 +11,9 @@ import csv
 import io
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import requests
 from rich.console import Console
@@ -22,14 +22,18 @@ from rich.table import Table
 from slipway.errors import USAGE, SlipwayError, TimedOutError, time_out
 from slipway.registry import connection, mlmodel
 from slipway.registry.client import Registry
-from slipway.serving import api_checks, example, server
+from slipway.serving import answers, api_checks, example, server
 from slipway.serving.api_checks import Api, NoAnswerError, OutOfTimeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from slipway.runtimes.base import Prepared
+    from slipway.serving.answers import Json
     from slipway.settings import Serving, Settings
+
+SHOWN = 20  # rows
+WIDEST = 40  # characters of a value
 
 
 class UntestedError(TimedOutError):
@@ -38,14 +42,15 @@ class UntestedError(TimedOutError):
 
 @dataclass(frozen=True)
 class Case:
-    """What the API test sends and expects: n rows of the example, n predictions, n true values (or none known)."""
+    """What the API test sends and expects: a request (None: there are no rows), its answer, true values if known."""
 
     url: str
     uri: str
-    rows: example.Rows
-    expected: list[Any]
+    request: example.Request | None
+    expected: Json
     true: list[str]
     seconds: int = 30  # for each answer
+    inputs: example.Inputs = field(default_factory=list)  # of the signature
 
 
 def check(settings: Settings, uri: str = "") -> Case:
@@ -81,17 +86,30 @@ def examine(settings: Settings, prepared: Prepared, is_alive: Callable[[], bool]
 
 
 def make_case(settings: Settings, prepared: Prepared) -> Case:
-    """Return what to ask the API at `settings.api_url`, and what the model says to it without a server."""
-    print(f"asking {prepared.model.uri} without a server, to compare", file=sys.stderr, flush=True)
-    rows, true = read_rows(settings, prepared)
-    return Case(
-        settings.serving.api_url,
-        prepared.model.uri,
-        rows,
-        server.predict(settings, prepared, rows),
-        true,
-        settings.serving.request_timeout,
-    )
+    """Return what to ask the API at `settings.api_url`, and what the model says to it without a server.
+
+    A model without an input example, and without a signature of which rows could be made up, is asked for none.
+    """
+    uri, inputs = prepared.model.uri, mlmodel.read_inputs(prepared.files)
+    request, true = read_rows(settings, prepared)
+    is_made_up = request is None
+    request, expected = request or example.make_up(inputs), None
+    if request is not None:
+        rows = "made-up rows of the signature, as there is no input example" if is_made_up else "to compare"
+        print(f"asking {uri} without a server: {rows}", file=sys.stderr, flush=True)
+        try:
+            expected = server.predict(settings, prepared, request)
+        except TimedOutError:
+            raise
+        except SlipwayError as error:
+            if not is_made_up:
+                raise
+            print(f"note: {error.message}", file=sys.stderr)
+            request = None
+    if request is None:
+        words = "there is no input example to send, so no prediction is tested: log the model with input_example=…"
+        print(f"note: {uri}: {words}", file=sys.stderr)
+    return Case(settings.serving.api_url, uri, request, expected, true, settings.serving.request_timeout, inputs)
 
 
 def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] | None = None) -> None:
@@ -102,7 +120,7 @@ def ask(settings: Settings, case: Case, is_alive: Callable[[], bool] | None = No
     """
     wait_until_ready(settings.serving, case.url, is_alive)
     started = time.monotonic()
-    api = Api(case.url, case.rows, case.expected, server.read_key(settings.serving), case.seconds)
+    api = Api(case.url, case.request, case.expected, case.inputs, server.read_key(settings.serving), case.seconds)
     try:
         found = api_checks.run(api, settings.serving.test_timeout)
     except NoAnswerError as how:
@@ -165,41 +183,38 @@ def wait_until_ready(serving: Serving, url: str, is_alive: Callable[[], bool] | 
 
 def show(case: Case) -> None:
     """Print the rows that were sent, what came back, and the true values."""
+    if case.request is None:
+        return
     table = Table(box=None, header_style="bold")
-    columns, lines = example.list_lines(case.rows)
+    columns, lines = example.list_lines(case.request)
     shown = columns[:4]
     for heading in (*shown, *(["…"] if len(columns) > len(shown) else []), "prediction", "true value"):
         table.add_column(str(heading), justify="right")
-    for row, predicted, true in zip_longest(lines, case.expected[: len(lines)], case.true, fillvalue="?"):
+    predictions = answers.list_predictions(case.expected)
+    for row, predicted, true in zip_longest(lines[:SHOWN], predictions[:SHOWN], case.true[:SHOWN], fillvalue="?"):
         values = [_short(value) for value in row[: len(shown)]] + (["…"] if len(columns) > len(shown) else [])
-        table.add_row(*values, _short(predicted), true)
+        table.add_row(*values, *[""] * (len(table.columns) - 2 - len(values)), _short(predicted), true)
     Console().print(table)
 
 
-def _nothing_to_send(prepared: Prepared) -> SlipwayError:
-    words = f"{prepared.model.uri} has no input example to send"
-    return SlipwayError(words, "log the model with input_example=…; see model/README.md")
-
-
-def read_rows(settings: Settings, prepared: Prepared) -> tuple[example.Rows, list[str]]:
+def read_rows(settings: Settings, prepared: Prepared) -> tuple[example.Request | None, list[str]]:
     """Take the rows from the model's input example, or else the run's sample.csv, which has the true values, too.
 
-    Raises SlipwayError when there is neither.
+    None where there is neither.
     """
-    rows = example.read(mlmodel.read_example(prepared.files))
+    request = mlmodel.read_example(prepared.files)
     sample = _read_sample(settings, prepared)
     if sample is None:
-        if rows is None:
-            raise _nothing_to_send(prepared)
-        return rows, []
+        return request, []
     heading, *lines = list(csv.reader(io.StringIO(sample)))
-    if rows is None:
+    if request is None:
         try:
-            rows = {"columns": heading[:-1], "data": [[float(value) for value in line[:-1]] for line in lines]}
+            rows = [line[:-1] for line in lines]
+            request = example.read_lines(heading[:-1], rows, mlmodel.read_inputs(prepared.files))
         except ValueError as error:
-            words = f"sample.csv of {prepared.model.uri} contains values that are not numbers: {error}"
+            words = f"sample.csv of {prepared.model.uri} contains values that are not of their columns' types: {error}"
             raise SlipwayError(words, "log the model with input_example=…") from None
-    return rows, [line[-1] for line in lines][: example.count(rows)]
+    return request, [line[-1] for line in lines if line][: len(example.list_lines(request)[1])]
 
 
 def _read_sample(settings: Settings, prepared: Prepared) -> str | None:
@@ -215,4 +230,5 @@ def _read_sample(settings: Settings, prepared: Prepared) -> str | None:
 
 
 def _short(value: object) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    text = f"{value:.5g}" if isinstance(value, float) else "varies" if value is answers.VARIES else str(value)
+    return text if len(text) <= WIDEST else f"{text[:WIDEST]}…"

@@ -22,6 +22,7 @@ from slipway.registry import mlmodel, model_files, model_uri
 from slipway.registry.client import Registry
 from slipway.runtimes import locks
 from slipway.runtimes.base import Prepared
+from slipway.serving import answers
 from slipway.settings import STATE
 
 if TYPE_CHECKING:
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from slipway.registry.model_uri import ModelRef
+    from slipway.serving.answers import Json
     from slipway.settings import Serving, Settings
 
 REMEMBERED = 8  # answers of models to their own rows, for a command that needs one twice
 MOMENT = 1.0  # s that a note may be looked at, or taken away, by another
 RECORDS = STATE / "serving"  # which model listens on which port, for test_api
-_answered: dict[tuple[str, str, str], list[Any]] = {}  # by runtime, checksum of the files, rows
+_answered: dict[tuple[str, str, str], Json] = {}  # by runtime, checksum of the files, request
 
 
 def serve(settings: Settings, uri: str) -> None:
@@ -107,14 +109,14 @@ def _identify(registry: Registry | None, model: ModelRef, files: Path) -> str:
     return json.dumps({name: value for name, value in known.items() if value})
 
 
-def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> list[Any]:
-    """Return the model's predictions for `rows` without a server, in a separate process.
+def predict(settings: Settings, prepared: Prepared, request: dict[str, Any]) -> Json:
+    """Return the model's answer to a request to /invocations without a server, from a separate process.
 
-    `rows` is a dataframe_split of n rows; the answer has n predictions. The same model is asked the same rows once in
-    a command. Raises SlipwayError when it does not predict: a model is code, which may end its process; TimedOutError
+    What it answers differently each time is `answers.VARIES`. The same model is asked the same request once in a
+    command. Raises SlipwayError when it does not predict: a model is code, which may end its process; TimedOutError
     when it does not end in time.
     """
-    key = (settings.runtime, model_files.checksum(prepared.files), json.dumps(rows))
+    key = (settings.runtime, model_files.checksum(prepared.files), json.dumps(request))
     if key not in _answered:
         while len(_answered) >= REMEMBERED:
             _answered.pop(next(iter(_answered)))
@@ -122,18 +124,16 @@ def predict(settings: Settings, prepared: Prepared, rows: dict[str, Any]) -> lis
     return _answered[key]
 
 
-def _predict(settings: Settings, prepared: Prepared, rows: str) -> list[Any]:
+def _predict(settings: Settings, prepared: Prepared, request: str) -> Json:
     seconds = settings.serving.predict_timeout
-    answer = runtimes.of(settings).predict(prepared, rows, seconds)
+    answer = runtimes.of(settings).predict(prepared, request, seconds)
     if answer.code == shell.TIMED_OUT:
-        raise time_out(
-            f"{prepared.model.uri} did not predict its own example without a server", seconds, "PREDICT_TIMEOUT"
-        )
-    found = re.findall(r"^predictions: (\[.*\])$", answer.out, re.MULTILINE) if answer.code == 0 else []
+        raise time_out(f"{prepared.model.uri} did not predict its rows without a server", seconds, "PREDICT_TIMEOUT")
+    found = re.findall(r"^answers: (\[.*\])$", answer.out, re.MULTILINE) if answer.code == 0 else []
     if not found:
         last = f"{answer.last} (exit code {answer.code})" if answer.words else f"exit code {answer.code}"
-        raise SlipwayError(f"{prepared.model.uri} does not predict its own example: {last}", code=MODEL_DID_NOT_LOAD)
-    return list(json.loads(found[-1]))
+        raise SlipwayError(f"{prepared.model.uri} does not predict its rows: {last}", code=MODEL_DID_NOT_LOAD)
+    return answers.settle(json.loads(found[-1]))
 
 
 def read_key(serving: Serving) -> str:

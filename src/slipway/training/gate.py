@@ -71,9 +71,12 @@ def judge(rules: Rules, candidate: Evidence, champion: Evidence | None) -> Verdi
 
 
 def judge_latency(rules: Rules, milliseconds: float) -> Verdict:
-    """Judge what the smoke test measured (p95 of one-row requests, in ms)."""
+    """Judge what the smoke test measured (p95 of one-row requests, in ms; NaN where it had no row to send)."""
     if rules.latency_ms is None:
-        return Verdict("not bounded", f"p95 {milliseconds:.3g} ms; model.toml sets no limit", passed=True)
+        measured = "not measured" if math.isnan(milliseconds) else f"p95 {milliseconds:.3g} ms"
+        return Verdict("not bounded", f"{measured}; model.toml sets no limit", passed=True)
+    if math.isnan(milliseconds):
+        return Verdict("not measured", "the latency: the version has no input example to send")
     passed = milliseconds <= rules.latency_ms
     words = f"p95 {milliseconds:.3g} ms{'' if passed else ' at best'} (limit {rules.latency_ms:g} ms)"
     return Verdict("quick enough" if passed else "too slow", words, passed)

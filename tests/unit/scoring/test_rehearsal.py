@@ -231,5 +231,5 @@ def test_a_method_that_fails_is_not_offered(tmp_path: Path) -> None:
     fitted.predict_proba = json.loads
     model = _estimator(tmp_path, fitted)
 
-    assert model.methods == ("predict",)
+    assert model.methods == ("predict", "decision_function")
     assert model.ways["predict"].why == "LogisticRegression.predict_proba is not scikit-learn's own"

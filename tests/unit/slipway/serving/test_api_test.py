@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
     from tests.aliases import Json
 
-CASE = api_test.Case("http://127.0.0.1:8001", "models:/diabetes/3", {"columns": ["a"], "data": [[1.0]]}, [2.0], [])
+ROWS = {"dataframe_split": {"columns": ["a"], "data": [[1.0]]}}
+INPUTS = [{"name": "a", "type": "double", "required": True}]
+CASE = api_test.Case("http://127.0.0.1:8001", "models:/diabetes/3", ROWS, {"predictions": [2.0]}, [], inputs=INPUTS)
 
 
 @contextmanager
@@ -137,7 +139,7 @@ def test_an_answer_that_drips_is_a_time_out(setting: str) -> None:
         ([2.0], 400, ""),
         ([2.0 + 1e-12], 422, ""),
         ([2.1], 400, "it predicts 2.1, the model loaded directly 2.0"),
-        ([2.0, 2.0], 400, "2 predictions for 1 rows"),
+        ([2.0, 2.0], 400, "2 values, the model loaded directly gives 1"),
         (["2.0"], 400, "a prediction is 2.0, which is not a number"),
         (None, 400, "no predictions in {"),
         ([10**400], 400, "OverflowError: "),
@@ -166,7 +168,7 @@ def test_what_an_api_must_do(
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
-        is_right = body == json.dumps({"dataframe_split": CASE.rows}).encode()
+        is_right = body == json.dumps(ROWS).encode()
         asked = is_right or handler.path == "/ping"
         send(handler, 200 if asked else status, json.dumps({"predictions": predictions}).encode())
 
@@ -179,6 +181,25 @@ def test_what_an_api_must_do(
     printed = capsys.readouterr().out
 
     assert printed.startswith("FAILED ") if why else printed.startswith("4 passed in ")
+
+
+@pytest.mark.parametrize("inputs", [INPUTS, []], ids=["signature", "no signature"])
+def test_without_rows_only_a_malformed_body_is_sent(
+    inputs: list[dict[str, object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A case without rows passes where half a body is refused; nothing else is asked."""
+    asked: list[bytes] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.rfile.read(int(handler.headers.get("Content-Length", 0))))
+        send(handler, 200 if handler.path == "/ping" else 400)
+
+    with serve(answer) as url:
+        api_test.ask(settings.load(), replace(CASE, url=url, request=None, expected=None, inputs=inputs))
+    api_test.show(replace(CASE, request=None))
+
+    assert asked == [b"", b'{"dataframe_split": ']
+    assert capsys.readouterr().out.startswith("1 passed, 3 skipped in ")
 
 
 def test_an_api_that_goes_away_fails() -> None:
@@ -249,7 +270,7 @@ def test_nothing_is_sent_after_its_time() -> None:
     with serve(answer) as url:
         before = {*threading.enumerate()}
         with pytest.raises(api_checks.OutOfTimeError):
-            api_checks.run(api_checks.Api(url, CASE.rows, CASE.expected, "", 60), 0.5)
+            api_checks.run(api_checks.Api(url, ROWS, CASE.expected, INPUTS, "", 60), 0.5)
         (left,) = [thread for thread in threading.enumerate() if thread.name == "API test" and thread not in before]
         may_answer.set()
         wait_until(lambda: not left.is_alive(), 20, "the thread goes on")

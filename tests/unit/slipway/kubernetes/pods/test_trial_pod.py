@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.aliases import Json
 
 PREPARED = Prepared(ModelRef("models:/diabetes/4", "", "diabetes", "4"), Path(), "{}")
-CASE = api_test.Case("", "models:/diabetes/4", {"columns": ["a"], "data": [[1.0]]}, [2.0], [])
+CASE = api_test.Case("", "models:/diabetes/4", {"inputs": [[1.0]]}, {"predictions": [2.0]}, [])
 LABELS = {
     "app.kubernetes.io/name": "slipway-model",
     "app.kubernetes.io/instance": "diabetes",
