@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import shlex
 import signal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 NOT_FOUND, TIMED_OUT = 127, 124
 LAST_LINES = 12  # of a program, kept for the reason that it failed for
+CHUNK = 65536  # bytes of output that are shown at once
 EXEC_LOOKS = 1000  # of 1 ms each, for a process that has just started
 GRACE_SECONDS = 4  # Ctrl-C ends a foreground program within 5 s
 
@@ -113,12 +115,15 @@ def quote(words: str) -> str:
 
 
 def _pump(source: IO[bytes] | None, target: TextIO, last: deque[str]) -> None:
-    for raw in source or ():
-        line = raw.decode("utf-8", "replace")
-        target.write(line)
+    """Show what a program prints at once, progress bars too, and keep its last lines."""
+    decoder, line = codecs.getincrementaldecoder("utf-8")("replace"), ""
+    while chunk := source.read1(CHUNK) if source else b"":  # type: ignore[attr-defined] # a pipe's reader has it
+        target.write(text := decoder.decode(chunk))
         target.flush()
-        if text := line.rsplit("\r", 1)[-1].strip():
-            last.append(text)
+        *whole, line = (line + text).split("\n")
+        last.extend(shown for each in whole if (shown := each.rstrip("\r").rsplit("\r", 1)[-1].strip()))
+    if line.strip():
+        last.append(line.rsplit("\r", 1)[-1].strip())
 
 
 def ask(

@@ -62,7 +62,8 @@ def run(settings: Settings) -> None:
     print(f"\ndone in {time.monotonic() - started:.1f} s; the server is stopped, the model stays in .slipway/")
     hints.say_next(f"{to_here}make serve_model MODEL={shlex.quote(uri)}")
     print(
-        f"      edit {model.path.name}/train.py, then {hints.complete('make demo')} again; with Docker: make init_local"
+        f"      edit {model.path.name}/{model.script}, then {hints.complete('make demo')} again; "
+        "with Docker: make init_local"
     )
 
 

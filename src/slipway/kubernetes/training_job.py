@@ -163,10 +163,10 @@ def describe(settings: Settings, job: str, container: dict[str, Any], session: s
 
 def _start(settings: Settings, cluster: Cluster, model: model_folder.ModelFolder, inside: str, session: str) -> str:
     """Bring the training image into the cluster and make the Job; return its name."""
-    command = ["python", provenance.TRAIN, *training.split(settings.training.args)]
+    command = ["python", model.script, *training.split(settings.training.args)]
     read_resources(settings)
     image = image_delivery.deliver(settings, images.build_training(settings, model, locks.of_folder(settings, model)))
-    variables = provenance.write_variables(model) | training.write_context(settings, model, provenance.TRAIN, session)
+    variables = provenance.write_variables(model) | training.write_context(settings, model, model.script, session)
     variables |= {"MLFLOW_TRACKING_URI": inside}
     container = {
         "image": image,
@@ -180,7 +180,7 @@ def _start(settings: Settings, cluster: Cluster, model: model_folder.ModelFolder
     manifest = manifests.write(place, describe(settings, job, container, session, place))
     cluster.make_namespace()
     print(
-        f"training {model.name} as Job {job} with {model.path.name}/train.py {settings.training.args}".rstrip(),
+        f"training {model.name} as Job {job} with {model.path.name}/{model.script} {settings.training.args}".rstrip(),
         flush=True,
     )
     cluster.run("create", "--filename", str(manifest))
@@ -196,7 +196,7 @@ def _follow(settings: Settings, cluster: Cluster, job: str) -> bool:
     ending = followed.follow()
     if ending.reason == job_log.OUT_OF_MEMORY:
         raise SlipwayError(
-            f"train.py needed more memory than {settings.training.memory}", "TRAIN_MEMORY=8Gi", ending.code
+            f"the script needed more memory than {settings.training.memory}", "TRAIN_MEMORY=8Gi", ending.code
         )
     if ending.lost:
         again = f"make train_on_kubernetes CONTEXT={settings.cluster.context}"
@@ -204,7 +204,7 @@ def _follow(settings: Settings, cluster: Cluster, job: str) -> bool:
             f"every attempt of {job} was lost; the last one: {ending.reason}", f"{again} TRAIN_RETRIES=5", ending.code
         )
     if ending.code != 0:
-        raise SlipwayError(f"train.py ended with exit code {ending.code}; see its output above", code=ending.code)
+        raise SlipwayError(f"the script ended with exit code {ending.code}; see its output above", code=ending.code)
     return followed.began_again
 
 

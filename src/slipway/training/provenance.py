@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 CODE_TAG = "slipway.code"  # what the version was trained from
 TAGS = ("mlflow.source.name", COMMIT_TAG, "mlflow.source.git.dirty", CODE_TAG, "slipway.image")
-TRAIN = "train.py"
 
 
 def code_digest(training: Training, model: model_folder.ModelFolder) -> str:
@@ -31,7 +30,7 @@ def describe(settings: Settings, model: model_folder.ModelFolder, script: str) -
     source = {"mlflow.source.name": f"{folder}/{script}"}
     if commit[0] == 0:
         source |= {COMMIT_TAG: commit[1], "mlflow.source.git.dirty": str(bool(dirty[1])).lower()}
-    if script == TRAIN:  # what `make demo` finds an earlier training by
+    if script == model.script:  # what `make demo` finds an earlier training by
         source |= {CODE_TAG: code_digest(settings.training, model)}
     return source | {"slipway.image": runtimes.of(settings).name_training(model)}
 
@@ -41,7 +40,7 @@ def write_variables(model: model_folder.ModelFolder) -> dict[str, str]:
 
     The experiment, the user, and MLflow's output settings.
     """
-    told = {"MLFLOW_EXPERIMENT_NAME": model.name, "LOGNAME": name_user()}
+    told = {"MLFLOW_EXPERIMENT_NAME": model.name, "LOGNAME": name_user(), "PYTHONUNBUFFERED": "1"}
     told |= {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
     return told | {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 

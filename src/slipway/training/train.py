@@ -18,9 +18,8 @@ from slipway.registry import connection, mlmodel, model_files, model_uri
 from slipway.registry.client import Registry
 from slipway.runtimes import locks
 from slipway.settings import ROOT, STATE
-from slipway.training import experiments, gate, provenance, sessions, summary
+from slipway.training import causes, experiments, gate, provenance, sessions, summary, versions
 from slipway.training.measurements import COMMIT_TAG, UNKNOWN
-from slipway.training.provenance import TRAIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +35,7 @@ KEPT = STATE / "kept"  # models that MLflow did not take
 
 
 def train(settings: Settings, kept: str = "") -> ModelVersion:
-    """Run `train.py`, register what it logged, print a table of it, and return the version.
+    """Run the folder's script, register what it logged, print a table of it, and return the version.
 
     With `kept`, the script logs that file, left by a training that lost its server. Raises SlipwayError when the script
     fails.
@@ -51,12 +50,13 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
         arguments += ["--kept", str(_kept_file(kept))]
     files_before = set(KEPT.glob("*"))
     KEPT.mkdir(parents=True, exist_ok=True)
-    print(f"training {model.name} with {model.path.name}/train.py {settings.training.args}".rstrip(), flush=True)
+    print(f"training {model.name} with {model.path.name}/{model.script} {settings.training.args}".rstrip(), flush=True)
     started = time.monotonic()
-    code, session = run_logging(settings, model, [TRAIN, *arguments], kept=KEPT)
+    heard: list[str] = []
+    code, session = run_logging(settings, model, [model.script, *arguments], kept=KEPT, heard=heard)
     seconds = time.monotonic() - started
     if code != 0:
-        _explain(settings, code, sorted(set(KEPT.glob("*")) - files_before))
+        _explain(settings, model, code, "\n".join(heard), sorted(set(KEPT.glob("*")) - files_before))
     run, version, verdict = conclude(settings, model, session, seconds, kept)
     if settings.tracking_uri.startswith("http"):
         print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
@@ -70,30 +70,28 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
 def conclude(
     settings: Settings, model: model_folder.ModelFolder, session: str, seconds: float, kept: str = ""
 ) -> tuple[Run, ModelVersion, gate.Verdict]:
-    """Register what `train.py` logged and print a table of it.
+    """Register what the folder's script logged and print a table of it.
 
     Return run, version and the gate's verdict, wherever it was trained.
     """
     registry = Registry.connect(settings)
-    run, version = register(settings, registry, model, TRAIN, session, kept)
+    run, version = register(settings, registry, model, model.script, session, kept)
     verdict = summary.show(model, registry, run, version)
-    if model.metric not in run.data.metrics:
-        there = ", ".join(sorted(name for name in run.data.metrics if not name.startswith("fold_"))) or "none"
-        print(
-            f"warning: model.toml names the metric {model.metric!r}, which train.py did not log; it logged: {there}",
-            file=sys.stderr,
-        )
+    files = model_files.fetch(registry, model_uri.resolve(registry, f"models:/{version.name}/{version.version}"))
+    for remark in versions.list_remarks(registry, model, run, version, files):
+        print(remark, file=sys.stderr, flush=True)
     print(f"trained and logged in {seconds:.1f} s, from {version.description}")
     return run, version, verdict
 
 
-def run_logging(
+def run_logging(  # noqa: PLR0913 -- what a script is given
     settings: Settings,
     model: model_folder.ModelFolder,
     command: list[str],
     *,
     kept: Path | None = None,
     mounts: Mapping[Path, str] | None = None,
+    heard: list[str] | None = None,
 ) -> tuple[int, str]:
     """Run a script (its name, its arguments) that logs one run.
 
@@ -103,9 +101,8 @@ def run_logging(
     """
     session = uuid.uuid4().hex
     try:
-        return run_script(
-            settings, model, command, write_context(settings, model, command[0], session), kept=kept, mounts=mounts
-        ), session
+        variables = write_context(settings, model, command[0], session)
+        return run_script(settings, model, command, variables, kept=kept, mounts=mounts, heard=heard), session
     except KeyboardInterrupt:
         with suppress(SlipwayError):  # without a server there is no run to mark
             sessions.end_runs(settings, session)
@@ -173,10 +170,12 @@ def split(arguments: str) -> list[str]:
         ) from None
 
 
-def _explain(settings: Settings, code: int, kept: list[Path]) -> NoReturn:
+def _explain(settings: Settings, model: model_folder.ModelFolder, code: int, said: str, kept: list[Path]) -> NoReturn:
+    """Raise SlipwayError for a script that failed, by its exit code and what it said last."""
+    script = model.script
     if not kept:
-        raise SlipwayError(f"train.py ended with exit code {code}; see its output above")
-    again = f"make train_model KEPT={kept[0].relative_to(ROOT)}"
+        raise causes.explain(settings, model, code, said)
+    again = f"make train_model KEPT={shlex.quote(str(kept[0].relative_to(ROOT)))}"
     try:
         connection.check_reachable(settings)
     except SlipwayError as error:
@@ -184,7 +183,7 @@ def _explain(settings: Settings, code: int, kept: list[Path]) -> NoReturn:
         raise SlipwayError(words, f"{error.cure}, then {again}") from None
     raise SlipwayError(
         "MLflow did not accept the trained model (see the error above); the model is kept",
-        f"fix train.py, then {again}",
+        f"fix {script}, then {again}",
     )
 
 
@@ -198,15 +197,7 @@ def _kept_file(kept: str) -> Path:
 
 def _register(registry: Registry, run: Run, name: str, script: str) -> ModelVersion:
     """Find the version that the script registered, or register the model it logged; say where it came from."""
-    versions = registry.find_versions_of_run(run.info.run_id)
-    if versions:
-        version = versions[0]
-    elif run.outputs and run.outputs.model_outputs:
-        version = _register_logged(registry, run.outputs.model_outputs[-1].model_id, name)
-    else:
-        raise SlipwayError(
-            f"{script} succeeded but logged no model", "call mlflow.<flavour>.log_model(…) in it; see model/README.md"
-        )
+    version = versions.ensure(registry, run, name, script)
     source = {
         key: value for key, value in run.data.tags.items() if key in provenance.TAGS
     }  # of the training, when a kept model is logged
@@ -218,14 +209,3 @@ def _register(registry: Registry, run: Run, name: str, script: str) -> ModelVers
     origin = f"{source.get('mlflow.source.name', script)} at {commit}{changes}"
     text = f"{origin}, by {provenance.name_user()}; run {run.info.run_name}"
     return registry.describe_version(version.name, version.version, text)
-
-
-def _register_logged(registry: Registry, model_id: str, name: str) -> ModelVersion:
-    """Register the model that a script logged, in the words of mlflow.register_model."""
-    if registry.create_model(name):
-        print(f"Successfully registered model {name!r}.", file=sys.stderr)
-    else:
-        print(f"Registered model {name!r} already exists. Creating a new version of this model...", file=sys.stderr)
-    version = registry.create_version(name, model_id)
-    print(f"Created version '{version.version}' of model {version.name!r}.", file=sys.stderr, flush=True)
-    return version

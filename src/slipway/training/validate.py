@@ -42,7 +42,7 @@ def validate(settings: Settings, uri: str = "") -> ModelRef:
 def ensure(settings: Settings, registry: Registry, model: ModelFolder, version: ModelRef) -> None:
     """Validate a version unless the same code has; a folder without `validate.py` has nothing to do it with."""
     if not (model.path / SCRIPT).exists():
-        print(f"note: {model.path.name}/ has no {SCRIPT}; only what train.py logged is known", file=sys.stderr)
+        print(f"note: {model.path.name}/ has no {SCRIPT}; only what {model.script} logged is known", file=sys.stderr)
         return
     found = registry.find_version(str(version.name), str(version.version))
     if found is None or found.tags.get(VALIDATED_TAG) != _code(model):

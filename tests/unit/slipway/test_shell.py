@@ -137,3 +137,16 @@ def test_a_process_is_known_from_its_start_to_its_end(tmp_path: Path) -> None:
         assert shell.read_command(str(process.pid)) == ""
 
     assert all(seen)
+
+
+def test_output_is_shown_as_it_comes_and_its_last_lines_kept(capfd: pytest.CaptureFixture[str]) -> None:
+    """A progress bar without a line's end is shown at once, bytes that a pipe cut are put together, and lines kept."""
+    code = (
+        "import sys, time; out = sys.stdout.buffer; "
+        "out.write(b'one\\n50 %\\r100 %\\r\\nca\\xc3'); out.flush(); time.sleep(0.2); out.write(b'\\xa9'); out.flush()"
+    )
+    ended, last = shell.show(_python(code))
+
+    assert ended == 0
+    assert capfd.readouterr().out == "one\n50 %\r100 %\r\ncaé"
+    assert last == "one\n100 %\ncaé"

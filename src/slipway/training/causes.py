@@ -1,0 +1,38 @@
+"""Why a script of a model folder failed, from its exit code and what it printed last."""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import TYPE_CHECKING
+
+from slipway.errors import SlipwayError
+
+if TYPE_CHECKING:
+    from slipway.model_folder import ModelFolder
+    from slipway.settings import Settings
+
+MISSING = re.compile(r"^ModuleNotFoundError: No module named '(\w+)", re.MULTILINE)
+LAST = re.compile(r"^(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Interrupt|Warning)\b.*", re.MULTILINE)  # of a traceback
+LIBRARIES = {  # by the module that they bring, where that is called otherwise
+    "PIL": "pillow", "bs4": "beautifulsoup4", "cv2": "opencv-python-headless", "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv", "skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "pyyaml",
+}  # fmt: skip
+KILLED = 128 + signal.SIGKILL  # as a shell and an engine say it
+LONGEST = 300  # characters of what it said
+
+
+def explain(settings: Settings, model: ModelFolder, code: int, said: str) -> SlipwayError:
+    """Return the error for a script that ended with an exit code, or (negative) by a signal (pure)."""
+    script, code = model.script, 128 - code if code < 0 else code
+    if missing := MISSING.search(said):
+        library = LIBRARIES.get(missing[1], missing[1].replace("_", "-"))
+        return SlipwayError(f"{script} needs the library {library}, which is not locked", f"make add LIBRARY={library}")
+    if code == KILLED:
+        limit = settings.limits.memory if settings.in_docker else "0"
+        words = f"more memory than MODEL_MEMORY={limit}" if limit != "0" else "more memory than there is"
+        cure = "MODEL_MEMORY=8g make train_model, or less data" if limit != "0" else "less data, or a larger machine"
+        return SlipwayError(f"{script} was killed: it may have needed {words}", cure)
+    last = LAST.findall(said)
+    words = f": {last[-1][:LONGEST]}" if last else "; see its output above"
+    return SlipwayError(f"{script} ended with exit code {code}{words}")

@@ -1,0 +1,62 @@
+"""Why a script failed, in a line with a cure."""
+
+from pathlib import Path
+
+import pytest
+
+from slipway import settings
+from slipway.model_folder import ModelFolder, Rules
+from slipway.training import causes
+
+MODEL = ModelFolder(Path("model"), "wine", "rmse", "minimize", Rules("rmse", "minimize"), "main.py")
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "main.py", line 3, in <module>
+    import {0}
+ModuleNotFoundError: No module named '{0}'
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "library"),
+    [("xgboost", "xgboost"), ("sklearn.svm", "scikit-learn"), ("PIL", "pillow"), ("imblearn_x", "imblearn-x")],
+    ids=["its own name", "another name", "capitals", "an underscore"],
+)
+def test_a_missing_module_has_the_command_that_adds_it(module: str, library: str) -> None:
+    """The cure names the library that brings the module."""
+    error = causes.explain(settings.load({}), MODEL, 1, TRACEBACK.format(module))
+
+    assert error.message == f"main.py needs the library {library}, which is not locked"
+    assert error.cure == f"make add LIBRARY={library}"
+
+
+@pytest.mark.parametrize(
+    ("code", "variables", "words", "cure"),
+    [
+        (137, {"MODEL_MEMORY": "2g"}, "more memory than MODEL_MEMORY=2g", "MODEL_MEMORY=8g"),
+        (-9, {"RUNTIME": "host"}, "more memory than there is", "less data"),
+    ],
+    ids=["in a container", "a process"],
+)
+def test_a_killed_script_may_have_needed_more_memory(
+    code: int, variables: dict[str, str], words: str, cure: str
+) -> None:
+    """SIGKILL, however the runtime reports it, is told from an error of the script."""
+    error = causes.explain(settings.load(variables), MODEL, code, "some output")
+
+    assert words in error.message
+    assert cure in error.cure
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "message"),
+    [
+        (1, "x\nValueError: no rows\n", "main.py ended with exit code 1: ValueError: no rows"),
+        (2, "usage: main.py [-h]\n", "main.py ended with exit code 2; see its output above"),
+        (-11, "", "main.py ended with exit code 139; see its output above"),
+    ],
+    ids=["a traceback", "usage", "a crash"],
+)
+def test_another_failure_is_named_by_its_last_words(code: int, said: str, message: str) -> None:
+    """The exception stands in the error where there is one."""
+    assert causes.explain(settings.load({}), MODEL, code, said).message == message
