@@ -64,9 +64,7 @@ def list_remarks(registry: Registry, model: ModelFolder, run: Run, version: Mode
     others = {each.name for each in registry.find_versions_of_run(run.info.run_id)} - {model.name}
     if others:
         there = ", ".join(sorted(others))
-        what = (
-            f"{model.script} registered {there}; by model.toml it is {model.name} {version.version}, too"
-        )
+        what = f"{model.script} registered {there}; by model.toml it is {model.name} {version.version}, too"
         remarks.append(f'note: {what}: registered_model_name="{model.name}" in {model.script} registers it once')
     if len(logged := find_logged(registry, run)) > 1:
         counts = next((each.name for each in logged if each.model_id == _find_model_id(version)), "the registered one")
