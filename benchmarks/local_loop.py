@@ -17,7 +17,8 @@ from rich.table import Table
 
 from slipway import model_folder, ports, settings, verbs
 from slipway.registry.model_uri import ModelRef
-from slipway.runtimes import images
+from slipway.runtimes import images, locks
+from slipway.runtimes.base import Prepared
 from slipway.settings import ROOT
 
 PROJECT = "slipway-bench"
@@ -60,7 +61,9 @@ def add_version(scratch: Path) -> float:
     (files / "MLmodel").write_text(f"flavors: {{}}\n# {time.time_ns()}\n")
     (files / "model.skops").write_bytes(os.urandom(1_000_000))
     started = time.monotonic()
-    images.build_served(loaded, model_folder.load(loaded.model_dir), ModelRef(str(files), str(files)), files)
+    model = model_folder.load(loaded.model_dir)
+    version = Prepared(ModelRef(str(files), str(files)), files, "{}", lock=locks.of_folder(loaded, model))
+    images.build_served(loaded, model, version)
     return time.monotonic() - started
 
 
@@ -100,7 +103,8 @@ def main() -> None:
             make("stop_mlflow_services", **variables)
             rows.append(("start_mlflow_services, images built", make("start_mlflow_services", **variables), "s"))
             make("train_model", **variables)
-            tag = images.training_tag(model_folder.load(ROOT / "model"))
+            model = model_folder.load(ROOT / "model")
+            tag = images.training_tag(model, locks.of_folder(settings.load(), model))
             bare = best(lambda: run(["docker", "run", "--rm", tag, "python", "-c", BARE_FIT]))
             rows += [("bare fit in the container", bare, "s")]
             rows += [("train_model beyond that fit", best(lambda: make("train_model", **variables)) - bare, "s")]

@@ -19,7 +19,9 @@ from slipway import model_folder, ports
 from slipway import settings as slipway_settings
 from slipway.model_folder import ModelFolder
 from slipway.registry.model_uri import ModelRef
-from slipway.runtimes import images
+from slipway.runtimes import images, locks
+from slipway.runtimes.base import Prepared
+from slipway.runtimes.locks import Lock
 from slipway.settings import ROOT, Settings
 from tests import polling
 
@@ -93,8 +95,14 @@ def model(settings: Settings, docker: None) -> ModelFolder:  # noqa: ARG001 -- n
     """Return this checkout's model folder, its layers 1 and 2 built."""
     found = model_folder.load(ROOT / "model")
     images.build_base(settings)
-    images.build_model(settings, found)
+    images.build_model(settings, found, locks.of_folder(settings, found))
     return found
+
+
+@pytest.fixture(scope="module")
+def lock(settings: Settings, model: ModelFolder) -> Lock:
+    """Return the folder's lock."""
+    return locks.of_folder(settings, model)
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +116,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def build(settings: Settings, model: ModelFolder) -> Iterator[Callable[[Path], str]]:
+def build(settings: Settings, model: ModelFolder, lock: Lock) -> Iterator[Callable[[Path], str]]:
     """Return a function that builds layer 3 of a folder of files, as version 7 of a model of the tests' own."""
     served = ModelRef(f"models:/{NAME}/7", "", NAME, "7", run_id="0123abcd")
-    yield lambda files: images.build_served(settings, model, served, files)
+    yield lambda files: images.build_served(settings, model, Prepared(served, files, "{}", lock=lock))
     remove_images(f"slipway/{NAME}")
 
 

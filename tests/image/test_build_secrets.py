@@ -5,7 +5,6 @@ import ssl
 import subprocess
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from slipway import settings as slipway_settings
 from slipway.model_folder import ModelFolder
 from slipway.runtimes import images
+from slipway.runtimes.locks import Lock
 from slipway.settings import Settings
 from tests.conftest import changed
 from tests.image.conftest import NAME, ask_docker, remove_images
@@ -26,14 +26,17 @@ def fresh_base(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     words = f"FROM {settings.images.python}\nUSER root\nRUN echo {NAME} > /etc/image-test\n"
     subprocess.run(["docker", "build", "--tag", tag, "-"], input=words, text=True, check=True, capture_output=True)
     monkeypatch.setattr(images, "BASE", f"slipway/{NAME}-base:1")
+    monkeypatch.setattr(images, "RUNTIME", f"slipway/{NAME}-runtime")
+    monkeypatch.setattr(images, "TRAIN", f"slipway/{NAME}-train")
     yield changed(settings, images={"python": tag})
-    for kind in ("python", "base", "layers"):
+    for kind in ("python", "base", "runtime", "train"):
         remove_images(f"slipway/{NAME}-{kind}")
 
 
-def test_no_image_keeps_the_builds_secrets(
+def test_no_image_keeps_the_builds_secrets(  # noqa: PLR0913, PLR0917 -- fixtures
     fresh_base: Settings,
     model: ModelFolder,
+    lock: Lock,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -48,10 +51,9 @@ def test_no_image_keeps_the_builds_secrets(
     monkeypatch.setenv("NO_PROXY", f"{os.environ.get('NO_PROXY', '')},{marker}.example".lstrip(","))
     monkeypatch.setenv("PIP_FIND_LINKS", f"/nonexistent-{marker}")  # pip says that it found no such folder
     fresh = changed(fresh_base, images={"ca_bundle": bundle})
-    copy = replace(model, name=f"{NAME}-layers")
     images.build_base(fresh)
-    images.build_model(fresh, copy)
-    tags = [images.BASE, f"{images.BASE}-build", images.runtime_tag(copy), images.training_tag(copy)]
+    images.build_model(fresh, model, lock)
+    tags = [images.BASE, f"{images.BASE}-build", images.runtime_tag(model, lock), images.training_tag(model, lock)]
 
     assert marker in capfd.readouterr().err, "the build was not told"
     for tag in tags:

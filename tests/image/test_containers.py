@@ -12,6 +12,7 @@ import requests
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import containers
 from slipway.runtimes.base import Prepared
+from slipway.runtimes.locks import Lock
 from slipway.serving import server
 from slipway.settings import Settings
 from tests.image.conftest import CLOSED, NAME, answers, ask_docker, inspect, run_server, wait_until
@@ -30,11 +31,13 @@ def test_the_serving_image_answers_in_a_closed_container(served: str) -> None:
     assert user == "10001"
 
 
-def test_the_reference_that_a_kill_left_is_in_nobodys_way(settings: Settings, served: str, files: Path) -> None:
+def test_the_reference_that_a_kill_left_is_in_nobodys_way(
+    settings: Settings, served: str, files: Path, lock: Lock
+) -> None:
     """Asking a model without a server replaces an earlier container, whose process ids a restarted one has again."""
     name = containers.name_reference(settings.services)
     ask_docker("run", "--detach", "--name", name, served, "sleep", "600")
-    prepared = Prepared(ModelRef(f"models:/{NAME}/7", "", NAME, "7"), files, "{}")
+    prepared = Prepared(ModelRef(f"models:/{NAME}/7", "", NAME, "7"), files, "{}", lock=lock)
     answer = server.predict(settings, prepared, REQUEST["dataframe_split"])
 
     assert answer == pytest.approx([2.0, 6.0])

@@ -15,6 +15,8 @@ import pytest
 from slipway.model_folder import ModelFolder
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import containers, images
+from slipway.runtimes.base import Prepared
+from slipway.runtimes.locks import Lock
 from slipway.settings import ROOT, Settings
 from tests.image.conftest import NAME, ask_docker, inspect, run_once
 
@@ -59,9 +61,11 @@ def test_the_labels_say_what_it_is(served: str) -> None:
     }
 
 
-def test_layer_3_holds_the_model_alone(served: str, model: ModelFolder, files: Path, tmp_path: Path) -> None:
+def test_layer_3_holds_the_model_alone(
+    served: str, model: ModelFolder, lock: Lock, files: Path, tmp_path: Path
+) -> None:
     """The image of a version is the runtime image and one more layer, which has only the model's files."""
-    below, layers = (inspect(tag)["RootFS"]["Layers"] for tag in (images.runtime_tag(model), served))
+    below, layers = (inspect(tag)["RootFS"]["Layers"] for tag in (images.runtime_tag(model, lock), served))
     ask_docker("save", "--output", str(tmp_path / "image.tar"), served)
     with tarfile.open(tmp_path / "image.tar") as saved:
         listed = saved.extractfile("manifest.json")
@@ -89,9 +93,9 @@ def test_a_tag_is_made_from_the_content(build: Callable[[Path], str], served: st
     [
         ("src/scoring/http/app.py", {"runtime", "train"}),
         ("src/page_kit/static/base.css", {"runtime", "train"}),
-        ("requirements/serving.txt", {"runtime", "train"}),
+        ("lock/requirements.txt", {"runtime", "train"}),
         ("model/Dockerfile", {"runtime", "train"}),
-        ("requirements/training.txt", {"train"}),
+        ("lock/training.txt", {"train"}),
         ("model/train.py", {"train"}),
         ("src/slipway/runtimes/images.py", set()),
     ],
@@ -105,29 +109,31 @@ def test_a_tag_is_made_from_the_content(build: Callable[[Path], str], served: st
         "our own code",
     ],
 )
-def test_a_change_makes_the_tags_of_what_it_is_in(
-    model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, changes: set[str]
+def test_a_change_makes_the_tags_of_what_it_is_in(  # noqa: PLR0913, PLR0917 -- four fixtures, two parameters
+    model: ModelFolder, lock: Lock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, changes: set[str]
 ) -> None:
     """A change to what goes into an image changes that image's tag, and no other's."""
-    for part in ("model", "requirements", "src"):
+    for part in ("model", "src"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "mlruns"))
+    given = Lock(Path(shutil.copytree(lock.folder, tmp_path / "lock")))
     monkeypatch.setattr(images, "ROOT", tmp_path)
     copy = replace(model, path=tmp_path / "model")
-    before = {"runtime": images.runtime_tag(copy), "train": images.training_tag(copy)}
+    before = {"runtime": images.runtime_tag(copy, given), "train": images.training_tag(copy, given)}
     (tmp_path / file).write_text((tmp_path / file).read_text() + "\n# changed\n")
-    after = {"runtime": images.runtime_tag(copy), "train": images.training_tag(copy)}
+    after = {"runtime": images.runtime_tag(copy, given), "train": images.training_tag(copy, given)}
 
     assert {kind for kind in before if before[kind] != after[kind]} == changes
 
 
 def test_serving_builds_no_training_image(
-    settings: Settings, model: ModelFolder, files: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, model: ModelFolder, lock: Lock, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An edit of train.py builds nothing when a version is served: not matplotlib and all."""
     built: list[str] = []
     monkeypatch.setattr(images, "_look", lambda *_: {images.BASE: "sha256:0"})
     monkeypatch.setattr(images, "_build", lambda _settings, _file, target, *_: built.append(target))
-    images.build_served(settings, model, ModelRef(f"models:/{NAME}/8", "", NAME, "8"), files)
+    version = Prepared(ModelRef(f"models:/{NAME}/8", "", NAME, "8"), files, "{}", lock=lock)
+    images.build_served(settings, model, version)
 
     assert built == ["runtime", "serve"]
 
@@ -146,9 +152,9 @@ def test_an_image_that_is_there_takes_one_question(
     assert [words.split(" --")[0] for words in asked] == ["image ls"]
 
 
-def test_the_training_image_trains(model: ModelFolder) -> None:
+def test_the_training_image_trains(model: ModelFolder, lock: Lock) -> None:
     """The training image has matplotlib and the model's script, and no health check, since it answers nothing."""
-    tag = images.training_tag(model)
+    tag = images.training_tag(model, lock)
     run = ("run", "--rm", *containers.HARDENING, tag, "python")
     version = ask_docker(*run, "-c", "import matplotlib; print(matplotlib.__version__)")
     words = ask_docker(*run, "train.py", "--help")
@@ -156,3 +162,17 @@ def test_the_training_image_trains(model: ModelFolder) -> None:
     assert f"matplotlib=={version} " in (ROOT / "requirements" / "training.txt").read_text()
     assert "--alpha" in words
     assert inspect(tag)["Config"]["Healthcheck"] == {"Test": ["NONE"]}
+
+
+def test_a_system_library_is_in_the_images_of_its_lock(
+    settings: Settings, model: ModelFolder, lock: Lock, files: Path, tmp_path: Path
+) -> None:
+    """What model.toml lists as `system` is installed where the model is served, and the libraries stay as they are."""
+    folder = Path(shutil.copytree(lock.folder, tmp_path / "lock"))
+    about = json.loads((folder / "environment.json").read_text()) | {"system": ["libgomp1"]}
+    (folder / "environment.json").write_text(json.dumps(about))
+    version = Prepared(ModelRef(f"models:/{NAME}/9", "", NAME, "9"), files, "{}", lock=Lock(folder))
+    tag = images.build_served(settings, model, version)
+
+    assert run_once(tag, "sh", "-c", "ls /usr/lib/*/libgomp.so.1")
+    assert run_once(tag, "id", "-u") == "10001"

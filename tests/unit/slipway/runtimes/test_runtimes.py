@@ -5,18 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from slipway import model_folder, runtimes, settings
 from slipway.registry.model_uri import ModelRef
+from slipway.runtimes import environments, locks
 from slipway.runtimes.base import CURRENT, Prepared
 from slipway.settings import ROOT
 from tests.conftest import changed
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -47,10 +45,12 @@ def test_a_server_is_reached_where_it_runs(runtime: str, network: str, url: str)
     assert runtimes.of(replace(settings.load(), runtime=runtime, network=network)).address("trial", 9001) == url
 
 
-def test_a_process_serves_the_files_where_they_are(tmp_path: Path) -> None:
-    """RUNTIME=host runs the server of this checkout, which is told who its model is."""
+def test_a_process_serves_the_files_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RUNTIME=host runs the server of this checkout by the version's lock, and tells it who its model is."""
+    lock = locks.Lock(tmp_path)
+    monkeypatch.setattr(environments, "find_python", lambda _, given: Path(sys.executable) if given == lock else None)
     ours = changed(settings.load(), runtime="host", serving={"port": 9001, "scoring": {"SCORING_WORKERS": "2"}})
-    prepared = Prepared(ModelRef("models:/m/1", "", "m", "1"), tmp_path, '{"name": "m"}')
+    prepared = Prepared(ModelRef("models:/m/1", "", "m", "1"), tmp_path, '{"name": "m"}', lock=lock)
 
     command, variables = runtimes.of(ours).serve_command(prepared)
     assert command == [sys.executable, "-m", "scoring", str(tmp_path), "--port", "9001"]

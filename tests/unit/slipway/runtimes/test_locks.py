@@ -1,0 +1,212 @@
+"""Which lock a version gets: its own, its folder's, or one that uv resolves."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from slipway import model_folder
+from slipway import settings as slipway_settings
+from slipway.errors import SlipwayError
+from slipway.registry.model_uri import ModelRef
+from slipway.runtimes import locks, pythons, requirements, resolution
+from slipway.settings import ROOT, Settings
+from tests.conftest import changed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOCKED = requirements.pins((ROOT / "requirements" / "serving.txt").read_text())
+PANDAS = next(iter(LOCKED["pandas"]))
+VERSION = ModelRef("models:/wine/3", "", "wine", "3")
+OTHER = "3.10"  # a Python that is never ours
+
+
+@pytest.fixture(autouse=True)
+def _build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(resolution, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(pythons, "find", lambda _: None)
+
+
+@pytest.fixture
+def host() -> Settings:
+    """Return settings of the host runtime with the embedded store."""
+    return changed(slipway_settings.load(), runtime="host", tracking={"external_uri": ""})
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Return the files of a model that asks for what is locked, in this Python."""
+    (path := tmp_path / "files").mkdir()
+    _write(path, f"mlflow=={next(iter(LOCKED['mlflow-skinny']))}\npandas=={PANDAS}\n")
+    return path
+
+
+def _write(files: Path, lines: str, python: str = pythons.OWN) -> None:
+    function = {"loader_module": "mlflow.sklearn", "python_version": f"{python}.1"}
+    (files / "MLmodel").write_text(yaml.safe_dump({"flavors": {"python_function": function}}))
+    (files / "requirements.txt").write_text(lines)
+
+
+def _no_uv(*_: object) -> tuple[str, str]:
+    pytest.fail("uv was asked")
+
+
+def test_the_folders_lock_has_it_at_no_cost(
+    host: Settings, files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model that asks for what its folder locks gets just that lock, without a word and without uv."""
+    monkeypatch.setattr(resolution, "resolve", _no_uv)
+    lock = locks.of_version(host, None, VERSION, files)
+
+    assert (lock.folder / "requirements.txt").read_bytes() == (ROOT / "requirements" / "serving.txt").read_bytes()
+    assert (lock.folder / "training.txt").read_bytes() == (ROOT / "requirements" / "training.txt").read_bytes()
+    assert json.loads((lock.folder / "environment.json").read_text()) == {
+        "python": pythons.OWN,
+        "image": pythons.name_image(host, pythons.OWN),
+        "system": [],
+    }
+    assert capsys.readouterr().err == ""
+
+
+def test_the_versions_own_lock_is_taken(host: Settings, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock among a version's files serves it, whatever the folder locks by now."""
+    monkeypatch.setattr(resolution, "resolve", _no_uv)
+    shutil.copytree(locks.of_version(host, None, VERSION, files).folder, files / "environment")
+    _write(files, "pandas==0.1\n")
+
+    assert locks.of_version(host, None, VERSION, files).folder == files / "environment"
+
+
+def test_half_a_lock_is_none(host: Settings, files: Path) -> None:
+    """What a killed upload left does not count: the file that says what it is comes last."""
+    (files / "environment").mkdir()
+    (files / "environment" / "requirements.txt").write_text("pandas==0.1\n")
+
+    assert locks.of_version(host, None, VERSION, files).folder != files / "environment"
+
+
+def test_a_digest_is_of_what_an_environment_is_made_from(host: Settings, tmp_path: Path) -> None:
+    """What only scripts need makes another training environment, and the same one to serve."""
+    first = locks.of_folder(host, model_folder.load(ROOT / "model"))
+    folder = shutil.copytree(first.folder, tmp_path / "other")
+    (folder / "training.txt").write_text("tqdm==1\n")
+    other = locks.Lock(folder)
+
+    assert other.digest == first.digest
+    assert other.training_digest != first.training_digest
+    assert re.fullmatch("[0-9a-f]{12}", first.digest)
+
+
+def test_other_libraries_are_resolved_near_the_folders(
+    host: Settings, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the model pins wins; all else is as the folder locks it, hashed, with what the server needs. Once."""
+    _write(files, "mlflow==2.14.1\ntabulate==0.9.0\npytest==9.0\n")
+    lock = locks.of_version(host, None, VERSION, files)
+    said = capsys.readouterr().err
+    text = (lock.folder / "requirements.txt").read_text()
+    found = requirements.pins(text)
+    scripts = requirements.pins((lock.folder / "training.txt").read_text())
+    again = locks.of_version(host, None, VERSION, files)
+
+    assert found["tabulate"] == {"0.9.0"}
+    assert found["uvicorn"] == LOCKED["uvicorn"]
+    assert found["mlflow-skinny"] == LOCKED["mlflow-skinny"]
+    assert scripts["tabulate"] == {"0.9.0"}
+    assert {"matplotlib", "sqlalchemy"} <= scripts.keys()
+    assert not {"matplotlib", "pytest", "mlflow"} & found.keys()
+    assert text.count("--hash=sha256:") > len(found)
+    assert said.splitlines() == [
+        "note: models:/wine/3: it asks for MLflow 2.14.1, and is loaded by mlflow-skinny <4,>=3.1",
+        "note: models:/wine/3: not a requirement, because only training has it: pytest==9.0",
+        "note: no lock has what models:/wine/3 asks for: resolving its libraries",
+    ]
+    assert again == lock
+    assert "resolving" not in capsys.readouterr().err
+
+
+def test_what_cannot_be_had_is_named(host: Settings, files: Path) -> None:
+    """The error names the requirement that does not exist; with the check off, the folder's lock is taken unasked."""
+    _write(files, "pandas>=2\nslipway-no-such-library==1.2\n")
+    with pytest.raises(SlipwayError) as raised:
+        locks.of_version(host, None, VERSION, files)
+
+    assert raised.value.message.startswith("the libraries of models:/wine/3 cannot be resolved: ")
+    assert "slipway-no-such-library" in raised.value.message
+    assert "\n" not in raised.value.message
+    assert "SCORING_CHECK_LIBRARIES=off" in raised.value.cure
+    off = changed(host, serving={"scoring": {"SCORING_CHECK_LIBRARIES": "off"}})
+    assert locks.of_version(off, None, VERSION, files) == locks.of_folder(off, model_folder.load(ROOT / "model"))
+
+
+def test_an_old_lock_gets_the_server_of_today(host: Settings, files: Path) -> None:
+    """A version's lock whose server is out of range keeps the model's libraries, and gets the server's anew."""
+    _write(files, "tabulate==0.9.0\n")
+    shutil.copytree(locks.of_version(host, None, VERSION, files).folder, files / "environment")
+    file = files / "environment" / "requirements.txt"
+    file.write_text(re.sub(r"^uvicorn==\S+", "uvicorn==0.30.0", file.read_text(), flags=re.MULTILINE))
+    lock = locks.of_version(host, None, VERSION, files)
+    found = requirements.pins((lock.folder / "requirements.txt").read_text())
+
+    assert found["tabulate"] == {"0.9.0"}
+    assert found["pandas"] == LOCKED["pandas"]
+    assert requirements.serves(found)
+
+
+def test_another_python_is_said_and_tried_or_refused(
+    host: Settings, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files of data are tried in the Python that is here; a pickle is refused, with what would serve it."""
+    _write(files, "pandas>=2\n", OTHER)
+    words = f"models:/wine/3 was trained in Python {OTHER}, and this machine has {pythons.OWN}"
+    cure = f"install Python {OTHER}, or RUNTIME=docker PYTHON_IMAGE=python:{OTHER}-slim-trixie"
+    lock = locks.of_version(host, None, VERSION, files)
+
+    assert (lock.python, lock.image) == (OTHER, f"python:{OTHER}-slim-trixie")
+    assert f"note: {words}, which should read its files; if not: {cure}" in capsys.readouterr().err
+    (files / "model.pkl").touch()
+    with pytest.raises(SlipwayError, match="cannot read its pickled files") as raised:
+        locks.of_version(host, None, VERSION, files)
+    assert raised.value.message.startswith(words)
+    assert raised.value.cure == cure
+
+
+def test_a_python_that_is_here_is_used(host: Settings, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an interpreter of that version on this machine, pickles and all are served without a word."""
+    _write(files, "pandas>=2\n", OTHER)
+    (files / "model.pkl").touch()
+    monkeypatch.setattr(pythons, "find", lambda version: files if version == OTHER else None)
+
+    assert locks.of_version(host, None, VERSION, files).python == OTHER
+
+
+@pytest.mark.parametrize(
+    ("image", "python", "named"),
+    [
+        ("mirror.example/python:3.13-slim", "3.13", "mirror.example/python:3.13-slim"),
+        ("mirror.example/python:3.13-slim", "3.12", "python:3.12-slim-trixie"),
+        ("mirror.example/own:7", "3.13", "python:3.13-slim-trixie"),
+    ],
+    ids=["that version", "another", "unknown"],
+)
+def test_the_image_has_the_versions_python(host: Settings, image: str, python: str, named: str) -> None:
+    """PYTHON_IMAGE if its tag says that it has the Python of the version, else the official one."""
+    assert pythons.name_image(changed(host, images={"python": image}), python) == named
+
+
+def test_a_folder_says_what_its_libraries_load(host: Settings) -> None:
+    """Debian packages of model.toml are part of a lock, and of both digests."""
+    model = model_folder.load(ROOT / "model")
+    plain, other = (locks.of_folder(host, replace(model, system=names)) for names in ((), ("libgomp1",)))
+
+    assert other.system == ("libgomp1",)
+    assert plain.digest != other.digest
+    assert plain.training_digest != other.training_digest
