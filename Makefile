@@ -88,6 +88,10 @@ list_models: .venv/host ## List the registry's model versions, newest first: FOR
 serve_model: .venv/host ## Serve a model on :8001: MODEL=models:/diabetes@champion FOLLOW=1 PORT=8001
 	@$(ENV) $(PYTHON) scripts/model.py serve
 
+.PHONY: predict
+predict: .venv/host ## Predict a file without a server: MODEL=… FILE=rows.csv OUT=out.csv PARAMS='{"…": …}'
+	@$(ENV) $(PYTHON) scripts/model.py predict
+
 .PHONY: test_api
 test_api: .venv/host ## Test the served model's API: PORT=8001 or URL=http://… MODEL=…
 	@$(ENV) $(PYTHON) scripts/model.py test

@@ -92,6 +92,18 @@ def serve(model: str, follow: str) -> None:
 
 
 @cli.command()
+@click.option("--model", envvar="MODEL", default="", help=ADDRESS)
+@click.option("--file", envvar="FILE", default="", help="rows: a .csv with a header, .parquet, or .json, a request")
+@click.option("--out", envvar="OUT", default="", help=".csv, .parquet or .json to write; default: print the first rows")
+@click.option("--params", envvar="PARAMS", default="", help="the model's params, a JSON object")
+def predict(model: str, file: str, out: str, params: str) -> None:
+    """Predict the rows of FILE without a server; OUT has all their columns, and the predictions after them."""
+    from slipway.serving.predict import predict
+
+    predict(settings.load(), model, file, out, params)
+
+
+@cli.command()
 @click.option(
     "--model",
     envvar="MODEL",

@@ -4,10 +4,9 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import mlflow
-from mlflow.pyfunc import ResponsesAgent
+from mlflow.pyfunc import PythonModelContext, ResponsesAgent
 from mlflow.types.responses import ResponsesAgentRequest, ResponsesAgentResponse, ResponsesAgentStreamEvent
 
 UNKNOWN = "I do not know that. Please ask at the desk."
@@ -30,7 +29,7 @@ class FakeLanguageModel:
 class LibraryAgent(ResponsesAgent):
     """Answers the last message of a conversation."""
 
-    def load_context(self, context: Any) -> None:
+    def load_context(self, context: PythonModelContext) -> None:
         """Read the facts."""
         facts = json.loads(Path(context.artifacts["facts"]).read_text(encoding="utf-8"))
         self._model = FakeLanguageModel(facts)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.pyfunc import PythonModel, PythonModelContext
 
 START = pd.Period("2020-01", "M")
 
@@ -23,15 +24,15 @@ def describe_months(months: np.ndarray) -> np.ndarray:
     return np.column_stack([np.ones(len(months)), months, np.sin(angle), np.cos(angle)])
 
 
-class Forecast(mlflow.pyfunc.PythonModel):
+class Forecast(PythonModel):
     """Answers three columns: `expected`, and `low` and `high`, between which the share `level` of all months lies."""
 
-    def load_context(self, context: Any) -> None:
+    def load_context(self, context: PythonModelContext) -> None:
         """Read the weights (4) and the spread of each shop."""
         with np.load(context.artifacts["weights"], allow_pickle=False) as file:
             self.shops = {name: (row[:-1], row[-1]) for name, row in file.items()}
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Return what is sold in `horizon` months, of which each row names the first."""
         horizon, level = (params or {}).get("horizon", 1), (params or {}).get("level", 0.9)
         if horizon < 1 or not 0 < level < 1:

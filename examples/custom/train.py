@@ -12,6 +12,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.pyfunc import PythonModelContext
 
 from model import Forecast, count_months, describe_months
 
@@ -51,10 +52,9 @@ def main() -> None:
         np.savez(file, **fit(train))
         features, params = held_out[["shop", "month"]], {"horizon": 1, "level": 0.9}
         example = held_out.drop_duplicates("shop")[["shop", "month"]].reset_index(drop=True)
-        context = mlflow.pyfunc.PythonModelContext({"weights": str(file)}, {})
         model = Forecast()
-        model.load_context(context)
-        answer = model.predict(context, features, params)
+        model.load_context(PythonModelContext({"weights": str(file)}, {}))
+        answer = model.predict(features, params)
         sold = held_out["sold"].to_numpy()
         mlflow.log_metric("held_out_mae", float(np.abs(answer["expected"] - sold).mean()))
         mlflow.log_metric("held_out_coverage", float(((answer["low"] <= sold) & (sold <= answer["high"])).mean()))

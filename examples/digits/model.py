@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.pyfunc import PythonModel, PythonModelContext
 from PIL import Image, UnidentifiedImageError
 
 SIDE, LEVELS = 8, 16  # as load_digits has its images: 8x8, from 0 (paper) to 16 (ink)
@@ -57,15 +58,15 @@ def predict_probabilities(weights: dict[str, np.ndarray], images: np.ndarray) ->
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-class Digits(mlflow.pyfunc.PythonModel):
+class Digits(PythonModel):
     """Answers the digit, or with the param `probabilities` one column for each digit."""
 
-    def load_context(self, context: Any) -> None:
+    def load_context(self, context: PythonModelContext) -> None:
         """Read the weights."""
         with np.load(context.artifacts["weights"], allow_pickle=False) as file:
             self.weights = dict(file)
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> Any:
+    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> np.ndarray | pd.DataFrame:
         """Return a digit for each row, or its ten probabilities."""
         images = np.array([normalize(decode(file)) for file in model_input["input"]]).reshape(-1, SIDE * SIDE)
         found = predict_probabilities(self.weights, images)

@@ -122,9 +122,7 @@ def main() -> None:
             name="model",
             python_model=HERE / "model.py",
             artifacts={"weights": str(Path(scratch, "weights.npz"))},
-            signature=mlflow.models.infer_signature(
-                example[["input"]], digits[:3], params={"probabilities": False}
-            ),
+            signature=mlflow.models.infer_signature(example[["input"]], digits[:3], params={"probabilities": False}),
             input_example=example[["input"]],
             pip_requirements=[f"{library}=={version(library)}" for library in LIBRARIES],
             registered_model_name=NAME,

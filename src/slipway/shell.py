@@ -69,15 +69,21 @@ def run(
         )
 
 
-def show(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> tuple[int, str]:
+def show(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    output: IO[bytes] | None = None,
+) -> tuple[int, str]:
     """Run a program with its output shown as it comes; return its exit code, and the last lines that it printed.
 
-    Ctrl-C ends it as it does in `wait`.
+    With `output`, what it writes to stdout goes there. Ctrl-C ends it as it does in `wait`.
     """
     echo(command)
     with _missing():
         process = subprocess.Popen(
-            command, env=_environment(env), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command, env=_environment(env), cwd=cwd, stdout=output or subprocess.PIPE, stderr=subprocess.PIPE
         )
     interruption.register(process)
     last: deque[str] = deque(maxlen=LAST_LINES)

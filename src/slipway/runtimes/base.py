@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from slipway import shell
 from slipway.runtimes.locks import NONE, Lock
@@ -100,6 +100,12 @@ class Runtime(Protocol):
         """Predict rows (JSON, dataframe_split) without a server, in a separate program, within `seconds`.
 
         It prints a line `predictions: […]`.
+        """
+
+    def predict_file(self, prepared: Prepared, file: Path, options: list[str], output: IO[bytes]) -> tuple[int, str]:
+        """Predict a file's rows in a separate program, which writes to `output`; return its exit code and last words.
+
+        `options` are those of scoring.processes.files.
         """
 
     def live_server(self, model: ModelFolder, folder: Path) -> LiveServer:

@@ -53,6 +53,13 @@ def writing_user(path: Path) -> str:
     return f"{USER_ID}:{USER_ID}"
 
 
+def reading_user(file: Path) -> str:
+    """Return uid:gid for a container that reads a file of ours, which its owner may read, whoever else may not."""
+    if "rootless" in shell.ask(docker_cli.name_security_options()).out:
+        return "0:0"  # which is we ourselves, outside
+    return f"{file.stat().st_uid}:{file.stat().st_gid}"
+
+
 def serving_options(settings: Settings, name: str, *, publish: bool = True) -> list[str]:
     """Return docker's options for a container that serves.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from slipway import model_folder, shell
@@ -115,6 +115,21 @@ class Docker:
         try:
             return shell.ask(command, words=rows, seconds=seconds + ENGINE_S)
         finally:  # after Ctrl-C or a time-out, what is left of it would go on asking the model
+            ownership.remove_container(name)
+
+    def predict_file(self, prepared: Prepared, file: Path, options: list[str], output: IO[bytes]) -> tuple[int, str]:
+        """Predict in a container without a network, which sees the file by the name `rows`."""
+        name, inside = containers.name_reference(self._settings.services), f"/given/rows{file.suffix}"
+        ownership.remove_container(name)
+        confined = ["--name", name, "--no-healthcheck", "--network", "none", *containers.confinement(self._settings)]
+        given = ["--user", containers.reading_user(file), "--volume", f"{file}:{inside}:ro"]
+        scoring = self._settings.serving.scoring
+        given += docker_cli.flags("--env", {key: scoring[key] for key in scoring.keys() - containers.SCORING_FILES})
+        program = ["python", "-W", "ignore", "-m", "scoring.processes.files", "/opt/model", "--file", inside, *options]
+        command = docker_cli.run(self.image(prepared), ["--rm", *confined, *given], program)
+        try:
+            return shell.show(command, output=output)
+        finally:
             ownership.remove_container(name)
 
     def live_server(self, model: model_folder.ModelFolder, folder: Path) -> LiveServer:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from typing import TYPE_CHECKING
+import sys
+from typing import IO, TYPE_CHECKING
 
 from slipway import ports, shell
 from slipway.polling import poll
@@ -96,6 +97,13 @@ class Host:
         python = environments.find_python(self._settings, prepared.lock)
         command = [str(python), "-W", "ignore", "-m", "scoring.reference", str(prepared.files)]
         return shell.ask(command, words=rows, seconds=seconds)
+
+    def predict_file(self, prepared: Prepared, file: Path, options: list[str], output: IO[bytes]) -> tuple[int, str]:
+        """Predict in a separate process."""
+        python = environments.find_python(self._settings, prepared.lock)
+        program = [str(python), "-W", "ignore", "-m", "scoring.processes.files", str(prepared.files)]
+        variables = self._settings.serving.scoring | {"SCORING_IDENTITY": prepared.identity}
+        return shell.show([*program, "--file", str(file), *options], env=variables, output=output)
 
     def live_server(self, model: ModelFolder, folder: Path) -> LiveServer:
         """Return a server that is a process."""
