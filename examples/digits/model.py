@@ -1,4 +1,4 @@
-"""The model, as code: an image file in, the digit on it out. Its weights are the artifact `weights`, a .npz file."""
+"""The model, as code: an image file in, its label out. What it has learnt is the artifact `weights`, a .npz file."""
 
 import io
 from typing import Any
@@ -11,7 +11,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
 from PIL import Image, UnidentifiedImageError
 
-SIDE, LEVELS = 8, 16  # as load_digits has its images: 8x8, from 0 (paper) to 16 (ink)
+SIDE = 8  # pixels that the network sees of an image, each way, from 0 (paper) to 1 (ink)
 MAX_PIXELS = 16_000_000
 OPAQUE, FAINT = 128, 24  # of 255: what counts as drawn, and the contrast below which an image is blank
 PEN = 0.4  # of the darkest ink: what counts as a stroke when the image is cropped
@@ -47,19 +47,19 @@ def normalize(image: Image.Image) -> np.ndarray:
     top, left = ((side - length) // 2 for length in drawn.shape)
     square[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
     small = Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.BOX)
-    return np.asarray(small).ravel() * LEVELS
+    return np.asarray(small).ravel()
 
 
 def predict_probabilities(weights: dict[str, np.ndarray], images: np.ndarray) -> np.ndarray:
-    """Return the probability of each digit for n images, (n, 64): two layers, ReLU and softmax."""
-    hidden = np.maximum((images / LEVELS) @ weights["w1"] + weights["b1"], 0)
+    """Return the probability of each label for n images, (n, 64): two layers, ReLU and softmax."""
+    hidden = np.maximum(images @ weights["w1"] + weights["b1"], 0)
     scores = hidden @ weights["w2"] + weights["b2"]
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-class Digits(PythonModel):
-    """Answers the digit, or with the param `probabilities` one column for each digit."""
+class ImageClassifier(PythonModel):
+    """Answers the label, or with the param `probabilities` a column for each label."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the weights."""
@@ -67,16 +67,16 @@ class Digits(PythonModel):
             self.weights = dict(file)
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> np.ndarray | pd.DataFrame:
-        """Return a digit for each row, or its ten probabilities."""
+        """Return a label for each row, or the probability of each."""
         images = np.array([normalize(decode(file)) for file in model_input["input"]]).reshape(-1, SIDE * SIDE)
         found = predict_probabilities(self.weights, images)
         if (params or {}).get("probabilities"):
-            return pd.DataFrame(found, columns=[str(digit) for digit in self.weights["digits"]])
-        return self.weights["digits"][found.argmax(axis=1)]
+            return pd.DataFrame(found, columns=[str(label) for label in self.weights["labels"]])
+        return self.weights["labels"][found.argmax(axis=1)]
 
 
 def _bad(words: str) -> MlflowException:
     return MlflowException(words, error_code=INVALID_PARAMETER_VALUE)
 
 
-mlflow.models.set_model(Digits())
+mlflow.models.set_model(ImageClassifier())

@@ -1,10 +1,9 @@
-"""Train a small network to read digits, and log it to MLflow with its learning curve. A plain script.
+"""Train a small network on the images of images.py, and log it to MLflow with its learning curve. A plain script.
 
 MLFLOW_TRACKING_URI says where to log, MLFLOW_EXPERIMENT_NAME under which experiment.
 """
 
 import argparse
-import io
 import tempfile
 import tomllib
 from importlib.metadata import version
@@ -14,39 +13,27 @@ import matplotlib as mpl
 import mlflow
 import numpy as np
 import pandas as pd
+from images import load_images
 from matplotlib.figure import Figure
 from PIL import Image, ImageFilter
-from sklearn.datasets import load_digits
 from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, auc, log_loss, roc_curve
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
-from model import LEVELS, decode, normalize, predict_probabilities
+from model import decode, normalize, predict_probabilities
 
 HERE = Path(__file__).parent
 NAME = tomllib.loads((HERE / "model.toml").read_text(encoding="utf-8"))["name"]
 LIBRARIES = ("mlflow-skinny", "numpy", "pandas", "pillow")  # what the model needs to predict
 SEED = 42
-SCALE = 4  # an image of load_digits is drawn this much larger
 
 
 def load_data() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows to train on and the rows held out: `input`, a PNG file, and `target`, the digit."""
-    digits = load_digits()
-    rows = pd.DataFrame({"input": [draw_digit(image) for image in digits.images], "target": digits.target})
+    """Return the rows to train on and the rows held out: `input`, an image file, and `target`, its label."""
+    files, labels = load_images()
+    rows = pd.DataFrame({"input": files, "target": labels})
     train, held_out = train_test_split(rows, test_size=0.2, random_state=SEED, stratify=rows["target"])
     return train, held_out
-
-
-def draw_digit(image: np.ndarray) -> bytes:
-    """Return an 8x8 image as a PNG file, dark on light, as a person would draw it."""
-    ink = Image.fromarray((image * (255 / LEVELS)).astype(np.uint8))
-    large = ink.resize((image.shape[1] * SCALE, image.shape[0] * SCALE), Image.Resampling.BICUBIC)
-    paper = Image.new("L", (large.width + 4 * SCALE, large.height + 4 * SCALE), 0)
-    paper.paste(large, (2 * SCALE, 2 * SCALE))
-    file = io.BytesIO()
-    paper.point(lambda shade: 255 - shade).save(file, "PNG")
-    return file.getvalue()
 
 
 def vary(image: Image.Image, random: np.random.Generator) -> Image.Image:
@@ -72,27 +59,29 @@ def fit(train: pd.DataFrame, held_out: pd.DataFrame, hidden: int, epochs: int, c
     weights: dict[str, np.ndarray] = {}
     for epoch in range(epochs):
         order = random.permutation(len(x))
-        network.partial_fit(x[order] / LEVELS, y[order], classes=np.unique(y))
+        network.partial_fit(x[order], y[order], classes=np.unique(y))
         weights = dict(zip(("w1", "w2", "b1", "b2"), [*network.coefs_, *network.intercepts_], strict=True))
+        if len(network.classes_) == 2:  # noqa: PLR2004 -- of two, scikit-learn has weights for the second alone
+            weights |= {"w2": np.pad(weights["w2"], ((0, 0), (1, 0))), "b2": np.pad(weights["b2"], (1, 0))}
         losses = {
             "loss": log_loss(train["target"], predict_probabilities(weights, images)),
             "held_out_loss": log_loss(held_out["target"], predict_probabilities(weights, test)),
         }
         mlflow.log_metrics(losses, step=epoch)
-    return weights | {"digits": network.classes_}
+    return weights | {"labels": network.classes_}
 
 
-def draw(true: np.ndarray, probabilities: np.ndarray, digits: np.ndarray) -> dict[str, Figure]:
-    """Draw a ROC curve for each digit, and which digits are taken for which."""
+def draw(true: np.ndarray, probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Figure]:
+    """Draw a ROC curve for each label, and which labels are taken for which."""
     mpl.use("agg")
     roc, confusion = (Figure(figsize=(6, 5), layout="constrained") for _ in range(2))
     axes = roc.subplots()
-    for digit, column in zip(digits, probabilities.T, strict=True):
-        wrong, right, _ = roc_curve(true == digit, column)
-        axes.plot(wrong, right, label=f"{digit}: AUC {auc(wrong, right):.4f}")
-    axes.set(xlabel="false positive rate", ylabel="true positive rate", title="Held-out images, each digit by itself")
+    for label, column in zip(labels, probabilities.T, strict=True):
+        wrong, right, _ = roc_curve(true == label, column)
+        axes.plot(wrong, right, label=f"{label}: AUC {auc(wrong, right):.4f}")
+    axes.set(xlabel="false positive rate", ylabel="true positive rate", title="Held-out images, each label by itself")
     axes.legend(loc="lower right")
-    found = digits[probabilities.argmax(axis=1)]
+    found = labels[probabilities.argmax(axis=1)]
     ConfusionMatrixDisplay.from_predictions(true, found, ax=confusion.subplots(), colorbar=False)
     return {"roc": roc, "confusion": confusion}
 
@@ -111,10 +100,10 @@ def main() -> None:
         mlflow.log_input(mlflow.data.from_pandas(train, targets="target", name=NAME), "training")
         weights = fit(train, held_out, args.hidden, args.epochs, args.copies)
         images = np.array([normalize(decode(file)) for file in held_out["input"]])
-        probabilities, digits = predict_probabilities(weights, images), weights["digits"]
-        found = digits[probabilities.argmax(axis=1)]
+        probabilities, labels = predict_probabilities(weights, images), weights["labels"]
+        found = labels[probabilities.argmax(axis=1)]
         mlflow.log_metric("validation_accuracy", accuracy_score(held_out["target"], found))
-        for name, figure in draw(held_out["target"].to_numpy(), probabilities, digits).items():
+        for name, figure in draw(held_out["target"].to_numpy(), probabilities, labels).items():
             mlflow.log_figure(figure, f"{name}.png")
         np.savez(Path(scratch, "weights.npz"), **weights)
         example = held_out.drop_duplicates("target").head(3)
@@ -122,7 +111,7 @@ def main() -> None:
             name="model",
             python_model=HERE / "model.py",
             artifacts={"weights": str(Path(scratch, "weights.npz"))},
-            signature=mlflow.models.infer_signature(example[["input"]], digits[:3], params={"probabilities": False}),
+            signature=mlflow.models.infer_signature(example[["input"]], labels[:3], params={"probabilities": False}),
             input_example=example[["input"]],
             pip_requirements=[f"{library}=={version(library)}" for library in LIBRARIES],
             registered_model_name=NAME,

@@ -103,7 +103,7 @@ def main() -> None:
         except ModelError as error:
             sys.exit(_fail(str(error), DID_NOT_LOAD))
         except Refusal as refusal:
-            sys.exit(_fail(refusal.message, REFUSED))
+            sys.exit(_fail(_explain(refusal), REFUSED))
     print(f"rows: {rows}", file=sys.stderr)
 
 
@@ -118,7 +118,7 @@ def run(model: Model, given: argparse.Namespace, sink: IO[bytes], bounds: Bounds
             _predict(model, chunk, mime, params, bounds, writer)
         except Refusal as refusal:
             where = f" in rows {writer.rows + 1} to {writer.rows + len(chunk.kept)}" if mime is not JSON else ""
-            raise Refusal(refusal.status, f"{refusal.message}{where}") from None
+            raise Refusal(refusal.status, f"{refusal.message}{where}") from refusal.__cause__
         if time.monotonic() > said + SAID_S:
             said = time.monotonic()
             print(f"predicted {writer.rows:,} rows, {chunk.done:.0%} of the file", file=sys.stderr, flush=True)
@@ -242,6 +242,12 @@ def _answer(model: Model, given: argparse.Namespace, sink: IO[bytes], bounds: Bo
     writer.write(to_columns(predictions, None))
     writer.close()
     return writer.rows
+
+
+def _explain(refusal: Refusal) -> str:
+    """Return why rows are refused, in the model's own words, too, which a server keeps from its callers."""
+    cause = str(refusal.__cause__ or "").splitlines()
+    return f"{refusal.message}: {cause[0]}" if cause else refusal.message
 
 
 def _fail(words: str, code: int) -> int:
