@@ -64,6 +64,10 @@ reset_database_password: .venv/host ## Set Postgres's password to the one in .sl
 
 ##@ Model
 
+.PHONY: new_model
+new_model: .venv/host ## Make a model folder: NAME=churn KIND=classifier|regressor|text|image|custom or FROM=…
+	@$(ENV) $(PYTHON) scripts/model.py new
+
 .PHONY: train_model
 train_model: .venv/host ## Train and register the model: TRAIN_ARGS="--alpha 0.3" KEPT=…
 	@$(ENV) $(PYTHON) scripts/model.py train

@@ -13,6 +13,17 @@ cli = click.Group(help=__doc__, no_args_is_help=False)
 
 
 @cli.command()
+@click.option("--name", envvar="NAME", default="", help="the model's name and its folder's in examples/, or a path")
+@click.option("--kind", envvar="KIND", default="", help="classifier, regressor, text, image or custom")
+@click.option("--from", "source", envvar="FROM", default="", help="the model folder to copy, instead of a kind")
+def new(name: str, kind: str, source: str) -> None:
+    """Make a model folder that trains at once, on made-up data to replace."""
+    from slipway.training import new_model
+
+    new_model.make(name, kind, source)
+
+
+@cli.command()
 @click.option(
     "--kept", envvar="KEPT", default="", help="log this file, kept by an earlier training, instead of training"
 )

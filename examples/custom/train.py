@@ -12,9 +12,8 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pandas as pd
+from forecast import Forecast, count_months, describe_months
 from mlflow.pyfunc import PythonModelContext
-
-from model import Forecast, count_months, describe_months
 
 HERE = Path(__file__).parent
 NAME = tomllib.loads((HERE / "model.toml").read_text(encoding="utf-8"))["name"]
@@ -60,7 +59,7 @@ def main() -> None:
         mlflow.log_metric("held_out_coverage", float(((answer["low"] <= sold) & (sold <= answer["high"])).mean()))
         mlflow.pyfunc.log_model(
             name="model",
-            python_model=HERE / "model.py",
+            python_model=HERE / "forecast.py",
             artifacts={"weights": str(file)},
             signature=mlflow.models.infer_signature(features, answer, params),
             input_example=example,

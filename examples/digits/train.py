@@ -13,14 +13,13 @@ import matplotlib as mpl
 import mlflow
 import numpy as np
 import pandas as pd
+from classifier import decode, normalize, predict_probabilities
 from images import load_images
 from matplotlib.figure import Figure
 from PIL import Image, ImageFilter
 from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, auc, log_loss, roc_curve
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
-
-from model import decode, normalize, predict_probabilities
 
 HERE = Path(__file__).parent
 NAME = tomllib.loads((HERE / "model.toml").read_text(encoding="utf-8"))["name"]
@@ -109,7 +108,7 @@ def main() -> None:
         example = held_out.drop_duplicates("target").head(3)
         mlflow.pyfunc.log_model(
             name="model",
-            python_model=HERE / "model.py",
+            python_model=HERE / "classifier.py",
             artifacts={"weights": str(Path(scratch, "weights.npz"))},
             signature=mlflow.models.infer_signature(example[["input"]], labels[:3], params={"probabilities": False}),
             input_example=example[["input"]],
