@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 from typing import IO, TYPE_CHECKING
 
 from slipway import ports, shell

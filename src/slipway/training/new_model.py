@@ -209,8 +209,8 @@ yours. `classifier.py` says what it sees of them, `vary` in `train.py` how they 
     ),
     "custom": Kind(
         "custom", "held_out_mae", "minimize",
-        """A model of your own code, `forecast.py`: with params, and several values a row. `data.csv` is made up: replace
-both.""",
+        """A model of your own code, `forecast.py`: with params, and several values a row. `data.csv` is made up:
+replace both.""",
     ),
 }  # fmt: skip
 
