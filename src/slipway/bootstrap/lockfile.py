@@ -248,7 +248,6 @@ def _run(command: list[str], cwd: Path = ROOT, index: str = "", *, quiet: bool =
 
 def _find_reason(said: str) -> str:
     """Return why Poetry found no versions, in one line, from what it printed."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    whole = " ".join(lines)
-    found = re.search(r"Because .*version solving failed", whole)
-    return (found[0] if found else (lines or [""])[-1])[:LONGEST]
+    whole = " ".join(said.split())
+    found = re.search(r"(Because .*version solving failed|Incompatible constraints .*)", whole)
+    return (found[0] if found else whole[-LONGEST:])[:LONGEST]

@@ -69,7 +69,7 @@ def complete(project: Path, text: str) -> str:
         "training": '[{ include-group = "model" }, { include-group = "store" }]',
     }
     own = find_array(text, "training")
-    if own:  # it gets what MLflow's embedded store needs
+    if own and "store" not in text[own.begin : own.end]:  # it gets what MLflow's embedded store needs
         text = f'{text[: own.begin + 1]}{{ include-group = "store" }}, {text[own.begin + 1 :]}'
     lines = [f"{name} = {array}\n" for name, array in added.items() if find_array(text, name) is None]
     return text.replace(HEAD, HEAD + "".join(lines), 1)
@@ -87,6 +87,7 @@ def begin(folder: Path) -> str:
         lines = [line.split(" #")[0].strip() for line in asked.read_text(encoding="utf-8").splitlines()]
         model = "".join(f'    "{line}",\n' for line in lines if line and line[0] not in "#-")
         model = f"[\n{model}]"
+    training = _cut(shared, "training").replace('    { include-group = "store" },\n', "")
     python = re.search(r'^requires-python = "[^"]+"$', shared, re.MULTILINE)
     name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "model"
     place = folder.relative_to(ROOT) if ROOT in folder.parents else folder
@@ -94,7 +95,7 @@ def begin(folder: Path) -> str:
         f"# This model's own libraries: make add LIBRARY=…, or edit the groups, and make lock MODEL_DIR={place}\n"
         f'[project]\nname = "{name}"\nversion = "0.1.0"\n{python[0] if python else ""}\n\n'
         f"[tool.poetry]\npackage-mode = false\n\n"
-        f"{HEAD}model = {model}\ntraining = {_cut(shared, 'training')}\n"
+        f"{HEAD}model = {model}\ntraining = {training}\n"
     )
 
 
