@@ -12,6 +12,7 @@ import numpy as np
 from mlflow.exceptions import MlflowException
 from mlflow.models.utils import _enforce_schema
 from mlflow.pyfunc import PyFuncModel, scoring_server
+from mlflow.pyfunc.model import ChatAgent, ChatModel, ResponsesAgent
 
 from scoring.bounds import measure
 from scoring.codecs import csv_body, mlflow_forms
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from scoring.models.rows import Table
     from scoring.models.signature import Signature
 
+AGENTS = (ChatAgent, ChatModel, ResponsesAgent)  # classes of MLflow's whose own predict_stream only raises
 WITH_METHODS = ("mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgbm", "mlflow.catboost")  # loaders
 NOT_TAKEN = "the body does not match the model's signature"
 
@@ -114,13 +116,12 @@ class GenericModel(Model):
 
 
 def _can_stream(model: PyFuncModel) -> bool:
-    """Whether a model has a `predict_stream`: MLflow's classes of agents have one that only raises."""
+    """Whether a model has a `predict_stream` of its own."""
     if model._predict_stream_fn is None:  # noqa: SLF001 -- no public way
         return False
     impl = model._model_impl  # noqa: SLF001 -- as above
     raw = impl.get_raw_model() if hasattr(impl, "get_raw_model") else impl
-    owner = next((kind for kind in type(raw).__mro__ if "predict_stream" in vars(kind)), None)
-    return owner is None or owner.__module__ != "mlflow.pyfunc.model"
+    return next((kind for kind in type(raw).__mro__ if "predict_stream" in vars(kind)), None) not in AGENTS
 
 
 def _measured(body: bytes, mime: str, bounds: Bounds) -> dict[str, Any]:

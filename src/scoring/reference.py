@@ -37,6 +37,7 @@ def main() -> None:
         logging.ERROR
     )  # a container's Python may be another: its answers are compared, that says more
     warnings.simplefilter("ignore")
+    mlflow.tracing.disable()  # an agent's traces would go to the store, or to a database in this folder
     model = mlflow.pyfunc.load_model(sys.argv[1])
     body = sys.stdin.read()
     started = time.monotonic()

@@ -1,6 +1,8 @@
 // Calls of this server's API. The key, where one is needed, is kept for this tab only.
 
+import { FIELD } from "./files.js";
 import { save } from "./output.js";
+import { readEvents } from "./stream.js";
 
 const KEY = "slipway-api-key";
 
@@ -28,8 +30,8 @@ export class Refused extends Error {
   }
 }
 
-// Ask the server: the value of its answer, and which model gave it.
-async function ask(path, options = {}) {
+// Ask the server: the value of its answer, and which model gave it. Events go to `tell` as they come.
+async function ask(path, options = {}, tell = null) {
   const headers = { ...options.headers };
   if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
   let response;
@@ -40,6 +42,14 @@ async function ask(path, options = {}) {
   }
   const name = response.headers.get("X-Model-Name");
   const by = name === null ? null : `${name} ${response.headers.get("X-Model-Version")}`;
+  if (tell && response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+    try {
+      await readEvents(response, tell);
+    } catch {
+      throw new Refused(0, "", by);
+    }
+    return { value: null, by };
+  }
   const text = await response.text();
   let value;
   try {
@@ -53,8 +63,12 @@ async function ask(path, options = {}) {
 
 export const model = () => ask("model.json");
 
-export const predict = (request) =>
-  ask("invocations", { method: "POST", headers: { "Content-Type": request.type }, body: request.body });
+export function predict(request, tell) {
+  if (!request.files) return ask("invocations", { method: "POST", headers: { "Content-Type": request.type }, body: request.body }, tell);
+  const form = new FormData();
+  for (const file of request.files) form.append(FIELD, file, file.name);
+  return ask("predict", { method: "POST", body: form });
+}
 
 export const openapi = async () => (await ask("openapi.json")).value;
 

@@ -4,18 +4,31 @@ import { carryKey, key, model as ask, predict } from "./api.js";
 import { show as draw } from "./answer.js";
 import { parse, write } from "./csv.js";
 import { find, make, say } from "./dom.js";
-import { short } from "./output.js";
+import { Sheet, examplesOf, list } from "./files.js";
+import { save, short } from "./output.js";
 import { Rows } from "./rows.js";
 import * as snippets from "./snippets.js";
+import { Told } from "./stream.js";
 import { csvColumns, rowsOf } from "./values.js";
 
 const CSV = "text/csv", JSON_TYPE = "application/json";
 const PROBABILITIES = "predict_proba", OWN = "";
+const TASKS = {
+  "agent/v1/responses": "This model is an agent. The body has input: a list of messages with role and content.",
+  "agent/v2/chat": "This model is an agent that chats. The body has messages: a list with role and content.",
+  "agent/v1/chat": "This model chats. The body has messages: a list with role and content.",
+  "llm/v1/chat": "This model chats. The body has messages: a list with role and content.",
+};
+const NO_TABLE = "This model does not take a table of named columns. The body must have one of inputs, instances, dataframe_split, dataframe_records.";
+const MESSAGES = ["messages", "prompt", "input"]; // keys of a body whose answer is bare
+const PANES = { form: "rows", csv: "csv", json: "json", file: "file", draw: "draw" };
 const LONG = 20_000; // characters; the snippets read a longer CSV from a file
+let sheet, offered = ["json"], files = []; // offered: the ways to give the input; files: those that will be sent
 let model, by, rows, example, file; // `by` is the model's name and version, as its answers give them
 
 const named = (columns) => columns.map((column) => column.name);
-const mode = () => (model.columns ? document.querySelector("[name=mode]:checked").value : "json");
+const mode = () => offered.find((name) => find(`mode-${name}`)?.checked) ?? offered[0];
+const isFiles = () => mode() === "file" || mode() === "draw";
 
 async function start() {
   try {
@@ -55,16 +68,20 @@ function describe() {
 }
 
 function fill() {
-  if (model.columns) {
+  if (model.columns && !model.files) {
     example = rowsOf(model.example, model.columns);
     rows = new Rows(find("rows"), model.columns, example, tell);
     find("csv-help").textContent = `Columns: ${named(model.columns.filter((column) => column.type !== "binary")).join(", ")}. Others may be among them.`;
   }
   const methods = model.params.length ? [] : model.methods;
   find("method").replaceChildren(make("option", { value: OWN }, "the model's own"), ...methods.map((name) => make("option", { value: name }, name)));
-  const takesCsv = model.columns && csvColumns(model.columns, example);
-  if (!takesCsv) find("mode-form").checked = true;
-  find("modes").hidden = !takesCsv;
+  if (model.files) offered = ["file", "draw"];
+  else offered = model.columns ? ["form", ...(csvColumns(model.columns, example) ? ["csv"] : [])] : ["json"];
+  for (const field of document.querySelectorAll("[name=mode]")) field.hidden = field.nextElementSibling.hidden = !offered.includes(field.value);
+  find("modes").hidden = offered.length < 2;
+  find("json-help").textContent = TASKS[model.task] ?? NO_TABLE;
+  find("stream-choice").hidden = !model.streams;
+  sheet ??= new Sheet(find("sheet"), find("colours"), tell);
   reset();
 }
 
@@ -73,7 +90,10 @@ const pretty = (value) => JSON.stringify(value, null, 2).replace(/\[\s+([^[\]{}]
 
 function reset() {
   dropFile();
-  if (model.columns) {
+  if (model.files) {
+    find("upload").value = "";
+    choose(examplesOf(model.example));
+  } else if (model.columns) {
     const shown = example.slice(0, 3), told = csvColumns(model.columns, shown) || [];
     find("csv-text").value = write(named(told), shown.map((row) => row.filter((_, at) => told.includes(model.columns[at]))));
     rows.reset();
@@ -84,9 +104,11 @@ function reset() {
 }
 
 function change() {
-  for (const name of ["form", "csv", "json"]) find(name === "form" ? "rows" : name).hidden = mode() !== name;
+  for (const [name, pane] of Object.entries(PANES)) find(pane).hidden = mode() !== name;
   find("add-row").hidden = mode() !== "form";
-  find("method-choice").hidden = mode() === "csv" || find("method").options.length < 3;
+  find("clear").hidden = mode() !== "draw";
+  find("reset").hidden = mode() === "draw";
+  find("method-choice").hidden = mode() === "csv" || isFiles() || find("method").options.length < 3;
   say(find("problem"), "");
   tell();
 }
@@ -106,11 +128,39 @@ function chooseFile() {
   tell();
 }
 
+function choose(chosen) {
+  files = chosen;
+  list(find("chosen"), files);
+  tell();
+}
+
+// A body that asks for a stream; one that is no JSON is left for the server to judge.
+function streamed(body) {
+  try {
+    return pretty({ ...JSON.parse(body), stream: true });
+  } catch {
+    return body;
+  }
+}
+
+function isMessage(body) {
+  try {
+    return MESSAGES.some((name) => name in JSON.parse(body));
+  } catch {
+    return Boolean(model.task);
+  }
+}
+
 // The request of the present input; which method is the model's own was said when it was logged.
 function request(method = OWN) {
   if (mode() === "csv") {
     const text = find("csv-text").value;
     return { type: CSV, body: file || text, file: file?.name ?? (text.length > LONG ? "rows.csv" : null) };
+  }
+  if (isFiles()) return { files: mode() === "draw" ? [{ name: "drawing.png" }] : files };
+  if (mode() === "json") {
+    const text = find("json-text").value.trim(), streams = model.streams && find("stream").checked, isBare = isMessage(text);
+    if (streams || isBare) return { type: JSON_TYPE, body: streams ? streamed(text) : text, streams, isBare };
   }
   const { body, problems = [] } = mode() === "form" ? rows.read() : { body: find("json-text").value.trim() };
   return { type: JSON_TYPE, problems, body: method && body.endsWith("}") ? `${body.slice(0, -1)}, "params": {"method": ${JSON.stringify(method)}}}` : body };
@@ -121,14 +171,20 @@ function tell() {
   const hasKey = model.api_keys;
   find("curl").textContent = snippets.curl(present, hasKey);
   find("python").textContent = snippets.python(present, hasKey);
-  const notes = [hasKey ? "Both read the key from the environment variable API_KEY." : "", present.file ? `Both send the file ${present.file} of the folder that they run in.` : ""];
+  const notes = [hasKey ? "Both read the key from the environment variable API_KEY." : "", present.file ? `Both send the file ${present.file} of the folder that they run in.` : "", present.files?.length ? "Both send files of the folder that they run in." : ""];
   say(find("snippet-help"), notes.join(" ").trim());
+  find("keep").hidden = !(mode() === "draw" ? !sheet.isEmpty : mode() === "file" && files.length && !find("upload").files.length);
   document.body.classList.toggle("many", mode() === "csv" || (mode() === "form" && rows.texts.length > 1));
 }
 
 async function send() {
   const first = request();
-  say(find("problem"), "");
+  if (mode() === "draw") first.files = sheet.isEmpty ? [] : [await sheet.file()];
+  say(find("problem"), first.files?.length === 0 ? (mode() === "draw" ? "Draw something first." : "Choose a file first.") : "");
+  if (first.files?.length === 0) {
+    showNone();
+    return;
+  }
   rows?.show([]);
   if (first.problems?.length) {
     rows.show(first.problems);
@@ -147,24 +203,35 @@ async function send() {
 }
 
 async function show(first, after = "") {
-  const bars = mode() !== "csv" && model.classes && model.methods.includes(PROBABILITIES) && !model.params.length;
+  const bars = ["form", "json"].includes(mode()) && model.classes && model.methods.includes(PROBABILITIES) && !model.params.length;
   const sent = await sentRows(first);
   const began = performance.now();
-  const asked = [predict(first), bars ? predict(request(PROBABILITIES)) : null];
-  const told = await Promise.allSettled(asked);
+  let told = null, failure = "";
+  const tellEvent = (event) => {
+    told ??= new Told(find("result"));
+    told.add(event);
+    failure = typeof event?.error === "string" ? event.error : failure;
+  };
+  const asked = [predict(first, tellEvent), bars ? predict(request(PROBABILITIES)) : null];
+  const ends = await Promise.allSettled(asked);
   const took = performance.now() - began;
-  if (!after && told.map(({ value, reason }) => (value ?? reason)?.by).some((each) => each && each !== by)) {
+  if (!after && ends.map(({ value, reason }) => (value ?? reason)?.by).some((each) => each && each !== by)) {
     await renew();
     return;
   }
   const [answer, shares] = await Promise.all(asked);
+  if (told) {
+    say(find("problem"), failure ? `The server says: ${failure}.` : "");
+    find("status").textContent = `${told.count} events, in ${Math.round(took)} ms${after}`;
+    return;
+  }
   const facts = { predictions: answer.value.predictions ?? answer.value, probabilities: shares?.value.predictions, classes: model.classes, sent, name: model.name };
   find("status").textContent = `${draw(find("result"), facts)}, in ${took < 10 ? took.toFixed(1) : Math.round(took)} ms${after}`;
 }
 
 // Another model answers by now: say so at the top, and ask it again; where it takes other input, show that first.
 async function renew() {
-  const taken = () => JSON.stringify([model.columns, model.methods, model.classes, model.params]);
+  const taken = () => JSON.stringify([model.columns, model.methods, model.classes, model.params, model.files, model.task]);
   const before = taken();
   ({ value: model, by } = await ask());
   describe();
@@ -178,6 +245,7 @@ async function renew() {
 }
 
 async function sentRows(first) {
+  if (first.files) return { columns: ["file"], rows: first.files.map(({ name }) => [name]) };
   if (mode() === "csv") return parse(file ? await file.text() : first.body);
   return mode() === "form" ? { columns: named(model.columns), rows: rows.texts.map((row) => [...row]) } : { columns: [], rows: [] };
 }
@@ -233,6 +301,12 @@ for (const name of ["csv-text", "json-text"]) {
   });
 }
 find("csv-file").addEventListener("change", chooseFile);
+find("upload").addEventListener("change", () => choose([...find("upload").files]));
+find("stream").addEventListener("change", tell);
+find("clear").addEventListener("click", () => sheet.clear());
+find("keep").addEventListener("click", async () => {
+  for (const each of mode() === "draw" ? [await sheet.file()] : files) save(each.name, each, each.type);
+});
 find("csv-drop").addEventListener("click", () => {
   dropFile();
   tell();

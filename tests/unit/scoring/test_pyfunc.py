@@ -1,0 +1,128 @@
+"""Agents and chat models behind mlflow.pyfunc: which of them stream, and what they answer."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import mlflow.pyfunc
+import pytest
+from mlflow.pyfunc.model import ChatAgent, ChatModel, PythonModel, ResponsesAgent
+from mlflow.types.agent import ChatAgentMessage, ChatAgentResponse
+from mlflow.types.llm import ChatCompletionChunk, ChatCompletionResponse
+from mlflow.types.responses import ResponsesAgentResponse
+
+from scoring import loading
+from scoring.bounds import Bounds
+from scoring.errors import Refusal
+from scoring.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from scoring.models.base import Model
+    from tests.aliases import Json
+
+CHAT = {"messages": [{"role": "user", "content": "so be it"}]}
+USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+
+
+class Chatter(ChatModel):
+    """Chats, in pieces, too."""
+
+    def predict(self, context: object, messages: Json, params: object) -> Json:  # type: ignore[override] # noqa: ARG002 -- MLflow's names
+        """Return what was said."""
+        message = {"role": "assistant", "content": messages[-1].content}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        whole: Json = {"id": "1", "model": "m", "choices": [choice], "usage": USAGE}
+        return ChatCompletionResponse.from_dict(whole)  # type: ignore[no-untyped-call]
+
+    def predict_stream(self, context: object, messages: Json, params: object) -> Iterator[Json]:  # type: ignore[override] # noqa: ARG002 -- the same
+        """Yield the words."""
+        for word in messages[-1].content.split():
+            piece: Json = {"id": "1", "model": "m", "choices": [{"index": 0, "delta": {"content": word}}]}
+            yield ChatCompletionChunk.from_dict(piece)  # type: ignore[no-untyped-call]
+
+
+class Listener(ChatAgent):
+    """Chats, and cannot stream."""
+
+    def predict(self, messages: Json, context: object = None, custom_inputs: Json = None) -> ChatAgentResponse:  # type: ignore[override] # noqa: ARG002 -- MLflow's names
+        """Return what was said."""
+        return ChatAgentResponse(messages=[ChatAgentMessage(role="assistant", content=messages[-1].content, id="1")])
+
+
+class Mute(ResponsesAgent):
+    """Answers, and cannot stream."""
+
+    def predict(self, request: Json) -> ResponsesAgentResponse:  # type: ignore[override]
+        """Return nothing."""
+        return ResponsesAgentResponse(output=[], custom_outputs=request.custom_inputs)
+
+
+class Speller(PythonModel):
+    """Any Python model may stream."""
+
+    def predict(self, context: object, model_input, params: object = None) -> str:  # type: ignore[no-untyped-def] # noqa: ANN001, ARG002 -- a type here would be taken for a signature
+        """Return the prompt."""
+        return str(model_input["prompt"])
+
+    def predict_stream(self, context: object, model_input, params: object = None) -> Iterator[str]:  # type: ignore[no-untyped-def] # noqa: ANN001, ARG002 -- the same
+        """Yield its letters."""
+        yield from str(model_input["prompt"])
+
+
+def load(folder: Path, python_model: PythonModel) -> Model:
+    """Save a model, and load it as the server does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mlflow.tracing.disable()
+        mlflow.pyfunc.save_model(str(folder / "m"), python_model=python_model, pip_requirements=[])
+        return loading.load(Settings(folder / "m", check_libraries="off"))
+
+
+def ask(model: Model, body: Json) -> tuple[Any, bool]:
+    """Return the data of a body, and whether the answer is bare."""
+    data, _, bare = model.parse(json.dumps(body).encode(), "application/json", Bounds())
+    return data, bare
+
+
+def test_a_chat_model_streams(tmp_path: Path) -> None:
+    """Its chunks are MLflow's, and so is its answer."""
+    model = load(tmp_path, Chatter())
+    data, bare = ask(model, {**CHAT, "stream": True})
+    chunks = list(model.predict_stream(data, None))
+    answer = model.predict_data(ask(model, CHAT)[0], "predict", None)
+
+    assert (model.task, model.streams, bare) == ("agent/v1/chat", True, True)
+    assert [chunk["choices"][0]["delta"]["content"] for chunk in chunks] == ["so", "be", "it"]
+    assert answer["choices"][0]["message"]["content"] == "so be it"
+
+
+@pytest.mark.parametrize(
+    ("python_model", "task", "body"),
+    [(Listener(), "agent/v2/chat", CHAT), (Mute(), "agent/v1/responses", {"input": CHAT["messages"]})],
+    ids=["ChatAgent", "ResponsesAgent"],
+)
+def test_an_agent_without_predict_stream_refuses_streams(
+    python_model: PythonModel, task: str, body: Json, tmp_path: Path
+) -> None:
+    """MLflow marks all agents as streamable; one that only has MLflow's own method, which raises, is not."""
+    model = load(tmp_path, python_model)
+    with pytest.raises(Refusal) as refusal:
+        ask(model, {**body, "stream": True})
+
+    assert (model.task, model.streams) == (task, False)
+    assert (refusal.value.status, "no predict_stream" in refusal.value.message) == (400, True)
+    assert model.predict_data(ask(model, {**body, "stream": False})[0], "predict", None) is not None
+
+
+def test_any_python_model_may_stream(tmp_path: Path) -> None:
+    """One without a task or a signature gets the body as it is."""
+    model = load(tmp_path, Speller())
+    data, bare = ask(model, {"prompt": "abc", "stream": True})
+
+    assert (model.task, model.streams, bare) == ("", True, True)
+    assert list(model.predict_stream(data, None)) == ["a", "b", "c"]
