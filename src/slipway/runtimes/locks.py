@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from slipway import model_folder
 from slipway.errors import SlipwayError
 from slipway.registry import model_files
-from slipway.runtimes import pythons, requirements, resolution
+from slipway.runtimes import declared, pythons, requirements, resolution
 from slipway.settings import BUILD
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ NONE = Lock(Path("/nowhere"))
 
 def of_folder(settings: Settings, model: ModelFolder, python: str = "") -> Lock:
     """Return the lock of a model folder, for the runtime's Python or another."""
-    return _keep(settings, model, *_read_both(model), python)
+    return _keep(settings, model, *_read_both(settings, model), python)
 
 
 def of_version(settings: Settings, registry: Registry | None, model: ModelRef, files: Path) -> Lock:
@@ -125,7 +125,7 @@ def give(settings: Settings, registry: Registry, model: ModelRef, files: Path) -
 
 def _choose(settings: Settings, folder: ModelFolder, files: Path, uri: str) -> Lock:
     """Return the folder's lock if it has what the model asks for, or else one that uv resolves."""
-    serving, training = _read_both(folder)
+    serving, training = _read_both(settings, folder)
     locked = requirements.pins(serving)
     asked = requirements.read(uri, files, requirements.pins(training).keys() - locked.keys())
     if asked is None:
@@ -197,8 +197,21 @@ def _is_ours(settings: Settings) -> bool:
     return settings.tracking.is_ours or not settings.tracking_uri.startswith("http")
 
 
-def _read_both(folder: ModelFolder) -> tuple[str, str]:
-    return _read(folder.requirements / "serving.txt"), _read(folder.requirements / "training.txt")
+def _read_both(settings: Settings, folder: ModelFolder) -> tuple[str, str]:
+    """Return the files of a folder's lock, to serve and to train.
+
+    Those of a folder whose own files ask for something else than the checkout's lock has are resolved by uv.
+    """
+    both = _read(folder.requirements / "serving.txt"), _read(folder.requirements / "training.txt")
+    asked = declared.read(folder)
+    if asked is None or requirements.fits(asked, requirements.pins(both[1])):
+        return both
+    extra = {*requirements.store_ranges(), *(requirements.pins(both[1]).keys() - requirements.pins(both[0]).keys())}
+    try:
+        return resolution.resolve(replace(asked, python=pythons.of_runtime(settings)), sorted(extra), both)
+    except SlipwayError as error:
+        cure = f"other versions in {asked.uri}; or make add LIBRARY=…, which gives the folder a lock of its own"
+        raise SlipwayError(error.message, cure, error.code) from None
 
 
 def _read(file: Path) -> str:

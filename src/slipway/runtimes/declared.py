@@ -1,0 +1,85 @@
+"""What a folder without a lock of its own asks for, in the files that `mlflow run` reads (pure)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from slipway.errors import SlipwayError
+from slipway.runtimes.requirements import CLIENT, FULL, Asked, parse
+from slipway.settings import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from slipway.model_folder import ModelFolder
+
+FILES = ("requirements.txt", "python_env.yaml", "conda.yaml")  # the first that is there counts, unless MLproject says
+NAMED = re.compile(r"^(?:python_env|conda_env):\s*['\"]?([\w./-]+)", re.MULTILINE)  # in MLproject
+CONDA = re.compile(r"(?:[\w-]+::)?([\w.-]+)\s*(?:(=)([\w.*]+)(?:=\S+)?|([=<>!~]{2}.*|[<>].*))?")
+NEEDED = (CLIENT, "pandas")  # of any script that logs a model
+WHOLE = 2  # dots in a whole version; conda takes a shorter one for all that begin with it
+
+
+def read(model: ModelFolder) -> Asked | None:
+    """Return what a folder's requirements.txt, python_env.yaml or conda.yaml asks for.
+
+    None if the folder has none of them, or is the checkout's own, whose lock is the checkout's. MLflow itself becomes
+    its client. Raises SlipwayError for a file that cannot be read.
+    """
+    if model.has_own_libraries or model.path == ROOT / "model":
+        return None
+    file = _find(model.path)
+    if file is None:
+        return None
+    try:
+        lines = _read_text(file) if file.suffix == ".txt" else _read_yaml(file)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, AttributeError) as error:
+        raise SlipwayError(f"{file} cannot be read: {error}".splitlines()[0], "see docs/add-a-model.md") from None
+    kept = [_adapt(line) for line in lines]
+    there = {wanted.name.lower() for line in kept if (wanted := parse(line))}
+    kept += [name for name in NEEDED if name not in there]
+    return Asked(f"{model.path.name}/{file.name}", model.path, "", list(dict.fromkeys(kept)))
+
+
+def _find(folder: Path) -> Path | None:
+    project = folder / "MLproject"
+    named = NAMED.search(project.read_text(encoding="utf-8", errors="replace")) if project.exists() else None
+    names = [*([named[1]] if named else []), *FILES]
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _read_text(file: Path) -> list[str]:
+    lines = [line.strip() for line in file.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()]
+    return [each for line in lines if line and line[0] != "#" for each in _expand(file.parent, line)]
+
+
+def _expand(folder: Path, line: str) -> list[str]:
+    """Return a line of requirements, or the lines of the file that it names."""
+    found = re.match(r"(?:-r|--requirement)[ =]\s*(\S+)", line)
+    return _read_text(folder / found[1]) if found else [line]
+
+
+def _read_yaml(file: Path) -> list[str]:
+    given: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    lines = []
+    for each in given.get("dependencies") or []:
+        if isinstance(each, dict):  # conda's part for pip
+            lines += [line for one in each.get("pip") or [] for line in _expand(file.parent, str(one))]
+        elif file.name == "python_env.yaml" or ("channels" not in given and "name" not in given):
+            lines += _expand(file.parent, str(each))
+        elif (found := CONDA.fullmatch(str(each).strip())) and found[1] not in {"python", "pip"}:
+            lines.append(found[1] + (f"=={_widen(found[3])}" if found[2] else found[4] or ""))
+    return lines
+
+
+def _widen(version: str) -> str:
+    return version if version.count(".") >= WHOLE or version.endswith("*") else f"{version}.*"
+
+
+def _adapt(line: str) -> str:
+    """Return a requirement with MLflow's client in the place of all of MLflow."""
+    wanted = parse(line)
+    return f"{CLIENT}{wanted.specifier}" if wanted and wanted.name.lower() == FULL and not wanted.extras else line
