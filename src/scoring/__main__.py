@@ -21,7 +21,6 @@ def main() -> None:
     """Read the settings, then answer until SIGTERM or Ctrl-C."""
     for name in (signal.SIGTERM, signal.SIGINT):  # a container's process 1 has no handlers of its own
         signal.signal(name, leave)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it waits until there is a model to change
     from scoring import settings  # a signal may come meanwhile
 
     given = settings.load()

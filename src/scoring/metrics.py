@@ -28,8 +28,8 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)
 ROOM = 64  # workers, counting those that end while others begin
 
 # Where in a row each number lies.
-PID, IN_FLIGHT, WAITING, ROWS_TOTAL, RELOADS, FAILED_RELOADS = range(6)
-BY_STATUS = 6
+PID, IN_FLIGHT, WAITING, ROWS_TOTAL, LISTENING = range(5)
+BY_STATUS = 5
 LATENCY = BY_STATUS + len(STATUS)  # buckets, the last for all above, then the sum
 BATCH = LATENCY + len(SECONDS) + 2
 PREDICT = BATCH + len(ROWS) + 2
@@ -52,7 +52,7 @@ class Metrics:
         self._all = memoryview(shared).cast("d")
         self._row = self._all[start : start + WIDTH]
         self._row[PID] = os.getpid()
-        self._row[IN_FLIGHT] = self._row[WAITING] = 0
+        self._row[IN_FLIGHT] = self._row[WAITING] = self._row[LISTENING] = 0
 
     def began(self, by: int) -> None:
         """Count a request under way (1), or its end (-1)."""
@@ -78,9 +78,14 @@ class Metrics:
         row[PREDICT + bisect_left(SECONDS, seconds)] += 1
         row[PREDICT + len(SECONDS) + 1] += seconds
 
-    def reloaded(self, *, well: bool) -> None:
-        """Count a change to another model, done or failed."""
-        self._row[RELOADS if well else FAILED_RELOADS] += 1
+    def listening(self, sockets: int) -> None:
+        """Note on how many sockets of a keeper this process accepts."""
+        self._row[LISTENING] = sockets
+
+    def count_workers(self) -> tuple[int, int]:
+        """Return how many processes have the model, and on how many sockets of a keeper they accept."""
+        alive = [row for row in self._rows() if _resident(int(row[PID]))]
+        return len(alive), int(sum(row[LISTENING] for row in alive))
 
     def text(self, model: Model) -> bytes:
         """Return all metrics in Prometheus's text format."""
@@ -89,6 +94,10 @@ class Metrics:
         registry = CollectorRegistry()
         registry.register(_Collector(list(self._collect(model))))
         return generate_latest(registry)
+
+    def _rows(self) -> list[memoryview[float]]:
+        rows = [self._all[at * WIDTH : (at + 1) * WIDTH] for at in range(ROOM)]
+        return [row for row in rows if row[PID]]
 
     def _claim(self) -> int:
         for row in range(ROOM):
@@ -102,8 +111,7 @@ class Metrics:
     def _collect(self, model: Model) -> Iterable[Metric]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-        rows = [self._all[at * WIDTH : (at + 1) * WIDTH] for at in range(ROOM)]
-        rows = [row for row in rows if row[PID]]
+        rows = self._rows()
         total = [sum(values) for values in zip(*rows, strict=True)]
         alive = [row for row in rows if _resident(int(row[PID]))]
 
@@ -126,10 +134,6 @@ class Metrics:
             histogram.add_metric([], buckets, total[at + len(bounds) + 1])
             yield histogram
         yield CounterMetricFamily("scoring_rows", "Rows that were predicted", value=total[ROWS_TOTAL])
-        yield CounterMetricFamily("scoring_reloads", "Changes to another model", value=total[RELOADS])
-        yield CounterMetricFamily(
-            "scoring_failed_reloads", "Changes to another model that failed", value=total[FAILED_RELOADS]
-        )
         yield GaugeMetricFamily("scoring_in_flight", "Requests under way", value=sum(row[IN_FLIGHT] for row in alive))
         yield GaugeMetricFamily(
             "scoring_waiting", "Requests that wait for a predict", value=sum(row[WAITING] for row in alive)

@@ -26,6 +26,8 @@ class Settings:
     model: Path
     host: str = _setting("127.0.0.1", "the address to listen on")
     port: int = _setting(8001, "the port to listen on")
+    keeper: str = _setting("", "the unix socket of a keeper, which hands this server a port besides its own")
+    keeper_name: str = _setting("", "the name under which this server asks the keeper")
     workers: int = _setting(1, "processes that share the port, each with the model in its memory")
     start_timeout: float = _setting(600.0, "seconds that one of several workers may take to load the model")
     identity: str = _setting(

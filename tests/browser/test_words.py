@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import signal
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,7 +12,9 @@ import requests
 from playwright.sync_api import expect
 from sklearn.linear_model import LinearRegression
 
-from tests.browser.conftest import KEY, save, serve, wait
+from slipway import ports
+from tests import beside
+from tests.browser.conftest import KEY, save, serve
 from tests.browser.test_page import predict, predictions, run_snippets
 
 if TYPE_CHECKING:
@@ -138,26 +140,25 @@ def test_the_document_can_be_had_with_a_key(closed: Served, visit: Callable[...,
 def place(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Serve a model that adds.
 
-    The function that is given changes it in the running server to one with other columns, or an offset.
+    The function that is given puts another in its place, with other columns, or an offset.
     """
-    model, known, log = tmp_path / "model", tmp_path / "identity.json", tmp_path / "log"
+    port = ports.find_free()
 
-    def point(version: str, columns: list[str], offset: float) -> None:
+    def point(version: str, columns: list[str], offset: float) -> Served:
         rows = pd.DataFrame({name: [1.0, 2.0, 4.0] for name in columns})
         saved = save(tmp_path / version, LinearRegression(), rows, rows.sum(axis=1) + offset)
+        known = tmp_path / f"{version}.json"
         known.write_text(json.dumps({"name": "sum", "version": version}))
-        (tmp_path / "new").symlink_to(saved)
-        (tmp_path / "new").rename(model)
+        return stack.enter_context(serve(saved, tmp_path / "log", known=known, port=port))
 
-    point("1", ["a", "b"], 0)
-    with serve(model, log, known=known) as served:
+    with contextlib.ExitStack() as stack:
+        found = [point("1", ["a", "b"], 0)]
 
         def swap(version: str = "1", columns: list[str] | None = None, offset: float = 0) -> Served:
             if columns:
-                point(version, columns, offset)
-                served.process.send_signal(signal.SIGHUP)
-                wait(served.url, served.process, log, version)
-            return served
+                beside.end(found[-1].process)
+                found.append(point(version, columns, offset))
+            return found[-1]
 
         yield swap
 

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Load:
-    """Clients that send without a pause, each on a connection kept alive, until the context ends or nobody listens."""
+    """Clients that send, each on a connection kept alive, until the context ends or nobody listens."""
 
     server: Server
     clients: int = 20
     first: float = 0.0  # the first column: the seconds that a slow model takes
+    pause: float = 0.0  # s between two requests of a client
+    closes: bool = False  # a connection for each request
     answers: list[tuple[float, Answer]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     refused: int = 0
@@ -65,4 +67,7 @@ class Load:
             except (OSError, http.client.HTTPException) as error:
                 self.lost.append(f"{value}: {error!r}")
                 connection.close()
+            if self.closes:
+                connection.close()
+            end.wait(self.pause)
         connection.close()

@@ -1,4 +1,4 @@
-"""Connections that wait for their next request, and more of them than there may be; signals in great number."""
+"""Connections that wait for their next request, and more of them than there may be."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import resource
-import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -35,18 +34,6 @@ def test_no_request_is_lost_at_the_limit(serve: Serve, folders: dict[str, Path])
 
     assert first == second == [200] * MANY
     assert idle == b""
-
-
-def test_many_signals_are_one_reload(serve: Serve, folders: dict[str, Path]) -> None:
-    """However many SIGHUPs come while the model is loaded, it is loaded once more after that."""
-    with serve(folders["hold"], SCORING_TEST_HOLD="1") as server:
-        for _ in range(300):
-            server.process.send_signal(signal.SIGHUP)
-            time.sleep(0.002)
-        until(lambda: server.metrics()["scoring_reloads_total"] >= 1, "it was loaded again")
-        time.sleep(3)
-
-        assert server.metrics()["scoring_reloads_total"] <= 4
 
 
 def test_no_descriptors_left(serve: Serve, folders: dict[str, Path]) -> None:

@@ -94,9 +94,9 @@ def test_workers_end_with_their_supervisor(serve: Serve, folders: dict[str, Path
 
 
 def test_starts_that_fail_come_ever_later(serve: Serve, folders: dict[str, Path], tmp_path: Path) -> None:
-    """A worker whose model has gone is tried again ever later, and at once after SIGHUP.
+    """A worker whose model has gone is tried again ever later. The others answer, and the end is well.
 
-    The others answer, and the end is well.
+    SIGHUP, as of a terminal that is closed, ends it as SIGTERM does.
     """
     shutil.copytree(folders["one"], tmp_path / "model")
     with serve(tmp_path / "model", *TWO) as server:
@@ -110,8 +110,7 @@ def test_starts_that_fail_come_ever_later(serve: Serve, folders: dict[str, Path]
         assert server.predict(1.0).json() == {"predictions": [1.0]}
 
         (tmp_path / "away").rename(tmp_path / "model")
-        server.process.send_signal(signal.SIGHUP)
         until(lambda: server.count_workers() == 2, "it is replaced")
 
         assert server.process.poll() is None
-        assert server.stop() == 0
+        assert server.stop(signal.SIGHUP) == 0

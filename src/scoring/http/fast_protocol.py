@@ -88,10 +88,18 @@ class DirectProtocol(HttpToolsProtocol):
         self.data_received(b"\r\n".join([b"%s %s HTTP/1.1" % (method, self.url), *kept, b"", rest]))
 
     def shutdown(self) -> None:
-        """End an idle connection once it has been idle for a while: a request may be on its way to it."""
+        """End an idle connection once it has been idle for a while: a request may be on its way to it.
+
+        Where another process has the port, its next request is answered, and the one after that goes there: many
+        clients learn that a connection was closed only when they have sent a request.
+        """
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
-        elif self.state.draining and time.perf_counter() - self.since < IDLE:
+        elif (
+            has_data(self.transport)
+            or self.state.has_successor
+            or (self.state.draining and time.perf_counter() - self.since < IDLE)
+        ):
             self.loop.call_later(IDLE, self.shutdown)
         else:
             self.transport.close()
@@ -213,7 +221,7 @@ class DirectProtocol(HttpToolsProtocol):
             self.exchange.disconnected = True
             self.exchange.drop()
             self.state.metrics.began(-1)
-        self.exchange = self.cycle = None  # and with it the model, which may be one that was replaced
+        self.exchange = self.cycle = None  # and with them what they hold
 
 
 class _Transport:

@@ -1,4 +1,4 @@
-"""What happens in a process besides requests: signals, the change to another model, requests that take too long."""
+"""What happens in a process besides requests: signals, and requests that take too long."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from scoring import loading
-from scoring.errors import ModelError
 from scoring.http import fast_protocol
 from scoring.http.bodies import WATCH_S
 from scoring.http.descriptors import Descriptors
@@ -30,7 +28,6 @@ class Lifespan:
         self._state = state
         self._descriptors = Descriptors()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_loading = self._is_asked = False
 
     def begin(self) -> None:
         """Take the signals over from uvicorn, and begin to watch."""
@@ -38,8 +35,6 @@ class Lifespan:
         for name in (signal.SIGTERM, signal.SIGINT):
             then = functools.partial(self._drain, signal.getsignal(name))
             signal.signal(name, lambda number, _, then=then: loop.call_soon_threadsafe(then, number))  # type: ignore[misc]
-        signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(self._ask_for_reload))
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         self._start(self._watch())
 
     def end(self) -> None:
@@ -59,7 +54,8 @@ class Lifespan:
 
         A second signal does not wait.
         """
-        first, self._state.draining = not self._state.draining, True
+        first, self._state.is_ending = not self._state.is_ending, True
+        self._state.draining = True
         grace = self._state.settings.grace if first and number == signal.SIGTERM else 0
         asyncio.get_running_loop().call_later(grace, then, number, None)
 
@@ -76,43 +72,3 @@ class Lifespan:
         for exchange in list(self._state.arriving):
             exchange.hurry()
         self._descriptors.look()
-
-    def _ask_for_reload(self) -> None:
-        """Load once more, after a load that is under way.
-
-        What came meanwhile, however often, may have come too late for that.
-        """
-        self._is_asked = True
-        if not self._is_loading:
-            self._is_loading = True
-            self._start(self._reload())
-
-    async def _reload(self) -> None:
-        try:
-            while self._is_asked:
-                self._is_asked = False
-                began = time.monotonic()
-                await self._load_again()
-                self._state.newest_load = began
-        finally:
-            self._is_loading = False
-
-    async def _load_again(self) -> None:
-        """Load the folder again and answer with what is there now; keep the present model when that fails."""
-        state, present = self._state, self._state.scorer.model.identity
-        try:
-            model = await asyncio.to_thread(loading.load, state.settings)
-        except ModelError as error:
-            state.reload_failed = True
-            logger.error("%s %s keeps serving: %s", present.name, present.version, error)  # noqa: TRY400 -- its words say all
-        else:
-            state.reload_failed = False
-            state.use(model)
-            logger.info(
-                "%s %s answers now, in place of %s %s",
-                model.identity.name,
-                model.identity.version,
-                present.name,
-                present.version,
-            )
-        state.metrics.reloaded(well=not state.reload_failed)

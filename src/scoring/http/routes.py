@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from scoring.http.state import ServerState
 
 MLFLOW = version("mlflow-skinny")
-RELOAD_FAILED = "the new model did not load; see the server's log"  # and this, which needs no key, does not
 EXTENSIONS = ["binary_tensor_data"]
 OPEN = (
     "/ping",
@@ -109,12 +108,13 @@ class _Routes:
     async def ready(self, _: Request) -> Response:
         """Answer whether requests should be sent here."""
         state, identity = self._state, self._state.scorer.model.identity
-        error = RELOAD_FAILED if state.reload_failed else None
+        workers, sockets = state.metrics.count_workers()
         found = {
             "ready": not state.draining,
             "model": identity.name,
             "version": identity.version,
-            "reload_error": error,
+            "workers": workers,
+            "sockets": sockets,
         }
         return JSONResponse(found, 503 if state.draining else 200)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -36,7 +35,7 @@ class Arriving(Protocol):
 
 @dataclass(slots=True, eq=False)
 class ServerState:
-    """The state of one process, around the model that answers at present."""
+    """The state of one process, around the model that answers."""
 
     settings: Settings
     metrics: Metrics
@@ -51,9 +50,9 @@ class ServerState:
     fast: dict[bytes, Handler]  # the same of those that need no ASGI
     arriving: set[Arriving] = field(default_factory=set)
     connections: set[Any] = field(default_factory=set)  # uvicorn's, of the direct way
-    draining: bool = False
-    reload_failed: bool = False  # the newest change of model
-    newest_load: float = -math.inf  # when it began, once it has ended: time.monotonic(), which all processes share
+    draining: bool = False  # connections are closed after their next answer
+    is_ending: bool = False  # for good
+    has_successor: bool = False  # another process accepts on the port
 
     @classmethod
     def of(cls, settings: Settings, model: Model, metrics: Metrics) -> Self:
@@ -67,13 +66,6 @@ class ServerState:
             Room(settings.max_body), Inflater(settings), prefixes, scorer, direct,
             _without_asgi(direct, scorer, settings),
         )  # fmt: skip
-
-    def use(self, model: Model) -> None:
-        """Answer with a model from now on; requests that wait for the one before are still answered by that."""
-        before, self.scorer = self.scorer, Scorer(model, self.settings, self.metrics)
-        self.direct = _handlers(self.scorer, self.prefixes)
-        self.fast = _without_asgi(self.direct, self.scorer, self.settings)
-        before.close()
 
     def refusal(self, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
         """Return why the head of a request is refused, if it is; its body need not be read then."""

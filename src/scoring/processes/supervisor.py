@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import sys
 import time
 from socket import AI_PASSIVE, SO_REUSEADDR, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET, getaddrinfo, socket
@@ -107,7 +105,7 @@ class Supervisor(multiprocess.Multiprocess):
         """Whether a worker lives and answers in time; end one that does not."""
         if process.is_over:
             return False
-        limit = SECONDS_TO_ANSWER if process.is_serving(self._start_timeout) else self._start_timeout
+        limit = SECONDS_TO_ANSWER if process.has_answered else self._start_timeout
         if process.process.is_alive() and process.silence < limit:
             return True
         hangs = process.process.is_alive()
@@ -136,18 +134,11 @@ class Supervisor(multiprocess.Multiprocess):
             listener.close()
         super().terminate_all()
 
-    def handle_hup(self) -> None:
-        """Pass the signal on: a change of model is each worker's own affair. What did not load before may do so now."""
-        self._failures, self._next_start = 0, 0.0
-        for process in self.processes:
-            if process.process.is_alive() and process.pid:
-                process.loads_since = time.monotonic()
-                os.kill(process.pid, signal.SIGHUP)
-
     def handle_ttin(self) -> None:
         """Do nothing: the number of workers is a setting."""
 
     handle_ttou = handle_ttin
+    handle_hup = multiprocess.Multiprocess.handle_term
 
     def _start(self) -> Worker:
         """Start a worker.
@@ -157,9 +148,7 @@ class Supervisor(multiprocess.Multiprocess):
         holder = self.sockets[0]
         own = _bind(holder.family, holder.getsockname(), shared=True) if SPREADS else holder
         process = Worker(self.config, [own])
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # the worker gets it when it has a model to change
         process.start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         if own is not holder:
             own.close()
         return process

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import math
 import multiprocessing
 import os
 import pickle
@@ -18,11 +17,14 @@ import uvicorn
 from uvicorn.supervisors import multiprocess
 
 from scoring.http.fast_protocol import DirectProtocol
+from scoring.processes.handed import Handed
 
 if TYPE_CHECKING:
     from socket import socket
 
     from uvicorn import Config
+
+    from scoring.http.state import ServerState
 
 SECONDS_TO_LET_GO = 0.05  # for the event loop, of a port that was closed
 SECONDS_TO_LOOK = 0.5  # between two looks after the supervisor
@@ -30,18 +32,68 @@ PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which at its end also answers those who are connected and not yet accepted."""
+    """uvicorn's server, which also answers on sockets that a keeper hands it and takes back.
+
+    At its end it answers those, too, who are connected and not yet accepted.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._handed: dict[int, tuple[socket, asyncio.AbstractServer]] = {}  # by the keeper's numbers
+        self._keeper: Handed | None = None
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Start as uvicorn does, then ask the keeper for sockets, if there is one."""
+        await super().startup(sockets)
+        settings = self._state.settings
+        if settings.keeper:
+            self._keeper = Handed(settings.keeper, settings.keeper_name, self.hold)
+
+    async def hold(self, given: dict[int, socket], is_new: bool) -> None:  # noqa: FBT001 -- see Handed
+        """Accept on the given sockets, and on no others that a keeper handed; `is_new`: none of them is known yet."""
+        if self.should_exit:
+            return
+        before = self._handed
+        kept = {} if is_new else {number: before[number] for number in given.keys() & before.keys()}
+        self._handed = dict(kept)
+        for number, listener in given.items():
+            if number in kept:
+                listener.close()
+            else:
+                listening = await asyncio.get_running_loop().create_server(
+                    self._protocol, sock=listener, ssl=self.config.ssl, backlog=self.config.backlog
+                )
+                self._handed[number] = (listener, listening)
+        await self._leave([each for number, each in before.items() if number not in kept], is_last=is_new)
+        self._state.metrics.listening(len(self._handed))
+        self._state.has_successor = not given and (bool(before) or self._state.has_successor)
+        self._state.draining = self._state.is_ending or self._state.has_successor
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Take the port from the event loop, accept whom the kernel has connected by then, and end as uvicorn does."""
-        held = [listener.dup() for listener in sockets or ()]
-        for each in (*self.servers, *(sockets or ())):
-            each.close()
+        if self._keeper:
+            self._keeper.close()
+        own = list(zip(sockets or (), self.servers, strict=True))
+        handed, self._handed = self._handed, {}
+        await self._leave([*own, *handed.values()], is_last=True)
+        await super().shutdown(sockets)
+
+    async def _leave(self, left: list[tuple[socket, asyncio.AbstractServer]], *, is_last: bool) -> None:
+        """Stop accepting on some sockets; where nobody else may have them, accept whom the kernel has connected."""
+        held = [listener.dup() for listener, _ in left] if is_last else []
+        for listener, listening in left:
+            listening.close()
+            listener.close()
+        if not held:
+            return
         await asyncio.sleep(SECONDS_TO_LET_GO)
         for accepted in [connection for listener in held for connection in _accept_last(listener)]:
             with contextlib.suppress(OSError):  # it has gone
                 await asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted, ssl=self.config.ssl)
-        await super().shutdown(sockets)
+
+    @property
+    def _state(self) -> ServerState:
+        return self.config.loaded_app.state  # type: ignore[no-any-return] # it is not wrapped: see server.py
 
     def _protocol(self) -> DirectProtocol:
         return DirectProtocol(self.config, self.server_state, self.lifespan.state)
@@ -64,7 +116,6 @@ class Worker(multiprocess.Process):
         super().__init__(config, sockets)
         self.has_answered = False  # with a model
         self.is_over = False  # it has ended, and its end was dealt with
-        self.loads_since = -math.inf  # when it was last told to load another model, until it says that it has
         self._heard = time.monotonic()
         self._is_asked = False
 
@@ -80,10 +131,6 @@ class Worker(multiprocess.Process):
         """Return the seconds since it began, or since it was asked what it has not answered yet."""
         return time.monotonic() - self._heard
 
-    def is_serving(self, start_timeout: float) -> bool:
-        """Whether it has nothing to load, which can keep all of Python from answering."""
-        return self.has_answered and time.monotonic() > self.loads_since + start_timeout
-
     def look(self) -> bool:
         """Ask whether it lives, without waiting for the answer.
 
@@ -92,9 +139,7 @@ class Worker(multiprocess.Process):
         first = False
         with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
             while self.parent_conn.poll():
-                serves, newest_load = self.parent_conn.recv()
-                if newest_load > self.loads_since:
-                    self.loads_since = -math.inf
+                serves = self.parent_conn.recv()
                 first = first or (serves and not self.has_answered)
                 self.has_answered = self.has_answered or serves
                 self._is_asked = False
@@ -114,12 +159,6 @@ class Worker(multiprocess.Process):
         threading.Thread(target=self.always_pong, daemon=True).start()
         self.config.load()
         self.server.run(sockets)
-
-    def pong(self) -> None:
-        """Answer the supervisor once: whether the server serves, and when the newest load began that has ended."""
-        self.child_conn.recv()
-        is_started = self.server.started
-        self.child_conn.send((is_started, self.config.loaded_app.state.newest_load if is_started else -math.inf))
 
     def always_pong(self) -> None:
         """Answer the supervisor; when it is there no longer, end as if it had said so."""

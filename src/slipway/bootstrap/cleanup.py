@@ -167,7 +167,10 @@ def _show(place: Place, folders: Iterable[Path], found: Mapping[str, list[str]])
             print(f"    CHECK: MLflow does not use these names: {', '.join(sorted(others))}")
     sizes = _measure_volumes() if found.get("volumes") else {}
     for kind, names in found.items():
-        shown = [f"{name} ({sizes[name]}: runs, metrics, the registry)" if name in sizes else name for name in names]
+        shown = [
+            f"{name} ({sizes[name]}: runs, metrics, the registry)" if name in sizes and "_postgres" in name else name
+            for name in names
+        ]
         print(*([f"  {kind:<28} {', '.join(shown)}\n"] if names else []), sep="", end="")
     files, size = _measure([place.backup_dir])
     print(f"this stays:\n  {_shorten(place, place.backup_dir):<28} {files} files, {_words(size)}", flush=True)
@@ -218,7 +221,7 @@ def _list(place: Place, kind: str) -> list[str]:
     if kind == "networks":
         return _ask(docker_cli.list_all("network", ["Name"], [of_project]))
     if kind == "volumes":
-        pattern = rf"{re.escape(place.project)}_postgres\w*"
+        pattern = ownership.match_volumes(place.project)
         return [name for name in _ask(docker_cli.list_all("volume", ["Name"])) if re.fullmatch(pattern, name)]
     rows = _ask(docker_cli.list_all("image", ["Repository", "Tag"], [f"reference={place.images}"]))
     names = [row.replace(docker_cli.SEPARATOR, ":") for row in rows]

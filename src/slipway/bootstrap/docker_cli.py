@@ -76,9 +76,9 @@ def find(kind: str, name: str) -> list[str]:
     return [PROGRAM, kind, "inspect", name]
 
 
-def create(kind: str, name: str, labels: Mapping[str, str]) -> list[str]:
-    """Make a network or a volume."""
-    return [PROGRAM, kind, "create", *flags("--label", labels), name]
+def create(kind: str, name: str, labels: Mapping[str, str], options: Mapping[str, str]) -> list[str]:
+    """Make a network or a volume, with options for its driver."""
+    return [PROGRAM, kind, "create", *flags("--label", labels), *flags("--opt", options), name]
 
 
 def remove(kind: str, names: Sequence[str], *, with_volumes: bool = False) -> list[str]:
@@ -173,8 +173,13 @@ def read_log(container: str, lines: int) -> list[str]:
 
 
 def send_signal(container: str, name: str) -> list[str]:
-    """Send the process in a container a signal, such as HUP."""
+    """Send the process in a container a signal, such as TERM: then the engine does not start it again."""
     return [PROGRAM, "kill", "--signal", name, container]
+
+
+def name_published(container: str, port: int) -> list[str]:
+    """Print the addresses of the machine at which a port of a container is published."""
+    return [PROGRAM, "port", container, str(port)]
 
 
 def compose(project: str, arguments: Sequence[str]) -> list[str]:

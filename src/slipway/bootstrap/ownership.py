@@ -14,10 +14,15 @@ import re
 import shlex
 import time
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from slipway import hints, ports
 from slipway.bootstrap import docker_cli, machine, venv
 from slipway.errors import SlipwayError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LABEL = "io.slipway.checkout"
 CHECKOUT = str(venv.ROOT.resolve())
@@ -52,7 +57,7 @@ def check_project(project: str) -> None:
 
     Nothing was touched.
     """
-    volume = re.compile(rf"{re.escape(project)}_postgres\w*")
+    volume = re.compile(match_volumes(project))
     found = [
         *_list("container", ["Names", LABEL, FILES], f"label={PROJECT}={project}"),
         *_list("container", ["Names", LABEL], f"name={match_programs(project)}"),
@@ -74,13 +79,13 @@ def check_volumes(project: str, *, known: bool) -> None:
             raise SlipwayError(words, f"{suggest()}; or, if it is yours: make reset_database_password, then this again")
 
 
-def make(kind: str, name: str, project: str, role: str) -> None:
+def make(kind: str, name: str, project: str, role: str, options: Mapping[str, str] = MappingProxyType({})) -> None:
     """Create a network or a volume as compose does, but with our label; an existing one stays as it is."""
     there = docker_cli.find(kind, name)
     if machine.ask(there, PATIENCE).code == 0:
         return
     labels = {**OURS, PROJECT: project, f"com.docker.compose.{kind}": role}
-    answer = machine.ask(docker_cli.create(kind, name, labels), PATIENCE)
+    answer = machine.ask(docker_cli.create(kind, name, labels, options), PATIENCE)
     if answer.code != 0 and machine.ask(there, PATIENCE).code != 0:
         raise SlipwayError(f"cannot create the {kind} {name}: {answer.error}", "make doctor")
 
@@ -205,6 +210,11 @@ def _read_files(files: str = "") -> str:
 def match_programs(project: str) -> str:
     """Return a pattern for the names of the containers in which a project trains and serves."""
     return f"^{re.escape(project)}-(serve|live|trial|train)-.+$"
+
+
+def match_volumes(project: str) -> str:
+    """Return a pattern for the names of a project's volumes: the database's, and what live servers share in memory."""
+    return rf"{re.escape(project)}_(postgres\w*|live_\d+)"
 
 
 def _list(kind: str, fields: list[str], *filters: str, strict: bool = True) -> list[list[str]]:

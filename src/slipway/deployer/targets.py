@@ -37,9 +37,9 @@ class Local:
         """Nothing to do: one deployer works on a port."""
         return nullcontext()
 
-    def roll_out(self, prepared: Prepared, _: Case | None = None, /) -> None:
-        """Change the model of the running server, or start it."""
-        self._slot.change(prepared)
+    def roll_out(self, prepared: Prepared, case: Case | None = None, /) -> None:
+        """Start the version, have it pass the case, and hand it the port."""
+        self._slot.change(prepared, case)
 
     def check(self, prepared: Prepared, case: Case) -> None:
         """Test the API through its port."""
@@ -48,6 +48,10 @@ class Local:
             raise SlipwayError(
                 f"version {self.find_version()} answers at {self._slot.url}, not {prepared.model.version}"
             )
+
+    def mend(self) -> None:
+        """Start again what ended by itself."""
+        self._slot.mend()
 
     def clear(self) -> None:
         """Stop the server."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol
 
 from slipway import shell
+from slipway.polling import poll
 from slipway.runtimes.locks import NONE, Lock
 
 if TYPE_CHECKING:
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 Command = tuple[list[str], dict[str, str]]  # a program with its arguments, and what to add to its environment
-CURRENT = "current"  # in a live server's folder: a link to `model/` and `identity.json` of the version that answers
+CURRENT = "current"  # in a live server's folder: a link that names the version that answers
+KEEPER = "keeper"  # the name, among those of versions, of what holds the port
+LOOK_S = 0.05  # between two looks at a program that is to end
+LONGEST_PAUSE_S = 60.0  # between two starts of a program that keeps ending
 
 
 @dataclass(frozen=True)
@@ -108,16 +114,22 @@ class Runtime(Protocol):
         `options` are those of scoring.processes.files.
         """
 
-    def live_server(self, model: ModelFolder, folder: Path) -> LiveServer:
-        """Return the server on PORT that serves what `CURRENT` in a folder points to."""
+    def live_server(self, folder: Path) -> LiveServer:
+        """Return the server on PORT whose versions change while it answers; it keeps its records in a folder."""
 
 
 class LiveServer(ABC):
-    """A server that loads another model on a signal. Detached, it outlives this process, which finds it again."""
+    """A keeper, which holds PORT and answers nobody, and versions, each a program of its own that the keeper knows.
+
+    The keeper hands the port to the version that `CURRENT` names. Detached, all of it outlives this process, which
+    finds it again. How each program was started is in `programs/<name>/start.json` of the folder.
+    """
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings, self._folder = settings, folder
-        self._process: subprocess.Popen[bytes] | None = None  # in the foreground
+        self._attached: dict[str, subprocess.Popen[bytes]] = {}  # in the foreground
+        self._failed: dict[str, tuple[int, float]] = {}  # starts in a row without success, and when the next may be
+        self.is_detached = True
 
     @property
     @abstractmethod
@@ -129,38 +141,89 @@ class LiveServer(ABC):
         """Raise SlipwayError if the server belongs to another checkout."""
 
     @abstractmethod
-    def _foreground(self) -> Command: ...
+    def find_url(self, name: str) -> str:
+        """Return the URL at which this process reaches a version alone."""
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start it in the foreground: it lives as long as the process that is returned."""
-        command, variables = self._foreground()
-        self._process = shell.start(command, env=variables)
-        return self._process
+    def keep(self, prepared: Prepared) -> None:
+        """Start the keeper, which any version's program contains."""
+        self._start(KEEPER, self._make_keeper(prepared))
 
-    @abstractmethod
-    def start_detached(self) -> None:
-        """Start it in the background. Raises SlipwayError when it does not start."""
-
-    def is_running(self) -> bool:
-        """Whether the server runs."""
-        return self._process.poll() is None if self._process is not None else self._runs_detached()
+    def start(self, name: str, prepared: Prepared) -> None:
+        """Start a version beside the others. Raises SlipwayError when it does not start."""
+        self._start(name, self._make_version(name, prepared))
 
     @abstractmethod
-    def _runs_detached(self) -> bool: ...
-
-    def stop(self) -> None:
-        """End the server, and clean up after one that ended."""
-        if self._process is not None:
-            shell.stop(self._process)
-        self._remove()
+    def _make_keeper(self, prepared: Prepared) -> Command: ...
 
     @abstractmethod
-    def _remove(self) -> None: ...
+    def _make_version(self, name: str, prepared: Prepared) -> Command: ...
+
+    def place(self, name: str) -> Path:
+        """Return the folder of a program."""
+        return self._folder / "programs" / name
+
+    def _start(self, name: str, command: Command) -> None:
+        self.place(name).mkdir(parents=True, exist_ok=True)
+        (self.place(name) / "start.json").write_text(json.dumps(command), encoding="utf-8")
+        self._run(name)
+
+    def _run(self, name: str) -> None:
+        command, variables = json.loads((self.place(name) / "start.json").read_text(encoding="utf-8"))
+        if self.is_detached:
+            self._detach(name, command, variables)
+        else:
+            self._attached[name] = shell.start(command, env=variables)
 
     @abstractmethod
-    def reload(self) -> None:
-        """Make it load what `CURRENT` points to now."""
+    def _detach(self, name: str, command: list[str], variables: dict[str, str]) -> None:
+        """Start a program in the background. Raises SlipwayError when it does not start."""
+
+    def is_running(self, name: str) -> bool:
+        """Whether a program runs."""
+        if name in self._attached:
+            return self._attached[name].poll() is None
+        return self._runs_detached(name)
 
     @abstractmethod
-    def read_log(self) -> str:
-        """Return the last lines of its output, if that did not go to a terminal."""
+    def _runs_detached(self, name: str) -> bool: ...
+
+    def mend(self, name: str) -> bool:
+        """Start a program again if it has ended, ever more slowly if it keeps ending; return whether it was started."""
+        failures, not_before = self._failed.get(name, (0, 0.0))
+        if self.is_running(name):
+            if time.monotonic() > not_before + LONGEST_PAUSE_S:
+                self._failed.pop(name, None)
+            return False
+        if time.monotonic() < not_before or not (self.place(name) / "start.json").exists():
+            return False
+        self._failed[name] = failures + 1, time.monotonic() + min(LONGEST_PAUSE_S, 2.0**failures)
+        self._remove(name)
+        self._run(name)
+        return True
+
+    @abstractmethod
+    def end(self, name: str) -> None:
+        """Tell a program to end, once it has answered what is under way."""
+
+    def stop(self, name: str, seconds: float = 0) -> None:
+        """End a program, which has some seconds to end by itself, and forget it; do nothing when there is none."""
+        if seconds and self.is_running(name):
+            self.end(name)
+            poll(lambda: not self.is_running(name), seconds, LOOK_S)
+        self._remove(name)
+        if process := self._attached.pop(name, None):
+            shell.stop(process)
+        shutil.rmtree(self.place(name), ignore_errors=True)
+
+    @abstractmethod
+    def _remove(self, name: str) -> None:
+        """End a program at once; do nothing when there is none."""
+
+    def list_names(self) -> list[str]:
+        """Return the names of all programs on record, or running."""
+        programs = self._folder / "programs"
+        return sorted(path.name for path in programs.iterdir()) if programs.is_dir() else []
+
+    @abstractmethod
+    def read_log(self, name: str) -> str:
+        """Return the last lines of a program's output, if that did not go to a terminal."""

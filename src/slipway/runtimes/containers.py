@@ -60,12 +60,18 @@ def reading_user(file: Path) -> str:
     return f"{file.stat().st_uid}:{file.stat().st_gid}"
 
 
-def serving_options(settings: Settings, name: str, *, publish: bool = True) -> list[str]:
+def placement(settings: Settings, name: str, published: str) -> list[str]:
+    """Return docker's options for a container in our network, isolated, which is `published` there, if not ""."""
+    network = ["--network", settings.network] if settings.network else []
+    return ["--name", name, *confinement(settings), *network, *(["--publish", published] if published else [])]
+
+
+def serving_options(settings: Settings, name: str, published: str | None = None) -> list[str]:
     """Return docker's options for a container that serves.
 
-    Isolated, on 127.0.0.1:PORT, with the server's settings and their files.
+    Isolated, on 127.0.0.1:PORT or where it is `published`, with the server's settings and their files.
 
-    Without `publish` only its network reaches it: a port free in our container may be taken on the machine.
+    With "" only its network reaches it: a port free in our container may be taken on the machine.
     """
     variables, options = dict(settings.serving.scoring), []
     for setting in settings.serving.scoring.keys() & SCORING_FILES:
@@ -79,9 +85,8 @@ def serving_options(settings: Settings, name: str, *, publish: bool = True) -> l
         if os.getuid():  # a file that only its owner may read is read by its owner
             options += ["--user", f"{file.stat().st_uid}:{file.stat().st_gid}"]
     options += docker_cli.flags("--env", variables)
-    network = ["--network", settings.network] if settings.network else []
-    published = ["--publish", f"127.0.0.1:{settings.serving.port}:8080"] if publish else []
-    return ["--name", name, *confinement(settings), *network, *published, *options]
+    place = f"127.0.0.1:{settings.serving.port}:8080" if published is None else published
+    return [*placement(settings, name, place), *options]
 
 
 def name_reference(services: Services) -> str:

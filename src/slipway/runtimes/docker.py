@@ -10,7 +10,7 @@ from slipway.bootstrap import docker_cli, ownership
 from slipway.bootstrap.proxies import no_proxy
 from slipway.errors import SlipwayError
 from slipway.runtimes import containers, images, locks
-from slipway.runtimes.base import CURRENT, Command, LiveServer, Prepared
+from slipway.runtimes.base import KEEPER, Command, LiveServer, Prepared
 from slipway.settings import LOCAL, MLFLOW_INSIDE
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ENGINE_S = 60  # more for a container to begin and end
 INSIDE = "/opt/live"  # a live server's folder, as its container sees it
+SHARED = "/run/keeper"  # the volume that the keeper and the versions share
 LOG_LINES = 50
 
 
@@ -85,8 +86,8 @@ class Docker:
 
     def serve_command(self, prepared: Prepared, name: str = "") -> Command:
         """Run the version's image, with current metrics in its identity; the image contains none."""
-        publish = not (name and self._settings.network)
-        options = containers.serving_options(self._settings, name or self._name_served(), publish=publish)
+        published = "" if name and self._settings.network else None
+        options = containers.serving_options(self._settings, name or self._name_served(), published)
         identity = ["--env", f"SCORING_IDENTITY={prepared.identity}"]
         return docker_cli.run(self.image(prepared), ["--rm", *options, *identity]), {}
 
@@ -132,20 +133,24 @@ class Docker:
         finally:
             ownership.remove_container(name)
 
-    def live_server(self, model: model_folder.ModelFolder, folder: Path) -> LiveServer:
-        """Return a server that is a container."""
-        return Container(self._settings, model, folder)
+    def live_server(self, folder: Path) -> LiveServer:
+        """Return a server that is made of containers."""
+        return Containers(self._settings, folder)
 
     def _name_served(self) -> str:
         return f"{self._settings.services.project}-serve-{self._settings.serving.port}"
 
 
-class Container(LiveServer):
-    """A live server that is a container of the runtime image, in which the folder is mounted."""
+class Containers(LiveServer):
+    """A live server that is made of containers: the keeper's, and one of each version's own image.
 
-    def __init__(self, settings: Settings, model: model_folder.ModelFolder, folder: Path) -> None:
+    They share a volume in memory, with the door in it, because Docker Desktop mounts no unix socket of the machine.
+    """
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
         super().__init__(settings, folder)
-        self._model, self._name = model, f"{settings.services.project}-live-{settings.serving.port}"
+        self._name = f"{settings.services.project}-live-{settings.serving.port}"
+        self._volume = f"{settings.services.project}_live_{settings.serving.port}"
 
     @property
     def url(self) -> str:
@@ -156,36 +161,73 @@ class Container(LiveServer):
         """Raise SlipwayError if a container of that name belongs to another checkout."""
         ownership.check_container(self._name)
 
-    def _foreground(self) -> Command:
-        return self._run(["--rm"]), {}
+    def find_url(self, name: str) -> str:
+        """Return the version's address in our network, or the one that the engine chose for it, once it has."""
+        if self._settings.network:
+            return f"http://{self._call(name)}:8080"
+        answer = shell.ask(docker_cli.name_published(self._call(name), 8080))
+        return f"http://{answer.out.splitlines()[0]}" if answer.code == 0 and answer.out else ""
 
-    def _run(self, options: list[str]) -> list[str]:
-        lock = locks.of_folder(self._settings, self._model)
-        image, place = images.build_runtime(self._settings, self._model, lock), f"{INSIDE}/{CURRENT}"
-        mounted = ["--volume", f"{self._folder}:{INSIDE}:ro", "--env", f"SCORING_IDENTITY={place}/identity.json"]
-        program = ["python", "-m", "scoring", f"{place}/model", "--host", "0.0.0.0", "--port", "8080"]  # noqa: S104 -- in the container
-        served = containers.serving_options(self._settings, self._name)
-        return docker_cli.run(image, [*options, *served, *mounted], program)
+    def _make_keeper(self, prepared: Prepared) -> Command:
+        self._folder.chmod(0o755)  # the container's user reads the link in it
+        in_memory = {"type": "tmpfs", "device": "tmpfs", "o": f"uid={containers.USER_ID},mode=0755"}
+        ownership.make("volume", self._volume, self._settings.services.project, "live", in_memory)
+        published = f"127.0.0.1:{self._settings.serving.port}:8080"
+        options = [*self._life(), *containers.placement(self._settings, self._name, published)]
+        options += ["--volume", f"{self._folder}:{INSIDE}:ro", "--volume", f"{self._volume}:{SHARED}"]
+        program = ["python", "-m", "scoring.processes.keeper", INSIDE, "--door", f"{SHARED}/door"]
+        program += ["--host", "0.0.0.0", "--port", "8080"]  # noqa: S104 -- in the container
+        program += ["--sockets", self._settings.serving.scoring["SCORING_WORKERS"]]
+        return docker_cli.run(Docker(self._settings).image(prepared), options, program), {}
 
-    def start_detached(self) -> None:
-        """Start the container, which the engine starts again after a crash or a reboot."""
-        command = self._run(["--detach", "--restart", "unless-stopped"])
+    def _make_version(self, name: str, prepared: Prepared) -> Command:
+        published = "" if self._settings.network else "127.0.0.1::8080"  # the engine chooses
+        options = [*self._life(), *containers.serving_options(self._settings, self._call(name), published)]
+        options += ["--volume", f"{self._volume}:{SHARED}:ro"]
+        given = {"IDENTITY": prepared.identity, "KEEPER": f"{SHARED}/door", "KEEPER_NAME": name}
+        options += docker_cli.flags("--env", {f"SCORING_{key}": value for key, value in given.items()})
+        return docker_cli.run(Docker(self._settings).image(prepared), options), {}
+
+    def _life(self) -> list[str]:
+        """Return options by which the engine starts a detached container again after a crash or a reboot."""
+        return ["--detach", "--restart", "unless-stopped"] if self.is_detached else ["--rm"]
+
+    def _call(self, name: str) -> str:
+        return self._name if name == KEEPER else f"{self._name}-{name}"
+
+    def _detach(self, name: str, command: list[str], variables: dict[str, str]) -> None:  # noqa: ARG002 -- see LiveServer
         shell.echo(command)
         answer = shell.ask(command)
         if answer.code != 0:
-            self.stop()  # a container that was made and not started
+            self._remove(name)  # a container that was made and not started
             raise SlipwayError(f"the server does not start: {answer.last}")
 
-    def _runs_detached(self) -> bool:
-        return shell.ask(docker_cli.say_running(self._name)).out == "true"
+    def _runs_detached(self, name: str) -> bool:
+        return shell.ask(docker_cli.say_running(self._call(name))).out == "true"
 
-    def _remove(self) -> None:
-        ownership.remove_container(self._name)
+    def mend(self, name: str) -> bool:
+        """Leave a detached container to the engine."""
+        return not self.is_detached and super().mend(name)
 
-    def reload(self) -> None:
-        """Signal the server through the engine."""
-        shell.ask(docker_cli.send_signal(self._name, "HUP"))
+    def end(self, name: str) -> None:
+        """Send SIGTERM, after which the engine does not start the container again."""
+        if ownership.check_container(self._call(name)):
+            shell.ask(docker_cli.send_signal(self._call(name), "TERM"))
 
-    def read_log(self) -> str:
+    def _remove(self, name: str) -> None:
+        ownership.remove_container(self._call(name))
+
+    def list_names(self) -> list[str]:
+        """Return the names of those on record, and of containers that have none, as after a lost folder."""
+        rows = shell.ask(docker_cli.list_all("container", ["Names"], [f"name=^{self._name}-"])).out.splitlines()
+        return sorted({*super().list_names(), *(row.removeprefix(f"{self._name}-") for row in rows)})
+
+    def stop(self, name: str, seconds: float = 0) -> None:
+        """End a container, as every program; with the keeper, the volume goes, too."""
+        super().stop(name, seconds)
+        if name == KEEPER:
+            shell.ask(docker_cli.remove("volume", [self._volume]))
+
+    def read_log(self, name: str) -> str:
         """Return the engine's log of it."""
-        return shell.ask(docker_cli.read_log(self._name, LOG_LINES)).words
+        return shell.ask(docker_cli.read_log(self._call(name), LOG_LINES)).words

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 import signal
+import sys
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
 from slipway import ports, shell
-from slipway.polling import poll
 from slipway.registry import model_files
 from slipway.registry.client import Registry
 from slipway.runtimes import environments, locks
-from slipway.runtimes.base import CURRENT, Command, LiveServer, Prepared
+from slipway.runtimes.base import Command, LiveServer, Prepared
 
 if TYPE_CHECKING:
     import subprocess
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from slipway.model_folder import ModelFolder
     from slipway.runtimes.locks import Lock
     from slipway.settings import Settings
+
+KEEPING = [sys.executable, "-m", "scoring.processes.keeper"]
 
 
 class Host:
@@ -104,9 +109,9 @@ class Host:
         variables = self._settings.serving.scoring | {"SCORING_IDENTITY": prepared.identity}
         return shell.show([*program, "--file", str(file), *options], env=variables, output=output)
 
-    def live_server(self, model: ModelFolder, folder: Path) -> LiveServer:
-        """Return a server that is a process."""
-        return Process(self._settings, model, folder)
+    def live_server(self, folder: Path) -> LiveServer:
+        """Return a server that is made of processes."""
+        return Processes(self._settings, folder)
 
 
 class Pod(Host):
@@ -119,13 +124,8 @@ class Pod(Host):
         return model_files.find_image(prepared.registry or Registry.connect(self._settings), prepared.model)
 
 
-class Process(LiveServer):
-    """A live server that is a process; detached, its pid is in `pid` of its folder, its output in `server.log`."""
-
-    def __init__(self, settings: Settings, model: ModelFolder, folder: Path) -> None:
-        super().__init__(settings, folder)
-        self._model = model
-        self._link, self._log, self._pid_file = folder / CURRENT, folder / "server.log", folder / "pid"
+class Processes(LiveServer):
+    """A live server that is made of processes; the pid of each is in its folder, and its output if it is detached."""
 
     @property
     def url(self) -> str:
@@ -133,53 +133,69 @@ class Process(LiveServer):
         return f"http://{ports.LOCAL}:{self._settings.serving.port}"
 
     def check(self) -> None:
-        """Accept it: the folder, and so the process, is this checkout's."""
+        """Accept it: the folder, and so the processes, are this checkout's."""
 
-    def _foreground(self) -> Command:
-        variables = self._settings.serving.scoring | {"SCORING_IDENTITY": str(self._link / "identity.json")}
-        python = environments.find_python(self._settings, locks.of_folder(self._settings, self._model))
-        return [
-            str(python),
-            "-m",
-            "scoring",
-            str(self._link / "model"),
-            "--port",
-            str(self._settings.serving.port),
-        ], variables
+    def find_url(self, name: str) -> str:
+        """Return the address of a version's own port."""
+        return f"http://{ports.LOCAL}:{(self.place(name) / 'port').read_text(encoding='ascii')}"
 
-    def start_detached(self) -> None:
-        """Start the process in a session of its own. Raises SlipwayError when the port is taken."""
-        ports.check(self._settings.serving.port, "PORT")
-        command, variables = self._foreground()
-        process = shell.start(command, env=variables, log=self._log)
-        self._pid_file.write_text(str(process.pid), encoding="utf-8")
+    def _make_keeper(self, prepared: Prepared) -> Command:  # noqa: ARG002 -- see LiveServer
+        command = [*KEEPING, str(self._folder), "--door", str(self._door), "--port", str(self._settings.serving.port)]
+        return [*command, "--sockets", self._settings.serving.scoring["SCORING_WORKERS"]], {}
 
-    def _runs_detached(self) -> bool:
-        return self._pid() is not None
+    def _make_version(self, name: str, prepared: Prepared) -> Command:
+        """Serve a copy of the version's files, which a later download does not touch."""
+        files, port = self.place(name) / "model", ports.find_free()
+        shutil.copytree(prepared.files, files)
+        (self.place(name) / "port").write_text(str(port), encoding="ascii")
+        alone = replace(self._settings, serving=replace(self._settings.serving, port=port))
+        command, variables = Host(alone).serve_command(replace(prepared, files=files))
+        return command, variables | {"SCORING_KEEPER": str(self._door), "SCORING_KEEPER_NAME": name}
 
-    def _remove(self) -> None:
-        if pid := self._pid():
-            os.kill(pid, signal.SIGTERM)
-            if not poll(lambda: self._pid() != pid, shell.GRACE_SECONDS, 0.05):
-                os.kill(pid, signal.SIGKILL)
-        self._pid_file.unlink(missing_ok=True)
+    @property
+    def _door(self) -> Path:
+        return self._folder / "door"
 
-    def reload(self) -> None:
-        """Signal the process, or, with several workers, the one above them."""
-        if pid := self._process.pid if self._process else self._pid():
-            os.kill(pid, signal.SIGHUP)
+    def _run(self, name: str) -> None:
+        super()._run(name)
+        if process := self._attached.get(name):
+            self._note(name, process)
 
-    def read_log(self) -> str:
+    def _detach(self, name: str, command: list[str], variables: dict[str, str]) -> None:
+        """Start the process in a session of its own."""
+        self._note(name, shell.start(command, env=variables, log=self.place(name) / "log"))
+
+    def _note(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        (self.place(name) / "pid").write_text(str(process.pid), encoding="ascii")
+
+    def _runs_detached(self, name: str) -> bool:
+        return self._find_pid(name) is not None
+
+    def end(self, name: str) -> None:
+        """Send SIGTERM."""
+        self._signal(name, signal.SIGTERM)
+
+    def _remove(self, name: str) -> None:
+        self._signal(name, signal.SIGKILL)
+        (self.place(name) / "pid").unlink(missing_ok=True)
+
+    def _signal(self, name: str, number: int) -> None:
+        if pid := self._find_pid(name):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def read_log(self, name: str) -> str:
         """Return its log file; in the foreground it writes to the terminal."""
-        if self._process is not None or not self._log.exists():
-            return ""
-        return self._log.read_text(encoding="utf-8", errors="replace")
+        log = self.place(name) / "log"
+        return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
 
-    def _pid(self) -> int | None:
-        """Return the process that serves here, if it is alive and ours."""
-        if not self._pid_file.exists():
+    def _find_pid(self, name: str) -> int | None:
+        """Return a program's process, if it is alive and ours: its command line, with the folder, is no other's."""
+        try:
+            pid = (self.place(name) / "pid").read_text(encoding="ascii")
+            words = " ".join(json.loads((self.place(name) / "start.json").read_text(encoding="utf-8"))[0][1:])
+        except (OSError, ValueError):
             return None
-        pid = self._pid_file.read_text(encoding="utf-8")
         with contextlib.suppress(ChildProcessError, ValueError):
             os.waitpid(int(pid), os.WNOHANG)  # a child of ours that has ended would seem to live
-        return int(pid) if pid.isdigit() and f"-m scoring {self._link}" in shell.read_command(pid) else None
+        return int(pid) if pid.isdigit() and words in shell.read_command(pid) else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from slipway.errors import USAGE, SlipwayError, TimedOutError
 from slipway.registry import connection
 from slipway.registry.client import CHAMPION, Registry
-from slipway.serving import server, smoke_test
+from slipway.serving import api_test, server
 from slipway.serving.live_server import Slot
 
 if TYPE_CHECKING:
@@ -32,18 +32,17 @@ class Follower:
     missing: list[str] = field(default_factory=list)  # what was said last of a registry that does not answer
 
     def look(self, slot: Slot) -> None:
-        """Switch to the alias's version if it is a new one and passes its smoke test; print what happened."""
+        """Switch to the alias's version if it is a new one and passes its test; print what happened."""
         found = self._find()
         if found in {None, self.version, self.refused}:
             if found == self.version:
                 self.refused = None
             return
-        _say(f"@{self.alias} is version {found} now: smoke test")
+        _say(f"@{self.alias} is version {found} now: it is started beside version {self.version}, and tested")
         started = time.monotonic()
         try:
             prepared = server.prepare(self.settings, f"models:/{self.name}/{found}", fresh=True)
-            smoke_test.run(self.settings, prepared, f"follow-{self.settings.serving.port}")
-            slot.change(prepared)
+            slot.change(prepared, api_test.make_case(self.settings, prepared))
         except (connection.UnreachableError, TimedOutError) as error:  # the next look tries again
             self._complain(f"{error.message}; version {self.version} keeps serving")
             return
@@ -78,7 +77,7 @@ class Follower:
 def serve(settings: Settings, uri: str) -> None:
     """Serve an alias's version in the foreground on 127.0.0.1:PORT until Ctrl-C; follow the alias as it moves.
 
-    A version that does not load or fails its smoke test is not served: the one before keeps serving. Raises
+    A version that does not load or fails its test is not served: the one before keeps serving. Raises
     SlipwayError when `uri` names no alias, or the first version does not load.
     """
     found = re.fullmatch(r"models:/+([^/]+)@([^/@]+)", uri.strip())
@@ -90,20 +89,18 @@ def serve(settings: Settings, uri: str) -> None:
         registry = Registry.connect(settings)
         slot = Slot(settings)
         follower = Follower(settings, registry, found[1], found[2], int(prepared.model.version or 0))
-        process = slot.start(prepared)
-        server.note(settings, prepared)
-        print(f"serving {prepared.model.uri} at {slot.url}, and following {uri}; Ctrl-C stops it", flush=True)
         try:
-            while process.poll() is None:
+            slot.start(prepared)
+            server.note(settings, prepared)
+            print(f"serving {prepared.model.uri} at {slot.url}, and following {uri}; Ctrl-C stops it", flush=True)
+            while True:
                 time.sleep(INTERVAL)
+                slot.mend()
                 follower.look(slot)
         except KeyboardInterrupt:
-            slot.stop()
             print("\nstopped")
-            return
         finally:
             slot.stop()
-    server.explain(prepared, process.returncode)
 
 
 def _say(words: str) -> None:

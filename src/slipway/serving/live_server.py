@@ -1,38 +1,35 @@
-"""A server on PORT whose model is changed while it answers: the files change place, a signal has the server load them.
+"""A server on PORT whose versions change while it answers: each is a process or container of its own.
 
-The folder `.slipway/live/<port>/` holds the versions and a link, `current`, to the one that answers; the link changes
-at once. The server loads what stands there and drops the old model only when the new one has answered its own example,
-so that no request fails.
+A keeper holds the port. A new version starts beside the one that answers, is tested there, alone, and is then handed
+the port's sockets; the one before answers what is under way, and ends. What was tested is what answers.
 """
 
 from __future__ import annotations
 
-import re
-import shutil
+import secrets
+import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import requests
 
-from slipway import model_folder, runtimes
+from slipway import model_folder, runtimes, shell
 from slipway.bootstrap import ownership
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, TimedOutError, time_out
 from slipway.polling import poll
-from slipway.runtimes.base import CURRENT, Prepared
-from slipway.serving import api_test, server
+from slipway.runtimes.base import CURRENT, KEEPER
+from slipway.serving import api_test
 from slipway.settings import STATE
 
 if TYPE_CHECKING:
-    import subprocess
-    from pathlib import Path
-
+    from slipway.runtimes.base import Prepared
+    from slipway.serving.api_test import Case
     from slipway.settings import Settings
 
-REASON = re.compile(
-    r" (?:keeps serving|goes on answering): (.*)"
-)  # in the server's log; the latter of an earlier version of ours
-OUTCOMES = re.compile(r"^scoring_(failed_)?reloads_total(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
+DRAIN = 30.0  # s: the server's default of SCORING_DRAIN
+SPARE_S = 5.0  # that a version has besides to end
+LOOK_S = 0.1
 
 
 class Slot:
@@ -46,7 +43,9 @@ class Slot:
         self._model = model_folder.load(settings.model_dir)
         self._folder = STATE / "live" / str(settings.serving.port)
         self._link = self._folder / CURRENT
-        self._server = runtimes.of(settings).live_server(self._model, self._folder)
+        self._server = runtimes.of(settings).live_server(self._folder)
+        self._changing = threading.Lock()
+        self._leaving: dict[str, float] = {}  # versions that answer what is under way, and end by then
         self.settings = replace(settings, serving=replace(settings.serving, url=self._server.url))
 
     @property
@@ -57,14 +56,13 @@ class Slot:
     def find_version(self) -> int | None:
         """Return the version that answers, or None when none does."""
         try:
-            answer = requests.get(f"{self.url}/readyz", timeout=self.settings.serving.request_timeout)
-            said = answer.json()
-            return int(said["version"]) if answer.ok and said["model"] == self._model.name else None
+            said = self._ask(self.url)
+            return int(said["version"]) if said["ready"] and said["model"] == self._model.name else None
         except (requests.RequestException, ValueError, KeyError, TypeError):
             return None
 
-    def start(self, prepared: Prepared) -> subprocess.Popen[bytes]:
-        """Serve a model in the foreground, as long as the process that is returned lives."""
+    def start(self, prepared: Prepared) -> None:
+        """Serve a first version in the foreground: its output goes to this terminal, and it ends with `stop`."""
         self._server.check()
         if self.is_running():
             raise SlipwayError(
@@ -72,133 +70,137 @@ class Slot:
                 "make stop_deployer, or another PORT with the same command",
             )
         self.stop()
-        ownership.check_port(self.settings.serving.port, "PORT")
-        self._place(prepared)
-        return self._server.start()
+        self._server.is_detached = False
+        self.change(prepared)
 
-    def change(self, prepared: Prepared) -> None:
-        """Switch to another model, without a failed request.
+    def change(self, prepared: Prepared, case: Case | None = None) -> None:
+        """Have another version answer, without a failed request; it has to pass a case first, if one is given.
 
-        Start the server, in the background, when it does not run.
-
-        Raises SlipwayError when the new one does not load: the one before keeps serving.
+        Start the keeper, too, in the background, when it does not run. Raises SlipwayError when the version does not
+        load, pass or take the port: the one before keeps serving.
         """
-        before = self._link.readlink() if self._link.is_symlink() else None
-        self._place(prepared)
-        try:
-            self._reload() if self._answers() else self._start_detached()
-        except SlipwayError:
-            if before is not None and before != self._link.readlink():
-                self._point(before)
-                self._tidy(before)
-                if self.is_running():
-                    self._server.reload()  # of several workers, some may have changed
-            raise
-        self._tidy(before)
-
-    def _answers(self) -> bool:
-        """Whether a server answers, which is then never ended.
-
-        TimedOutError for one that is slow: it may well be answering others.
-        """
-        seconds = self.settings.serving.request_timeout
-        deadline = time.monotonic() + seconds
-        while (
-            self.is_running() and time.monotonic() < deadline
-        ):  # one that starts, or ends again and again, has no open port
+        with self._changing:
+            before, name = self._find_current(), f"v{prepared.model.version or '0'}-{secrets.token_hex(4)}"
+            is_kept = self._server.is_running(KEEPER)
+            if not is_kept:
+                self._server.stop(KEEPER)  # what is left of one that ended
+                ownership.check_port(self.settings.serving.port, "PORT")
             try:
-                return bool(requests.get(f"{self.url}/livez", timeout=seconds).status_code)
-            except requests.ReadTimeout:
-                raise time_out(
-                    f"the server at {self.url} is running but did not answer", seconds, "REQUEST_TIMEOUT"
-                ) from None
-            except requests.RequestException:
-                time.sleep(0.2)
-        return False
+                self._begin(name, prepared, case, is_kept=is_kept)
+            except BaseException:
+                self._point(before)
+                self._server.stop(name, shell.GRACE_SECONDS)
+                if not (is_kept or before):
+                    self._server.stop(KEEPER)
+                raise
+            self._let_go(name)
 
     def is_running(self) -> bool:
-        """Whether the server runs."""
-        return self._server.is_running()
+        """Whether the server runs: the keeper, and the version that answers."""
+        current = self._find_current()
+        return bool(current) and self._server.is_running(KEEPER) and self._server.is_running(current)
+
+    def mend(self) -> None:
+        """Start again what ended by itself, unless the engine does that, or a change is under way."""
+        if not self._changing.acquire(blocking=False):
+            return
+        try:
+            self._tidy()
+            current = self._find_current()
+            for name in (KEEPER, current) if current else ():
+                if self._server.mend(name):
+                    print(
+                        f"== {name} of port {self.settings.serving.port} had ended, and was started again", flush=True
+                    )
+        finally:
+            self._changing.release()
 
     def stop(self) -> None:
-        """End the server."""
-        self._server.stop()
+        """End the server: the versions first, which answer what is under way."""
+        with self._changing:
+            self._point("")
+            versions = [name for name in self._server.list_names() if name != KEEPER]
+            for name in versions:
+                self._server.end(name)
+            for name in (*versions, KEEPER):
+                self._server.stop(name, shell.GRACE_SECONDS)
+            self._leaving.clear()
 
-    def _start_detached(self) -> None:
-        self.stop()  # what is left of one that ended
-        self._server.start_detached()
+    def _begin(self, name: str, prepared: Prepared, case: Case | None, *, is_kept: bool) -> None:
+        """Start a version, test it, and hand it the port."""
+        self._server.start(name, prepared)
+        self._wait_until_ready(name)
+        if case:
+            url = self._server.find_url(name)
+            alone = replace(self.settings, serving=replace(self.settings.serving, url=url))
+            api_test.ask(alone, replace(case, url=url), lambda: self._server.is_running(name))
+        if not is_kept:
+            self._server.keep(prepared)
+        self._point(name)
+        self._wait(name, "sockets", 1, "it was not handed the port")
+
+    def _wait_until_ready(self, name: str) -> None:
+        """Wait until a version answers at its own address, with all its workers."""
+
+        def is_alive() -> bool:
+            return self._server.is_running(name)
+
+        poll(lambda: self._server.find_url(name) or not is_alive(), self.settings.serving.start_timeout, LOOK_S)
         try:
-            api_test.wait_until_ready(self.settings.serving, self.url, self.is_running)
+            api_test.wait_until_ready(self.settings.serving, self._server.find_url(name), is_alive)
+            workers = int(self.settings.serving.scoring["SCORING_WORKERS"])
+            self._wait(name, "workers", workers, f"only some of its {workers} workers loaded it")
         except TimedOutError:
-            self.stop()
             raise
         except SlipwayError:
-            words = self._server.read_log()
-            self.stop()
-            last = (words.strip().splitlines() or ["no reason given"])[-1]
+            last = (self._server.read_log(name).strip().splitlines() or ["see the server's output"])[-1]
             raise SlipwayError(f"it did not load: {last}", code=MODEL_DID_NOT_LOAD) from None
 
-    def _reload(self) -> None:
-        before = self._count()
-        self._server.reload()
-        workers = int(self.settings.serving.scoring["SCORING_WORKERS"])
+    def _wait(self, name: str, what: str, count: int, otherwise: str) -> None:
+        """Wait until a version's readiness says so many of something."""
 
-        def has_changed() -> bool:
-            if not self.is_running():
-                raise SlipwayError("the server ended while switching models", code=MODEL_DID_NOT_LOAD)
-            done, failed = (now - then for now, then in zip(self._count(), before, strict=True))
-            if failed > 0:
-                raise SlipwayError(f"it did not load: {self._reload_error()}", code=MODEL_DID_NOT_LOAD)
-            return done >= workers
+        def is_so() -> bool:
+            if not self._server.is_running(name):
+                raise SlipwayError(f"{otherwise}: it ended", code=MODEL_DID_NOT_LOAD)
+            try:
+                return int(self._ask(self._server.find_url(name))[what]) >= count
+            except (requests.RequestException, ValueError, KeyError):
+                return False
 
-        if not poll(has_changed, self.settings.serving.start_timeout, 0.1):
-            raise time_out(
-                "the server did not switch to the new model", self.settings.serving.start_timeout, "START_TIMEOUT"
-            )
+        limit = self.settings.serving.start_timeout
+        if not poll(is_so, limit, LOOK_S):
+            raise time_out(otherwise, limit, "START_TIMEOUT")
 
-    def _count(self) -> tuple[float, float]:
-        """Return how many changes of model the workers have made, and how many failed."""
-        key = server.read_key(self.settings.serving)
-        try:
-            headers = {"Authorization": f"Bearer {key}"} if key else {}
-            answer = requests.get(f"{self.url}/metrics", headers=headers, timeout=self.settings.serving.request_timeout)
-        except requests.RequestException as error:
-            raise SlipwayError(f"the server does not answer: {type(error).__name__}") from None
-        counts = {bool(failed): float(value) for failed, value in OUTCOMES.findall(answer.text)}
-        return counts.get(False, 0.0), counts.get(True, 0.0)
+    def _ask(self, url: str) -> dict[str, Any]:
+        """Return what readiness says there."""
+        return dict(requests.get(f"{url}/readyz", timeout=self.settings.serving.request_timeout).json())
 
-    def _reload_error(self) -> str:
-        """Return what the server's log says last of a model that did not take over."""
-        reasons = REASON.findall(self._server.read_log())
-        return str(reasons[-1]) if reasons else "see the server's output"
+    def _find_current(self) -> str:
+        return self._link.readlink().name if self._link.is_symlink() else ""
 
-    def _place(self, prepared: Prepared) -> None:
-        """Bring a version's files to the folder, and point the link to them."""
-        place = self._folder / "versions" / model_folder.digest([], prepared.identity)[:12]
-        if not place.exists():
-            unfinished = place.with_suffix(".unfinished")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            shutil.copytree(prepared.files, unfinished / "model")
-            (unfinished / "identity.json").write_text(prepared.identity, encoding="utf-8")
-            for path in (
-                self._folder,
-                unfinished.parent,
-                unfinished,
-                *unfinished.rglob("*"),
-            ):  # the container's user reads it
-                path.chmod(0o755 if path.is_dir() else 0o644)
-            unfinished.rename(place)
-        self._point(place.relative_to(self._folder))
-
-    def _point(self, to: Path) -> None:
+    def _point(self, name: str) -> None:
+        """Name the version that the keeper is to hand the port to, at once; "": none."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if not name:
+            self._link.unlink(missing_ok=True)
+            return
         new = self._folder / "new"
         new.unlink(missing_ok=True)
-        new.symlink_to(to)
+        new.symlink_to(f"programs/{name}")
         new.replace(self._link)
 
-    def _tidy(self, before: Path | None) -> None:
-        """Keep the version that answers and the one before it."""
-        kept = {self._link.readlink(), before}
-        for place in (self._folder / "versions").iterdir():
-            if place.relative_to(self._folder) not in kept:
-                shutil.rmtree(place, ignore_errors=True)
+    def _let_go(self, current: str) -> None:
+        """Tell all other versions to end: the one before, and what an interrupted change left."""
+        seconds = float(self.settings.serving.scoring.get("SCORING_DRAIN", DRAIN)) + SPARE_S
+        for name in self._server.list_names():
+            if name not in {KEEPER, current, *self._leaving}:
+                self._server.end(name)
+                self._leaving[name] = time.monotonic() + seconds
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Remove what is left of versions that have ended, or should have."""
+        for name, deadline in list(self._leaving.items()):
+            if time.monotonic() > deadline or not self._server.is_running(name):
+                self._server.stop(name)
+                del self._leaving[name]

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from slipway import model_folder, runtimes, settings
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import environments, locks
-from slipway.runtimes.base import CURRENT, Prepared
+from slipway.runtimes.base import KEEPER, Prepared
+from slipway.runtimes.host import Processes
 from slipway.settings import ROOT
 from tests.conftest import changed
+from tests.polling import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.mark.parametrize(
@@ -69,23 +76,53 @@ def test_a_script_runs_in_its_folder(tmp_path: Path) -> None:
     assert heard == [f"http://tracking.example {tmp_path}/kept"]
 
 
-def test_a_live_process_is_found_again(tmp_path: Path) -> None:
-    """A detached server is known by the number that it left in its folder, as long as it serves that folder."""
-    ours = replace(settings.load(), runtime="host")
-    model = model_folder.load(ROOT / "model")
-    place = str(tmp_path / CURRENT / "model")
-    sleeps = [sys.executable, "-c", "print(flush=True); input()", "-m", "scoring", place]
-    with subprocess.Popen(sleeps, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout
-        process.stdout.readline()
-        (tmp_path / "pid").write_text(str(process.pid))
-        (tmp_path / "server.log").write_text("it keeps serving: no file\n")
-        server = runtimes.of(ours).live_server(model, tmp_path)
-        there = server.is_running()
-        log = server.read_log()
-        server.stop()
+SLEEPS = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('awake', flush=True); time.sleep(60)"
+)
 
-    assert there
-    assert log == "it keeps serving: no file\n"
-    assert not server.is_running()
-    assert not (tmp_path / "pid").exists()
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Processes]:
+    """Return a live server of processes, with the record of a version that only sleeps, and of a keeper that ends."""
+    found = Processes(replace(settings.load(), runtime="host"), tmp_path)
+    for name, code in ((KEEPER, "raise SystemExit(1)"), ("v1", SLEEPS)):
+        found.place(name).mkdir(parents=True)
+        (found.place(name) / "start.json").write_text(json.dumps([[sys.executable, "-c", code, str(tmp_path)], {}]))
+    yield found
+    for name in found.list_names():
+        found.stop(name)
+
+
+def test_a_live_process_is_found_again(live: Processes, tmp_path: Path) -> None:
+    """A detached version is known, to another process too, by what it left in its folder; one that hangs is killed."""
+    assert live.mend("v1")
+    wait_until(lambda: live.read_log("v1") == "awake\n", 30, "it runs")
+    other = Processes(replace(settings.load(), runtime="host"), tmp_path)
+    there = other.is_running("v1"), other.mend("v1")
+    other.stop("v1", 0.2)
+
+    assert there == (True, False)
+    assert not live.is_running("v1")
+    assert other.list_names() == [KEEPER]
+
+
+def test_another_process_is_not_taken_for_ours(live: Processes) -> None:
+    """A number that belongs to another program by now is not our version's, which is not ended."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        (live.place("v1") / "pid").write_text(str(process.pid))
+        there = live.is_running("v1")
+        live.stop("v1", 0.1)
+
+        assert not there
+        assert process.poll() is None
+
+
+def test_what_keeps_ending_is_started_ever_later(live: Processes) -> None:
+    """A program that ends again and again is started at once, and then after pauses."""
+    started = live.mend(KEEPER)
+    wait_until(lambda: not live.is_running(KEEPER), 30, "it ended")
+
+    assert started
+    assert not live.mend(KEEPER)
+    assert not live.mend("v9")  # of which there is no record
+    wait_until(lambda: live.mend(KEEPER), 3, "it is started again")
