@@ -42,7 +42,8 @@ def main() -> None:
         model.fit(
             train.drop(columns="target"),
             train["target"],
-            eval_set=[(watched.drop(columns="target"), watched["target"])],
+            eval_X=watched.drop(columns="target"),
+            eval_y=watched["target"],
             callbacks=[lightgbm.early_stopping(args.patience, verbose=False)],
         )
         mlflow.log_metric("validation_accuracy", model.score(held_out.drop(columns="target"), held_out["target"]))
