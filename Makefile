@@ -72,6 +72,10 @@ new_model: .venv/host ## Make a model folder: NAME=churn KIND=classifier|regress
 train_model: .venv/host ## Train and register the model: TRAIN_ARGS="--alpha 0.3" KEPT=…
 	@$(ENV) $(PYTHON) scripts/model.py train
 
+.PHONY: env
+env: .venv/host ## Print the variables that have a notebook log here: eval "$(make -s env)"
+	@$(ENV) $(PYTHON) scripts/model.py env
+
 .PHONY: validate_model
 validate_model: .venv/host ## Score a model on held-out rows and log to its own run: MODEL=models:/diabetes/3
 	@$(ENV) $(PYTHON) scripts/model.py validate

@@ -24,6 +24,14 @@ def new(name: str, kind: str, source: str) -> None:
 
 
 @cli.command()
+def env() -> None:
+    """Print the variables that have a notebook, or any script, log to the experiment of MODEL_DIR's model."""
+    from slipway.training import experiments
+
+    experiments.print_variables(settings.load())
+
+
+@cli.command()
 @click.option(
     "--kept", envvar="KEPT", default="", help="log this file, kept by an earlier training, instead of training"
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import shlex
 import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ LOCK = ".release-lock"  # suffix of a registered model that is a lock: see relea
 PLAIN = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")  # what a Docker image may be called
 DEBIAN = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # what a Debian package may be called
 TRAIN = "train.py"
+PARAMS = "params.env"  # the parameters of a folder's scripts
 NO_CODE = {
     "__pycache__",
     "mlruns",
@@ -96,6 +98,33 @@ def load(path: Path) -> ModelFolder:
         raise SlipwayError(f"{file}: direction is {direction!r}; must be minimize or maximize")
     rules = _read_rules(file, values.get("gate", {}), metric, direction)
     return ModelFolder(path, name, metric, direction, rules, _read_script(file, values), _read_system(file, values))
+
+
+def read_params(path: Path) -> tuple[list[str], dict[str, str]]:
+    """Return what a folder's params.env has its scripts run with: arguments of the one that trains, and variables.
+
+    A line `alpha=0.3` is the argument `--alpha 0.3`, `quick=` the argument `--quick`; a name in capitals, such as
+    OMP_NUM_THREADS=1, is an environment variable of all scripts. Raises SlipwayError for a line that is neither.
+    """
+    file = path / PARAMS
+    arguments: list[str] = []
+    variables: dict[str, str] = {}
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines() if file.exists() else [], 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        found = re.fullmatch(r"\s*([A-Za-z][\w.-]*)=(.*)", line)
+        try:
+            values = shlex.split(found[2], comments=True) if found else []
+        except ValueError:  # a quote that is not closed
+            found = None
+        if found is None or len(values) > 1:
+            words = f"{file}, line {number}: {line.strip()!r} is not NAME=VALUE, with quotes around several words"
+            raise SlipwayError(words, "alpha=0.3")
+        if found[1].isupper():
+            variables[found[1]] = "".join(values)
+        else:
+            arguments += [f"--{found[1]}", *values]
+    return arguments, variables
 
 
 def plain(name: str) -> str:

@@ -163,7 +163,8 @@ def describe(settings: Settings, job: str, container: dict[str, Any], session: s
 
 def _start(settings: Settings, cluster: Cluster, model: model_folder.ModelFolder, inside: str, session: str) -> str:
     """Bring the training image into the cluster and make the Job; return its name."""
-    command = ["python", model.script, *training.split(settings.training.args)]
+    arguments = provenance.find_arguments(settings.training, model)
+    command = ["python", model.script, *arguments]
     read_resources(settings)
     image = image_delivery.deliver(settings, images.build_training(settings, model, locks.of_folder(settings, model)))
     variables = provenance.write_variables(model) | training.write_context(settings, model, model.script, session)
@@ -180,7 +181,7 @@ def _start(settings: Settings, cluster: Cluster, model: model_folder.ModelFolder
     manifest = manifests.write(place, describe(settings, job, container, session, place))
     cluster.make_namespace()
     print(
-        f"training {model.name} as Job {job} with {model.path.name}/{model.script} {settings.training.args}".rstrip(),
+        f"training {model.name} as Job {job} with {model.path.name}/{model.script} {shlex.join(arguments)}".rstrip(),
         flush=True,
     )
     cluster.run("create", "--filename", str(manifest))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from slipway import model_folder
 from slipway.errors import SlipwayError
 from slipway.registry import connection
 from slipway.registry.client import Registry
@@ -39,6 +40,19 @@ def ensure(settings: Settings, name: str) -> None:
         registry = Registry.connect(settings)
         if registry.find_experiment(name) is None:
             registry.create_experiment(name, (file.parent / "artifacts").as_uri())
+
+
+def print_variables(settings: Settings) -> None:
+    """Print, for a shell's eval, what has a notebook or any script log to the folder's experiment.
+
+    The experiment is made, so that its artifacts lie where backups see them. Raises SlipwayError when nothing answers.
+    """
+    model = model_folder.load(settings.model_dir)
+    connection.check_reachable(settings)
+    ensure(settings, model.name)
+    variables = {"MLFLOW_TRACKING_URI": settings.tracking_uri, "MLFLOW_EXPERIMENT_NAME": model.name}
+    variables |= {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    print("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
 
 
 def _look_up(settings: Settings, name: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from slipway import hints, model_folder, runtimes
-from slipway.errors import USAGE, SlipwayError
+from slipway.errors import SlipwayError
 from slipway.registry import connection, mlmodel, model_files, model_uri
 from slipway.registry.client import Registry
 from slipway.runtimes import locks
@@ -45,12 +45,13 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     threading.Thread(
         target=importlib.import_module, args=("mlflow",), daemon=True
     ).start()  # a second, while the script runs
-    arguments = split(settings.training.args)
+    arguments = provenance.find_arguments(settings.training, model)
+    words = shlex.join(arguments)
     if kept:
         arguments += ["--kept", str(_kept_file(kept))]
     files_before = set(KEPT.glob("*"))
     KEPT.mkdir(parents=True, exist_ok=True)
-    print(f"training {model.name} with {model.path.name}/{model.script} {settings.training.args}".rstrip(), flush=True)
+    print(f"training {model.name} with {model.path.name}/{model.script} {words}".rstrip(), flush=True)
     started = time.monotonic()
     heard: list[str] = []
     code, session = run_logging(settings, model, [model.script, *arguments], kept=KEPT, heard=heard)
@@ -158,16 +159,6 @@ def register(  # noqa: PLR0913, PLR0917 -- what a script left behind
     if example is not None:  # the request to try first
         (model.path / "request.json").write_text(json.dumps(example) + "\n", encoding="utf-8")
     return run, version
-
-
-def split(arguments: str) -> list[str]:
-    """Split TRAIN_ARGS as a shell does."""
-    try:
-        return shlex.split(arguments)
-    except ValueError as error:
-        raise SlipwayError(
-            f"TRAIN_ARGS is {arguments!r}: {error}", "TRAIN_ARGS='--name \"two words\"'", USAGE
-        ) from None
 
 
 def _explain(settings: Settings, model: model_folder.ModelFolder, code: int, said: str, kept: list[Path]) -> NoReturn:
