@@ -51,10 +51,7 @@ class Registry:
 
     @classmethod
     def connect(cls, settings: Settings) -> Registry:
-        """Return the registry of the settings, once it answers.
-
-        Raises UnreachableError when it does not: MLflow's own client would try for four minutes.
-        """
+        """Return the registry; raise UnreachableError if none answers: MLflow's own client would try for minutes."""
         connection.check_reachable(settings)
         connection.make_embedded_store(settings)
         return cls(settings.tracking_uri)

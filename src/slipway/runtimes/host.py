@@ -52,7 +52,6 @@ class Host:
         lock = lock or locks.of_folder(self._settings, model)
         python = environments.find_python(self._settings, lock, training=True)
         given = {**variables, "MLFLOW_TRACKING_URI": self._settings.tracking_uri}
-        given |= {"PATH": f"{python.parent}:{os.environ.get('PATH', os.defpath)}"}  # of the programs that it starts
         given |= {"KEPT_DIR": str(kept)} if kept else {}
         return shell.finish([str(python), *command], heard, given, model.path)
 
