@@ -1,19 +1,21 @@
-"""Score a logged model on the rows that train.py keeps apart, and log the scores to the model's own run.
+"""Score a logged model on the rows that the training script keeps apart, and log the scores to the model's own run.
 
 No Slipway in it.
 
 MLFLOW_TRACKING_URI says where the model is logged. A regressor or a classifier, of any flavour that mlflow.pyfunc
-loads.
+loads, with one output or several: scores.py says what it may answer.
 """
 
 import argparse
+import ast
 import hashlib
-import math
+import importlib
 import sys
 import time
+import tomllib
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import matplotlib as mpl
@@ -23,33 +25,76 @@ import pandas as pd
 from matplotlib.figure import Figure
 from mlflow.entities import DatasetInput, InputTag, LoggedModelInput, Metric
 from mlflow.exceptions import MlflowException
+from scores import InvalidError, Scored, measure, read, words
 from sklearn import metrics
-from sklearn.base import BaseEstimator, is_classifier
-from sklearn.utils import resample
-from train import NAME, load_data
+from sklearn.base import is_classifier
 
 CONTEXT = "validation"
 T = TypeVar("T")
-RESAMPLES, SEED = 200, 42  # of the bootstrap that gives each score its spread
+FOLDER = Path(__file__).parent
+WITH_METHODS = ("sklearn", "xgboost", "lightgbm", "catboost")  # flavours whose classifiers give probabilities
 NAMED_CLASSES = 20  # a confusion matrix of more shows no numbers, a ROC picture no names
-Scores = dict[str, Callable[[np.ndarray], float]]  # each takes the n positions of the rows to score
 
 
-class InvalidError(Exception):
-    """The model, or what it predicts, cannot be scored."""
+class HeldOut:
+    """The rows that a model is scored on: features (a DataFrame, or an array of any rank) and true values.
 
-
-@dataclass
-class Scored:
-    """What the model said to the n held-out rows.
-
-    `classes` is empty for a regressor, `probabilities` (n, classes) may be None.
+    `load_data` returns training rows and these: as two DataFrames with the column `target` (or several, `target_…`),
+    as two pairs of features and targets, or as scikit-learn's train_test_split(features, targets) does.
     """
 
-    true: np.ndarray
-    predicted: np.ndarray
-    classes: list[Any]
-    probabilities: np.ndarray | None
+    def __init__(self, data: Any) -> None:  # noqa: ANN401 -- as load_data has it
+        *_, rows = data
+        if len(data) == 4:  # noqa: PLR2004
+            self.features, true = data[1], data[3]
+        elif isinstance(rows, tuple | list):
+            self.features, true = rows
+        else:
+            targets = [name for name in rows if str(name) == "target" or str(name).startswith("target_")]
+            if not targets:
+                raise InvalidError(f"the held-out rows of load_data have no column target: {', '.join(map(str, rows))}")
+            self.features, true = rows.drop(columns=targets), rows[targets]
+        names = list(getattr(true, "columns", [])) or [f"target_{at}" for at in range(np.shape(true)[-1])]
+        self.true = np.asarray(true)
+        self.names = [str(name).removeprefix("target_") for name in names] if self.true.ndim > 1 else ["target"]
+
+    def to_dataset(self, name: str) -> Any:  # noqa: ANN401 -- MLflow's datasets share no type
+        """Return it as MLflow logs it, with a digest of all values."""
+        if not isinstance(self.features, pd.DataFrame):
+            features, true = np.ascontiguousarray(self.features), np.ascontiguousarray(self.true)
+            content = features.tobytes() + (true.tobytes() if true.dtype.kind != "O" else repr(true.tolist()).encode())
+            digest = hashlib.sha256(content).hexdigest()[:8]
+            return mlflow.data.from_numpy(features, targets=true, name=name, digest=digest)
+        targets = ["target", *(f"target_{each}" for each in self.names)][: 1 if self.true.ndim == 1 else None]
+        rows = self.features.assign(
+            **dict(zip(targets[-len(self.names) :], self.true.reshape(len(self.true), -1).T, strict=True))
+        )
+        try:
+            content = pd.util.hash_pandas_object(rows).to_numpy().tobytes()
+        except TypeError:  # of columns of lists
+            content = rows.to_json().encode()
+        digest = hashlib.sha256(content + str(list(rows.columns)).encode()).hexdigest()[:8]
+        return mlflow.data.from_pandas(rows, targets=targets[-1], name=name, digest=digest)
+
+
+def hold_out() -> tuple[HeldOut, str]:
+    """Return the rows that the training script holds out, and the model's name."""
+    known = tomllib.loads((FOLDER / "model.toml").read_text(encoding="utf-8"))
+    script = FOLDER / known.get("script", "train.py")
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    defined = {getattr(each, "name", "") for each in tree.body} | {
+        name.asname or name.name for each in tree.body if isinstance(each, ast.ImportFrom) for name in each.names
+    }
+    if "load_data" not in defined:  # looked up before the import, which would train where nothing prevents it
+        raise InvalidError(
+            f"{script.name} has no function load_data, which returns the rows to train on and the rows to score on: "
+            "add it, or let the gate in model.toml name metrics that the script logs"
+        )
+    module = importlib.import_module(script.stem)
+    try:
+        return HeldOut(module.load_data()), str(known["name"])
+    except (TypeError, ValueError) as error:
+        raise InvalidError(f"load_data does not return training rows and held-out rows: {words(error)}") from None
 
 
 def load(uri: str) -> mlflow.pyfunc.PyFuncModel:
@@ -59,106 +104,42 @@ def load(uri: str) -> mlflow.pyfunc.PyFuncModel:
     except MlflowException as error:
         raise InvalidError(f"no model to validate at {uri}: {error.message.splitlines()[0]}") from None
     except Exception as error:  # noqa: BLE001 -- loading runs anyone's code
-        raise InvalidError(f"{uri} does not load: {_words(error)}") from None
+        raise InvalidError(f"{uri} does not load: {words(error)}") from None
 
 
-def predict(model: mlflow.pyfunc.PyFuncModel, rows: pd.DataFrame) -> Scored:
-    """Predict the held-out rows, with probabilities where the model is a scikit-learn classifier that gives them."""
-    features, true = rows.drop(columns="target"), rows["target"].to_numpy()
-    estimator = model.get_raw_model() if "sklearn" in (model.metadata.flavors or {}) else None
-    probabilities = None
+def predict(model: mlflow.pyfunc.PyFuncModel, held_out: HeldOut) -> Scored:
+    """Predict the held-out rows, with probabilities where the model is a classifier that gives them."""
+    flavors = model.metadata.flavors or {}
+    estimator = model.get_raw_model() if any(name in flavors for name in WITH_METHODS) else None
+    schema = model.metadata.get_input_schema()
+    features, probabilities = held_out.features, None
+    if isinstance(features, np.ndarray) and schema is not None and schema.is_tensor_spec() and len(schema.inputs) == 1:
+        features = features.astype(schema.inputs[0].type)
+    kind = is_classifier(estimator) if "sklearn" in flavors else None
     try:
-        predicted = np.asarray(model.predict(features))
-        if estimator is not None and is_classifier(estimator) and hasattr(estimator, "predict_proba"):
-            probabilities = np.asarray(estimator.predict_proba(features), dtype=float)
-            if predicted.shape == probabilities.shape:  # a model logged to answer with its probabilities
-                predicted = np.asarray(estimator.predict(features))
+        predicted = model.predict(features)
+        if hasattr(estimator, "predict_proba") and hasattr(estimator, "classes_"):
+            kind, probabilities = True, np.asarray(estimator.predict_proba(features), dtype=float)
+            if np.shape(predicted) == probabilities.shape:  # a model logged to answer with its probabilities
+                predicted = estimator.predict(features)
     except Exception as error:  # noqa: BLE001 -- predicting runs anyone's code
-        raise InvalidError(f"the model does not predict the held-out rows: {_words(error)}") from None
-    if predicted.shape == (len(true), 1):
-        predicted = predicted[:, 0]
-    if predicted.shape != true.shape:
-        raise InvalidError(
-            f"the model predicts an array of shape {predicted.shape} for {len(true)} rows, one value a row is asked"
-        )
-    if pd.isna(predicted).any() or (predicted.dtype.kind == "f" and not np.isfinite(predicted).all()):
-        raise InvalidError("the model predicts values that are no finite numbers")
-    return sort(estimator, true, predicted, probabilities)
-
-
-def sort(estimator: BaseEstimator, true: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray | None) -> Scored:
-    """Tell a classifier's predictions from a regressor's; `estimator` is None for a model of another library."""
-    if not (_are_classes(true, predicted) if estimator is None else is_classifier(estimator)):
-        try:
-            return Scored(true.astype(float), predicted.astype(float), [], None)
-        except (TypeError, ValueError) as error:
-            raise InvalidError(f"the model is not a classifier, and not all are numbers: {_words(error)}") from None
-    if probabilities is None:
-        return Scored(
-            true,
-            predicted,
-            sorted({*true.tolist(), *predicted.tolist()}, key=lambda value: (str(type(value)), value)),
-            None,
-        )
+        raise InvalidError(f"the model does not predict the held-out rows: {words(error)}") from None
+    scored = read(held_out.true, predicted, held_out.names, is_classifier=kind)
+    if probabilities is None or probabilities.ndim != 2 or scored.outputs:  # noqa: PLR2004
+        return scored
     known = estimator.classes_.tolist()
-    if unknown := set(true.tolist()) - set(known):
+    if unknown := set(scored.true.tolist()) - set(known):
         raise InvalidError(
             f"the held-out rows are of classes that the model does not know: {', '.join(sorted(map(str, unknown)))}"
         )
-    return Scored(true, predicted, known, probabilities)
-
-
-def list_scores(scored: Scored) -> Scores:
-    """Return the functions that score a choice of rows."""
-    true, predicted, probabilities = scored.true, scored.predicted, scored.probabilities
-
-    def by(
-        function: Callable[..., float], given: np.ndarray = predicted, **options: object
-    ) -> Callable[[np.ndarray], float]:
-        return lambda rows: float(function(true[rows], given[rows], **options))
-
-    if not scored.classes:
-        return {
-            "rmse": by(metrics.root_mean_squared_error),
-            "mae": by(metrics.mean_absolute_error),
-            "r2": by(metrics.r2_score),
-        }
-    scores = {
-        "accuracy": by(metrics.accuracy_score),
-        "f1_macro": by(metrics.f1_score, average="macro", zero_division=0),
-    }
-    if probabilities is None:
-        return scores
-    ranks = probabilities[:, 1] if len(scored.classes) == 2 else probabilities  # noqa: PLR2004 -- of the second class
-    return scores | {
-        "log_loss": by(metrics.log_loss, probabilities, labels=scored.classes),
-        "roc_auc": by(metrics.roc_auc_score, ranks, multi_class="ovr", average="macro", labels=scored.classes),
-    }
-
-
-def measure(scored: Scored) -> dict[str, float]:
-    """Return each score and its standard deviation over resampled rows (Efron's bootstrap, stratified by class)."""
-    everything = np.arange(len(scored.true))
-    strata = scored.true if scored.classes else None
-    samples = [resample(everything, random_state=SEED + index, stratify=strata) for index in range(RESAMPLES)]
-    measured = {}
-    with warnings.catch_warnings(action="ignore"):  # of scores that one class, or one row, does not have
-        for name, score in list_scores(scored).items():
-            try:
-                value, spread = score(everything), float(np.std([score(sample) for sample in samples], ddof=1))
-            except (TypeError, ValueError) as error:
-                raise InvalidError(f"what the model predicts has no {name}: {_words(error)}") from None
-            measured |= {
-                f"validation_{name}{end}": found
-                for end, found in (("", value), ("_std", spread))
-                if math.isfinite(found)
-            }
-    return measured
+    return Scored(scored.true, scored.predicted, known, probabilities)
 
 
 def draw(scored: Scored) -> dict[str, Figure]:
-    """Draw what the model is judged by."""
+    """Draw what the model is judged by; of several outputs nothing."""
     mpl.use("agg")
+    if scored.outputs:
+        return {}
     names = ("confusion", "roc") if scored.classes else ("predicted_against_true", "residuals")
     figures = {name: Figure(figsize=(6, 4.5), layout="constrained") for name in names}
     axes = {name: figure.subplots() for name, figure in figures.items()}
@@ -201,7 +182,7 @@ def draw(scored: Scored) -> dict[str, Figure]:
 def log(
     model: mlflow.pyfunc.PyFuncModel,
     uri: str,
-    rows: pd.DataFrame,
+    data: Any,  # noqa: ANN401 -- MLflow's datasets share no type
     measured: dict[str, float],
     pictures: dict[str, Figure],
 ) -> str:
@@ -215,21 +196,16 @@ def log(
             run_id = run.info.run_id
         if model_id:
             client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
-    digest = hashlib.sha256(
-        pd.util.hash_pandas_object(rows).to_numpy().tobytes() + str(list(rows.columns)).encode()
-    ).hexdigest()[:8]
     known = {
         given.dataset.digest for given in client.get_run(run_id).inputs.dataset_inputs if _context(given) == CONTEXT
     }
-    if digest not in known:
-        warnings.filterwarnings("ignore", "Hint: Inferred schema", UserWarning)  # of integers, which lack nothing here
-        data = mlflow.data.from_pandas(rows, targets="target", name=f"{NAME}-held-out", digest=digest)
+    if data.digest not in known:
         entity = data._to_mlflow_entity()  # noqa: SLF001 -- as mlflow.log_input does
         client.log_inputs(run_id, datasets=[DatasetInput(entity, [InputTag("mlflow.data.context", CONTEXT)])])
     for name, picture in pictures.items():
         client.log_figure(run_id, picture, f"validation/{name}.png")
     now = int(time.time() * 1000)
-    place = {"model_id": model_id, "dataset_name": f"{NAME}-held-out", "dataset_digest": digest, "run_id": run_id}
+    place = {"model_id": model_id, "dataset_name": data.name, "dataset_digest": data.digest, "run_id": run_id}
     client.log_batch(run_id, metrics=[Metric(name, value, now, 0, **place) for name, value in measured.items()])
     return run_id
 
@@ -248,12 +224,15 @@ def score(uri: str) -> tuple[dict[str, float], str]:
 
     Return the scores, and a line that says where they are.
     """
-    rows = load_data()[1]
+    held_out, name = hold_out()
     model = load(uri)
-    scored = predict(model, rows)
+    scored = predict(model, held_out)
     measured = measure(scored)
-    run_id = log(model, uri, rows, measured, draw(scored))
-    return measured, f"scores on {len(rows)} held-out rows, logged to run {run_id}"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Hint: Inferred schema", UserWarning)  # of integers, which lack nothing here
+        data = held_out.to_dataset(f"{name}-held-out")
+    run_id = log(model, uri, data, measured, draw(scored))
+    return measured, f"scores on {len(held_out.true)} held-out rows, logged to run {run_id}"
 
 
 def main() -> None:
@@ -274,11 +253,6 @@ def main() -> None:
         sys.exit(130)
 
 
-def _are_classes(true: np.ndarray, predicted: np.ndarray) -> bool:
-    """Whether a model that does not say what it is predicts classes: words, or only integers that the data has."""
-    return true.dtype.kind not in "fiu" or (true.dtype.kind in "iu" and set(predicted.tolist()) <= set(true.tolist()))
-
-
 def _find(get: Callable[[str], T], key: str | None) -> T | None:
     try:
         return get(key) if key else None
@@ -288,10 +262,6 @@ def _find(get: Callable[[str], T], key: str | None) -> T | None:
 
 def _context(given: DatasetInput) -> str:
     return next((tag.value for tag in given.tags if tag.key == "mlflow.data.context"), "")
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from slipway.registry.client import Registry
 if TYPE_CHECKING:
     from slipway.settings import Settings
 
-WIDTH_OFF_TERMINAL = 160  # a pipe has no width; the table should not be cut for it
+WIDTH_OFF_TERMINAL = 2000  # a pipe has no width; the table should not be cut for it
 PAGE = 100  # run ids in one search; a longer filter meets the server's limits
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -54,7 +54,7 @@ def show(settings: Settings, form: str) -> None:
     table = Table(box=None, header_style="bold")
     for heading in ("name", "version", "aliases", metric, "age", "run"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("what to type", no_wrap=True)
+    table.add_column("what to type", overflow="fold")
     for row in rows:
         value = "-" if row.metric is None else f"{row.metric:.5g}"
         aliases = " ".join(f"@{alias}" for alias in row.aliases)
@@ -67,9 +67,9 @@ def show(settings: Settings, form: str) -> None:
             row.run_id[:8],
             f"MODEL={shlex.quote(row.model)}",
         )
-    console = Console()
+    console = Console(markup=False)
     if not console.is_terminal:
-        console = Console(width=WIDTH_OFF_TERMINAL)
+        console = Console(markup=False, width=WIDTH_OFF_TERMINAL)
     console.print(table)
     print()
     hints.say_next(f"make serve_model MODEL={shlex.quote(rows[0].model)}")

@@ -194,7 +194,7 @@ def show(case: Case) -> None:
     for row, predicted, true in zip_longest(lines[:SHOWN], predictions[:SHOWN], case.true[:SHOWN], fillvalue="?"):
         values = [_short(value) for value in row[: len(shown)]] + (["…"] if len(columns) > len(shown) else [])
         table.add_row(*values, *[""] * (len(table.columns) - 2 - len(values)), _short(predicted), true)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def read_rows(settings: Settings, prepared: Prepared) -> tuple[example.Request | None, list[str]]:

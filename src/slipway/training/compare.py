@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 MARK = f"@{CHAMPION}"  # ends the champion's label
 COLUMNS = 3  # of panels in a picture
 MOST = 9  # panels
+TITLE = 60  # characters
+LARGEST = 1e300  # no picture has an axis beyond; MySQL keeps infinity as 1.8e308
 WIDTH_OFF_TERMINAL = 160  # a pipe has no width; the table should not be cut for it
 
 
@@ -55,13 +57,16 @@ def compare(settings: Settings, uri: str = "", several: str = "") -> Path:
     champions = registry.find_aliases()
     versions = [(_label(one, model.name, champions), measurements.measure(registry, one)) for one in found]
     metrics = list_metrics([measured for _, measured in versions], model.rules.metric)
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH_OFF_TERMINAL)
+    console = Console(markup=False, width=None if sys.stdout.isatty() else WIDTH_OFF_TERMINAL)
     console.print(_tabulate_metrics(versions, metrics, model, ranked=verdict is None or verdict.ranks))
     differences = find_differences([measured for _, measured in versions])
     if differences:
         table = _begin("what differs", [label for label, _ in versions])
-        for difference in differences:
+        shown, left = summary.shorten(differences)
+        for difference in shown:
             table.add_row(difference.name, *difference.values)
+        if left:
+            table.add_row(left)
         console.print(table)
     else:
         print("nothing else differs: parameters, data, libraries and commit are the same")
@@ -113,7 +118,8 @@ def find_differences(versions: list[Measured]) -> list[Difference]:
 def draw(path: Path, title: str, versions: list[tuple[str, Measured]], metrics: list[str]) -> None:
     """Write a PNG: a panel for each metric, in it a dot for each version (label, measured) with its spread as a bar.
 
-    A label that ends in `@champion` is marked. At most `MOST` panels; a version without the metric has no dot.
+    A label that ends in `@champion` is marked. At most `MOST` panels; a version without the metric, or with one that
+    is not finite, has no dot.
     """
     from matplotlib.figure import Figure  # half a second, which other commands need not wait for
     from matplotlib.ticker import MaxNLocator
@@ -122,26 +128,32 @@ def draw(path: Path, title: str, versions: list[tuple[str, Measured]], metrics: 
     columns = min(COLUMNS, max(len(shown), 1))
     rows = max(-(-len(shown) // columns), 1)
     figure = Figure(figsize=(max(3.4 * columns, 5), 3 * rows + 0.5), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(_write_title(title))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels[len(shown) :]:
         axes.set_axis_off()
     for axes, name in zip(panels, shown, strict=False):
         for place, (label, measured) in enumerate(versions):
-            if name in measured.metrics:
+            if abs(measured.metrics.get(name, math.nan)) < LARGEST:
                 style = (
                     {"color": "tab:orange", "marker": "D"}
                     if label.endswith(MARK)
                     else {"color": "tab:blue", "marker": "o"}
                 )
                 spread = measured.metrics.get(f"{name}_std", 0)
+                spread = spread if math.isfinite(spread) and spread > 0 else 0
                 axes.errorbar(place, measured.metrics[name], yerr=spread, capsize=4, **style)
-        axes.set(title=name, xlim=(-0.6, len(versions) - 0.4))
-        axes.set_xticks(range(len(versions)), [label.replace(" ", "\n") for label, _ in versions])
+        axes.set(title=_write_title(name), xlim=(-0.6, len(versions) - 0.4))
+        axes.set_xticks(range(len(versions)), [_write_title(label).replace(" ", "\n") for label, _ in versions])
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.grid(axis="y", alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
+
+
+def _write_title(text: str) -> str:
+    """Return text as a picture shows it: short, and nothing in it taken for a formula."""
+    return (text if len(text) <= TITLE else f"{text[:TITLE]}…").replace("$", r"\$")
 
 
 def _find_two(registry: Registry, name: str, uri: str) -> list[ModelRef]:
@@ -214,7 +226,8 @@ def _tabulate_metrics(
     versions: list[tuple[str, Measured]], metrics: list[str], model: model_folder.ModelFolder, *, ranked: bool
 ) -> Table:
     table = _begin(f"{model.name}: {model.rules.metric} decides ({model.direction})", [label for label, _ in versions])
-    for name in metrics:
+    shown, left = summary.shorten(metrics)
+    for name in shown:
         cells = [summary.write(measured.metrics, name) for _, measured in versions]
         values = [measured.metrics.get(name) for _, measured in versions]
         known = [value for value in values if value is not None and math.isfinite(value)]
@@ -223,6 +236,8 @@ def _tabulate_metrics(
             word = "better" if len(cells) == 2 else "best"  # noqa: PLR2004
             cells = [f"{cell}, {word}" if value == best else cell for cell, value in zip(cells, values, strict=True)]
         table.add_row(name, *cells, style="bold" if name == model.rules.metric else None)
+    if left:
+        table.add_row(left)
     return table
 
 

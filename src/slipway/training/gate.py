@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 BETTER, WORSE, EQUAL, WITHIN = "better", "worse", "equal", "within the margin"
+MOST = 20  # names of metrics in a sentence
 RANKED = {BETTER, WORSE, EQUAL, WITHIN}
 
 
@@ -84,7 +85,8 @@ def judge_latency(rules: Rules, milliseconds: float) -> Verdict:
 
 def _refuse_value(evidence: Evidence, metric: str) -> Verdict | None:
     if metric not in evidence.metrics:
-        there = ", ".join(sorted(evidence.metrics)) or "none"
+        names = sorted(evidence.metrics)
+        there = ", ".join(names[:MOST]) + (f" and {len(names) - MOST} more" if len(names) > MOST else "") or "none"
         return Verdict("missing metric", f"version {evidence.version} has no {metric}; its metrics: {there}")
     value = evidence.metrics[metric]
     if not math.isfinite(value):

@@ -80,8 +80,14 @@ def recall(registry: Registry, model: ModelFolder, version: int, champion: int |
 
 
 def judge(model: ModelFolder, measured: dict[int, Measured], version: int, champion: int | None) -> gate.Verdict:
-    """Return the gate's verdict on measurements."""
-    evidence = {each: gate.Evidence(each, found.metrics, found.data) for each, found in measured.items()}
+    """Return the gate's verdict on measurements.
+
+    A metric of the training's own does not depend on the data of a validation that only one version had.
+    """
+    validated = model.rules.metric.startswith("validation_") or all(found.data for found in measured.values())
+    evidence = {
+        each: gate.Evidence(each, found.metrics, found.data if validated else "") for each, found in measured.items()
+    }
     return gate.judge(model.rules, evidence[version], None if champion is None else evidence[champion])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from slipway.registry.client import Registry
     from slipway.settings import Settings
 
+T = TypeVar("T")
+MOST = 50  # rows of a table
+
 
 def show(model: ModelFolder, registry: Registry, run: Run, version: ModelVersion) -> gate.Verdict:
     """Print a run's parameters and metrics, each metric with its spread (`<name>_std`) and the champion's.
@@ -34,13 +37,19 @@ def show(model: ModelFolder, registry: Registry, run: Run, version: ModelVersion
     table = Table(title=f"{version.name} version {version.version}; {model.rules.metric} decides", title_justify="left")
     for heading in ("", "this version", f"champion, {number}" if number else "champion"):
         table.add_column(heading, justify="right" if heading else "left")
-    for name in sorted(run.data.params):
+    params, left = shorten(sorted(run.data.params))
+    for name in params:
         table.add_row(name, run.data.params[name], "")
-    for name in sorted({*metrics, *([model.rules.metric] if model.rules.metric in champion else [])}):
-        if not name.startswith("fold_") and not name.endswith("_std"):
-            style = "bold" if name == model.rules.metric else None
-            table.add_row(name, write(metrics, name), write(champion, name), style=style)
-    Console().print(table)
+    if left:
+        table.add_row(left)
+    deciding = model.rules.metric
+    names = sorted({*metrics, *([deciding] if deciding in champion else [])}, key=lambda name: (name != deciding, name))
+    shown, left = shorten([name for name in names if not name.startswith("fold_") and not name.endswith("_std")])
+    for name in shown:
+        table.add_row(name, write(metrics, name), write(champion, name), style="bold" if name == deciding else None)
+    if left:
+        table.add_row(left)
+    Console(markup=False).print(table)
     if model.rules.metric not in metrics and (model.path / "validate.py").exists():
         print(
             hints.complete(
@@ -51,6 +60,12 @@ def show(model: ModelFolder, registry: Registry, run: Run, version: ModelVersion
     else:
         say_verdict(weighed.verdict)
     return weighed.verdict
+
+
+def shorten(rows: list[T]) -> tuple[list[T], str]:
+    """Return as many rows as a table shows, and a line about the others, or ""."""
+    left = len(rows) - MOST
+    return rows[:MOST], f"… and {left} more, which MLflow shows" if left > 0 else ""
 
 
 def say_verdict(verdict: gate.Verdict) -> None:

@@ -16,6 +16,8 @@ from slipway.runtimes import locks
 from slipway.training import train
 
 if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
     from slipway.model_folder import ModelFolder
     from slipway.registry.model_uri import ModelRef
     from slipway.settings import Settings
@@ -40,20 +42,35 @@ def validate(settings: Settings, uri: str = "") -> ModelRef:
 
 
 def ensure(settings: Settings, registry: Registry, model: ModelFolder, version: ModelRef) -> None:
-    """Validate a version unless the same code has; a folder without `validate.py` has nothing to do it with."""
+    """Validate a version unless the same code has, or the gate can do without.
+
+    The gate needs a validation for a metric that begins with `validation_`, or that the version's run does not have.
+    """
+    found = registry.find_version(str(version.name), str(version.version))
+    if found is not None and found.tags.get(VALIDATED_TAG) == _code(model):
+        return
+    if not _is_needed(registry, model, version, found):
+        return
     if not (model.path / SCRIPT).exists():
         print(f"note: {model.path.name}/ has no {SCRIPT}; only what {model.script} logged is known", file=sys.stderr)
         return
-    found = registry.find_version(str(version.name), str(version.version))
-    if found is None or found.tags.get(VALIDATED_TAG) != _code(model):
-        _score(settings, registry, model, version)
+    _score(settings, registry, model, version)
+
+
+def _is_needed(registry: Registry, model: ModelFolder, version: ModelRef, found: ModelVersion | None) -> bool:
+    names = {model.rules.metric, *model.rules.at_least, *model.rules.at_most}
+    if found is not None and VALIDATED_TAG in found.tags:  # by other code, which may have logged any of them
+        return True
+    recorded = registry.read_metrics(version.run_id) if version.run_id else {}
+    return any(name.startswith("validation_") or name not in recorded for name in names)
 
 
 def _load(settings: Settings) -> ModelFolder:
     model = model_folder.load(settings.model_dir)
     if not (model.path / SCRIPT).exists():
         raise SlipwayError(
-            f"{model.path.name}/ has no {SCRIPT}, which would score the model", f"copy model/{SCRIPT} there"
+            f"{model.path.name}/ has no {SCRIPT}, which would score the model",
+            f"copy model/{SCRIPT} and model/scores.py there",
         )
     return model
 
