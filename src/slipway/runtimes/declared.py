@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FILES = ("requirements.txt", "python_env.yaml", "conda.yaml")  # the first that is there counts, unless MLproject says
 NAMED = re.compile(r"^(?:python_env|conda_env):\s*['\"]?([\w./-]+)", re.MULTILINE)  # in MLproject
 CONDA = re.compile(r"(?:[\w-]+::)?([\w.-]+)\s*(?:(=)([\w.*]+)(?:=\S+)?|([=<>!~]{2}.*|[<>].*))?")
-NEEDED = (CLIENT, "pandas")  # of any script that logs a model
+NEEDED = (CLIENT, "pandas", "scikit-learn", "skops")  # what a script that logs a model gets from all of MLflow
 WHOLE = 2  # dots in a whole version; conda takes a shorter one for all that begin with it
 
 
@@ -29,9 +29,7 @@ def read(model: ModelFolder) -> Asked | None:
     None if the folder has none of them, or is the checkout's own, whose lock is the checkout's. MLflow itself becomes
     its client. Raises SlipwayError for a file that cannot be read.
     """
-    if model.has_own_libraries or model.path == ROOT / "model":
-        return None
-    file = _find(model.path)
+    file = find(model)
     if file is None:
         return None
     try:
@@ -44,8 +42,11 @@ def read(model: ModelFolder) -> Asked | None:
     return Asked(f"{model.path.name}/{file.name}", model.path, "", list(dict.fromkeys(kept)))
 
 
-def _find(folder: Path) -> Path | None:
-    project = folder / "MLproject"
+def find(model: ModelFolder) -> Path | None:
+    """Return the file that says which libraries a folder needs, or None."""
+    if model.has_own_libraries or model.path == ROOT / "model":
+        return None
+    folder, project = model.path, model.path / "MLproject"
     named = NAMED.search(project.read_text(encoding="utf-8", errors="replace")) if project.exists() else None
     names = [*([named[1]] if named else []), *FILES]
     return next((folder / name for name in names if (folder / name).is_file()), None)

@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError
+from slipway.runtimes import declared
 
 if TYPE_CHECKING:
     from slipway.model_folder import ModelFolder
@@ -27,7 +28,8 @@ def explain(settings: Settings, model: ModelFolder, code: int, said: str) -> Sli
     script, code = model.script, 128 - code if code < 0 else code
     if missing := MISSING.search(said):
         library = LIBRARIES.get(missing[1], missing[1].replace("_", "-"))
-        return SlipwayError(f"{script} needs the library {library}, which is not locked", f"make add LIBRARY={library}")
+        cure = f"{f'add it to {asked.name}; or ' if (asked := declared.find(model)) else ''}make add LIBRARY={library}"
+        return SlipwayError(f"{script} needs the library {library}, which is not locked", cure)
     if code == KILLED:
         limit = settings.limits.memory if settings.in_docker else "0"
         words = f"more memory than MODEL_MEMORY={limit}" if limit != "0" else "more memory than there is"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from slipway.model_folder import ModelFolder
     from slipway.registry.client import Registry
 
+READY = "READY"  # the status of a logged model that has its files
 BEST = "best_estimator"  # what autolog calls the result of a search, beside the search itself
 
 
@@ -36,6 +37,9 @@ def ensure(registry: Registry, run: Run, name: str, script: str) -> ModelVersion
     if not model_id:
         if registered:  # by an MLflow without logged models
             return registered[0]
+        if run.outputs and run.outputs.model_outputs:
+            words = f"{script} succeeded, but MLflow could not log its model"
+            raise SlipwayError(words, "MLflow's warnings above say why; often a library is missing: make add LIBRARY=…")
         raise SlipwayError(
             f"{script} succeeded but logged no model", "call mlflow.<flavour>.log_model(…) in it; see model/README.md"
         )
@@ -43,10 +47,11 @@ def ensure(registry: Registry, run: Run, name: str, script: str) -> ModelVersion
 
 
 def find_logged(registry: Registry, run: Run) -> list[LoggedModel]:
-    """Return the models that a run logged, oldest first."""
+    """Return the models that a run logged, with all their files, oldest first."""
     outputs = run.outputs.model_outputs if run.outputs else []
     found = [registry.find_logged_model(output.model_id) for output in outputs]
-    return sorted((model for model in found if model), key=lambda model: int(model.creation_timestamp))
+    whole = [model for model in found if model and str(model.status) == READY]
+    return sorted(whole, key=lambda model: int(model.creation_timestamp))
 
 
 def choose(logged: list[LoggedModel]) -> str:

@@ -96,9 +96,21 @@ def test_a_new_file_begins_with_the_checkouts_libraries(tmp_path: Path) -> None:
     assert groups.keys() == {"model", "training"}
 
 
-def test_a_new_file_begins_with_the_folders_requirements(tmp_path: Path) -> None:
-    """What a folder's requirements.txt asks for is not lost; its comments and options are no libraries."""
-    (tmp_path / "requirements.txt").write_text("# mine\n--no-binary x\nmlflow>=3\nxgboost==3.0 # trees\n\n")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("requirements.txt", "# mine\n--no-binary x\nmlflow>=3\nxgboost==3.0 # trees\n\n"),
+        ("python_env.yaml", 'python: "3.11"\nbuild_dependencies:\n- pip\ndependencies:\n- mlflow>=3\n- xgboost==3.0\n'),
+        (
+            "conda.yaml",
+            "name: x\ndependencies:\n- python=3.11\n- pip\n- pip:\n  - 'mlflow>=3'\n- xgboost=3.0=py_0 # trees\n",
+        ),
+    ],
+    ids=["requirements.txt", "python_env.yaml", "conda.yaml"],
+)
+def test_a_new_file_begins_with_what_the_folder_asked_for(tmp_path: Path, name: str, text: str) -> None:
+    """What a folder's file asks for is not lost; comments, options, Python and pip are no libraries."""
+    (tmp_path / name).write_text(text)
 
     assert _groups(projects.begin(tmp_path))["model"] == ["mlflow>=3", "xgboost==3.0"]
 

@@ -9,6 +9,8 @@ from slipway.model_folder import ModelFolder, Rules
 from slipway.runtimes import declared, requirements
 from slipway.settings import ROOT
 
+NEEDED = ("mlflow-skinny", "pandas", "scikit-learn", "skops")
+OF_CONDA = ["numpy==1.26.*", "pandas==2.2.3", "scikit-learn>=1.4", "mlflow[extras]>=3", "lightgbm", *NEEDED[::3]]
 PYTHON_ENV = """\
 python: "3.8"
 build_dependencies:
@@ -41,16 +43,38 @@ def _model(path: Path) -> ModelFolder:
 @pytest.mark.parametrize(
     ("files", "lines"),
     [
-        ({"python_env.yaml": PYTHON_ENV}, ["scikit-learn==1.2.0", "mlflow-skinny>=1.0", "pandas"]),
+        ({"python_env.yaml": PYTHON_ENV}, ["scikit-learn==1.2.0", "mlflow-skinny>=1.0", "pandas", "skops"]),
         (
             {"conda.yaml": CONDA},
-            ["numpy==1.26.*", "pandas==2.2.3", "scikit-learn>=1.4", "mlflow[extras]>=3", "lightgbm", "mlflow-skinny"],
+            [
+                "numpy==1.26.*",
+                "pandas==2.2.3",
+                "scikit-learn>=1.4",
+                "mlflow[extras]>=3",
+                "lightgbm",
+                "mlflow-skinny",
+                "skops",
+            ],
         ),
-        ({"requirements.txt": "# mine\nxgboost # trees\n\nmlflow\n"}, ["xgboost # trees", "mlflow-skinny", "pandas"]),
-        ({"python_env.yaml": "dependencies: [-r more.txt]", "more.txt": "shap\n"}, ["shap", "mlflow-skinny", "pandas"]),
+        (
+            {"requirements.txt": "# mine\nxgboost # trees\n\nmlflow\n"},
+            ["xgboost # trees", *NEEDED],
+        ),
+        (
+            {"python_env.yaml": "dependencies: [-r more.txt]", "more.txt": "shap\n"},
+            ["shap", *NEEDED],
+        ),
         (
             {"python_env.yaml": PYTHON_ENV, "conda.yaml": CONDA, "MLproject": "name: x\nconda_env: conda.yaml\n"},
-            ["numpy==1.26.*", "pandas==2.2.3", "scikit-learn>=1.4", "mlflow[extras]>=3", "lightgbm", "mlflow-skinny"],
+            [
+                "numpy==1.26.*",
+                "pandas==2.2.3",
+                "scikit-learn>=1.4",
+                "mlflow[extras]>=3",
+                "lightgbm",
+                "mlflow-skinny",
+                "skops",
+            ],
         ),
     ],
     ids=[

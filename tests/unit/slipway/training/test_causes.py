@@ -1,14 +1,16 @@
 """Why a script failed, in a line with a cure."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from slipway import settings
 from slipway.model_folder import ModelFolder, Rules
+from slipway.settings import ROOT
 from slipway.training import causes
 
-MODEL = ModelFolder(Path("model"), "wine", "rmse", "minimize", Rules("rmse", "minimize"), "main.py")
+MODEL = ModelFolder(ROOT / "model", "wine", "rmse", "minimize", Rules("rmse", "minimize"), "main.py")
 TRACEBACK = """\
 Traceback (most recent call last):
   File "main.py", line 3, in <module>
@@ -28,6 +30,14 @@ def test_a_missing_module_has_the_command_that_adds_it(module: str, library: str
 
     assert error.message == f"main.py needs the library {library}, which is not locked"
     assert error.cure == f"make add LIBRARY={library}"
+
+
+def test_a_folder_with_a_requirements_file_has_it_in_the_cure(tmp_path: Path) -> None:
+    """Where the folder says what it needs, that is the first place to say it."""
+    (tmp_path / "requirements.txt").touch()
+    error = causes.explain(settings.load({}), replace(MODEL, path=tmp_path), 1, TRACEBACK.format("shap"))
+
+    assert error.cure == "add it to requirements.txt; or make add LIBRARY=shap"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,9 @@ class FakeRegistry:
     def find_logged_model(self, model_id: str) -> Any:  # noqa: ANN401 -- a stand-in
         """Return a logged model as MLflow does."""
         name, time = self.logged[model_id]
-        return SimpleNamespace(model_id=model_id, name=name, creation_timestamp=time)
+        return SimpleNamespace(
+            model_id=model_id, name=name, creation_timestamp=time, status="READY" if name != "broken" else "FAILED"
+        )
 
     def create_model(self, name: str) -> bool:
         """Say whether the name is new."""
@@ -81,6 +83,15 @@ def test_a_run_without_a_model_is_an_error() -> None:
         _ensure(FakeRegistry())
 
 
+def test_a_model_without_its_files_does_not_count() -> None:
+    """What MLflow could not log is no model, though the run names it."""
+    whole = _ensure(FakeRegistry({"m-1": ("model", 1), "m-2": ("broken", 2)}))
+    with pytest.raises(SlipwayError, match="MLflow could not log its model"):
+        _ensure(FakeRegistry({"m-2": ("broken", 2)}))
+
+    assert whole == ("wine", "m-1")
+
+
 def test_the_user_hears_what_will_be_missing(tmp_path: Path) -> None:
     """Signature, example, metric, another name, several models: each has a line with its cure."""
     (tmp_path / "MLmodel").write_text("flavors: {python_function: {}}\n")
@@ -98,11 +109,9 @@ def test_the_user_hears_what_will_be_missing(tmp_path: Path) -> None:
 
 def test_a_metric_that_is_not_a_number_is_heard_of_at_once(tmp_path: Path) -> None:
     """NaN passes no gate, and the training says so."""
-    (tmp_path / "MLmodel").write_text("flavors: {}\nsignature: {inputs: '[]'}\n")
-    (tmp_path / "serving_input_example.json").write_text("{}")
+    (tmp_path / "MLmodel").write_text("flavors: {}\n")
     registry = FakeRegistry({"m-1": ("model", 1)})
     version = versions.ensure(cast("Registry", registry), run := registry.run(rmse=float("nan")), "wine", "train.py")
+    lines = versions.list_remarks(cast("Registry", registry), MODEL, run, version, tmp_path)
 
-    assert versions.list_remarks(cast("Registry", registry), MODEL, run, version, tmp_path) == [
-        "warning: rmse is nan, which the gate refuses: look for NaN in what train.py measures"
-    ]
+    assert lines[-1] == "warning: rmse is nan, which the gate refuses: look for NaN in what train.py measures"
