@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import time
@@ -113,7 +114,7 @@ def followed(
 def test_the_alias_is_followed(followed: Followed) -> None:
     """Back and forth between two versions, while clients ask without pause.
 
-    Each request is answered, by one version or the other.
+    Each request is answered, by one version or the other; one that is killed afterwards is started again.
     """
     with followed.asked() as (answers, failures):
         for version in (2, 4, 2):
@@ -121,9 +122,15 @@ def test_the_alias_is_followed(followed: Followed) -> None:
             followed.set_alias(version)
             followed.wait_for(f"version {version} answers")
 
+    place = STATE / "live" / str(followed.port)
+    killed = int((place / "current" / "pid").read_text())
+    os.kill(killed, signal.SIGKILL)
+    after = followed.ask()  # which waits for its successor
+
     assert failures == []
     assert answers == set(SCORES.values())
-    assert followed.ask() == SCORES[2]
+    assert after == SCORES[2]
+    assert int((place / "current" / "pid").read_text()) != killed
 
 
 def test_what_does_not_work_is_not_served(followed: Followed) -> None:

@@ -231,6 +231,21 @@ def test_a_cancelled_one_is_not_tried_again(mortal: Mortal) -> None:
     assert (mortal.candidates.find_champion(), mortal.find_answering()) == (before, before)
 
 
+@pytest.mark.parametrize("name", ["keeper", "current"])
+def test_what_serves_is_started_again(mortal: Mortal, name: str) -> None:
+    """SIGKILL to the keeper, or to the version that answers: the deployer starts it again, and callers wait."""
+    place = STATE / "live" / str(mortal.port)
+    file = place / "current" / "pid" if name == "current" else place / "programs" / name / "pid"
+    before, killed = mortal.find_answering(), file.read_text()
+    os.kill(int(killed), signal.SIGKILL)
+    after = [mortal.find_answering() for _ in range(3)]
+    mortal.wait(lambda: file.exists() and file.read_text() != killed, "it is started again")
+
+    assert after == [before] * 3
+    assert mortal.find_answering() == before
+    assert len(list((place / "programs").iterdir())) == 2
+
+
 def test_ctrl_c_is_no_failure(mortal: Mortal) -> None:
     """Ctrl-C, which ends the programs of a step as well, interrupts a deployment as a kill does.
 
