@@ -6,6 +6,7 @@ import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError
@@ -55,7 +56,8 @@ def measure(registry: Registry, model: ModelRef) -> Measured:
     tags = version.tags if version else {}
     if run and run.info.lifecycle_stage != "active":
         run = None
-    kept = sorted(logged.metrics or [], key=lambda metric: metric.timestamp) if logged else []
+    in_order = attrgetter("step", "timestamp")  # the last one counts, as of a run's: boosters log one for each round
+    kept = sorted(logged.metrics or [], key=in_order) if logged else []
     of_run = run.data.metrics if run else {}
     own = {metric.key: metric.value for metric in kept if not _stands_for_nan(metric, of_run)}
     metrics = of_run | own  # a run may have logged several models
