@@ -40,7 +40,7 @@ class Settings:
         "auto", "let waiting requests share a predict; auto: if the model's rows prove independent", ("auto", *SWITCH)
     )
     max_batch: int = _setting(1024, "rows in one shared predict")
-    threads: int = _setting(0, "predicts at a time for a model without batching; 0: eight")
+    threads: int = _setting(0, "predicts at a time for a model without batching, and streams at a time; 0: eight")
     max_body: int = _setting(64 * MIB, "bytes of one request; more is answered with 413")
     max_rows: int = _setting(1_000_000, "rows of one request; more is answered with 413")
     max_cells: int = _setting(20_000_000, "rows times columns of one request; more is answered with 413")

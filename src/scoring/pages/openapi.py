@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 COMMON = Path(__file__).parent / "openapi.yaml"  # the half that is the same for all models
-JSON, CSV = "application/json", "text/csv"
+JSON, CSV, EVENTS = "application/json", "text/csv", "text/event-stream"
+PARQUET = "application/vnd.apache.parquet"
+FILE: Object = {"type": "string", "format": "binary"}
+MESSAGES = {  # what the body of a task holds
+    "agent/v1/responses": "input",
+    "agent/v1/chat": "messages",
+    "agent/v2/chat": "messages",
+    "llm/v1/chat": "messages",
+}
 FORMS = {"dataframe_split": "Split", "dataframe_records": "Records", "instances": "Instances", "inputs": "Inputs"}
 DATE = (
     r"^(17|18|19|20|21)\d{2}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
@@ -49,7 +57,12 @@ def build(description: Object) -> Object:
     document["info"] = about
     paths, components = document["paths"], document["components"]
     components["schemas"] = {**_schemas(description), **components["schemas"]}
-    _fill_invocations(paths["/invocations"]["post"], description)
+    operation = paths["/invocations"]["post"]
+    _fill_invocations(operation, description)
+    if description["files"]:
+        paths["/predict"] = {"post": {**operation, "operationId": "predict_files", "summary": "Predict, for files"}}
+    if description["task"] == "agent/v1/responses":
+        paths["/responses"] = {"post": {**operation, "operationId": "respond", "summary": "OpenAI's name of it"}}
     for path in paths:
         if path.startswith("/v2/models/"):
             _fill_v2(paths[path], description)
@@ -93,6 +106,21 @@ def _about(description: Object) -> str:
 def _fill_invocations(operation: Object, description: Object) -> None:
     """Add the example in each form, and CSV where a line of it can hold a row."""
     content, columns = operation["requestBody"]["content"], description["columns"] or []
+    if description["streams"]:
+        operation["responses"]["200"]["content"][EVENTS] = {"schema": {"type": "string"}}
+        operation["description"] += " With `stream`, the answer comes in pieces: a line `data: <JSON>` for each."
+    if description["files"]:
+        form = {"type": "array", "minItems": 1, "items": FILE}
+        schema = {"type": "object", "required": ["input"], "properties": {"input": form}}
+        content["multipart/form-data"] = {"schema": schema}
+        content["application/octet-stream"] = content["image/*"] = {"schema": FILE}
+        operation["description"] += (
+            " A file is a row: the form's field `input` has one or several, another body is one."
+        )
+    if description["task"] in MESSAGES:
+        content.pop(PARQUET)
+        content[JSON]["example"] = description["example"]
+        return
     examples = _examples(description)
     if examples:
         content[JSON]["examples"] = {form: {"value": {form: value}} for form, value in examples.items()}
@@ -123,6 +151,10 @@ def _ref(name: str) -> Object:
 
 
 def _schemas(description: Object) -> Object:
+    if key := MESSAGES.get(description["task"]):
+        held = {key: {}, **({"stream": {"type": "boolean"}} if description["streams"] else {})}
+        message = {"type": "object", "required": [key], "properties": held, "example": description["example"]}
+        return {"Invocation": message, "Predictions": {}}
     columns, params = description["columns"], _params(description)
     shapes = _shapes(columns) if columns else {form: {} for form in FORMS}
     row = {"Row": _row(columns, _value)} if columns else {}

@@ -69,9 +69,11 @@ def _read_form(body: bytes, content_type: bytes, bounds: Bounds) -> list[bytes]:
                     files.append(file)
                 else:
                     raise bad(f"the form's field {FIELD} has an empty file, or none was chosen")
-    except ParserLimitReached:
-        raise Refusal(413, f"the form has more than {bounds.max_rows} files, or headers that are too large") from None
-    except ValueError:  # MultipartError is one, UnicodeDecodeError another
+    except ValueError as error:  # MultipartError is one, UnicodeDecodeError another
+        error.__traceback__ = None  # its frames hold it, and the body, until garbage is collected
+        if isinstance(error, ParserLimitReached):
+            words = f"the form has more than {bounds.max_rows} files, or headers that are too large"
+            raise Refusal(413, words) from None
         raise bad(
             "the body is not a complete multipart/form-data with the boundary that the content type names"
         ) from None

@@ -32,7 +32,7 @@ def describe(columns: list[dict[str, Any]] | None, **facts: Json) -> dict[str, A
     return {
         "name": "model", "version": "3", "run": "", "metrics": {"rmse": 53.1}, "methods": ["predict"], "classes": None,
         "columns": columns, "params": [], "example": None, "output": "number", "mlflow_version": "3.17.2",
-        "api_keys": False, **facts,
+        "api_keys": False, "task": "", "streams": False, "files": False, **facts,
     }  # fmt: skip
 
 
@@ -55,6 +55,7 @@ PARAMS = [
     {"name": "many", "type": "double", "default": [1.0], "shape": [-1]},
 ]
 CLASSES = {"methods": ["predict", "predict_proba"], "classes": ["high", "low"], "output": "class"}
+MESSAGES = [{"role": "user", "content": "Hello!"}]
 MODELS = {
     "numbers": describe(NUMBERS, example=split({"age": 59.0, "sex": 2})),
     "text and maybe whole": describe(
@@ -69,6 +70,9 @@ MODELS = {
     "no columns": describe(None, example={"inputs": [[1.0, 2.0]]}, output="object"),
     "classifier": describe(NUMBERS, example=split({"age": 59.0, "sex": 2}), **CLASSES),
     "classes that are numbers": describe(NUMBERS, **{**CLASSES, "classes": [0, 1]}),
+    "files": describe([{"name": "input", "type": "binary", "required": True}], files=True),
+    "an agent": describe(None, task="agent/v1/responses", streams=True, example={"input": MESSAGES}),
+    "a chat": describe(None, task="agent/v2/chat", example={"messages": MESSAGES}),
     "with API keys": describe(NUMBERS, api_keys=True, run="1a2b"),
 }
 
@@ -106,6 +110,41 @@ def test_it_is_valid_openapi(name: str) -> None:
 
     assert document["info"]["title"] == "model"
     assert document["info"]["version"] == "3"
+
+
+def test_files_are_a_form_or_a_body() -> None:
+    """A model that takes files has them in two paths, and JSON with base64 still; others have neither."""
+    paths = openapi.build(MODELS["files"])["paths"]
+    content = paths["/predict"]["post"]["requestBody"]["content"]
+    form = content["multipart/form-data"]["schema"]
+
+    assert list(content) == [
+        "application/json", "application/vnd.apache.parquet", "multipart/form-data", "application/octet-stream",
+        "image/*",
+    ]  # fmt: skip
+    assert paths["/invocations"]["post"]["requestBody"]["content"] == content
+    assert (form["required"], form["properties"]["input"]["items"]["format"]) == (["input"], "binary")
+    assert "/predict" not in openapi.build(MODELS["numbers"])["paths"]
+
+
+@pytest.mark.parametrize(
+    ("name", "paths", "answers"),
+    [
+        ("an agent", {"/invocations", "/responses"}, ["application/json", "text/event-stream"]),
+        ("a chat", {"/invocations"}, ["application/json"]),
+    ],
+)
+def test_an_agent_takes_messages(name: str, paths: set[str], answers: list[str]) -> None:
+    """It has MLflow's form of a body, and says whether it streams; OpenAI's clients find an agent's path."""
+    document, example = openapi.build(MODELS[name]), MODELS[name]["example"]
+    found = {path: each for path, each in operations(document) if path in {"/invocations", "/responses", "/predict"}}
+
+    assert set(found) == paths
+    for operation in found.values():
+        assert list(operation["requestBody"]["content"]) == ["application/json"]
+        assert list(operation["responses"]["200"]["content"]) == answers
+    assert is_valid(name, "Invocation", example)
+    assert not is_valid(name, "Invocation", {"inputs": [1]})
 
 
 @pytest.mark.parametrize("name", ["numbers", "names that are numbers", "every type", "classifier"])
