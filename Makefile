@@ -32,6 +32,10 @@ build_base_container: .venv/host ## Build layer 1: OS, Python, compilers
 build_model_container: build_base_container ## Build layer 2: the model's locked libraries and code
 	@$(ENV) $(PYTHON) scripts/services.py build-model
 
+.PHONY: build_served_container
+build_served_container: build_base_container ## Build layer 3, the image that serves a version: MODEL=models:/diabetes/3
+	@$(ENV) $(PYTHON) scripts/services.py build-served
+
 ##@ MLflow services
 
 .PHONY: start_mlflow_services

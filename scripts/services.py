@@ -37,6 +37,15 @@ def build_model() -> None:
     hints.say_next("make start_mlflow_services")
 
 
+@cli.command("build-served")
+@click.option("--model", envvar="MODEL", default="", help="the version, such as models:/name/3; default: the newest")
+def build_served(model: str) -> None:
+    """Build layer 3 if it is missing: the image that serves a version, by its own lock."""
+    from slipway.serving import server
+
+    print(f"ready {server.build(settings.load(), model)}")
+
+
 @cli.command()
 def start() -> None:
     """Start MLflow and Postgres, and wait until the API answers under every name that clients use."""

@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from slipway import hints, ports, runtimes, shell
+from slipway import hints, model_folder, ports, runtimes, shell
 from slipway.bootstrap import ownership
-from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError, time_out
+from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, time_out
 from slipway.polling import poll
 from slipway.registry import mlmodel, model_files, model_uri
 from slipway.registry.client import Registry
@@ -82,6 +82,17 @@ def prepare(settings: Settings, uri: str, *, fresh: bool = False) -> Prepared:
     """Find a model, bring its files here (again, if `fresh`), with the lock that serves it."""
     registry = Registry.connect(settings) if model_uri.needs_registry(uri) else None
     return prepare_ref(settings, registry, model_uri.resolve(registry, uri), fresh=fresh)
+
+
+def build(settings: Settings, uri: str) -> str:
+    """Build the image that serves a version (default: the newest of the folder's) if it is missing; return its tag.
+
+    Raises SlipwayError with RUNTIME=host, which has no images.
+    """
+    runtime = runtimes.of(settings)
+    if not runtime.has_images:
+        raise SlipwayError("RUNTIME=host has no images: a version's own environment serves it", "RUNTIME=docker", USAGE)
+    return runtime.image(prepare(settings, uri or f"models:/{model_folder.load(settings.model_dir).name}/latest"))
 
 
 def prepare_ref(settings: Settings, registry: Registry | None, model: ModelRef, *, fresh: bool = False) -> Prepared:
