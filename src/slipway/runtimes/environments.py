@@ -94,7 +94,7 @@ def _has(lock: Lock, *, training: bool) -> bool:
     """Whether our own environment has all that a lock pins, in these versions."""
     text = (lock.folder / (locks.TRAINING if training else locks.SERVING)).read_text(encoding="utf-8")
     here = {(canonicalize_name(each.name), each.version) for each in metadata.distributions()}
-    return lock.python == pythons.OWN and requirements.applying(text) <= here
+    return requirements.applying(text) <= here
 
 
 def _prune(newest: Path) -> None:

@@ -3,7 +3,7 @@
 It lies among the version's files, in `environment/`: `requirements.txt` (the model's libraries and the server's),
 `training.txt` (the model's, and what the folder's scripts import), `environment.json`. A version that has none gets one
 when it is registered, or when it is first used: the folder's lock if that has what the model asks for, else one that uv
-resolves from the model's requirements. See docs/adr/0016-a-version-carries-its-environment.md.
+resolves from the model's requirements. See docs/adr/0017-a-version-carries-its-environment.md.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def test_a_training_is_registered(tracked: Tracked, tmp_path: Path) -> None:
     assert code == 0, said
     assert f"models:/diabetes/{newest} CONTEXT={tracked.settings.cluster.context}" in said
     assert tags["mlflow.source.name"] == "model/train.py"
-    assert re.fullmatch("slipway/diabetes:train-[0-9a-f]{12}", tags["slipway.image"])
+    assert re.fullmatch("slipway/train:[0-9a-f]{12}", tags["slipway.image"])
     assert {"mlflow.source.git.commit", "slipway.code", "slipway.checksum", "data.digest"} <= tags.keys()
     assert (status["succeeded"], status.get("failed", 0)) == (1, 0)
     assert "MLmodel" in tracked.download(newest, tmp_path / "files")

@@ -1,0 +1,90 @@
+"""A version carries its environment: an upgrade of the folder's libraries leaves what was trained before as it was."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from slipway import ports, runtimes, shell
+from slipway import settings as slipway_settings
+from slipway.registry import mlmodel
+from slipway.registry.client import Registry
+from slipway.release import promote
+from slipway.serving import api_test, server
+from slipway.settings import ROOT, Settings
+from slipway.training import train, validate
+from tests.conftest import changed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from slipway.runtimes.base import Prepared
+
+OLD, NEW = "1.8.0", "1.9.1"  # of scikit-learn
+ASK = "import sklearn, matplotlib; print(sklearn.__version__)"  # the latter is in no serving environment
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Return settings of the host runtime with a store and a copy of the model folder that are the test's own."""
+    ignored = shutil.ignore_patterns("__pycache__", "Dockerfile")
+    folder = shutil.copytree(ROOT / "model", tmp_path / "upgraded", ignore=ignored)
+    (folder / "model.toml").write_text('name = "upgraded"\nmetric = "validation_rmse"\ndirection = "minimize"\n')
+    store = {"external_uri": f"sqlite:///{tmp_path}/mlflow.db"}
+    loaded = changed(slipway_settings.load(), runtime="host", model_dir=folder, tracking=store)
+    return changed(loaded, training={"args": "--repeats 1"}, serving={"url": ""})
+
+
+def _train(settings: Settings, version: str) -> Prepared:
+    """Train with a version of scikit-learn that the folder asks for, and promote what came of it."""
+    (settings.model_dir / "requirements.txt").write_text(f"scikit-learn=={version}\nskops\nmatplotlib\ntqdm\n")
+    trained = train.train(settings)
+    uri = f"models:/{trained.name}/{trained.version}"
+    promote.promote(settings, uri, force=True, why="the test's")
+    return server.prepare(settings, uri)
+
+
+def _ask(settings: Settings, prepared: Prepared, log: Path, stack: ExitStack) -> tuple[str, str, dict[str, Any]]:
+    """Serve a version, and return its scikit-learn's version, what it lacks, and its answer to its own example."""
+    alone = changed(settings, serving={"port": ports.find_free()})
+    stack.enter_context(shell.running(server.start(alone, prepared, log), log))
+    api_test.wait_until_ready(alone.serving, alone.serving.api_url)
+    python = runtimes.of(alone).serve_command(prepared)[0][0]
+    asked = [
+        subprocess.run([python, "-c", code], check=False, capture_output=True, text=True)
+        for code in (ASK.replace(", matplotlib", ""), ASK)
+    ]
+    example = mlmodel.read_example(prepared.files)
+    answer = requests.post(f"{alone.serving.api_url}/invocations", json=example, timeout=60)
+    return asked[0].stdout.strip(), asked[1].stderr.strip().splitlines()[-1], answer.json()
+
+
+def test_a_rollback_past_an_upgrade_answers_as_before(settings: Settings, tmp_path: Path) -> None:
+    """Version 1 answers from the libraries that it was trained with, to the bit, beside version 2 with newer ones."""
+    with ExitStack() as stack:
+        first = _train(settings, OLD)
+        before = _ask(settings, first, tmp_path / "before.log", stack)
+    second = _train(settings, NEW)
+    promote.roll_back(settings)
+    validate.validate(settings, first.model.uri)
+    again = server.prepare(settings, "models:/upgraded@champion")
+    with ExitStack() as stack:  # both at once
+        newer = _ask(settings, second, tmp_path / "newer.log", stack)
+        after = _ask(settings, again, tmp_path / "after.log", stack)
+    checksums = {
+        each.tags["slipway.checksum"] for each in Registry.connect(settings).find_versions("upgraded").values()
+    }
+
+    assert again.model.version == "1"
+    assert (again.files / "environment" / "requirements.txt").read_text().count(f"scikit-learn=={OLD}") == 1
+    assert before[0] == after[0] == OLD
+    assert newer[0] == NEW
+    assert after[1] == newer[1] == "ModuleNotFoundError: No module named 'matplotlib'"
+    assert after[2] == before[2]
+    assert len(after[2]["predictions"]) == len(newer[2]["predictions"]) > 1
+    assert len(checksums) == 2
