@@ -104,6 +104,8 @@ def main() -> None:
             sys.exit(_fail(str(error), DID_NOT_LOAD))
         except Refusal as refusal:
             sys.exit(_fail(_explain(refusal), REFUSED))
+        except OSError as error:
+            sys.exit(_fail(f"the file cannot be read: {type(error).__name__}", REFUSED))
     print(f"rows: {rows}", file=sys.stderr)
 
 

@@ -196,3 +196,37 @@ def test_facts_and_the_order_of_parts_count(code: Path) -> None:
     ]
 
     assert len(set(digests)) == len(digests)
+
+
+PARAMS = """# how it is trained
+alpha=0.3
+l1-ratio=0.5
+quick=
+title="two words" # a note
+
+OMP_NUM_THREADS=1
+"""
+
+
+def test_params_are_arguments_or_variables(tmp_path: Path) -> None:
+    """A line of params.env is an argument of the script, one with a name in capitals a variable of all scripts."""
+    (tmp_path / "params.env").write_text(PARAMS)
+
+    arguments, variables = model_folder.read_params(tmp_path)
+
+    assert arguments == ["--alpha", "0.3", "--l1-ratio", "0.5", "--quick", "--title", "two words"]
+    assert variables == {"OMP_NUM_THREADS": "1"}
+
+
+def test_a_folder_needs_no_params(tmp_path: Path) -> None:
+    """Without the file there are none."""
+    assert model_folder.read_params(tmp_path) == ([], {})
+
+
+@pytest.mark.parametrize("line", ["alpha", "l1-ratio = 0.5", "a=two words", 'a="open', "=3"])
+def test_a_line_that_is_no_parameter_is_named(tmp_path: Path, line: str) -> None:
+    """The error says which line of which file it is."""
+    (tmp_path / "params.env").write_text(f"# fine\n{line}\n")
+
+    with pytest.raises(SlipwayError, match=r"params\.env, line 2: .* is not NAME=VALUE"):
+        model_folder.read_params(tmp_path)
