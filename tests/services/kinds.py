@@ -1,6 +1,6 @@
 """Training scripts, one function for each kind of model, as MLflow's documentation teaches them.
 
-The tests copy this file to a model folder as its train.py, with a call of one function as the last line.
+test_kinds.py copies this file to a model folder as its train.py, with a call of one function as the last line.
 """
 
 from importlib import import_module
