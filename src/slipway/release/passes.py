@@ -66,7 +66,7 @@ def _name(settings: Settings, prepared: Prepared) -> str:
     """
     image, code, process = (
         runtimes.of(settings).image(prepared),
-        [ROOT / "src" / "slipway" / "serving" / "api_checks.py"],
+        [ROOT / "src" / "slipway" / "serving" / f"{name}.py" for name in ("api_checks", "answers", "example")],
         [],
     )
     if not runtimes.of(settings).has_images:
