@@ -67,11 +67,6 @@ class Scorer:
             1:-1
         ]  # of a line
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no request waits for this model."""
-        return self._light.is_idle and self._heavy.is_idle and self._slow.is_idle
-
     def close(self) -> None:
         """Let the threads of all queues end."""
         for queue in (self._light, self._heavy, self._slow):

@@ -80,6 +80,7 @@ def test_a_form_takes_files(digits: Served, visit: Callable[..., Page], tmp_path
     """The example is there from the start; chosen files are shown and sent, each a row; the snippets send the same."""
     page = visit(f"{digits.url}/")
     predict(page, "Prediction: 1")
+    expect(page.get_by_label("File", exact=True)).to_be_checked()
     expect(page.get_by_label("Preview of example.png")).to_be_visible()
     for name, content in {"zero.png": ZERO, "it's a one.png": ONE}.items():
         (tmp_path / name).write_bytes(content)
@@ -123,7 +124,7 @@ def test_a_digit_is_drawn(digits: Served, visit: Callable[..., Page]) -> None:
     draw(page, *circle)
     predict(page, "Prediction: 10")
     with page.expect_download() as saved:
-        page.get_by_role("button", name="Save this file").click()
+        page.get_by_role("button", name="Save a copy").click()
 
     assert saved.value.suggested_filename == "drawing.png"
     assert Image.open(saved.value.path()).size == (280, 280)

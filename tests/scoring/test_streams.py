@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.scoring.conftest import Server
     from tests.scoring.test_start import Serve
 
-TIMEOUT = 6  # s for one request of the shared server
+TIMEOUT = 4  # s for one request of the shared server
 DONE, LATE, FAILED = (
     "[DONE]", {"error": "the request took too long"}, {"error": "the model failed before its answer was complete"},
 )  # fmt: skip
@@ -185,7 +185,9 @@ def test_a_stream_counts_once(server: Server) -> None:
     assert after["scoring_request_duration_seconds_sum"] - before["scoring_request_duration_seconds_sum"] >= 1
 
 
-@pytest.mark.parametrize("flags", [[], ["--workers", "2"]], ids=["one", "two"])
+@pytest.mark.parametrize(
+    "flags", [[], pytest.param(["--workers", "2"], marks=pytest.mark.thorough)], ids=["one", "two"]
+)
 def test_a_stream_is_finished_at_the_end(flags: list[str], serve: Serve, folder: Path) -> None:
     """After SIGTERM a stream goes on to its end, and the exit code is 0; CORS is no hindrance."""
     with serve(folder, "--cors-origins", "https://a.example", *flags) as server:

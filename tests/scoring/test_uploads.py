@@ -69,7 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return at
 
 
-@pytest.fixture(scope="module", params=["direct", "plain ASGI"])
+@pytest.fixture(scope="module", params=["direct", pytest.param("plain ASGI", marks=pytest.mark.thorough)])
 def server(request: pytest.FixtureRequest, serve: Serve, folder: Path) -> Iterator[Server]:
     """Serve the model, on either way of a request."""
     flags = ["--cors-origins", "https://a.example"] if request.param == "plain ASGI" else []

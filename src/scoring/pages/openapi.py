@@ -23,12 +23,8 @@ COMMON = Path(__file__).parent / "openapi.yaml"  # the half that is the same for
 JSON, CSV, EVENTS = "application/json", "text/csv", "text/event-stream"
 PARQUET = "application/vnd.apache.parquet"
 FILE: Object = {"type": "string", "format": "binary"}
-MESSAGES = {  # what the body of a task holds
-    "agent/v1/responses": "input",
-    "agent/v1/chat": "messages",
-    "agent/v2/chat": "messages",
-    "llm/v1/chat": "messages",
-}
+CHATS = ("agent/v1/chat", "agent/v2/chat", "llm/v1/chat")
+MESSAGES = {"agent/v1/responses": "input", **dict.fromkeys(CHATS, "messages")}  # by task, what its body holds
 FORMS = {"dataframe_split": "Split", "dataframe_records": "Records", "instances": "Instances", "inputs": "Inputs"}
 DATE = (
     r"^(17|18|19|20|21)\d{2}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
@@ -60,7 +56,10 @@ def build(description: Object) -> Object:
     operation = paths["/invocations"]["post"]
     _fill_invocations(operation, description)
     if description["files"]:
-        paths["/predict"] = {"post": {**operation, "operationId": "predict_files", "summary": "Predict, for files"}}
+        body = operation["requestBody"]
+        files_first = {**body, "content": dict(reversed(body["content"].items()))}  # as Swagger UI shows the first
+        files = {"operationId": "predict_files", "summary": "Predict, for files", "requestBody": files_first}
+        paths["/predict"] = {"post": {**operation, **files}}
     if description["task"] == "agent/v1/responses":
         paths["/responses"] = {"post": {**operation, "operationId": "respond", "summary": "OpenAI's name of it"}}
     for path in paths:
@@ -112,8 +111,8 @@ def _fill_invocations(operation: Object, description: Object) -> None:
     if description["files"]:
         form = {"type": "array", "minItems": 1, "items": FILE}
         schema = {"type": "object", "required": ["input"], "properties": {"input": form}}
+        content["image/*"] = content["application/octet-stream"] = {"schema": FILE}
         content["multipart/form-data"] = {"schema": schema}
-        content["application/octet-stream"] = content["image/*"] = {"schema": FILE}
         operation["description"] += (
             " A file is a row: the form's field `input` has one or several, another body is one."
         )

@@ -78,6 +78,7 @@ function fill() {
   if (model.files) offered = ["file", "draw"];
   else offered = model.columns ? ["form", ...(csvColumns(model.columns, example) ? ["csv"] : [])] : ["json"];
   for (const field of document.querySelectorAll("[name=mode]")) field.hidden = field.nextElementSibling.hidden = !offered.includes(field.value);
+  if (find(`mode-${offered[0]}`)) find(`mode-${mode()}`).checked = true;
   find("modes").hidden = offered.length < 2;
   find("json-help").textContent = TASKS[model.task] ?? NO_TABLE;
   find("stream-choice").hidden = !model.streams;

@@ -119,8 +119,8 @@ def test_files_are_a_form_or_a_body() -> None:
     form = content["multipart/form-data"]["schema"]
 
     assert list(content) == [
-        "application/json", "application/vnd.apache.parquet", "multipart/form-data", "application/octet-stream",
-        "image/*",
+        "multipart/form-data", "application/octet-stream", "image/*", "application/vnd.apache.parquet",
+        "application/json",
     ]  # fmt: skip
     assert paths["/invocations"]["post"]["requestBody"]["content"] == content
     assert (form["required"], form["properties"]["input"]["items"]["format"]) == (["input"], "binary")
