@@ -36,17 +36,28 @@ INDEX_OF_PIP = (
 )
 
 
+class StaleError(SlipwayError):
+    """The lock is of another pyproject.toml."""
+
+
 def lock(folder: Path, *, upgrade: bool = False) -> None:
     """Lock what a model folder uses, its own pyproject.toml or the checkout's, and export; all or nothing.
 
-    Versions that are locked already stay; with `upgrade` it takes the newest. Raises SlipwayError when a step fails;
-    poetry.lock and requirements/ are then as they were.
+    Versions that are locked already stay; with `upgrade` it takes the newest. After the checkout come the folders whose
+    locks no longer match: each has the server's libraries, too. Raises SlipwayError when a step fails; poetry.lock and
+    requirements/ are then as they were.
     """
     project = projects.find(folder)
+    changed = _relock(project, upgrade=upgrade)
+    for other in projects.list_all()[1:] if project == ROOT else []:
+        changed += _relock(other, upgrade=False) if _find_stale(other) else []
+    print("changed:", ", ".join(changed) if changed else "nothing")
+
+
+def _relock(project: Path, *, upgrade: bool) -> list[str]:
     text = (project / "pyproject.toml").read_text(encoding="utf-8")
     with _locked(project, text, upgrade=upgrade) as made:
-        changed = _change(project, made)
-    print("changed:", ", ".join(changed) if changed else "nothing")
+        return _change(project, made)
 
 
 def add(folder: Path, libraries: list[str], group: str) -> None:
@@ -84,18 +95,21 @@ def check() -> None:
     Write nothing.
     """
     _make_home()
-    stale: list[str] = []
-    for project in projects.list_all():
-        with tempfile.TemporaryDirectory(dir=str(BUILD)) as name:
-            scratch = _copy(project, (project / "pyproject.toml").read_text(encoding="utf-8"), Path(name))
-            made = {
-                project / "requirements" / (group + ".txt"): _export(scratch, group, project)
-                for group in projects.groups(project)
-            }
-            stale += [_name(path) for path, new in made.items() if not _equal(path, new)]
+    stale = [name for project in projects.list_all() for name in _find_stale(project)]
     if stale:
-        raise SlipwayError(f"does not match poetry.lock: {', '.join(stale)}", "make lock")
+        raise SlipwayError(f"does not match pyproject.toml: {', '.join(stale)}", "make lock")
     print("pyproject.toml, poetry.lock and requirements/ agree")
+
+
+def _find_stale(project: Path) -> list[str]:
+    """Return the names of a project's files that do not match its pyproject.toml."""
+    with tempfile.TemporaryDirectory(dir=str(BUILD)) as name:
+        scratch = _copy(project, (project / "pyproject.toml").read_text(encoding="utf-8"), Path(name))
+        try:
+            made = {Path("requirements", each + ".txt"): _export(scratch, each) for each in projects.groups(project)}
+        except StaleError:
+            return [_name(project / "poetry.lock")]
+        return [_name(project / file) for file, new in made.items() if not _equal(project / file, new)]
 
 
 @contextmanager
@@ -113,7 +127,7 @@ def _locked(project: Path, text: str, *, upgrade: bool = False, quiet: bool = Fa
             )
         made = {Path("poetry.lock"): scratch / "poetry.lock"}
         for group in projects.groups(project):
-            made[Path("requirements", group + ".txt")] = _export(scratch, group, project)
+            made[Path("requirements", group + ".txt")] = _export(scratch, group)
         yield made
 
 
@@ -183,19 +197,16 @@ def _find_index() -> str:
     return index
 
 
-def _export(scratch: Path, group: str, project: Path) -> Path:
-    """Export a group from the lock in a scratch folder; return the file. `project` is whose lock it is."""
+def _export(scratch: Path, group: str) -> Path:
+    """Export a group from the lock in a scratch folder; return the file. Raises StaleError for another file's lock."""
     file = scratch / (group + ".txt")
     command = [str(POETRY), "export", "--project", str(scratch), "--only", group, "--output", str(file)]
     completed = subprocess.run(command, check=False, capture_output=True, text=True, env=_environment())
-    again = "make lock" if project == ROOT else f"make lock MODEL_DIR={_name(project)}"
-    if completed.returncode != 0 and "changed significantly" in completed.stderr:
-        raise SlipwayError(f"{_name(project / 'poetry.lock')} does not match pyproject.toml", again)
-    if completed.returncode != 0:
-        raise SlipwayError(
-            f"poetry cannot export the group {group}: {(completed.stderr + completed.stdout).strip()}", again
-        )
-    return file
+    if completed.returncode == 0:
+        return file
+    words = (completed.stderr + completed.stdout).strip()
+    kind = StaleError if "changed significantly" in words else SlipwayError
+    raise kind(f"poetry cannot export the group {group}: {words}", "make lock")
 
 
 def _replace(files: dict[Path, Path]) -> None:
