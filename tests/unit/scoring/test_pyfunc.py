@@ -74,13 +74,18 @@ class Speller(PythonModel):
         yield from str(model_input["prompt"])
 
 
-def load(folder: Path, python_model: PythonModel) -> Model:
-    """Save a model, and load it as the server does."""
+def save(folder: Path, python_model: PythonModel) -> None:
+    """Save a model."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mlflow.tracing.disable()
         mlflow.pyfunc.save_model(str(folder / "m"), python_model=python_model, pip_requirements=[])
-        return loading.load(Settings(folder / "m", check_libraries="off"))
+
+
+def load(folder: Path, python_model: PythonModel) -> Model:
+    """Save a model, and load it as the server does."""
+    save(folder, python_model)
+    return loading.load(Settings(folder / "m", check_libraries="off"))
 
 
 def ask(model: Model, body: Json) -> tuple[Any, bool]:
@@ -126,3 +131,15 @@ def test_any_python_model_may_stream(tmp_path: Path) -> None:
 
     assert (model.task, model.streams, bare) == ("", True, True)
     assert list(model.predict_stream(data, None)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("is_set", [False, True], ids=["no store", "a store"])
+def test_traces_need_a_store(*, is_set: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without MLFLOW_TRACKING_URI no trace is recorded: MLflow would make a database in the server's folder."""
+    save(tmp_path, Mute())
+    disabled: list[bool] = []
+    monkeypatch.setattr(mlflow.tracing, "disable", lambda: disabled.append(True))
+    monkeypatch.setattr(mlflow.tracking, "is_tracking_uri_set", lambda: is_set)
+    loading.load(Settings(tmp_path / "m", check_libraries="off"))
+
+    assert disabled == ([] if is_set else [True])
