@@ -20,7 +20,9 @@ def folder() -> Iterator[Path]:
     """Copy the model folder to where images are built from."""
     path = ROOT / "examples" / NAME
     shutil.rmtree(path, ignore_errors=True)
-    shutil.copytree(ROOT / "model", path, ignore=shutil.ignore_patterns("__pycache__", "Dockerfile"))
+    shutil.copytree(
+        ROOT / "model", path, ignore=shutil.ignore_patterns("__pycache__", "Dockerfile", "MLproject", "python_env.yaml")
+    )
     (path / "model.toml").write_text(f'name = "{NAME}"\nmetric = "validation_rmse"\ndirection = "minimize"\n')
     yield path
     shutil.rmtree(path)

@@ -32,7 +32,7 @@ ABSENT = "ModuleNotFoundError: No module named 'matplotlib'"  # only training ha
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Return settings of the host runtime with a store and a copy of the model folder that are the test's own."""
-    ignored = shutil.ignore_patterns("__pycache__", "Dockerfile")
+    ignored = shutil.ignore_patterns("__pycache__", "Dockerfile", "MLproject", "python_env.yaml")
     folder = shutil.copytree(ROOT / "model", tmp_path / "upgraded", ignore=ignored)
     (folder / "model.toml").write_text('name = "upgraded"\nmetric = "validation_rmse"\ndirection = "minimize"\n')
     store = {"external_uri": f"sqlite:///{tmp_path}/mlflow.db"}
