@@ -38,9 +38,9 @@ def test_the_reference_that_a_kill_left_is_in_nobodys_way(
     name = containers.name_reference(settings.services)
     ask_docker("run", "--detach", "--name", name, served, "sleep", "600")
     prepared = Prepared(ModelRef(f"models:/{NAME}/7", "", NAME, "7"), files, "{}", lock=lock)
-    answer = server.predict(settings, prepared, REQUEST["dataframe_split"])
+    answer = server.predict(settings, prepared, REQUEST)
 
-    assert answer == pytest.approx([2.0, 6.0])
+    assert answer["predictions"] == pytest.approx([2.0, 6.0])
     assert ask_docker("ps", "--all", "--quiet", "--filter", f"name={name}") == ""
 
 

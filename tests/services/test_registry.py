@@ -106,9 +106,8 @@ def test_a_path_names_the_files_themselves(
     model = model_uri.resolve(None, f"{prefix}{files}")
 
     assert (Path(model.location), model.run_id) == (files, logged["run"])
-    assert np.allclose(
-        server.predict(served_settings, Prepared(model, files, ""), {"columns": ["0"], "data": [[3.0]]}), [6.0]
-    )
+    request = {"dataframe_split": {"columns": ["0"], "data": [[3.0]]}}
+    assert server.predict(served_settings, Prepared(model, files, ""), request) == {"predictions": [pytest.approx(6.0)]}
 
 
 @ON_EACH_DATABASE

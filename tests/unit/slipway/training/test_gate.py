@@ -84,8 +84,14 @@ def test_more_is_better_where_it_is_maximized(value: float, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("bound", "milliseconds", "passed", "kind"),
-    [(50.0, 50.0, True, "quick enough"), (50.0, 50.1, False, "too slow"), (None, 1e6, True, "not bounded")],
-    ids=["at the bound", "above it", "no bound"],
+    [
+        (50.0, 50.0, True, "quick enough"),
+        (50.0, 50.1, False, "too slow"),
+        (None, 1e6, True, "not bounded"),
+        (50.0, math.nan, False, "not measured"),
+        (None, math.nan, True, "not bounded"),
+    ],
+    ids=["at the bound", "above it", "no bound", "no row to send", "no row to send, no bound"],
 )
 def test_latency_is_bounded(bound: float | None, milliseconds: float, passed: bool, kind: str) -> None:
     """What the smoke test measured passes up to the bound."""
