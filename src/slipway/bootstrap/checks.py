@@ -31,6 +31,7 @@ PYTHON_CURE = "apt install python3-venv, brew install python@3.13, or the like f
 MODULES = ("venv", "ensurepip", "ssl", "sqlite3")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 CERTIFICATES = ("CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+SYSTEM = "${Package} ${db:Status-Status}\\n"  # a line of dpkg-query's
 LEFTOVERS = ("PYTHONPATH", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_REGISTRY_URI")
 TEMPORARY = ("/tmp", "/private/tmp", "/dev/shm", tempfile.gettempdir())  # noqa: S108 -- named, not used
 
@@ -49,6 +50,17 @@ class Check:
         return f"{self.level:<6}{self.name:<12}{self.words}" + (
             f"\n      try: {hints.complete(self.cure)}" if self.cure else ""
         )
+
+
+def check_system(wanted: list[str], answer: Answer) -> Check:
+    """Judge whether the packages of model.toml's `system` are installed, where Debian's tools can say."""
+    if answer.code == machine.NOT_FOUND:
+        return Check(WARN, "system", f"the model needs {', '.join(wanted)} of Debian, or the like of this system")
+    there = {line.partition(" ")[0] for line in answer.words.splitlines() if line.endswith(" installed")}
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        return Check(WARN, "system", f"the model needs {', '.join(missing)}", f"apt install {' '.join(missing)}")
+    return Check(OK, "system", f"the model's {', '.join(wanted)}")
 
 
 def check_python() -> Check:

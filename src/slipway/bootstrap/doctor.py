@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway import hints
-from slipway.bootstrap import checks, clocks, docker_cli, machine, venv
+from slipway.bootstrap import checks, clocks, docker_cli, machine, projects, venv
 from slipway.bootstrap.checks import FAIL, OK
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from slipway.bootstrap.machine import Answer
 
 PORTS = ("MLFLOW_PORT", "PORT", "DEPLOYER_PORT", "REGISTRY_PORT")
-SETTINGS = ("RUNTIME", *PORTS, "MLFLOW_ARTIFACT_ROOT", "COMPOSE_PROJECT_NAME")  # that are checked
+SETTINGS = ("RUNTIME", "MODEL_DIR", *PORTS, "MLFLOW_ARTIFACT_ROOT", "COMPOSE_PROJECT_NAME")  # that are checked
 QUESTIONS = {
     "make": ["make", "--version"],
     "git": ["git", "--version"],
@@ -87,6 +87,10 @@ def examine(variables: Mapping[str, str]) -> list[Check]:
         nearest = machine.find_existing(artifacts)
         writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
         found.append(checks.check_artifacts(artifacts, writable=writable))
+    wanted = projects.read_system(projects.find_folder(given))
+    if wanted and not in_docker:  # an image has them
+        asked = machine.ask_all({"system": ["dpkg-query", "--show", f"--showformat={checks.SYSTEM}", *wanted]})
+        found.append(checks.check_system(wanted, asked["system"]))
     found.append(clocks.check_clock(answers["make"].answered, machine.find_newest(venv.ROOT)))
     if engine.get("SystemTime"):
         found.append(clocks.check_engine_clock(str(engine["SystemTime"]), answers["docker"], runtime))

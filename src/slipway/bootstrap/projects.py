@@ -44,6 +44,14 @@ def find_folder(variables: Mapping[str, str]) -> Path:
     return (ROOT / (variables.get("MODEL_DIR", "").strip() or "model")).resolve()
 
 
+def read_system(folder: Path) -> list[str]:
+    """Return the Debian packages that a folder's model.toml names; what is wrong in it is a command's to say."""
+    file = folder / "model.toml"
+    text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    place = find_array(text, "system")
+    return [text[begin + 1 : end - 1] for begin, end in place.strings] if place else []
+
+
 def list_all() -> list[Path]:
     """Return the checkout, and the model folders with a pyproject.toml of their own."""
     return [ROOT, *(file.parent for file in sorted(ROOT.glob("examples/*/pyproject.toml")))]

@@ -249,3 +249,21 @@ def test_an_engine_whose_clock_drifted_fails() -> None:
         clocks.check_engine_clock("2030-01-02T03:02:00.1Z", replace(answer, asked=now - 130), "docker").level
         == checks.OK
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "level", "cure"),
+    [
+        (machine.Answer(0, "g++ installed\nlibgomp1 installed\n"), checks.OK, ""),
+        (machine.Answer(1, "g++ installed\n"), checks.WARN, "apt install libgomp1"),
+        (machine.Answer(0, "g++ installed\nlibgomp1 config-files\n"), checks.WARN, "apt install libgomp1"),
+        (machine.Answer(machine.NOT_FOUND), checks.WARN, ""),
+    ],
+    ids=["there", "unknown", "removed", "no Debian"],
+)
+def test_a_missing_system_library_is_named(answer: machine.Answer, level: str, cure: str) -> None:
+    """What model.toml's `system` names must be installed; elsewhere than on Debian its names are said."""
+    check = checks.check_system(["g++", "libgomp1"], answer)
+
+    assert (check.level, check.cure) == (level, cure)
+    assert "libgomp1" in check.words

@@ -128,3 +128,18 @@ def test_wrong_usage_of_add_is_named(tmp_path: Path, libraries: list[str], group
     assert words in raised.value.message
     assert raised.value.code == USAGE
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [('name = "x"\nsystem = ["libgomp1", "g++"]\n', ["libgomp1", "g++"]), ('name = "x"\n', []), (None, [])],
+    ids=["two", "none", "no file"],
+)
+def test_system_libraries_are_read_before_anything_is_installed(
+    tmp_path: Path, text: str | None, names: list[str]
+) -> None:
+    """Python 3.8 finds the list in model.toml without a TOML parser."""
+    if text is not None:
+        (tmp_path / "model.toml").write_text(text)
+
+    assert projects.read_system(tmp_path) == names
