@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import socket
 import threading
 import time
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST = 253  # sockets in one message: Linux's limit
 AGAIN_S = 0.1  # between two tries to reach the keeper
+logger = logging.getLogger("scoring")
 
 
 class Handed:
@@ -45,17 +48,28 @@ class Handed:
                 self._line.shutdown(socket.SHUT_RDWR)
 
     def _run(self) -> None:
+        is_known = True
         while not self._is_over:
-            with contextlib.suppress(OSError, RuntimeError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-                with shorten(self._door) as short:
-                    line.connect(short)
-                self._line = line
-                line.sendall(json.dumps(self._version).encode() + b"\n")
-                is_new = True
-                while not self._is_over and (words := self._take(line, is_new=is_new)):
-                    line.sendall(words)
-                    is_new = False
+            try:
+                self._ask()
+                is_known = True
+            except (OSError, RuntimeError, CancelledError) as error:
+                if is_known and not self._is_over:
+                    logger.warning("no keeper answers at %s (%s); it is tried again", self._door, error)
+                is_known = False
             time.sleep(AGAIN_S)
+
+    def _ask(self) -> None:
+        """Connect, and do what the keeper says until it goes."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+            with shorten(self._door) as short:
+                line.connect(short)
+            self._line = line
+            line.sendall(json.dumps(self._version).encode() + b"\n")
+            is_new = True
+            while not self._is_over and (words := self._take(line, is_new=is_new)):
+                line.sendall(words)
+                is_new = False
 
     def _take(self, line: socket.socket, *, is_new: bool) -> bytes:
         """Do what the keeper says next, and return its words; b"" when it has gone."""

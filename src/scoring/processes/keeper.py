@@ -158,13 +158,14 @@ def listen(host: str, port: int, sockets: int) -> list[socket.socket]:
     return found
 
 
-def open_door(path: Path) -> socket.socket:
-    """Listen on a unix socket, in place of an earlier keeper's; the processes of a version may be another user's."""
+def open_door(path: Path, mode: int = 0o600) -> socket.socket:
+    """Listen on a unix socket with a mode, in place of an earlier keeper's: who may connect can have the port."""
     path.unlink(missing_ok=True)
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with shorten(path) as short:
+        old = os.umask(0o777 & ~mode)
         door.bind(short)
-    path.chmod(0o666)
+        os.umask(old)
     door.listen()
     return door
 
@@ -179,10 +180,11 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--port", type=int, required=True, help="the port to hold")
     parser.add_argument("--sockets", type=int, default=1, help="sockets that share the port: one for each worker")
+    parser.add_argument("--any-user", action="store_true", help="let processes of other users connect, too")
     given = parser.parse_args()
     try:
         listeners = listen(given.host, given.port, max(1, given.sockets))
-        keeper = Keeper(given.folder / CURRENT, open_door(given.door), listeners)
+        keeper = Keeper(given.folder / CURRENT, open_door(given.door, 0o666 if given.any_user else 0o600), listeners)
     except OSError as error:
         sys.stderr.write(f"error: cannot keep {given.host}:{given.port}: {error.strerror}\n")
         sys.exit(CANNOT_LISTEN)

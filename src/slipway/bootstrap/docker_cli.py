@@ -177,6 +177,11 @@ def send_signal(container: str, name: str) -> list[str]:
     return [PROGRAM, "kill", "--signal", name, container]
 
 
+def update(container: str, options: Sequence[str]) -> list[str]:
+    """Change a container's limits, or when it is started again."""
+    return [PROGRAM, "update", *options, container]
+
+
 def name_published(container: str, port: int) -> list[str]:
     """Print the addresses of the machine at which a port of a container is published."""
     return [PROGRAM, "port", container, str(port)]

@@ -153,6 +153,10 @@ class LiveServer(ABC):
         self._start(name, self._make_version(name, prepared))
 
     @abstractmethod
+    def keep_alive(self, name: str) -> None:
+        """Have a version, which has shown that it works, started again when it ends, from now on."""
+
+    @abstractmethod
     def _make_keeper(self, prepared: Prepared) -> Command: ...
 
     @abstractmethod

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ENGINE_S = 60  # more for a container to begin and end
 INSIDE = "/opt/live"  # a live server's folder, as its container sees it
+ALWAYS = ("--restart", "unless-stopped")  # after a crash, and after a reboot
 SHARED = "/run/keeper"  # the volume that the keeper and the versions share
 LOG_LINES = 50
 
@@ -173,9 +174,9 @@ class Containers(LiveServer):
         in_memory = {"type": "tmpfs", "device": "tmpfs", "o": f"uid={containers.USER_ID},mode=0755"}
         ownership.make("volume", self._volume, self._settings.services.project, "live", in_memory)
         published = f"127.0.0.1:{self._settings.serving.port}:8080"
-        options = [*self._life(), *containers.placement(self._settings, self._name, published)]
+        options = [*self._life(*ALWAYS), *containers.placement(self._settings, self._name, published)]
         options += ["--volume", f"{self._folder}:{INSIDE}:ro", "--volume", f"{self._volume}:{SHARED}"]
-        program = ["python", "-m", "scoring.processes.keeper", INSIDE, "--door", f"{SHARED}/door"]
+        program = ["python", "-m", "scoring.processes.keeper", INSIDE, "--door", f"{SHARED}/door", "--any-user"]
         program += ["--host", "0.0.0.0", "--port", "8080"]  # noqa: S104 -- in the container
         program += ["--sockets", self._settings.serving.scoring["SCORING_WORKERS"]]
         return docker_cli.run(Docker(self._settings).image(prepared), options, program), {}
@@ -188,9 +189,14 @@ class Containers(LiveServer):
         options += docker_cli.flags("--env", {f"SCORING_{key}": value for key, value in given.items()})
         return docker_cli.run(Docker(self._settings).image(prepared), options), {}
 
-    def _life(self) -> list[str]:
-        """Return options by which the engine starts a detached container again after a crash or a reboot."""
-        return ["--detach", "--restart", "unless-stopped"] if self.is_detached else ["--rm"]
+    def _life(self, *again: str) -> list[str]:
+        """Return options for a container in the background, started `again` or not, or in the foreground."""
+        return ["--detach", *again] if self.is_detached else ["--rm"]
+
+    def keep_alive(self, name: str) -> None:
+        """Tell the engine to start a detached container again; one that does not load would never seem to end."""
+        if self.is_detached:
+            shell.ask(docker_cli.update(self._call(name), ALWAYS))
 
     def _call(self, name: str) -> str:
         return self._name if name == KEEPER else f"{self._name}-{name}"

@@ -138,6 +138,9 @@ class Processes(LiveServer):
         """Return the address of a version's own port."""
         return f"http://{ports.LOCAL}:{(self.place(name) / 'port').read_text(encoding='ascii')}"
 
+    def keep_alive(self, name: str) -> None:
+        """Do nothing: `mend` starts a process again."""
+
     def _make_keeper(self, prepared: Prepared) -> Command:  # noqa: ARG002 -- see LiveServer
         command = [*KEEPING, str(self._folder), "--door", str(self._door), "--port", str(self._settings.serving.port)]
         return [*command, "--sockets", self._settings.serving.scoring["SCORING_WORKERS"]], {}

@@ -19,7 +19,7 @@ from slipway.bootstrap import ownership
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, TimedOutError, time_out
 from slipway.polling import poll
 from slipway.runtimes.base import CURRENT, KEEPER
-from slipway.serving import api_test
+from slipway.serving import api_test, server
 from slipway.settings import STATE
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from slipway.serving.api_test import Case
     from slipway.settings import Settings
 
-DRAIN = 30.0  # s: the server's default of SCORING_DRAIN
+TIMES = {"SCORING_GRACE": 0.0, "SCORING_DRAIN": 30.0}  # s that a version has to end: the server's defaults
 SPARE_S = 5.0  # that a version has besides to end
 LOOK_S = 0.1
 
@@ -69,8 +69,8 @@ class Slot:
                 f"port {self.settings.serving.port} is the deployer's",
                 "make stop_deployer, or another PORT with the same command",
             )
-        self.stop()
         self._server.is_detached = False
+        self.stop()
         self.change(prepared)
 
     def change(self, prepared: Prepared, case: Case | None = None) -> None:
@@ -79,6 +79,9 @@ class Slot:
         Start the keeper, too, in the background, when it does not run. Raises SlipwayError when the version does not
         load, pass or take the port: the one before keeps serving.
         """
+        if other := self._find_other():
+            port = self.settings.serving.port
+            raise SlipwayError(f"port {port} already serves {other}", "Ctrl-C there, or another PORT for the deployer")
         with self._changing:
             before, name = self._find_current(), f"v{prepared.model.version or '0'}-{secrets.token_hex(4)}"
             is_kept = self._server.is_running(KEEPER)
@@ -117,6 +120,8 @@ class Slot:
 
     def stop(self) -> None:
         """End the server: the versions first, which answer what is under way."""
+        if self._find_other():
+            return
         with self._changing:
             self._point("")
             versions = [name for name in self._server.list_names() if name != KEEPER]
@@ -125,6 +130,11 @@ class Slot:
             for name in (*versions, KEEPER):
                 self._server.stop(name, shell.GRACE_SECONDS)
             self._leaving.clear()
+
+    def _find_other(self) -> str | None:
+        """Return what `serve_model` serves on this port in another terminal, whose server is not ours to touch."""
+        serving = replace(self.settings.serving, url="")
+        return server.find_recorded(serving) if self._server.is_detached else None
 
     def _begin(self, name: str, prepared: Prepared, case: Case | None, *, is_kept: bool) -> None:
         """Start a version, test it, and hand it the port."""
@@ -138,6 +148,7 @@ class Slot:
             self._server.keep(prepared)
         self._point(name)
         self._wait(name, "sockets", 1, "it was not handed the port")
+        self._server.keep_alive(name)
 
     def _wait_until_ready(self, name: str) -> None:
         """Wait until a version answers at its own address, with all its workers."""
@@ -191,7 +202,8 @@ class Slot:
 
     def _let_go(self, current: str) -> None:
         """Tell all other versions to end: the one before, and what an interrupted change left."""
-        seconds = float(self.settings.serving.scoring.get("SCORING_DRAIN", DRAIN)) + SPARE_S
+        scoring = self.settings.serving.scoring
+        seconds = sum(float(scoring.get(each, default)) for each, default in TIMES.items()) + SPARE_S
         for name in self._server.list_names():
             if name not in {KEEPER, current, *self._leaving}:
                 self._server.end(name)

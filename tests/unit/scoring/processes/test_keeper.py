@@ -148,3 +148,8 @@ def test_who_talks_nonsense_is_dropped(place: Place) -> None:
     one = place.connect("one")
 
     assert place.hear(one) == [0, 1]
+
+
+def test_the_door_is_its_owners(place: Place) -> None:
+    """No other user can connect, and so take the port."""
+    assert (place.at / "door").stat().st_mode & 0o777 == 0o600

@@ -14,7 +14,7 @@ from slipway import ports, settings
 from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError, TimedOutError
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import KEEPER, Command, LiveServer, Prepared
-from slipway.serving import api_test, live_server
+from slipway.serving import api_test, live_server, server
 from slipway.serving.api_test import Case
 from slipway.serving.live_server import Slot
 from slipway.settings import STATE
@@ -44,6 +44,10 @@ class Programs(LiveServer):
     def find_url(self, name: str) -> str:
         """Return where only this version answers."""
         return f"http://{name}"
+
+    def keep_alive(self, name: str) -> None:
+        """Be there for good."""
+        self._tell("settle", name)
 
     def _make_keeper(self, prepared: Prepared) -> Command:
         return ["keep", prepared.identity], {}
@@ -120,7 +124,7 @@ def test_the_first_and_the_next(slot: Slot) -> None:
     slot.change(_prepare(2))
 
     assert first
-    assert _programs(slot).events == ["serve v1", "keep keeper", "serve v2", "end v1"]
+    assert _programs(slot).events == ["serve v1", "keep keeper", "settle v1", "serve v2", "settle v2", "end v1"]
     assert _find_current(slot) == "v2"
     assert [name.split("-")[0] for name in _programs(slot).list_names()] == [KEEPER, "v2"]
 
@@ -215,8 +219,22 @@ def test_a_stop_ends_all(slot: Slot) -> None:
     slot.stop()
     slot.mend()
 
-    assert _programs(slot).events == ["serve v1", "keep keeper", "end v1", "end keeper"]
+    assert _programs(slot).events == ["serve v1", "keep keeper", "settle v1", "end v1", "end keeper"]
     assert _programs(slot).list_names() == []
+
+
+def test_a_server_in_the_foreground_is_anothers(slot: Slot) -> None:
+    """While `serve_model` serves on the port, the deployer neither takes it over nor stops it."""
+    slot.change(_prepare(1))
+    ours = replace(slot.settings, serving=replace(slot.settings.serving, url=""))
+    with server.taken(ours):
+        server.note(ours, _prepare(7))
+        slot.stop()
+        with pytest.raises(SlipwayError, match="already serves models:/m/7"):
+            slot.change(_prepare(2))
+
+    assert slot.is_running()
+    assert _find_current(slot) == "v1"
 
 
 def test_no_server_is_no_slow_one() -> None:
