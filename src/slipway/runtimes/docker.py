@@ -171,11 +171,9 @@ class Containers(LiveServer):
 
     def _make_keeper(self, prepared: Prepared) -> Command:
         self._folder.chmod(0o755)  # the container's user reads the link in it
-        in_memory = {"type": "tmpfs", "device": "tmpfs", "o": f"uid={containers.USER_ID},mode=0755"}
-        ownership.make("volume", self._volume, self._settings.services.project, "live", in_memory)
         published = f"127.0.0.1:{self._settings.serving.port}:8080"
         options = [*self._life(*ALWAYS), *containers.placement(self._settings, self._name, published)]
-        options += ["--volume", f"{self._folder}:{INSIDE}:ro", "--volume", f"{self._volume}:{SHARED}"]
+        options += ["--volume", f"{self._folder}:{INSIDE}:ro", "--volume", f"{self._share()}:{SHARED}"]
         program = ["python", "-m", "scoring.processes.keeper", INSIDE, "--door", f"{SHARED}/door", "--any-user"]
         program += ["--host", "0.0.0.0", "--port", "8080"]  # noqa: S104 -- in the container
         program += ["--sockets", self._settings.serving.scoring["SCORING_WORKERS"]]
@@ -184,10 +182,16 @@ class Containers(LiveServer):
     def _make_version(self, name: str, prepared: Prepared) -> Command:
         published = "" if self._settings.network else "127.0.0.1::8080"  # the engine chooses
         options = [*self._life(), *containers.serving_options(self._settings, self._call(name), published)]
-        options += ["--volume", f"{self._volume}:{SHARED}:ro"]
+        options += ["--volume", f"{self._share()}:{SHARED}:ro"]
         given = {"IDENTITY": prepared.identity, "KEEPER": f"{SHARED}/door", "KEEPER_NAME": name}
         options += docker_cli.flags("--env", {f"SCORING_{key}": value for key, value in given.items()})
         return docker_cli.run(Docker(self._settings).image(prepared), options), {}
+
+    def _share(self) -> str:
+        """Return the name of the volume, made if missing: whoever used it first would make one that is root's."""
+        in_memory = {"type": "tmpfs", "device": "tmpfs", "o": f"uid={containers.USER_ID},mode=0755"}
+        ownership.make("volume", self._volume, self._settings.services.project, "live", in_memory)
+        return self._volume
 
     def _life(self, *again: str) -> list[str]:
         """Return options for a container in the background, started `again` or not, or in the foreground."""
