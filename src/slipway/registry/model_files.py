@@ -82,13 +82,13 @@ def add_environment(registry: Registry, model: ModelRef, files: Path, lock: Path
     The file that says what it is comes last: without it, or without the checksum, the lock does not count.
     """
     *others, last = sorted(lock.iterdir(), key=lambda file: file.suffix == ".json")
-    with tempfile.TemporaryDirectory(dir=files.parent) as scratch:
-        copy = Path(scratch, ENVIRONMENT)
-        shutil.copytree(lock, copy)
+    with tempfile.TemporaryDirectory(dir=BUILD) as scratch:
+        copy = Path(shutil.copytree(lock, Path(scratch, ENVIRONMENT)))
         registry.add_files(model.location, copy, [file.name for file in (*others, last)])
-        shutil.rmtree(files / ENVIRONMENT, ignore_errors=True)
-        copy.rename(files / ENVIRONMENT)
-    _checksum_file(files).write_text(compute_checksum(files), encoding="utf-8")
+        if files.parent == BUILD / "models":  # a copy of the store's files, and not these themselves
+            shutil.rmtree(files / ENVIRONMENT, ignore_errors=True)
+            copy.rename(files / ENVIRONMENT)
+            _checksum_file(files).write_text(compute_checksum(files), encoding="utf-8")
     if model.name and model.version:
         record_checksum(registry, model.name, model.version, files)
 

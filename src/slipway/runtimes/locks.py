@@ -14,7 +14,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -221,5 +221,7 @@ def _read(file: Path) -> str:
         raise SlipwayError(f"{file} cannot be read: {error.strerror}", "make lock") from None
 
 
+@cache
 def _say(words: str) -> None:
+    """Tell the user something, once in a command."""
     print(f"note: {words}", file=sys.stderr, flush=True)

@@ -33,6 +33,7 @@ def _build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "BUILD", tmp_path / "build")
     monkeypatch.setattr(resolution, "BUILD", tmp_path / "build")
     monkeypatch.setattr(pythons, "find", lambda _: None)
+    locks._say.cache_clear()  # noqa: SLF001 -- each test is a command
 
 
 @pytest.fixture
