@@ -3,7 +3,6 @@
 test_kinds.py copies this file to a model folder as its train.py, with a call of one function as the last line.
 """
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -261,65 +260,3 @@ def odd_metrics() -> None:
         mlflow.log_metrics({"score": float("nan"), "mae": float("inf"), "x_std": -1.0, "x": 2.0, "long" * 50: 0.5})
         mlflow.log_metrics({f"metric_{at}": at for at in range(900)})
         mlflow.sklearn.log_model(LinearRegression().fit(x, y), name="model", input_example=x[:4])
-
-
-def xgboost() -> None:
-    """Log a classifier of XGBoost's."""
-    model = import_module("xgboost").XGBClassifier(n_estimators=5).fit(x, y > 0)
-    log(mlflow.xgboost, model)
-
-
-def xgboost_booster() -> None:
-    """Log XGBoost's native booster."""
-    library = import_module("xgboost")
-    data = library.DMatrix(x, y > 0)
-    model = library.train({"objective": "binary:logistic"}, data, 5)
-    log(mlflow.xgboost, model, signature=infer_signature(x, model.predict(data)))
-
-
-def lightgbm() -> None:
-    """Log a classifier of LightGBM's, with words as labels."""
-    model = import_module("lightgbm").LGBMClassifier(n_estimators=5, verbose=-1).fit(x, words)
-    log(mlflow.lightgbm, model)
-
-
-def lightgbm_booster() -> None:
-    """Log LightGBM's native booster."""
-    library = import_module("lightgbm")
-    log(mlflow.lightgbm, library.train({"verbose": -1}, library.Dataset(x, y), 5))
-
-
-def catboost() -> None:
-    """Log a classifier of CatBoost's, with a text column of categories."""
-    x["kind"] = ["red", "blue", "red"] * 20
-    library = import_module("catboost")
-    options = {"iterations": 5, "verbose": False, "allow_writing_files": False, "cat_features": ["kind"]}
-    log(mlflow.catboost, library.CatBoostClassifier(**options).fit(x, words), example=x[:4])
-
-
-def onnx() -> None:
-    """Log a graph with one matrix as its input."""
-    data = x.to_numpy(dtype="float32")
-    graph = import_module("skl2onnx").to_onnx(LinearRegression().fit(data, y), data[:1])
-    log(mlflow.onnx, graph, example=data[:4], signature=infer_signature(data, {"variable": data[:, :1]}))
-
-
-def onnx_classifier() -> None:
-    """Log a graph with two outputs: labels, and probabilities."""
-    data = x.to_numpy(dtype="float32")
-    model = LogisticRegression().fit(data, y > 0)
-    graph = import_module("skl2onnx").to_onnx(model, data[:1], options={id(model): {"zipmap": False}})
-    log(mlflow.onnx, graph, example=data[:4], signature=infer_signature(data))
-
-
-def statsmodels() -> None:
-    """Log ordinary least squares."""
-    log(mlflow.statsmodels, import_module("statsmodels.api").OLS(y, x).fit())
-
-
-def torch() -> None:
-    """Log a network with one layer."""
-    network = import_module("torch").nn.Linear(3, 2)
-    data = x.to_numpy(dtype="float32")
-    signature = infer_signature(data, np.zeros((60, 2), "float32"))
-    log(mlflow.pytorch, network, example=data[:4], signature=signature)

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from tests.aliases import Json
 
 SCRIPTS = Path(__file__).with_name("kinds.py")
+LIBRARY_SCRIPTS = Path(__file__).with_name("library_kinds.py")
 TOML = 'name = "{name}"\nmetric = "score"\ndirection = "maximize"\n'
 THOROUGH = [
     "columns", "integer_names", "images_", "named_tensors", "hinted_texts", "hinted_dicts", "nested", "labels",
@@ -68,8 +70,10 @@ class Folder:
         path.mkdir()
         name = function.replace("_", "-").strip("-")
         (path / "model.toml").write_text(TOML.format(name=name))
-        (path / "train.py").write_text(f"{SCRIPTS.read_text()}\n\n{call or function}()\n")
+        script = LIBRARY_SCRIPTS if function in LIBRARIES else SCRIPTS
+        (path / "train.py").write_text(f"{script.read_text()}\n\n{call or function}()\n")
         if function in LIBRARIES:
+            shutil.copy(SCRIPTS, path)
             more = ["mlflow-skinny", "pandas", "scikit-learn", "skops", *LIBRARIES[function]]
             (path / "requirements.txt").write_text("\n".join(more) + "\n")
         store = {"external_uri": f"sqlite:///{path.parent}/mlflow.db"}
