@@ -46,22 +46,26 @@ def test_requirements_are_those_of_the_lock(group: str) -> None:
     assert len(lines) == len(exported), "a package is there twice"
 
 
-def test_the_lock_is_of_this_pyproject() -> None:
-    """The lock's content hash is that of pyproject.toml, as Poetry's Locker (2.3 and later) computes it."""
-    project = {
-        key: PROJECT["project"][key]
-        for key in ("requires-python", "dependencies", "optional-dependencies")
-        if key in PROJECT["project"]
-    }
+@pytest.mark.parametrize("folder", projects.list_all(), ids=lambda folder: folder.name)
+def test_a_lock_is_of_its_pyproject(folder: Path) -> None:
+    """A lock's content hash is that of pyproject.toml, as Poetry's Locker (2.3 and later) computes it.
+
+    A folder's own has the groups of the checkout that serve it and that log to MLflow.
+    """
+    text = (folder / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(projects.complete(folder, text))
+    lock = tomllib.loads((folder / "poetry.lock").read_text(encoding="utf-8"))
+    named = ("requires-python", "dependencies", "optional-dependencies")
+    head = {key: value for key, value in project["project"].items() if key in named}
     poetry = {
         key: value
-        for key, value in PROJECT["tool"]["poetry"].items()
+        for key, value in project["tool"]["poetry"].items()
         if key in {"dependencies", "source", "extras", "group"}
     }
-    content = {"project": project, "dependency-groups": PROJECT["dependency-groups"], "tool": {"poetry": poetry}}
+    content = {"project": head, "dependency-groups": project["dependency-groups"], "tool": {"poetry": poetry}}
     computed = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    assert LOCK["metadata"]["content-hash"] == computed, "make lock"
+    assert lock["metadata"]["content-hash"] == computed, "make lock"
 
 
 def test_the_lock_names_no_index() -> None:
