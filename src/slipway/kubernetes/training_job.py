@@ -193,11 +193,12 @@ def _follow(settings: Settings, cluster: Cluster, job: str) -> bool:
 
     Raises SlipwayError when it fails.
     """
+    script = model_folder.load(settings.model_dir).script
     followed = job_log.Followed(cluster, job)
     ending = followed.follow()
     if ending.reason == job_log.OUT_OF_MEMORY:
         raise SlipwayError(
-            f"the script needed more memory than {settings.training.memory}", "TRAIN_MEMORY=8Gi", ending.code
+            f"{script} needed more memory than {settings.training.memory}", "TRAIN_MEMORY=8Gi", ending.code
         )
     if ending.lost:
         again = f"make train_on_kubernetes CONTEXT={settings.cluster.context}"
@@ -205,7 +206,7 @@ def _follow(settings: Settings, cluster: Cluster, job: str) -> bool:
             f"every attempt of {job} was lost; the last one: {ending.reason}", f"{again} TRAIN_RETRIES=5", ending.code
         )
     if ending.code != 0:
-        raise SlipwayError(f"the script ended with exit code {ending.code}; see its output above", code=ending.code)
+        raise SlipwayError(f"{script} ended with exit code {ending.code}; see its output above", code=ending.code)
     return followed.began_again
 
 
