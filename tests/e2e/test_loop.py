@@ -50,7 +50,10 @@ def test_every_address_is_served_and_passes_the_api_test(stack: Stack, trained: 
 
 
 def test_both_runtimes_predict_the_same(stack: Stack, trained: dict[str, str]) -> None:
-    """The container and the host's process give the same answer, to the last digit, at the same time on two ports."""
+    """The container and the host's process give the same answer, to the last digit, at the same time on two ports.
+
+    Without a server, a file in a container has it, too; only its owner may read the file.
+    """
     with stack.serve(trained["version"]):
         stack.make("test_api")
         other = {
@@ -67,6 +70,12 @@ def test_both_runtimes_predict_the_same(stack: Stack, trained: dict[str, str]) -
             ]
 
     assert answers[0] == answers[1]
+    rows, out = stack.folder / "rows.csv", stack.folder / "out.json"
+    given = example["dataframe_split"]
+    rows.write_text("\n".join(",".join(map(str, row)) for row in [given["columns"], *given["data"]]) + "\n")
+    rows.chmod(0o600)
+    stack.make("predict", MODEL=trained["version"], FILE=str(rows), OUT=str(out))
+    assert [row["prediction"] for row in json.loads(out.read_text())] == answers[0]["predictions"]
 
 
 def test_the_served_container_is_closed(stack: Stack, trained: dict[str, str]) -> None:

@@ -73,10 +73,18 @@ class Writer:
         elif self.form == "json":
             self._sink.write((b"[\n" if is_first else b",\n") + output.encode_bare(rows)[1:-1])
         else:
-            table = pa.Table.from_pandas(rows, preserve_index=False)
-            self._parquet = self._parquet or pq.ParquetWriter(self._sink, table.schema)
-            self._parquet.write_table(table.cast(self._parquet.schema))
+            self._write_parquet(rows)
         self.rows += len(rows)
+
+    def _write_parquet(self, rows: pd.DataFrame) -> None:
+        try:
+            table = pa.Table.from_pandas(rows, preserve_index=False)
+            if self._parquet is None:  # a column that is empty so far may have words later
+                fields = [each.with_type(pa.string()) if pa.types.is_null(each.type) else each for each in table.schema]
+                self._parquet = pq.ParquetWriter(self._sink, pa.schema(fields))
+            self._parquet.write_table(table.cast(self._parquet.schema))
+        except pa.ArrowException:
+            raise bad("a column has no one type, as Parquet needs it; a .csv or .json file can be written") from None
 
     def close(self) -> None:
         """Write what ends the file."""

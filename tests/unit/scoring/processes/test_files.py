@@ -92,6 +92,19 @@ def test_many_chunks_give_what_one_gives(model: Model, tmp_path: Path, monkeypat
     assert predict(model, tmp_path / "rows.csv").count(b"prediction") == 1
 
 
+def test_a_parquet_column_has_one_type(tmp_path: Path) -> None:
+    """One that is empty in the first rows may have words later; one that has numbers may not."""
+    sink = io.BytesIO()
+    writer = files.Writer("parquet", sink)
+    writer.write(pd.DataFrame({"word": [None], "number": [1]}))
+    writer.write(pd.DataFrame({"word": ["late"], "number": [2]}))
+    with pytest.raises(Refusal, match="a column has no one type"):
+        writer.write(pd.DataFrame({"word": ["x"], "number": ["y"]}))
+    writer.close()
+
+    assert read(sink.getvalue(), tmp_path)["word"].tolist()[1] == "late"
+
+
 def read(data: bytes, scratch: Path) -> pd.DataFrame:
     """Return the rows of a Parquet file."""
     (scratch / "read.parquet").write_bytes(data)
