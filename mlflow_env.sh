@@ -1,6 +1,6 @@
 # Every setting once: name, default, meaning. What you export, or type after make, wins; make reads this file by itself.
 # shellcheck shell=sh
-export RUNTIME="${RUNTIME:-docker}"  # docker: containers of our own images; host: processes in .venv, no Docker
+export RUNTIME="${RUNTIME:-docker}"  # docker: containers of our own images; host: processes in environments of uv, no Docker
 export MODEL_DIR="${MODEL_DIR:-model}"  # the model folder to work on
 export TRAIN_ARGS="${TRAIN_ARGS:-}"  # arguments for train.py, such as --alpha 0.3
 export PORT="${PORT:-8001}"  # where serve_model listens, on 127.0.0.1

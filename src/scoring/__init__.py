@@ -1,1 +1,1 @@
-"""The model server: runs inside the image, and as a process of .venv with RUNTIME=host."""
+"""The model server: runs inside the image, and as a process of its lock's environment with RUNTIME=host."""

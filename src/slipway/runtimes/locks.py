@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 SERVING, TRAINING, ABOUT = "requirements.txt", "training.txt", "environment.json"
 DIGITS = 12  # of a digest
+OLDEST = (3, 10)  # Python that MLflow 3 runs in
 
 
 @dataclass(frozen=True)
@@ -139,10 +140,17 @@ def _choose(settings: Settings, folder: ModelFolder, files: Path, uri: str) -> L
 
 
 def _resolve(settings: Settings, folder: ModelFolder, asked: Asked, near: tuple[str, str]) -> Lock:
-    """Resolve what a model asks for with what our server needs, near another lock's files."""
-    asked = replace(asked, python=asked.python or pythons.of_runtime(settings))
+    """Resolve what a model asks for with what our server needs, near another lock's files.
+
+    For the model's Python and the runtime's: the older of both, unless that is older than our server's libraries.
+    """
+    here = pythons.of_runtime(settings)
+    asked = replace(asked, python=asked.python or here)
+    oldest = min((asked.python, here), key=_number)
     extra = {*requirements.store_ranges(), *(requirements.pins(near[1]).keys() - requirements.pins(near[0]).keys())}
-    serving, training = resolution.resolve(asked, sorted(extra), near)
+    serving, training = resolution.resolve(
+        replace(asked, python=oldest if _number(oldest) >= OLDEST else here), sorted(extra), near
+    )
     return _keep(settings, folder, serving, training, asked.python)
 
 
@@ -191,6 +199,10 @@ def _keep(settings: Settings, folder: ModelFolder, serving: str, training: str, 
             except OSError:  # another command was quicker
                 shutil.rmtree(new)
     return Lock(target)
+
+
+def _number(python: str) -> tuple[int, ...]:
+    return tuple(map(int, python.split(".")))
 
 
 def _is_ours(settings: Settings) -> bool:

@@ -157,10 +157,14 @@ def _read_lines(files: Path) -> list[str] | None:
     """Return the lines of requirements.txt, or of the pip part of conda.yaml; None if there is neither."""
     file, conda = files / "requirements.txt", files / "conda.yaml"
     if file.exists():
-        found = file.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+        found = file.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ").splitlines()
     elif conda.exists():
-        given = yaml.safe_load(conda.read_text(encoding="utf-8")) or {}
-        parts = [each for each in given.get("dependencies", []) if isinstance(each, dict)]
+        try:
+            given = yaml.safe_load(conda.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError):
+            return None
+        asked = given.get("dependencies") if isinstance(given, dict) else None
+        parts = [each for each in asked or [] if isinstance(each, dict)]
         found = [str(line) for part in parts for line in part.get("pip", [])]
     else:
         return None

@@ -134,6 +134,31 @@ def test_other_libraries_are_resolved_near_the_folders(
     assert "resolving" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("model", "here", "wanted"),
+    [("3.8", "3.12", "3.12"), ("3.11", "3.13", "3.11"), ("3.13", "3.11", "3.11"), ("", "3.12", "3.12")],
+    ids=["too old for MLflow 3", "older", "newer", "unknown"],
+)
+def test_a_lock_holds_for_both_pythons(  # noqa: PLR0913, PLR0917 -- three fixtures, three parameters
+    host: Settings, files: Path, monkeypatch: pytest.MonkeyPatch, model: str, here: str, wanted: str
+) -> None:
+    """Libraries are resolved for the model's Python and the one that is here, which may have to load it."""
+    asked: list[str] = []
+
+    def resolve(given: requirements.Asked, *_: object) -> tuple[str, str]:
+        asked.append(given.python)
+        return "", ""
+
+    monkeypatch.setattr(resolution, "resolve", resolve)
+    monkeypatch.setattr(pythons, "of_runtime", lambda _: here)
+    monkeypatch.setattr(requirements, "serves", lambda _: True)
+    _write(files, "tabulate==0.9.0\n", model)
+    lock = locks.of_version(host, None, VERSION, files)
+
+    assert asked == [wanted]
+    assert lock.python == (model or here)
+
+
 def test_what_cannot_be_had_is_named(host: Settings, files: Path) -> None:
     """The error names the requirement that does not exist; with the check off, the folder's lock is taken unasked."""
     _write(files, "pandas>=2\nslipway-no-such-library==1.2\n")
