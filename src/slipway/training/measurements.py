@@ -56,11 +56,13 @@ def measure(registry: Registry, model: ModelRef) -> Measured:
     tags = version.tags if version else {}
     if run and run.info.lifecycle_stage != "active":
         run = None
-    in_order = attrgetter("step", "timestamp")  # the last one counts, as of a run's: boosters log one for each round
+    in_order = attrgetter("step", "timestamp")
     kept = sorted(logged.metrics or [], key=in_order) if logged else []
     of_run = run.data.metrics if run else {}
     own = {metric.key: metric.value for metric in kept if not _stands_for_nan(metric, of_run)}
-    metrics = of_run | own  # a run may have logged several models
+    several = run is not None and run.outputs is not None and len(run.outputs.model_outputs) > 1
+    # Of a metric logged for each round MLflow keeps the first with the model, and the last with the run
+    metrics = of_run | own if several else own | of_run
     libraries = {}
     with suppress(SlipwayError, OSError):  # its files, or the list of what it needs, are gone
         text = (model_files.fetch(registry, model) / "requirements.txt").read_text(encoding="utf-8")
