@@ -219,7 +219,7 @@ def neither() -> None:
 def from_code() -> None:
     """Log a model from code."""
     Path("code_of_model.py").write_text(
-        "import mlflow\n\n\nclass Sums(PythonModel):\n"
+        "import mlflow\n\n\nclass Sums(mlflow.pyfunc.PythonModel):\n"
         "    def predict(self, context, model_input, params=None):\n        return model_input.sum(axis=1)\n\n\n"
         "mlflow.models.set_model(Sums())\n"
     )
@@ -249,9 +249,8 @@ def nested_runs() -> None:
 def sparse() -> None:
     """Log an answer that is a sparse matrix."""
     given = pd.DataFrame({"text": ["a cat", "a dog", "no cat"]})
-    model = OneHotEncoder(handle_unknown="ignore").fit(given)
-    options: dict[str, Json] = {"pyfunc_predict_fn": "transform", "serialization_format": "cloudpickle"}
-    log(mlflow.sklearn, model, example=given, signature=infer_signature(given), **options)
+    encoder = OneHotEncoder(handle_unknown="ignore").fit(given)
+    log_python(Answers(lambda rows, _: encoder.transform(rows)), given, infer_signature(given))
 
 
 def odd_metrics() -> None:
