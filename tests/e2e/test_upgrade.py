@@ -46,7 +46,7 @@ def test_a_rollback_past_an_upgrade_answers_as_before(stack: Stack, folder: Path
     stack.make("start_mlflow_services")
     answers = []
     for version in (OLD, NEW):
-        (folder / "requirements.txt").write_text(f"scikit-learn=={version}\nskops\nmatplotlib\ntqdm\n")
+        (folder / "requirements.txt").write_text(f"scikit-learn=={version}\nskops\n")
         stack.make("train_model")
         stack.make("promote", FORCE="1", WHY="the upgrade")
         answers.append(_ask(stack))

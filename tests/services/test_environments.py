@@ -42,7 +42,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def _train(settings: Settings, version: str) -> Prepared:
     """Train with a version of scikit-learn that the folder asks for, and promote what came of it."""
-    (settings.model_dir / "requirements.txt").write_text(f"scikit-learn=={version}\nskops\nmatplotlib\ntqdm\n")
+    (settings.model_dir / "requirements.txt").write_text(f"scikit-learn=={version}\nskops\n")
     trained = train.train(settings)
     uri = f"models:/{trained.name}/{trained.version}"
     promote.promote(settings, uri, force=True, why="the test's")
