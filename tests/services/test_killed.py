@@ -231,7 +231,7 @@ def test_a_cancelled_one_is_not_tried_again(mortal: Mortal) -> None:
     assert (mortal.candidates.find_champion(), mortal.find_answering()) == (before, before)
 
 
-@pytest.mark.parametrize("name", ["keeper", "current"])
+@pytest.mark.parametrize("name", ["current", "keeper"])
 def test_what_serves_is_started_again(mortal: Mortal, name: str) -> None:
     """SIGKILL to the keeper, or to the version that answers: the deployer starts it again, and callers wait."""
     place = STATE / "live" / str(mortal.port)
