@@ -31,7 +31,7 @@ def explain(settings: Settings, model: ModelFolder, code: int, said: str) -> Sli
         cure = f"{f'add it to {asked.name}; or ' if (asked := declared.find(model)) else ''}make add LIBRARY={library}"
         return SlipwayError(f"{script} needs the library {library}, which is not locked", cure)
     if code == KILLED:
-        limit = settings.limits.memory if settings.in_docker else "0"
+        limit = settings.limits.memory
         words = f"more memory than MODEL_MEMORY={limit}" if limit != "0" else "more memory than there is"
         cure = "MODEL_MEMORY=8g make train_model, or less data" if limit != "0" else "less data, or a larger machine"
         return SlipwayError(f"{script} was killed: it may have needed {words}", cure)
