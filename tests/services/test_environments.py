@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from slipway import settings as slipway_settings
 from slipway.registry import mlmodel
 from slipway.release import promote
 from slipway.serving import api_test, server
-from slipway.settings import ROOT, Settings
 from slipway.training import train
 from tests.conftest import changed
 
@@ -23,21 +21,34 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from slipway.runtimes.base import Prepared
+    from slipway.settings import Settings
 
 OLD, NEW = "1.8.0", "1.9.1"  # of scikit-learn
 ASK = "import sklearn; print(sklearn.__version__, flush=True); import matplotlib"
 ABSENT = "ModuleNotFoundError: No module named 'matplotlib'"  # only training has it
 
 
+SCRIPT = """import mlflow, pandas, skops, sklearn
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import ElasticNet
+features, target = load_diabetes(as_frame=True, return_X_y=True)
+with mlflow.start_run():
+    mlflow.log_metric("rmse", 1.0)
+    pins = [f"scikit-learn=={sklearn.__version__}", f"pandas=={pandas.__version__}", f"skops=={skops.__version__}"]
+    line = ElasticNet(alpha=0.05).fit(features, target)
+    mlflow.sklearn.log_model(line, name="model", input_example=features.head(5), pip_requirements=pins)
+"""
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Return settings of the host runtime with a store and a copy of the model folder that are the test's own."""
-    ignored = shutil.ignore_patterns("__pycache__", "Dockerfile", "MLproject", "python_env.yaml")
-    folder = shutil.copytree(ROOT / "model", tmp_path / "upgraded", ignore=ignored)
-    (folder / "model.toml").write_text('name = "upgraded"\nmetric = "validation_rmse"\ndirection = "minimize"\n')
+    """Return settings of the host runtime with a store and a small model folder that are the test's own."""
+    (folder := tmp_path / "upgraded").mkdir()
+    (folder / "model.toml").write_text('name = "upgraded"\nmetric = "rmse"\ndirection = "minimize"\n')
+    (folder / "train.py").write_text(SCRIPT)
     store = {"external_uri": f"sqlite:///{tmp_path}/mlflow.db"}
     loaded = changed(slipway_settings.load(), runtime="host", model_dir=folder, tracking=store)
-    return changed(loaded, training={"args": "--repeats 1"}, serving={"url": ""})
+    return changed(loaded, training={"args": ""}, serving={"url": ""})
 
 
 def _train(settings: Settings, version: str) -> Prepared:
@@ -49,7 +60,7 @@ def _train(settings: Settings, version: str) -> Prepared:
     return server.prepare(settings, uri)
 
 
-def _serve(settings: Settings, prepared: Prepared, log: Path, stack: ExitStack) -> tuple[str, str, list[Any]]:
+def _serve(settings: Settings, prepared: Prepared, log: Path, stack: ExitStack) -> tuple[str, str, Any]:
     """Serve a version; return its scikit-learn, what a module of training says there, and its own example's answer."""
     alone = changed(settings, serving={"port": ports.find_free()})
     stack.enter_context(shell.running(server.start(alone, prepared, log), log))
@@ -58,7 +69,7 @@ def _serve(settings: Settings, prepared: Prepared, log: Path, stack: ExitStack) 
     asked = subprocess.run([python, "-c", ASK], check=False, capture_output=True, text=True)
     example = mlmodel.read_example(prepared.files)
     answer = requests.post(f"{alone.serving.api_url}/invocations", json=example, timeout=60)
-    return asked.stdout.strip(), asked.stderr.strip().splitlines()[-1], answer.json()["predictions"]
+    return asked.stdout.strip(), asked.stderr.strip().splitlines()[-1], answer.json()
 
 
 def test_a_rollback_past_an_upgrade_answers_as_before(settings: Settings, tmp_path: Path) -> None:
@@ -78,4 +89,4 @@ def test_a_rollback_past_an_upgrade_answers_as_before(settings: Settings, tmp_pa
     assert f"\nscikit-learn=={OLD}" in (again.files / "environment" / "requirements.txt").read_text()
     assert after == (OLD, ABSENT, before)
     assert newer[:2] == (NEW, ABSENT)
-    assert len(newer[2]) == len(before) > 1
+    assert len(newer[2]["predictions"]) == len(before["predictions"]) > 1
