@@ -62,6 +62,7 @@ def width(row: dict[str, float]) -> float:
     return row["high"] - row["low"]
 
 
+@pytest.mark.thorough
 def test_custom_forecasts_by_its_params(kit: Kit, tmp_path: Path) -> None:
     """Three numbers a row: the interval widens with its level, and the horizon adds months; a file has the same."""
     kit.release("examples/custom")

@@ -49,6 +49,7 @@ def kit(tmp_path: Path) -> Kit:
     return Kit(tmp_path)
 
 
+@pytest.mark.thorough
 def test_a_notebook_logs_where_backups_see_it(kit: Kit, tmp_path: Path) -> None:
     """Run in another folder, with the variables that are printed: it is listed, and served."""
     lines = kit.run("env").splitlines()
