@@ -2,7 +2,7 @@
 # shellcheck shell=sh
 export RUNTIME="${RUNTIME:-docker}"  # docker: containers of our own images; host: processes in environments of uv, no Docker
 export MODEL_DIR="${MODEL_DIR:-model}"  # the model folder to work on
-export TRAIN_ARGS="${TRAIN_ARGS:-}"  # arguments for train.py, such as --alpha 0.3
+export TRAIN_ARGS="${TRAIN_ARGS:-}"  # arguments for the script that trains, such as --alpha 0.3; they follow those of the folder's params.env
 export PORT="${PORT:-8001}"  # where serve_model listens, on 127.0.0.1
 export WORKERS="${WORKERS:-1}"  # processes of the model server; its other settings, SCORING_…: docs/api.md
 export URL="${URL:-}"  # the API that test_api calls; empty: the one on PORT
@@ -33,7 +33,7 @@ export CONTEXT="${CONTEXT:-}"  # the kubectl context of the cluster that make de
 export NAMESPACE="${NAMESPACE:-slipway}"  # the namespace in that cluster
 export ROLLOUT_TIMEOUT="${ROLLOUT_TIMEOUT:-180}"  # seconds for a version to get ready in the cluster; after that the rollout is reverted
 export PREDICT_TIMEOUT="${PREDICT_TIMEOUT:-600}"  # seconds for a model to predict its own example without a server
-export START_TIMEOUT="${START_TIMEOUT:-180}"  # seconds for a model's server to get ready, or to switch models
+export START_TIMEOUT="${START_TIMEOUT:-180}"  # seconds for a model's server to get ready, or to be handed the port
 export TEST_TIMEOUT="${TEST_TIMEOUT:-600}"  # seconds for an API test to finish
 export REQUEST_TIMEOUT="${REQUEST_TIMEOUT:-30}"  # seconds for a model's server, or the tracking server in a first check, to answer
 export REGISTRY="${REGISTRY:-}"  # the image registry that the cluster pulls from, such as registry.example/team

@@ -81,6 +81,8 @@ def hold_out() -> tuple[HeldOut, str]:
     """Return the rows that the training script holds out, and the model's name."""
     known = tomllib.loads((FOLDER / "model.toml").read_text(encoding="utf-8"))
     script = FOLDER / known.get("script", "train.py")
+    if not script.exists():
+        raise InvalidError(f'there is no {script.name}: say in model.toml which file has load_data, script = "…"')
     tree = ast.parse(script.read_text(encoding="utf-8"))
     defined = {getattr(each, "name", "") for each in tree.body} | {
         name.asname or name.name for each in tree.body if isinstance(each, ast.ImportFrom) for name in each.names

@@ -146,7 +146,7 @@ def restore_tracking(backup: str) -> None:
 def train(job: str) -> None:
     """Train as a Kubernetes Job in the cluster of CONTEXT, show its log, and register the model.
 
-    Its exit code is that of train.py.
+    Its exit code is that of the script.
     """
     from slipway.kubernetes import training_job
 

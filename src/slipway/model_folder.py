@@ -84,10 +84,10 @@ def load(path: Path) -> ModelFolder:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SlipwayError(
-            f"no model folder at {path}: it has no model.toml", "MODEL_DIR=model, or copy model/ to start one"
+            f"no model folder at {path}: it has no model.toml", "MODEL_DIR=model, or make new_model NAME=… KIND=…"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SlipwayError(f"{file} is not TOML: {error}", "see model/README.md") from None
+        raise SlipwayError(f"{file} is not TOML: {error}", "see docs/add-a-model.md") from None
     name, metric, direction = (values.get(key) for key in ("name", "metric", "direction"))
     if not isinstance(name, str) or not REGISTERED.fullmatch(name) or name.endswith(LOCK):
         words = f"must be letters, digits, spaces, . _ - +, at most 200, not ending in {LOCK}"

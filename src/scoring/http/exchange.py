@@ -48,7 +48,7 @@ class Exchange:
         state.metrics.began(1)  # until it is answered, or its client has gone
         self.rows = 0
         self.is_v2 = path.endswith(b"/infer")
-        self.scorer = state.scorer  # it answers, also when another takes its place meanwhile
+        self.scorer = state.scorer
         self.held = 0  # bytes of the body that are counted in state.room
         self.large_caller = b""  # who it is counted for, once the body is large
 

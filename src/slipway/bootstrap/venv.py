@@ -151,6 +151,7 @@ def _works(python: Path) -> bool:
 
 
 def _run(command: list[str], cure: str = "make doctor, to see whether a proxy or the disk is the cause") -> None:
-    print("$", " ".join(command).replace(f"{ROOT}/", ""), flush=True)
+    words = " ".join(command).replace(f"{ROOT}/", "")
+    print("$", words, file=sys.stderr, flush=True)  # stdout may be evaluated: make env
     if subprocess.run(command, check=False, env=environment()).returncode != 0:
         raise SlipwayError("set-up stopped at the command above; nothing else was changed", cure)

@@ -1,4 +1,4 @@
-"""Where scripts run and models are served: containers of our images, or processes of `.venv`."""
+"""Where scripts run and models are served: containers of our images, or processes of a lock's environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Containers of our images: scripts run in the training image, servers in the image of a version, or of the runtime."""
+"""Containers of our images: scripts run in the training image, servers in that of a version."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ def _check_python(settings: Settings, lock: Lock, files: Path, uri: str) -> None
     here = pythons.of_runtime(settings)
     if lock.python == here or (not settings.in_docker and pythons.find(lock.python)):
         return
-    image = pythons.OFFICIAL.format(lock.python)
+    image = lock.image
     if settings.in_docker:
         where, cure = "the base image", f"PYTHON_IMAGE={image} make build_base_container, then the same command again"
     else:

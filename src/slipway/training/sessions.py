@@ -30,7 +30,7 @@ def find_run(registry: Registry, script: str, session: str, kept: str) -> Run:
         runs = [found] if found else []
     if not runs:
         raise SlipwayError(
-            f"{script} succeeded but logged no run", "call mlflow.start_run() in it; see model/README.md"
+            f"{script} succeeded but logged no run", "call mlflow.start_run() in it; see docs/add-a-model.md"
         )
     tops = [run for run in runs if not _is_child(run, runs)]
     if finished := [run for run in tops if _has_model(registry, run)]:
@@ -44,7 +44,7 @@ def find_run(registry: Registry, script: str, session: str, kept: str) -> Run:
         )
         raise SlipwayError(
             f"{script} logged no model in its run {tops[0].info.run_name}, but in {len(nested)} nested in it: {there}",
-            "log the final model in the outer run, after the search; see model/README.md",
+            "log the final model in the outer run, after the search; see docs/add-a-model.md",
         )
     return tops[0]
 

@@ -41,7 +41,8 @@ def ensure(registry: Registry, run: Run, name: str, script: str) -> ModelVersion
             words = f"{script} succeeded, but MLflow could not log its model"
             raise SlipwayError(words, "MLflow's warnings above say why; often a library is missing: make add LIBRARY=…")
         raise SlipwayError(
-            f"{script} succeeded but logged no model", "call mlflow.<flavour>.log_model(…) in it; see model/README.md"
+            f"{script} succeeded but logged no model",
+            "call mlflow.<flavour>.log_model(…) in it; see docs/add-a-model.md",
         )
     return _register(registry, model_id, name)
 

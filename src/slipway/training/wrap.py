@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from slipway import hints, model_folder, runtimes
 from slipway.errors import USAGE, SlipwayError
-from slipway.registry import connection
+from slipway.registry import connection, mlmodel, model_files, model_uri
 from slipway.registry.client import Registry
 from slipway.settings import BUILD, ROOT
 from slipway.training import train
@@ -54,6 +55,9 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
     registry = Registry.connect(settings)
     run, version = train.register(settings, registry, model, SCRIPT, session)
     uri = f"models:/{version.name}/{version.version}"
+    files = model_files.fetch(registry, model_uri.resolve(registry, uri))
+    for gap in mlmodel.find_gaps(files):
+        print(f"warning: {gap}", file=sys.stderr, flush=True)
     print(f"registered {uri}, from {version.description}")
     if settings.tracking_uri.startswith("http"):
         print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
