@@ -53,7 +53,7 @@ class Handed:
             try:
                 self._ask()
                 is_known = True
-            except (OSError, RuntimeError, CancelledError) as error:
+            except (OSError, RuntimeError, ValueError, CancelledError) as error:  # a ValueError: of too few sockets
                 if is_known and not self._is_over:
                     logger.warning("no keeper answers at %s (%s); it is tried again", self._door, error)
                 is_known = False

@@ -33,7 +33,10 @@ KEPT = 8
 UNFINISHED = "unfinished-"  # begins the names of what is being made, or removed
 ABANDONED_S = 3600.0
 IN_USE = "in-use"
-HOLD = f"import sys, fcntl; sys.in_use = open(sys.prefix + '/{IN_USE}'); fcntl.flock(sys.in_use, fcntl.LOCK_SH)\n"
+HOLD = (
+    f"import sys, fcntl; sys.in_use = open(sys.prefix + '/{IN_USE}'); fcntl.flock(sys.in_use, fcntl.LOCK_SH); "
+    "sys.dont_write_bytecode = False\n"  # else each start would compile the libraries again, where the caller said so
+)
 
 
 def find_python(settings: Settings, lock: Lock, *, training: bool = False) -> Path:
@@ -44,14 +47,15 @@ def find_python(settings: Settings, lock: Lock, *, training: bool = False) -> Pa
     if settings.cluster.is_inside and _has(lock, training=training):
         return Path(sys.executable)  # the pod's own will do
     digest = lock.training_digest if training else lock.digest
-    for version in dict.fromkeys((lock.python, pythons.OWN)):
-        place = PLACE / f"{digest}-{version}"
-        if (place / "bin" / "python").exists():
-            with suppress(OSError):
-                os.utime(place)
-            return place / "bin" / "python"
-    interpreter = pythons.find(lock.python)
-    place = PLACE / f"{digest}-{lock.python if interpreter else pythons.OWN}"
+    place = PLACE / f"{digest}-{lock.python}"
+    interpreter: Path | None = None
+    if not (place / "bin" / "python").exists():
+        interpreter = pythons.find(lock.python)
+        place = place if interpreter else PLACE / f"{digest}-{pythons.OWN}"
+    if (place / "bin" / "python").exists():
+        with suppress(OSError):
+            os.utime(place)
+        return place / "bin" / "python"
     _make(settings, place, lock.folder / (locks.TRAINING if training else locks.SERVING), interpreter)
     _prune(place)
     return place / "bin" / "python"
@@ -72,6 +76,8 @@ def _make(settings: Settings, place: Path, wanted: Path, interpreter: Path | Non
         (packages / "slipway.pth").write_text(f"{source}\n{HOLD}", encoding="utf-8")
         (made / IN_USE).touch()
         made.chmod(0o755)
+        if not (place / "bin" / "python").exists():
+            shutil.rmtree(place, ignore_errors=True)  # the interpreter that it was made with has gone
         with suppress(OSError):  # another command was quicker
             made.rename(place)
     finally:

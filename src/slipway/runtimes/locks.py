@@ -72,7 +72,10 @@ class Lock:
     @property
     def system(self) -> tuple[str, ...]:
         """The Debian packages that libraries load, such as libgomp1."""
-        return tuple(map(str, self._about.get("system", ())))
+        names = tuple(map(str, self._about.get("system", ())))
+        if wrong := [name for name in names if not model_folder.DEBIAN.fullmatch(name)]:
+            raise SlipwayError(f"{self.folder / ABOUT} names {wrong[0]!r}, which is no Debian package")
+        return names
 
     @cached_property
     def _about(self) -> dict[str, str | list[str]]:
@@ -99,8 +102,9 @@ def of_version(settings: Settings, registry: Registry | None, model: ModelRef, f
     lock = Lock(files / model_files.ENVIRONMENT)
     if not lock.is_whole:
         lock = _choose(settings, folder, files, model.uri)
-        if registry and model.name and model.version and _is_ours(settings):
-            with suppress(SlipwayError):  # who may not write there resolves it again elsewhere
+        # In a cluster the version's image is there already: with other files it would not start
+        if registry and model.name and model.version and _is_ours(settings) and not settings.cluster.is_inside:
+            with suppress(SlipwayError, OSError):  # who may not write there resolves it again elsewhere
                 model_files.add_environment(registry, model, files, lock.folder)
     _check_python(settings, lock, files, model.uri)
     return _renew(settings, folder, lock, files, model.uri)
@@ -163,7 +167,7 @@ def _renew(settings: Settings, folder: ModelFolder, lock: Lock, files: Path, uri
     if requirements.serves(requirements.pins(texts[0])):
         return lock
     asked = requirements.read(uri, files) or requirements.Asked(uri, files, "")
-    return _resolve(settings, folder, replace(asked, python=lock.python), texts)
+    return _resolve(settings, replace(folder, system=lock.system), replace(asked, python=lock.python), texts)
 
 
 def _check_python(settings: Settings, lock: Lock, files: Path, uri: str) -> None:

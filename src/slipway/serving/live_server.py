@@ -84,7 +84,9 @@ class Slot:
             raise SlipwayError(f"port {port} already serves {other}", "Ctrl-C there, or another PORT for the deployer")
         with self._changing:
             before, name = self._find_current(), f"v{prepared.model.version or '0'}-{secrets.token_hex(4)}"
-            is_kept = self._server.is_running(KEEPER)
+            is_kept = self._server.is_running(KEEPER) or (
+                bool(before) and self._server.is_running(before) and self._server.mend(KEEPER)
+            )
             if not is_kept:
                 self._server.stop(KEEPER)  # what is left of one that ended
                 ownership.check_port(self.settings.serving.port, "PORT")
@@ -109,14 +111,16 @@ class Slot:
             return
         try:
             self._tidy()
-            current = self._find_current()
-            for name in (KEEPER, current) if current else ():
-                if self._server.mend(name):
-                    print(
-                        f"== {name} of port {self.settings.serving.port} had ended, and was started again", flush=True
-                    )
+            self._restart()
         finally:
             self._changing.release()
+
+    def _restart(self, new: str = "") -> None:
+        """Start the keeper and the version that answers again if they have ended, but not one that is on trial."""
+        current = self._find_current()
+        for name in (KEEPER, current) if current else ():
+            if name != new and self._server.mend(name):
+                print(f"== {name} of port {self.settings.serving.port} had ended, and was started again", flush=True)
 
     def stop(self) -> None:
         """End the server: the versions first, which answer what is under way."""
@@ -154,6 +158,7 @@ class Slot:
         """Wait until a version answers at its own address, with all its workers."""
 
         def is_alive() -> bool:
+            self._restart(name)  # nobody else does, as long as this change is under way
             return self._server.is_running(name)
 
         poll(lambda: self._server.find_url(name) or not is_alive(), self.settings.serving.start_timeout, LOOK_S)
@@ -173,6 +178,7 @@ class Slot:
         def is_so() -> bool:
             if not self._server.is_running(name):
                 raise SlipwayError(f"{otherwise}: it ended", code=MODEL_DID_NOT_LOAD)
+            self._restart(name)  # nobody else does, as long as this change is under way
             try:
                 return int(self._ask(self._server.find_url(name))[what]) >= count
             except (requests.RequestException, ValueError, KeyError):

@@ -97,6 +97,11 @@ def _copy(source: Path, made: Path, target: Path) -> None:
             for pattern, replacement in words.items():
                 text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
             path.write_text(text, encoding="utf-8")
+    if model_folder.load(made).name != new:
+        raise SlipwayError(
+            f'{_name(source)}/model.toml has no line name = "{old}", so the copy would bear that name, too',
+            "write it so there, then the same command again",
+        )
 
 
 def _fill(made: Path, kind: Kind) -> None:
