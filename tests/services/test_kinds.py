@@ -38,11 +38,13 @@ SCRIPTS = Path(__file__).with_name("kinds.py")
 LIBRARY_SCRIPTS = Path(__file__).with_name("library_kinds.py")
 TOML = 'name = "{name}"\nmetric = "score"\ndirection = "maximize"\n'
 THOROUGH = [
+    "hinted_classes",
+    "no_example",
     "columns", "integer_names", "images_", "named_tensors", "hinted_texts", "hinted_dicts", "nested", "labels",
     "probabilities", "several", "dictionaries", "series", "no_signature", "neither", "from_code", "nested_runs",
     "sparse",
 ]  # fmt: skip
-QUICK = ["mixed", "matrix", "hinted_classes", "params", "no_example", "autolog"]
+QUICK = ["mixed", "matrix", "params", "autolog"]
 LIBRARIES = {
     "xgboost": ["xgboost-cpu"],
     "xgboost_booster": ["xgboost-cpu"],

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Json = Any  # a JSON document, or a part of one, as Python objects
 VARIES = ...  # in the place of what a model answers differently each time: an id, a time, a random number
@@ -24,7 +27,28 @@ def _settle(one: Json, other: Json) -> Json:
         return {name: _settle(value, other[name]) for name, value in one.items()}
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         return [_settle(*pair) for pair in zip(one, other, strict=True)]
+    if isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other):
+        return one
     return VARIES if differ(other, one) else one
+
+
+def find_fault(expected: Json) -> str:
+    """Return why a model's settled answer is no prediction: no value in it is a number, or the same twice. Or ""."""
+    leaves = list(_list_leaves(expected))
+    if leaves and all(leaf is VARIES for leaf in leaves):
+        return "the model loaded directly answers one request with other values each time"
+    if leaves and all(leaf is None or (isinstance(leaf, float) and math.isnan(leaf)) for leaf in leaves):
+        return "a prediction is None, which is not a number"
+    return ""
+
+
+def _list_leaves(value: Json) -> Iterator[Json]:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    if parts is None:
+        yield value
+    else:
+        for part in parts:
+            yield from _list_leaves(part)
 
 
 def differ(served: Json, direct: Json) -> str:  # noqa: PLR0911 -- one for each kind of value

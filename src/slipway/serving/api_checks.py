@@ -95,7 +95,7 @@ def check_predictions(api: Api) -> str | None:
         and not (isinstance(served, dict) and served.get("predictions") is not None)
     ):
         return f"no predictions in {answer.content[:QUOTED]}"
-    return answers.differ(served, api.expected)
+    return answers.find_fault(answers.list_predictions(api.expected)) or answers.differ(served, api.expected)
 
 
 def check_incomplete(api: Api) -> str | None:

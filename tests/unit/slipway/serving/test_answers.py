@@ -39,3 +39,22 @@ def test_what_varies_is_not_compared() -> None:
     assert answers.differ({"id": "c3", "values": [1.0, 9.0]}, settled) == ""
     assert answers.differ({"id": "c3", "values": [2.0, 9.0]}, settled) != ""
     assert answers.settle([[NAN]]) == [pytest.approx(NAN, nan_ok=True)]
+    assert answers.settle([[NAN], [NAN]]) == [pytest.approx(NAN, nan_ok=True)]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([[NAN, NAN], [NAN, NAN]], "a prediction is None"),
+        ([[1.0, 2.0], [3.0, 4.0]], "other values each time"),
+        ([[1.0, NAN], [1.0, NAN]], ""),
+        ([[1.0, 2.0], [1.0, 4.0]], ""),
+        ([[], []], ""),
+    ],
+)
+def test_an_answer_without_a_prediction_is_a_fault(given: list[answers.Json], said: str) -> None:
+    """NaN alone, or nothing that stays the same, is no prediction; one such value among others may be."""
+    found = answers.find_fault(answers.settle(given))
+
+    assert said in found
+    assert bool(found) == bool(said)
