@@ -7,6 +7,7 @@ the port's sockets; the one before answers what is under way, and ends. What was
 from __future__ import annotations
 
 import secrets
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 TIMES = {"SCORING_GRACE": 0.0, "SCORING_DRAIN": 30.0}  # s that a version has to end: the server's defaults
 SPARE_S = 5.0  # that a version has besides to end
+LET_GO_S = 10.0  # that the version before has to give up the port, once the next one has it
 LOOK_S = 0.1
 
 
@@ -98,7 +100,7 @@ class Slot:
                 if not (is_kept or before):
                     self._server.stop(KEEPER)
                 raise
-            self._let_go(name)
+            self._let_go(name, before)
 
     def is_running(self) -> bool:
         """Whether the server runs: the keeper, and the version that answers."""
@@ -179,14 +181,18 @@ class Slot:
             if not self._server.is_running(name):
                 raise SlipwayError(f"{otherwise}: it ended", code=MODEL_DID_NOT_LOAD)
             self._restart(name)  # nobody else does, as long as this change is under way
-            try:
-                return int(self._ask(self._server.find_url(name))[what]) >= count
-            except (requests.RequestException, ValueError, KeyError):
-                return False
+            return self._count(name, what) >= count
 
         limit = self.settings.serving.start_timeout
         if not poll(is_so, limit, LOOK_S):
             raise time_out(otherwise, limit, "START_TIMEOUT")
+
+    def _count(self, name: str, what: str) -> int:
+        """Return how many of something a version's readiness says, or -1 when it does not."""
+        try:
+            return int(self._ask(self._server.find_url(name))[what])
+        except (requests.RequestException, ValueError, KeyError):
+            return -1
 
     def _ask(self, url: str) -> dict[str, Any]:
         """Return what readiness says there."""
@@ -206,15 +212,34 @@ class Slot:
         new.symlink_to(f"programs/{name}")
         new.replace(self._link)
 
-    def _let_go(self, current: str) -> None:
-        """Tell all other versions to end: the one before, and what an interrupted change left."""
+    def _let_go(self, current: str, before: str) -> None:
+        """Tell all other versions to end: the one before, and what an interrupted change left.
+
+        A failure is no reason against the version that answers: `_tidy` ends what was not told to.
+        """
         scoring = self.settings.serving.scoring
         seconds = sum(float(scoring.get(each, default)) for each, default in TIMES.items()) + SPARE_S
-        for name in self._server.list_names():
-            if name not in {KEEPER, current, *self._leaving}:
+        try:
+            self._wait_until_alone(current, before)
+            others = [each for each in self._server.list_names() if each not in {KEEPER, current, *self._leaving}]
+            self._leaving.update(dict.fromkeys(others, time.monotonic() + seconds))
+            for name in others:
                 self._server.end(name)
-                self._leaving[name] = time.monotonic() + seconds
-        self._tidy()
+            self._tidy()
+        except SlipwayError as error:
+            print(f"warning: what answered before is not ended yet: {error.message}", file=sys.stderr, flush=True)
+
+    def _wait_until_alone(self, current: str, before: str) -> None:
+        """Wait until the version before accepts no more, so that who calls reaches the new one; not for ever."""
+
+        def has_let_go() -> bool:
+            if not self._server.is_running(before):
+                return True
+            self._restart(current)
+            return self._count(before, "sockets") == 0
+
+        if before:
+            poll(has_let_go, LET_GO_S, LOOK_S)
 
     def _tidy(self) -> None:
         """Remove what is left of versions that have ended, or should have."""

@@ -13,74 +13,18 @@ import pytest
 from slipway import ports, settings
 from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError, TimedOutError
 from slipway.registry.model_uri import ModelRef
-from slipway.runtimes.base import KEEPER, Command, LiveServer, Prepared
+from slipway.runtimes.base import KEEPER, Prepared
 from slipway.serving import api_test, live_server, server
 from slipway.serving.api_test import Case
 from slipway.serving.live_server import Slot
 from slipway.settings import STATE
 from tests.conftest import changed
+from tests.unit.programs import Programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 CASE = Case("http://127.0.0.1:1", "models:/m/1", {"columns": [], "data": []}, [], [])
-
-
-class Programs(LiveServer):
-    """Programs that only exist in name; `events` has what happened to them."""
-
-    url = "http://127.0.0.1:1"
-
-    def __init__(self, ours: settings.Settings, folder: Path) -> None:
-        super().__init__(ours, folder)
-        self.events: list[str] = []
-        self.running: set[str] = set()
-        self.dies = self.hangs = False  # a version as it starts; one that is to end
-
-    def check(self) -> None:
-        """Be ours."""
-
-    def find_url(self, name: str) -> str:
-        """Return where only this version answers."""
-        return f"http://{name}"
-
-    def keep_alive(self, name: str) -> None:
-        """Be there for good."""
-        self._tell("settle", name)
-
-    def _make_keeper(self, prepared: Prepared) -> Command:
-        return ["keep", prepared.identity], {}
-
-    def _make_version(self, name: str, prepared: Prepared) -> Command:
-        return ["serve", name, prepared.identity], {}
-
-    def _detach(self, name: str, command: list[str], variables: dict[str, str]) -> None:
-        self._tell(command[0], name)
-        assert variables == {}
-        if name == KEEPER or not self.dies:
-            self.running.add(name)
-
-    def _runs_detached(self, name: str) -> bool:
-        return name in self.running
-
-    def end(self, name: str) -> None:
-        """End, unless it hangs."""
-        self._tell("end", name)
-        if not self.hangs:
-            self.running.discard(name)
-
-    def _remove(self, name: str) -> None:
-        if name in self.running:
-            self._tell("kill", name)
-        self.running.discard(name)
-
-    def read_log(self, name: str) -> str:
-        """Return why it died."""
-        return f"INFO: as usual\nerror: {name[:2]} is broken\n"
-
-    def _tell(self, what: str, name: str) -> None:
-        self.events.append(f"{what} {name.split('-', maxsplit=1)[0]}")
 
 
 @pytest.fixture
@@ -90,9 +34,10 @@ def slot(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slot]:
     monkeypatch.setenv("URL", "")
     found = Slot(changed(settings.load(), serving={"port": ports.find_free(), "start_timeout": 1}))
     folder = STATE / "live" / str(found.settings.serving.port)
-    monkeypatch.setattr(found, "_server", Programs(found.settings, folder))
+    programs = Programs(found.settings, folder)
+    monkeypatch.setattr(found, "_server", programs)
     monkeypatch.setattr(api_test, "wait_until_ready", _wait_until_ready)
-    monkeypatch.setattr(found, "_ask", lambda _: {"workers": 1, "sockets": 1})
+    monkeypatch.setattr(found, "_ask", programs.answer)
     yield found
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -127,6 +72,46 @@ def test_the_first_and_the_next(slot: Slot) -> None:
     assert _programs(slot).events == ["serve v1", "keep keeper", "settle v1", "serve v2", "settle v2", "end v1"]
     assert _find_current(slot) == "v2"
     assert [name.split("-")[0] for name in _programs(slot).list_names()] == [KEEPER, "v2"]
+
+
+def test_a_change_is_over_when_the_one_before_has_let_go(slot: Slot) -> None:
+    """Who calls the port after a change reaches no version but the new one, though the two shared it for a moment."""
+    slot.change(_prepare(1))
+    _programs(slot).asks = 3
+    slot.change(_prepare(2))
+
+    assert {name.split("-")[0] for name in _programs(slot).holding} == {"v2"}
+
+
+def test_one_that_does_not_let_go_is_not_waited_for_long(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that hangs keeps no other from answering."""
+    monkeypatch.setattr(live_server, "LET_GO_S", 0.2)
+    slot.change(_prepare(1))
+    _programs(slot).asks = 1000
+    slot.change(_prepare(2))
+
+    assert 990 < _programs(slot).asks < 1000
+    assert _programs(slot).events[-1] == "end v1"
+    assert _find_current(slot) == "v2"
+
+
+def test_a_failure_to_end_the_one_before_is_a_warning(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When the engine fails after the handover, the new version stays, and the one before is ended later."""
+    monkeypatch.setattr(live_server, "TIMES", {})
+    monkeypatch.setattr(live_server, "SPARE_S", 0.2)
+    slot.change(_prepare(1))
+    _programs(slot).fails = True
+    slot.change(_prepare(2))
+    answers = _find_current(slot), slot.is_running()
+    _programs(slot).fails = False
+    time.sleep(0.2)
+    slot.mend()
+
+    assert answers == ("v2", True)
+    assert "warning: what answered before is not ended yet: Docker does not list" in capsys.readouterr().err
+    assert _programs(slot).events[-1] == "kill v1"
 
 
 @pytest.mark.parametrize("failure", ["dies", "test", "port"])
