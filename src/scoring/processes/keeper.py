@@ -171,9 +171,12 @@ def open_door(path: Path, mode: int = 0o600) -> socket.socket:
 
 
 def main() -> None:
-    """Keep the port until a signal comes."""
-    for name in (signal.SIGTERM, signal.SIGINT):  # process 1 of a container has no handlers of its own
-        signal.signal(name, lambda *_: os._exit(0))
+    """Keep the port until SIGTERM comes.
+
+    A terminal's Ctrl-C goes to all programs in it: the versions still answer what is under way, in a keeper's network.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # process 1 of a container has no handlers of its own
     parser = argparse.ArgumentParser(prog="python -m scoring.processes.keeper", description="Hold a port for versions.")
     parser.add_argument("folder", type=Path, help=f"where the link `{CURRENT}` names the version that answers")
     parser.add_argument("--door", type=Path, required=True, help="the unix socket that versions connect to")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
+import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,8 @@ import pytest
 
 from scoring.processes import keeper
 from scoring.processes.keeper import Keeper, share
+from slipway import ports
+from tests.polling import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,3 +158,21 @@ def test_who_talks_nonsense_is_dropped(place: Place) -> None:
 def test_the_door_is_its_owners(place: Place) -> None:
     """No other user can connect, and so take the port."""
     assert (place.at / "door").stat().st_mode & 0o777 == 0o600
+
+
+def test_only_sigterm_ends_it(tmp_path: Path) -> None:
+    """A Ctrl-C in its terminal, which its versions hear too, leaves them the port for what is under way."""
+    door, port = tmp_path / "door", ports.find_free()
+    command = [sys.executable, "-m", "scoring.processes.keeper", str(tmp_path), "--door", str(door)]
+    with subprocess.Popen([*command, "--port", str(port)]) as process:
+        try:
+            wait_until(door.exists, 30, "it listens")
+            process.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.3)
+            socket.create_connection(("127.0.0.1", port)).close()
+            process.terminate()
+
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
