@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from slipway.serving.live_server import Slot
 if TYPE_CHECKING:
     from slipway.settings import Settings
 
-INTERVAL = 1  # s between two looks at the alias, one cheap call each
+INTERVAL = 1  # s between two looks at the alias, one cheap call each, and at the server
 
 
 @dataclass
@@ -87,20 +88,35 @@ def serve(settings: Settings, uri: str) -> None:
         prepared = server.prepare(settings, uri)
         connection.limit_retries()
         registry = Registry.connect(settings)
-        slot = Slot(settings)
+        slot, is_over = Slot(settings), threading.Event()
         follower = Follower(settings, registry, found[1], found[2], int(prepared.model.version or 0))
         try:
             slot.start(prepared)
             server.note(settings, prepared)
+            threading.Thread(target=_mend, args=(slot, is_over), daemon=True, name="mend").start()
             print(f"serving {prepared.model.uri} at {slot.url}, and following {uri}; Ctrl-C stops it", flush=True)
             while True:
                 time.sleep(INTERVAL)
-                slot.mend()
                 follower.look(slot)
         except KeyboardInterrupt:
             print("\nstopped")
         finally:
+            is_over.set()
             slot.stop()
+
+
+def _mend(slot: Slot, is_over: threading.Event) -> None:
+    """Start again what ends, also while a version is fetched and asked for its answers, which may take minutes."""
+    said = ""
+    while not is_over.wait(INTERVAL):
+        words = ""
+        try:
+            slot.mend()
+        except Exception as error:  # noqa: BLE001 -- an engine that does not answer now may do so later
+            words = f"warning: {getattr(error, 'message', error)}"
+        if words not in {"", said}:
+            _say(words)
+        said = words
 
 
 def _say(words: str) -> None:

@@ -1,0 +1,78 @@
+"""Following an alias: what goes on beside a change that takes long."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import nullcontext
+
+import pytest
+
+from slipway import settings
+from slipway.errors import SlipwayError
+from slipway.registry import connection
+from slipway.registry.client import Registry
+from slipway.registry.model_uri import ModelRef
+from slipway.runtimes.base import Prepared
+from slipway.serving import follow, server
+from slipway.settings import STATE
+
+PREPARED = Prepared(ModelRef("models:/m/1", "", "m", "1"), STATE, "{}")
+BUSY_S = 30.0  # at most
+ENOUGH = 3  # tries
+
+
+class FakeSlot:
+    """A server's place that counts how often it was mended, the first times without success."""
+
+    url = "http://127.0.0.1:1"
+
+    def __init__(self) -> None:
+        self.mended, self.is_stopped = 0, False
+        self.is_mended = threading.Event()
+
+    def start(self, prepared: Prepared) -> None:
+        """Start a version."""
+        assert prepared is PREPARED
+
+    def mend(self) -> None:
+        """Fail some times, and then not."""
+        self.mended += 1
+        if self.mended < ENOUGH:
+            raise SlipwayError("the engine does not answer")
+        self.is_mended.set()
+
+    def stop(self) -> None:
+        """Stop all."""
+        self.is_stopped = True
+
+
+@pytest.fixture
+def slot(monkeypatch: pytest.MonkeyPatch) -> FakeSlot:
+    """Return the place that a follower finds, which has nothing else to wait for."""
+    found = FakeSlot()
+    monkeypatch.setattr(follow, "INTERVAL", 0.01)
+    monkeypatch.setattr(follow, "Slot", lambda _: found)
+    monkeypatch.setattr(connection, "limit_retries", lambda: None)
+    monkeypatch.setattr(Registry, "connect", lambda _: None)
+    monkeypatch.setattr(server, "taken", lambda _: nullcontext())
+    monkeypatch.setattr(server, "note", lambda *_: None)
+    monkeypatch.setattr(server, "prepare", lambda *_: PREPARED)
+    return found
+
+
+def test_what_ends_is_started_again_beside_a_long_change(
+    slot: FakeSlot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While the next version is prepared, the server is looked after, whatever fails, which is said once; Ctrl-C stops."""
+    was_mended = []
+
+    def prepare(*_: object) -> None:
+        was_mended.append(slot.is_mended.wait(BUSY_S))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(follow.Follower, "look", prepare)
+    follow.serve(settings.load(), "models:/m@champion")
+
+    assert was_mended == [True]
+    assert slot.is_stopped
+    assert capsys.readouterr().out.count("== warning: the engine does not answer") == 1
