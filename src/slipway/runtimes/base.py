@@ -166,6 +166,10 @@ class LiveServer(ABC):
         """Return the folder of a program."""
         return self._folder / "programs" / name
 
+    def is_recorded(self, name: str) -> bool:
+        """Whether a program's folder says how it was started."""
+        return (self.place(name) / "start.json").exists()
+
     def _start(self, name: str, command: Command) -> None:
         self.place(name).mkdir(parents=True, exist_ok=True)
         (self.place(name) / "start.json").write_text(json.dumps(command), encoding="utf-8")
@@ -198,7 +202,7 @@ class LiveServer(ABC):
             if time.monotonic() > not_before + LONGEST_PAUSE_S:
                 self._failed.pop(name, None)
             return False
-        if time.monotonic() < not_before or not (self.place(name) / "start.json").exists():
+        if time.monotonic() < not_before or not self.is_recorded(name):
             return False
         self._failed[name] = failures + 1, time.monotonic() + min(LONGEST_PAUSE_S, 2.0**failures)
         self._remove(name)

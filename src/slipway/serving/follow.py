@@ -89,6 +89,7 @@ def serve(settings: Settings, uri: str) -> None:
         connection.limit_retries()
         registry = Registry.connect(settings)
         slot, is_over = Slot(settings), threading.Event()
+        slot.check_free()
         follower = Follower(settings, registry, found[1], found[2], int(prepared.model.version or 0))
         try:
             slot.start(prepared)

@@ -63,14 +63,21 @@ class Slot:
         except (requests.RequestException, ValueError, KeyError, TypeError):
             return None
 
-    def start(self, prepared: Prepared) -> None:
-        """Serve a first version in the foreground: its output goes to this terminal, and it ends with `stop`."""
+    def check_free(self) -> None:
+        """Raise SlipwayError if a server that is not this process's, such as the deployer's, is there already."""
         self._server.check()
+        self._refuse_older()
         if self.is_running():
             raise SlipwayError(
                 f"port {self.settings.serving.port} is the deployer's",
                 "make stop_deployer, or another PORT with the same command",
             )
+
+    def start(self, prepared: Prepared) -> None:
+        """Serve a first version in the foreground: its output goes to this terminal, and it ends with `stop`.
+
+        What is there already is ended: see `check_free`.
+        """
         self._server.is_detached = False
         self.stop()
         self.change(prepared)
@@ -85,6 +92,7 @@ class Slot:
             port = self.settings.serving.port
             raise SlipwayError(f"port {port} already serves {other}", "Ctrl-C there, or another PORT for the deployer")
         with self._changing:
+            self._refuse_older()
             before, name = self._find_current(), f"v{prepared.model.version or '0'}-{secrets.token_hex(4)}"
             is_kept = self._server.is_running(KEEPER) or (
                 bool(before) and self._server.is_running(before) and self._server.mend(KEEPER)
@@ -141,6 +149,14 @@ class Slot:
         """Return what `serve_model` serves on this port in another terminal, whose server is not ours to touch."""
         serving = replace(self.settings.serving, url="")
         return server.find_recorded(serving) if self._server.is_detached else None
+
+    def _refuse_older(self) -> None:
+        """Raise SlipwayError if what runs under the keeper's name was not started as a keeper: it hands nothing on."""
+        if self._server.is_running(KEEPER) and not self._server.is_recorded(KEEPER):
+            raise SlipwayError(
+                f"what serves on port {self.settings.serving.port} was started by an earlier Slipway",
+                "make stop_deployer, then this again",
+            )
 
     def _begin(self, name: str, prepared: Prepared, case: Case | None, *, is_kept: bool) -> None:
         """Start a version, test it, and hand it the port."""

@@ -27,8 +27,13 @@ class FakeSlot:
     url = "http://127.0.0.1:1"
 
     def __init__(self) -> None:
-        self.mended, self.is_stopped = 0, False
+        self.mended, self.is_stopped, self.is_taken = 0, False, False
         self.is_mended = threading.Event()
+
+    def check_free(self) -> None:
+        """Be another's, or not."""
+        if self.is_taken:
+            raise SlipwayError("it is the deployer's")
 
     def start(self, prepared: Prepared) -> None:
         """Start a version."""
@@ -63,7 +68,7 @@ def slot(monkeypatch: pytest.MonkeyPatch) -> FakeSlot:
 def test_what_ends_is_started_again_beside_a_long_change(
     slot: FakeSlot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """While the next version is prepared, the server is looked after, whatever fails, which is said once; Ctrl-C stops."""
+    """While the next version is prepared, the server is looked after; a failure to do so is said once."""
     was_mended = []
 
     def prepare(*_: object) -> None:
@@ -76,3 +81,12 @@ def test_what_ends_is_started_again_beside_a_long_change(
     assert was_mended == [True]
     assert slot.is_stopped
     assert capsys.readouterr().out.count("== warning: the engine does not answer") == 1
+
+
+def test_a_server_that_is_anothers_is_not_stopped(slot: FakeSlot) -> None:
+    """A command that is refused, because the port is the deployer's, leaves that one alone."""
+    slot.is_taken = True
+    with pytest.raises(SlipwayError, match="the deployer's"):
+        follow.serve(settings.load(), "models:/m@champion")
+
+    assert not slot.is_stopped

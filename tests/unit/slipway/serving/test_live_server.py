@@ -228,3 +228,19 @@ def test_no_server_is_no_slow_one() -> None:
 
     assert slot.find_version() is None
     assert not slot.is_running()
+
+
+def test_a_server_from_before_keepers_is_no_keeper(slot: Slot) -> None:
+    """What an earlier Slipway left under the keeper's name: nothing is started or stopped, and the cure is said."""
+    _programs(slot).running.add(KEEPER)
+    with pytest.raises(SlipwayError, match="was started by an earlier Slipway") as refused:
+        slot.check_free()
+    with pytest.raises(SlipwayError, match="was started by an earlier Slipway"):
+        slot.change(_prepare(1))
+    there = set(_programs(slot).running)
+    events = list(_programs(slot).events)
+    slot.stop()
+
+    assert refused.value.cure == "make stop_deployer, then this again"
+    assert (there, events) == ({KEEPER}, [])
+    assert _programs(slot).running == set()
