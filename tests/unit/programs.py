@@ -24,6 +24,7 @@ class Programs(LiveServer):
         self.running: set[str] = set()
         self.dies = self.hangs = False  # a version as it starts; one that is to end
         self.fails = False  # the engine, when a program is to end
+        self.is_taken = False  # the port, so that no keeper can listen
         self.holding: set[str] = set()  # the port
         self.asks = 0  # until the version before lets go
 
@@ -47,7 +48,7 @@ class Programs(LiveServer):
     def _detach(self, name: str, command: list[str], variables: dict[str, str]) -> None:
         self._tell(command[0], name)
         assert variables == {}
-        if name == KEEPER or not self.dies:
+        if not (self.is_taken if name == KEEPER else self.dies):
             self.running.add(name)
 
     def _runs_detached(self, name: str) -> bool:
@@ -70,7 +71,7 @@ class Programs(LiveServer):
         """Say what readiness says: the version that the link names takes the port, the one before then lets go."""
         name, link = url.removeprefix("http://"), self._folder / "current"
         current = link.readlink().name if link.is_symlink() else ""
-        if name == current:
+        if name == current and KEEPER in self.running:
             self.holding.add(name)
         elif {name, current} <= self.holding:
             self.asks -= 1

@@ -209,6 +209,10 @@ class LiveServer(ABC):
         self._run(name)
         return True
 
+    def keeps_ending(self, name: str) -> bool:
+        """Whether a program has ended again shortly after `mend` started it."""
+        return name in self._failed and not self.is_running(name)
+
     @abstractmethod
     def end(self, name: str) -> None:
         """Tell a program to end, once it has answered what is under way."""
@@ -219,6 +223,7 @@ class LiveServer(ABC):
             self.end(name)
             poll(lambda: not self.is_running(name), seconds, LOOK_S)
         self._remove(name)
+        self._failed.pop(name, None)
         if process := self._attached.pop(name, None):
             shell.stop(process)
         shutil.rmtree(self.place(name), ignore_errors=True)

@@ -240,4 +240,5 @@ class Containers(LiveServer):
 
     def read_log(self, name: str) -> str:
         """Return the engine's log of it."""
-        return shell.ask(docker_cli.read_log(self._call(name), LOG_LINES)).words
+        answer = shell.ask(docker_cli.read_log(self._call(name), LOG_LINES))
+        return answer.words if answer.code == 0 else ""

@@ -187,8 +187,11 @@ class Slot:
         except TimedOutError:
             raise
         except SlipwayError:
-            last = (self._server.read_log(name).strip().splitlines() or ["see the server's output"])[-1]
-            raise SlipwayError(f"it did not load: {last}", code=MODEL_DID_NOT_LOAD) from None
+            raise SlipwayError(f"it did not load: {self._quote(name)}", code=MODEL_DID_NOT_LOAD) from None
+
+    def _quote(self, name: str) -> str:
+        """Return the last line that a program wrote."""
+        return (self._server.read_log(name).strip().splitlines() or ["see the server's output"])[-1]
 
     def _wait(self, name: str, what: str, count: int, otherwise: str) -> None:
         """Wait until a version's readiness says so many of something."""
@@ -196,6 +199,8 @@ class Slot:
         def is_so() -> bool:
             if not self._server.is_running(name):
                 raise SlipwayError(f"{otherwise}: it ended", code=MODEL_DID_NOT_LOAD)
+            if self._server.keeps_ending(KEEPER):
+                raise SlipwayError(f"the keeper of the port keeps ending: {self._quote(KEEPER)}")
             self._restart(name)  # nobody else does, as long as this change is under way
             return self._count(name, what) >= count
 

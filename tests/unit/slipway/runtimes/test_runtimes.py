@@ -119,10 +119,11 @@ def test_another_process_is_not_taken_for_ours(live: Processes) -> None:
 
 def test_what_keeps_ending_is_started_ever_later(live: Processes) -> None:
     """A program that ends again and again is started at once, and then after pauses."""
+    ended_before = live.keeps_ending(KEEPER)
     started = live.mend(KEEPER)
     wait_until(lambda: not live.is_running(KEEPER), 30, "it ended")
 
-    assert started
+    assert (ended_before, started, live.keeps_ending(KEEPER)) == (False, True, True)
     assert not live.mend(KEEPER)
     assert not live.mend("v9")  # of which there is no record
     wait_until(lambda: live.mend(KEEPER), 3, "it is started again")

@@ -244,3 +244,14 @@ def test_a_server_from_before_keepers_is_no_keeper(slot: Slot) -> None:
     assert refused.value.cure == "make stop_deployer, then this again"
     assert (there, events) == ({KEEPER}, [])
     assert _programs(slot).running == set()
+
+
+def test_a_keeper_that_cannot_listen(slot: Slot) -> None:
+    """A port that was taken after it was looked at: the change fails with the keeper's words, not when time is up."""
+    slot.settings = replace(slot.settings, serving=replace(slot.settings.serving, start_timeout=600))
+    _programs(slot).is_taken = True
+    with pytest.raises(SlipwayError, match="the keeper of the port keeps ending: error: ke is broken"):
+        slot.change(_prepare(1))
+
+    assert _programs(slot).events == ["serve v1", "keep keeper", "keep keeper", "end v1"]
+    assert _programs(slot).list_names() == []
