@@ -22,6 +22,7 @@ class Programs(LiveServer):
         super().__init__(ours, folder)
         self.events: list[str] = []
         self.running: set[str] = set()
+        self.reached: list[str] = []
         self.dies = self.hangs = False  # a version as it starts; one that is to end
         self.fails = False  # the engine, when a program is to end
         self.is_taken = False  # the port, so that no keeper can listen
@@ -30,6 +31,10 @@ class Programs(LiveServer):
 
     def check(self) -> None:
         """Be ours."""
+
+    def reach(self, name: str) -> None:
+        """Be there."""
+        self.reached.append(name.split("-", maxsplit=1)[0])
 
     def find_url(self, name: str) -> str:
         """Return where only this version answers."""

@@ -81,6 +81,11 @@ def create(kind: str, name: str, labels: Mapping[str, str], options: Mapping[str
     return [PROGRAM, kind, "create", *flags("--label", labels), *flags("--opt", options), name]
 
 
+def connect(network: str, container: str) -> list[str]:
+    """Have a container, which may run, in a network too; fails when it is there already."""
+    return [PROGRAM, "network", "connect", network, container]
+
+
 def remove(kind: str, names: Sequence[str], *, with_volumes: bool = False) -> list[str]:
     """Remove things of a kind; containers also while they run, and `with_volumes` what only they used."""
     return [PROGRAM, *REMOVALS[kind], *(["--volumes"] if with_volumes else []), *names]

@@ -144,6 +144,9 @@ class LiveServer(ABC):
     def find_url(self, name: str) -> str:
         """Return the URL at which this process reaches a version alone."""
 
+    def reach(self, name: str) -> None:  # noqa: B027 -- most are
+        """See to it that this process reaches a program that another one started."""
+
     def keep(self, prepared: Prepared) -> None:
         """Start the keeper, which any version's program contains."""
         self._start(KEEPER, self._make_keeper(prepared))

@@ -169,6 +169,16 @@ class Containers(LiveServer):
         answer = shell.ask(docker_cli.name_published(self._call(name), 8080))
         return f"http://{answer.out.splitlines()[0]}" if answer.code == 0 and answer.out else ""
 
+    def reach(self, name: str) -> None:
+        """Have the container in our network: a deployer that was no container started it without one."""
+        if not self._settings.network:
+            return
+        answer = shell.ask(docker_cli.connect(self._settings.network, self._call(name)))
+        if answer.code != 0 and "already" not in answer.words:
+            raise SlipwayError(
+                f"{self._call(name)} does not join the network: {answer.last}", "make stop_deployer start_deployer"
+            )
+
     def _make_keeper(self, prepared: Prepared) -> Command:
         self._folder.chmod(0o755)  # the container's user reads the link in it
         published = f"127.0.0.1:{self._settings.serving.port}:8080"

@@ -97,6 +97,9 @@ class Slot:
             is_kept = self._server.is_running(KEEPER) or (
                 bool(before) and self._server.is_running(before) and self._server.mend(KEEPER)
             )
+            for running in filter(None, (KEEPER, before)):
+                if self._server.is_running(running):
+                    self._server.reach(running)
             if not is_kept:
                 self._server.stop(KEEPER)  # what is left of one that ended
                 ownership.check_port(self.settings.serving.port, "PORT")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slipway import model_folder, runtimes, settings
+from slipway import model_folder, runtimes, settings, shell
+from slipway.errors import SlipwayError
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import environments, locks
 from slipway.runtimes.base import KEEPER, Prepared
@@ -50,6 +51,42 @@ def test_the_settings_choose(runtime: str, name: str, *, in_cluster: bool) -> No
 def test_a_server_is_reached_where_it_runs(runtime: str, network: str, url: str) -> None:
     """On this machine by its port; from a container of the same network by its name."""
     assert runtimes.of(replace(settings.load(), runtime=runtime, network=network)).address("trial", 9001) == url
+
+
+JOIN = ["docker", "network", "connect", "ours", "slipway-live-9001"]
+
+
+@pytest.mark.parametrize(
+    ("network", "said", "asked"),
+    [
+        ("", shell.Answer(1, err="network not found"), []),
+        ("ours", shell.Answer(0), [JOIN]),
+        ("ours", shell.Answer(1, err="endpoint with name slipway-live-9001 already exists in network ours"), [JOIN]),
+    ],
+    ids=["of this machine", "joins", "is there"],
+)
+def test_a_deployers_container_reaches_a_keeper_of_its_process(
+    network: str, said: shell.Answer, asked: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A keeper that was started without the deployer's network joins it; what is not in one needs none."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr(shell, "ask", lambda command: commands.append(command) or said)
+    ours = changed(
+        settings.load(), runtime="docker", network=network, serving={"port": 9001}, services={"project": "slipway"}
+    )
+    runtimes.of(ours).live_server(tmp_path).reach(KEEPER)
+
+    assert commands == asked
+
+
+def test_a_keeper_that_cannot_join(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The engine's words are the reason, and a new start of the deployer the cure."""
+    monkeypatch.setattr(shell, "ask", lambda _: shell.Answer(1, err="network ours not found"))
+    live = runtimes.of(changed(settings.load(), runtime="docker", network="ours")).live_server(tmp_path)
+    with pytest.raises(SlipwayError, match="does not join the network: network ours not found") as refused:
+        live.reach(KEEPER)
+
+    assert refused.value.cure == "make stop_deployer start_deployer"
 
 
 def test_a_process_serves_the_files_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,7 @@ def test_the_first_and_the_next(slot: Slot) -> None:
 
     assert first
     assert _programs(slot).events == ["serve v1", "keep keeper", "settle v1", "serve v2", "settle v2", "end v1"]
+    assert _programs(slot).reached == [KEEPER, "v1"]
     assert _find_current(slot) == "v2"
     assert [name.split("-")[0] for name in _programs(slot).list_names()] == [KEEPER, "v2"]
 
