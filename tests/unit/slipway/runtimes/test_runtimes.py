@@ -70,7 +70,12 @@ def test_a_deployers_container_reaches_a_keeper_of_its_process(
 ) -> None:
     """A keeper that was started without the deployer's network joins it; what is not in one needs none."""
     commands: list[list[str]] = []
-    monkeypatch.setattr(shell, "ask", lambda command: commands.append(command) or said)
+
+    def ask(command: list[str]) -> shell.Answer:
+        commands.append(command)
+        return said
+
+    monkeypatch.setattr(shell, "ask", ask)
     ours = changed(
         settings.load(), runtime="docker", network=network, serving={"port": 9001}, services={"project": "slipway"}
     )
