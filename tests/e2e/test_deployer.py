@@ -263,7 +263,7 @@ def test_what_serves_is_killed_and_comes_back(place: Place) -> None:
     """
     place.settle(3)
     keeper = f"{place.stack.project}-live-{place.stack.variables['PORT']}"
-    version = place.stack.docker("ps", "--filter", f"name=^{keeper}-", "--format", "{{.Names}}")
+    version = place.stack.docker("ps", "--filter", f"name=^{keeper}-v3-", "--format", "{{.Names}}")
     image = place.stack.docker("inspect", "--format", "{{.Config.Image}}", version)
     kill(version, "scoring")
     waited = requests.get(f"{place.api}/readyz", timeout=60).json()["version"]
@@ -274,7 +274,7 @@ def test_what_serves_is_killed_and_comes_back(place: Place) -> None:
 
     assert waited == "3"
     assert image.split(":")[-1].startswith("v3-")
-    assert place.stack.docker("ps", "--filter", f"name=^{keeper}-", "--format", "{{.Names}}") == version
+    assert place.stack.docker("ps", "--filter", f"name=^{keeper}-v3-", "--format", "{{.Names}}") == version
 
 
 def test_the_container_is_closed(place: Place) -> None:

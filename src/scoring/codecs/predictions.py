@@ -5,10 +5,14 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
+
+from scoring.bounds import DEFAULT
+from scoring.errors import Refusal
 
 if TYPE_CHECKING:
     from scoring.models.aliases import Json, Predictions
@@ -45,8 +49,12 @@ def to_json(predictions: Predictions) -> Json:
 
 
 def to_dense(predictions: Predictions) -> Predictions:
-    """Return a sparse matrix of scipy's as an array; all else as it is."""
-    return predictions.toarray() if hasattr(predictions, "toarray") else predictions
+    """Return a sparse matrix of scipy's as an array, unless it is larger than a body may be; all else as it is."""
+    if not hasattr(predictions, "toarray"):
+        return predictions
+    if math.prod(predictions.shape) > DEFAULT.max_cells:
+        raise Refusal(413, f"the answer has more than {DEFAULT.max_cells} cells, rows times columns: send fewer rows")
+    return predictions.toarray()
 
 
 def _dump(value: Json) -> str:

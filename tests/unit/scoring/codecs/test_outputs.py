@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import uuid
 import warnings
@@ -16,12 +17,13 @@ import pytest
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.pyfunc.model import PythonModel
 from mlflow.types import ColSpec, Schema, TensorSpec
+from scipy.sparse import csr_matrix
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.preprocessing import OneHotEncoder
 
 from scoring import loading, rehearsal
-from scoring.codecs import metadata, tensors
+from scoring.codecs import metadata, predictions, tensors
 from scoring.errors import ModelError, Refusal
 from scoring.models import rows
 from scoring.models.signature import Column
@@ -138,11 +140,17 @@ def test_an_output_that_no_json_holds_is_found_at_once(tmp_path: Path, answer: D
         )
 
 
-def test_sparse_output_is_found_at_once(tmp_path: Path) -> None:
-    """An estimator whose output is sparse does not load."""
+def test_sparse_output_becomes_rows(tmp_path: Path) -> None:
+    """An estimator's sparse output is answered row by row, unless the rows would be too many cells."""
     rows = pd.DataFrame({"text": ["a", "b", "c"]})
-    with pytest.raises(ModelError, match="cannot be written as JSON: csr_matrix"):
-        _estimator(tmp_path, OneHotEncoder().fit(rows), rows, pyfunc_predict_fn="transform")
+    model = _estimator(tmp_path, OneHotEncoder().fit(rows), rows, pyfunc_predict_fn="transform")
+    example = rehearsal._read(model)  # noqa: SLF001 -- as a request is read
+
+    assert example is not None
+    body = predictions.encode(model.predict([example], *model.default))
+    assert json.loads(body) == {"predictions": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]}
+    with pytest.raises(Refusal, match="send fewer rows"):
+        predictions.to_dense(csr_matrix((30_000, 1000)))
 
 
 def test_binary_values_go_in_as_they_came_out() -> None:
