@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from mlflow.entities import Experiment, LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
     from mlflow.store.entities.paged_list import PagedList
 
     from slipway.settings import Settings
@@ -75,10 +76,7 @@ class Registry:
         self._ask_unless(GONE, self._client.delete_registered_model, name)
 
     def find_aliases(self) -> dict[str, dict[str, int]]:
-        """Return the aliases of every registered model, each with its version.
-
-        A search for versions leaves them out.
-        """
+        """Return the aliases of every registered model, each with its version; a search for versions omits them."""
         return {
             model.name: {alias: int(version) for alias, version in model.aliases.items()}
             for model in self._pages(partial(self._client.search_registered_models))
@@ -88,8 +86,7 @@ class Registry:
     def find_champion(self, name: str, alias: str = CHAMPION) -> int | None:
         """Return the version that @champion (or another alias) names, or None; one cheap call."""
         model = self.find_model(name)
-        number = model.aliases.get(alias) if model else None
-        return int(number) if number else None
+        return int(number) if model and (number := model.aliases.get(alias)) else None
 
     def move_champion(self, name: str, version: int) -> None:
         """Point @champion at a version."""
@@ -127,8 +124,7 @@ class Registry:
 
     def find_by_tag(self, name: str, tag: str, value: str) -> ModelVersion | None:
         """Return the newest version of a model that has a tag with a value, or None."""
-        found = self.find_versions(name, f"tag.`{tag}` = '{value}'")
-        return found[max(found)] if found else None
+        return max(self.find_versions(name, f"tag.`{tag}` = '{value}'").items(), default=(0, None))[1]
 
     def create_version(self, name: str, model_id: str) -> ModelVersion:
         """Make a logged model the next version of a registered model, and note that in the logged model's tags."""
@@ -172,11 +168,17 @@ class Registry:
 
     def add_files(self, location: str, folder: Path, names: Iterable[str]) -> None:
         """Upload files of a folder, one after another, to a folder of its name at an artifact URI of a model."""
+        for name in names:
+            self._ask(self._open(location).log_artifact, str(folder / name), folder.name)
+
+    def list_files(self, location: str, folder: str) -> set[str]:
+        """Return the names of the files in a folder at an artifact URI of a model."""
+        return {Path(file.path).name for file in self._ask(self._open(location).list_artifacts, folder)}
+
+    def _open(self, location: str) -> ArtifactRepository:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        repository = self._ask(get_artifact_repository, location, tracking_uri=self.uri)
-        for name in names:
-            self._ask(repository.log_artifact, str(folder / name), folder.name)
+        return self._ask(get_artifact_repository, location, tracking_uri=self.uri)
 
     def has_file(self, run_id: str, path: str) -> bool:
         """Whether a run has an artifact at a path, such as model/MLmodel."""
@@ -260,13 +262,11 @@ class Registry:
         return list(self._pages(partial(self._client.search_model_versions, filter_string=condition)))
 
     def _pages(self, search: Callable[..., PagedList[Answer]]) -> Iterator[Answer]:
-        token = None
-        while True:
-            page = self._ask(search, page_token=token)
+        page = self._ask(search, page_token=None)
+        yield from page
+        while page.token:
+            page = self._ask(search, page_token=page.token)
             yield from page
-            token = page.token
-            if not token:
-                return
 
 
 def quote(name: str) -> str:

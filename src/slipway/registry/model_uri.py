@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OTHERS = "make list_models, for another version"
 CHECKSUM_TAG = "slipway.checksum"  # of a version's files, as they were when it was registered
+BARE_TAG = "slipway.checksum_without_environment"  # of these without the lock, which other versions may share
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class ModelRef:
     run_id: str | None = None
     model_id: str | None = None
     checksum: str | None = None  # that its files had when it was registered
+    bare: str | None = None  # that they had without their lock
 
 
 def resolve(registry: Registry | None, uri: str) -> ModelRef:
@@ -86,8 +88,8 @@ def _resolve_logged(registry: Registry, model_id: str) -> ModelRef:
     versions = registry.find_versions_of_run(run_id) if run_id else []
     version = next((version for version in versions if version.source == f"models:/{model_id}"), None)
     name, number = (version.name, str(version.version)) if version else (None, None)
-    known = version.tags.get(CHECKSUM_TAG) if version else None
-    return ModelRef(f"models:/{model_id}", logged.artifact_location, name, number, run_id, model_id, known)
+    known = [version.tags.get(tag) if version else None for tag in (CHECKSUM_TAG, BARE_TAG)]
+    return ModelRef(f"models:/{model_id}", logged.artifact_location, name, number, run_id, model_id, *known)
 
 
 def _resolve_version(registry: Registry, name: str, number: str | None, alias: str | None) -> ModelRef:
@@ -116,8 +118,8 @@ def _describe(registry: Registry, version: ModelVersion) -> ModelRef:
     if model_id and logged is None:
         raise SlipwayError(f"the files of {uri} are gone: MLflow has no model {model_id}", OTHERS)
     location = logged.artifact_location if logged else registry.find_location(version)
-    known = version.tags.get(CHECKSUM_TAG)
-    return ModelRef(uri, location, version.name, number, version.run_id, model_id, known)
+    known = [version.tags.get(tag) for tag in (CHECKSUM_TAG, BARE_TAG)]
+    return ModelRef(uri, location, version.name, number, version.run_id, model_id, *known)
 
 
 def _resolve_run(registry: Registry, run_id: str, path: str) -> ModelRef:
