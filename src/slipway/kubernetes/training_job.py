@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
     from slipway.kubernetes.cluster.kubectl import Cluster
+    from slipway.runtimes.locks import Lock
     from slipway.settings import Settings
 
 SESSION = f"{manifests.PREFIX}session"  # annotates a Job with what its runs are found by
@@ -50,8 +51,9 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
     with _reached(settings, cluster, inside) as here:
         connection.check_reachable(here)
     started = time.monotonic()
+    lock = locks.of_folder(settings, model)
     session = _find_session(cluster, job) if job else uuid.uuid4().hex
-    job = job or _start(settings, cluster, model, inside, session)
+    job = job or _start(settings, cluster, model, lock, inside, session)
     try:
         began_again = _follow(settings, cluster, job)
     except KeyboardInterrupt:
@@ -80,7 +82,7 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
     with _reached(settings, cluster, inside) as here:
         if began_again:
             sessions.forget_lost(here, session)
-        _, version, _ = training.conclude(here, model, session, time.monotonic() - started)
+        _, version, _ = training.conclude(here, model, session, lock, time.monotonic() - started)
     print(f"tracked by {inside}; the Job is {job}, whose log stays available for a while")
     reached = f"{mlflow.HERE} " if inside == mlflow.find_address(settings) else ""  # as deploy_tracking says
     there = f"CONTEXT={settings.cluster.context} NAMESPACE={settings.cluster.namespace}"
@@ -161,12 +163,14 @@ def describe(settings: Settings, job: str, container: dict[str, Any], session: s
     }
 
 
-def _start(settings: Settings, cluster: Cluster, model: model_folder.ModelFolder, inside: str, session: str) -> str:
+def _start(  # noqa: PLR0913, PLR0917 -- what makes a Job
+    settings: Settings, cluster: Cluster, model: model_folder.ModelFolder, lock: Lock, inside: str, session: str
+) -> str:
     """Bring the training image into the cluster and make the Job; return its name."""
     arguments = provenance.find_arguments(settings.training, model)
     command = ["python", model.script, *arguments]
     read_resources(settings)
-    image = image_delivery.deliver(settings, images.build_training(settings, model, locks.of_folder(settings, model)))
+    image = image_delivery.deliver(settings, images.build_training(settings, model, lock))
     variables = provenance.write_variables(model) | training.write_context(settings, model, model.script, session)
     variables |= {"MLFLOW_TRACKING_URI": inside}
     container = {

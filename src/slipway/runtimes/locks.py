@@ -100,26 +100,33 @@ def of_version(settings: Settings, registry: Registry | None, model: ModelRef, f
     if settings.serving.scoring.get("SCORING_CHECK_LIBRARIES") == "off":
         return of_folder(settings, folder)
     lock = Lock(files / model_files.ENVIRONMENT)
+    # In a cluster the version's image is there already: with other files it would not start
+    is_written = bool(model.name and model.version) and _is_ours(settings) and not settings.cluster.is_inside
     if not lock.is_whole:
         lock = _choose(settings, folder, files, model.uri)
-        # In a cluster the version's image is there already: with other files it would not start
-        if registry and model.name and model.version and _is_ours(settings) and not settings.cluster.is_inside:
+        if registry and is_written and folder.name == model.name:  # another folder's packages are not the version's
             with suppress(SlipwayError, OSError):  # who may not write there resolves it again elsewhere
                 model_files.add_environment(registry, model, files, lock.folder)
+                if Lock(files / model_files.ENVIRONMENT).is_whole:  # it may be one that was there first
+                    lock = Lock(files / model_files.ENVIRONMENT)
+    elif registry and is_written and model.checksum not in {None, model_files.checksum(files)}:
+        with suppress(SlipwayError):  # the lock of another version over the same files
+            model_files.record_checksum(registry, str(model.name), str(model.version), files)
     _check_python(settings, lock, files, model.uri)
     return _renew(settings, folder, lock, files, model.uri)
 
 
-def give(settings: Settings, registry: Registry, model: ModelRef, files: Path) -> None:
+def give(settings: Settings, registry: Registry, model: ModelRef, files: Path, trained: Lock) -> None:
     """Add a lock to the files of a version that was just registered, unless it has one, and record their checksum.
 
+    `trained` is the lock that its script ran with: what that has for scripts alone is none of the model's libraries.
     A model whose libraries cannot be resolved is registered all the same, with a warning: nobody trains in vain.
     """
     if Lock(files / model_files.ENVIRONMENT).is_whole:
         model_files.record_checksum(registry, str(model.name), str(model.version), files)
         return
     try:
-        lock = _choose(settings, model_folder.load(settings.model_dir), files, model.uri)
+        lock = _choose(settings, model_folder.load(settings.model_dir), files, model.uri, trained)
     except SlipwayError as error:
         print(f"warning: it is registered, and cannot be served yet: {error.message}", file=sys.stderr)
         print(f"  try: {error.cure}", file=sys.stderr, flush=True)
@@ -128,18 +135,25 @@ def give(settings: Settings, registry: Registry, model: ModelRef, files: Path) -
     model_files.add_environment(registry, model, files, lock.folder)
 
 
-def _choose(settings: Settings, folder: ModelFolder, files: Path, uri: str) -> Lock:
-    """Return the folder's lock if it has what the model asks for, or else one that uv resolves."""
-    serving, training = _read_both(settings, folder)
+def _choose(settings: Settings, folder: ModelFolder, files: Path, uri: str, trained: Lock | None = None) -> Lock:
+    """Return the folder's lock, as it was when it `trained`, if it has what the model asks for; else uv resolves one.
+
+    Of a version that somebody else may have trained, nothing that it asks for is left out.
+    """
+    if trained:
+        serving, training = _read(trained.folder / SERVING), _read(trained.folder / TRAINING)
+        folder = replace(folder, system=trained.system)
+    else:
+        serving, training = _read_both(settings, folder)
     locked = requirements.pins(serving)
-    asked = requirements.read(uri, files, requirements.pins(training).keys() - locked.keys())
+    asked = requirements.read(uri, files, requirements.pins(training).keys() - locked.keys() if trained else ())
     if asked is None:
         _say(f"{uri} does not say which libraries it needs: those of {folder.path.name}/ serve it")
-        return of_folder(settings, folder, requirements.read_python(files))
+        return _keep(settings, folder, serving, training, requirements.read_python(files))
     for remark in asked.remarks:
         _say(f"{uri}: {remark}")
     if requirements.fits(asked, locked):
-        return of_folder(settings, folder, asked.python)
+        return _keep(settings, folder, serving, training, asked.python)
     return _resolve(settings, folder, asked, (serving, training))
 
 

@@ -54,11 +54,12 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     print(f"training {model.name} with {model.path.name}/{model.script} {words}".rstrip(), flush=True)
     started = time.monotonic()
     heard: list[str] = []
-    code, session = run_logging(settings, model, [model.script, *arguments], kept=KEPT, heard=heard)
+    lock = locks.of_folder(settings, model)
+    code, session = run_logging(settings, model, [model.script, *arguments], lock, kept=KEPT, heard=heard)
     seconds = time.monotonic() - started
     if code != 0:
         _explain(settings, model, code, "\n".join(heard), sorted(set(KEPT.glob("*")) - files_before))
-    run, version, verdict = conclude(settings, model, session, seconds, kept)
+    run, version, verdict = conclude(settings, model, session, lock, seconds, kept)
     if settings.tracking_uri.startswith("http"):
         print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
     uri = shlex.quote(f"models:/{version.name}/{version.version}")
@@ -68,15 +69,15 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     return version
 
 
-def conclude(
-    settings: Settings, model: model_folder.ModelFolder, session: str, seconds: float, kept: str = ""
+def conclude(  # noqa: PLR0913, PLR0917 -- what a script left behind
+    settings: Settings, model: model_folder.ModelFolder, session: str, lock: Lock, seconds: float, kept: str = ""
 ) -> tuple[Run, ModelVersion, gate.Verdict]:
     """Register what the folder's script logged and print a table of it.
 
     Return run, version and the gate's verdict, wherever it was trained.
     """
     registry = Registry.connect(settings)
-    run, version = register(settings, registry, model, model.script, session, kept)
+    run, version = register(settings, registry, model, model.script, session, lock, kept)
     verdict = summary.show(model, registry, run, version)
     files = model_files.fetch(registry, model_uri.resolve(registry, f"models:/{version.name}/{version.version}"))
     for remark in versions.list_remarks(registry, model, run, version, files):
@@ -89,12 +90,13 @@ def run_logging(  # noqa: PLR0913 -- what a script is given
     settings: Settings,
     model: model_folder.ModelFolder,
     command: list[str],
+    lock: Lock,
     *,
     kept: Path | None = None,
     mounts: Mapping[Path, str] | None = None,
     heard: list[str] | None = None,
 ) -> tuple[int, str]:
-    """Run a script (its name, its arguments) that logs one run.
+    """Run a script (its name, its arguments) that logs one run, with a lock of the folder.
 
     Return its exit code, and the session that `register` finds the run by.
 
@@ -103,11 +105,12 @@ def run_logging(  # noqa: PLR0913 -- what a script is given
     session = uuid.uuid4().hex
     try:
         variables = write_context(settings, model, command[0], session)
-        return run_script(settings, model, command, variables, kept=kept, mounts=mounts, heard=heard), session
+        code = run_script(settings, model, command, variables, kept=kept, mounts=mounts, heard=heard, lock=lock)
     except KeyboardInterrupt:
         with suppress(SlipwayError):  # without a server there is no run to mark
             sessions.end_runs(settings, session)
         raise
+    return code, session
 
 
 def write_context(settings: Settings, model: model_folder.ModelFolder, script: str, session: str) -> dict[str, str]:
@@ -144,9 +147,10 @@ def register(  # noqa: PLR0913, PLR0917 -- what a script left behind
     model: model_folder.ModelFolder,
     script: str,
     session: str,
+    lock: Lock,
     kept: str = "",
 ) -> tuple[Run, ModelVersion]:
-    """Register and tag the version of a run that a script logged, by any command; give it its lock; return both.
+    """Register and tag the version of a run that a script logged, by any command; give it the lock; return both.
 
     Raises SlipwayError when the script logged no run or no model.
     """
@@ -154,7 +158,7 @@ def register(  # noqa: PLR0913, PLR0917 -- what a script left behind
     version = _register(registry, run, model.name, script)
     registered = model_uri.resolve(registry, f"models:/{version.name}/{version.version}")
     files = model_files.fetch(registry, registered)
-    locks.give(settings, registry, registered, files)
+    locks.give(settings, registry, registered, files, lock)
     example = mlmodel.read_example(files)
     if example is not None:  # the request to try first
         (model.path / "request.json").write_text(json.dumps(example) + "\n", encoding="utf-8")

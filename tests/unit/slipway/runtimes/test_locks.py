@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 import yaml
@@ -14,6 +14,7 @@ import yaml
 from slipway import model_folder
 from slipway import settings as slipway_settings
 from slipway.errors import SlipwayError
+from slipway.registry import model_files
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import locks, pythons, requirements, resolution
 from slipway.settings import ROOT, Settings
@@ -56,7 +57,7 @@ def _write(files: Path, lines: str, python: str = pythons.OWN) -> None:
     (files / "requirements.txt").write_text(lines)
 
 
-def _no_uv(*_: object) -> tuple[str, str]:
+def _no_uv(*_: object) -> NoReturn:
     pytest.fail("uv was asked")
 
 
@@ -236,3 +237,63 @@ def test_a_folder_says_what_its_libraries_load(host: Settings) -> None:
     assert other.system == ("libgomp1",)
     assert plain.digest != other.digest
     assert plain.training_digest != other.training_digest
+
+
+def test_what_only_scripts_need_is_left_out_after_a_training_alone(
+    host: Settings, files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a version that came from elsewhere, a library that this folder only trains with is the model's own."""
+    asked: list[list[str]] = []
+    given: list[Path] = []
+
+    def resolve(wanted: requirements.Asked, *_: object) -> tuple[str, str]:
+        asked.append(wanted.lines)
+        return _no_uv()
+
+    registry: Any = None
+    monkeypatch.setattr(resolution, "resolve", resolve)
+    monkeypatch.setattr(model_files, "add_environment", lambda *called: given.append(called[3]))
+    _write(files, f"pandas=={PANDAS}\nmatplotlib==3.0\n")
+    trained = locks.of_folder(host, model_folder.load(ROOT / "model"))
+    locks.give(host, registry, VERSION, files, trained)
+    with pytest.raises(pytest.fail.Exception, match="uv was asked"):
+        locks.of_version(host, None, VERSION, files)
+
+    assert given == [trained.folder]
+    assert asked == [[f"pandas=={PANDAS}", "matplotlib==3.0"]]
+    assert "only training has it: matplotlib==3.0" in capsys.readouterr().err
+
+
+def test_a_version_gets_the_lock_that_it_was_trained_with(
+    host: Settings, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the folder locks by the end of a training is not what trained."""
+    given: list[locks.Lock] = []
+    registry: Any = None
+    monkeypatch.setattr(model_files, "add_environment", lambda *called: given.append(locks.Lock(called[3])))
+    trained = locks.Lock(
+        shutil.copytree(locks.of_folder(host, model_folder.load(ROOT / "model")).folder, tmp_path / "trained")
+    )
+    file = trained.folder / "requirements.txt"
+    file.write_text(file.read_text() + "tabulate==0.9.0 --hash=sha256:0\n")
+    about = json.loads((trained.folder / "environment.json").read_text()) | {"system": ["libgomp1"]}
+    (trained.folder / "environment.json").write_text(json.dumps(about))
+    locks.give(host, registry, VERSION, files, trained)
+
+    assert (given[0].folder / "requirements.txt").read_bytes() == file.read_bytes()
+    assert given[0].system == ("libgomp1",)
+
+
+@pytest.mark.parametrize(("name", "recorded"), [("diabetes", True), ("wine", False)], ids=["its folder", "another"])
+def test_the_first_use_records_a_lock_with_its_own_folder_alone(
+    host: Settings, files: Path, monkeypatch: pytest.MonkeyPatch, name: str, *, recorded: bool
+) -> None:
+    """Another folder's system packages and libraries do not become the version's for good."""
+    given: list[object] = []
+    registry: Any = object()
+    monkeypatch.setattr(model_files, "add_environment", lambda *called: given.append(called[1]))
+    ours = changed(host, model_dir=ROOT / "model")
+    version = replace(VERSION, name=name)
+
+    assert locks.of_version(ours, registry, version, files).is_whole
+    assert given == [version] * recorded
