@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,26 +36,26 @@ def validate(settings: Settings, uri: str = "") -> ModelRef:
     model = _load(settings)
     registry = Registry.connect(settings)
     validated = model_uri.resolve(registry, uri or f"models:/{model.name}/latest")
-    _score(settings, registry, model, validated)
+    validated = _score(settings, registry, model, validated)
     if validated.name and validated.version:
         hints.say_next(f"make compare MODEL={shlex.quote(f'models:/{validated.name}/{validated.version}')}")
     return validated
 
 
-def ensure(settings: Settings, registry: Registry, model: ModelFolder, version: ModelRef) -> None:
-    """Validate a version unless the same code has, or the gate can do without.
+def ensure(settings: Settings, registry: Registry, model: ModelFolder, version: ModelRef) -> ModelRef:
+    """Validate a version unless the same code has, or the gate can do without; return it with the checksum it has now.
 
     The gate needs a validation for a metric that begins with `validation_`, or that the version's run does not have.
     """
     found = registry.find_version(str(version.name), str(version.version))
     if found is not None and found.tags.get(VALIDATED_TAG) == _code(model):
-        return
+        return version
     if not _is_needed(registry, model, version, found):
-        return
+        return version
     if not (model.path / SCRIPT).exists():
         print(f"note: {model.path.name}/ has no {SCRIPT}; only what {model.script} logged is known", file=sys.stderr)
-        return
-    _score(settings, registry, model, version)
+        return version
+    return _score(settings, registry, model, version)
 
 
 def _is_needed(registry: Registry, model: ModelFolder, version: ModelRef, found: ModelVersion | None) -> bool:
@@ -75,12 +76,13 @@ def _load(settings: Settings) -> ModelFolder:
     return model
 
 
-def _score(settings: Settings, registry: Registry, model: ModelFolder, validated: ModelRef) -> None:
+def _score(settings: Settings, registry: Registry, model: ModelFolder, validated: ModelRef) -> ModelRef:
     is_folder = not re.match(r"[a-z]+:/", validated.uri)
     mounted = is_folder and not runtimes.of(settings).shares_files
     print(f"validating {validated.uri} with {model.path.name}/{SCRIPT}", flush=True)
     heard: list[str] = []
-    lock = locks.of_version(settings, registry, validated, model_files.fetch(registry, validated))
+    files = model_files.fetch(registry, validated)
+    lock = locks.of_version(settings, registry, validated, files)
     places = {Path(validated.location): GIVEN} if mounted else None
     code = train.run_script(
         settings, model, [SCRIPT, GIVEN if mounted else validated.uri], mounts=places, heard=heard, lock=lock
@@ -92,6 +94,7 @@ def _score(settings: Settings, registry: Registry, model: ModelFolder, validated
         raise connection.UnreachableError(words) if connection.OUTAGE.search(words) else SlipwayError(words)
     if validated.name and validated.version:
         registry.tag_version(validated.name, validated.version, VALIDATED_TAG, _code(model))
+    return replace(validated, checksum=validated.checksum and model_files.checksum(files))  # a lock may have been added
 
 
 def _code(model: ModelFolder) -> str:

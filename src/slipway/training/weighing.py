@@ -42,5 +42,4 @@ def weigh(
 
 
 def _measure(settings: Settings, registry: Registry, model: ModelFolder, version: ModelRef) -> measurements.Measured:
-    validate.ensure(settings, registry, model, version)
-    return measurements.measure(registry, version)
+    return measurements.measure(registry, validate.ensure(settings, registry, model, version))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from slipway import model_folder, settings
 from slipway.registry.model_uri import ModelRef
+from slipway.runtimes import locks
 from slipway.training import gate, measurements, validate
 
 if TYPE_CHECKING:
@@ -66,3 +68,17 @@ def test_one_validated_version_is_comparable_by_the_trainings_metrics(
     }
 
     assert measurements.judge(model_folder.load(tmp_path), measured, 2, 1).kind == kind
+
+
+def test_a_validation_that_adds_a_lock_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes after it compares the files with the checksum that they have by now."""
+    (tmp_path / "model.toml").write_text(TOML.format(metric="rmse", floor="r2"))
+    registry: Any = SimpleNamespace(tag_version=lambda *_: None)
+    monkeypatch.setattr("slipway.training.validate.model_files.fetch", lambda *_: tmp_path)
+    monkeypatch.setattr("slipway.training.validate.model_files.checksum", lambda _: "sha256:after")
+    monkeypatch.setattr("slipway.training.validate.locks.of_version", lambda *_: locks.NONE)
+    monkeypatch.setattr("slipway.training.validate.train.run_script", lambda *_, **__: 0)
+    version = replace(VERSION, checksum="sha256:before")
+    after = validate._score(settings.load(), registry, model_folder.load(tmp_path), version)  # noqa: SLF001 -- its result
+
+    assert after == replace(version, checksum="sha256:after")
