@@ -6,6 +6,7 @@ Standard library only, Python 3.8 or later: `.venv` itself goes.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shlex
@@ -64,7 +65,7 @@ def clean(place: Place) -> None:
 
     Raises SlipwayError when a folder cannot be removed.
     """
-    folders = _find_built(place.root)
+    folders = _spare(place.root, _find_built(place.root))
     files, size = _measure(folders)
     _remove_folders(folders)
     print(f"removed build/ and caches: {files} files, {_words(size)}", flush=True)
@@ -186,9 +187,32 @@ def _find_built(root: Path) -> list[Path]:
     return found
 
 
+def _spare(root: Path, folders: list[Path]) -> list[Path]:
+    """Return, in the place of build/, what is in it without the environments that servers run in; say which stay."""
+    build, place = root / "build", root / "build" / "environments"
+    kept = sorted(folder for folder in place.glob("*") if _is_in_use(folder))
+    if not kept or build.is_symlink():
+        return folders
+    print(f"kept, servers run in them: {', '.join(str(folder.relative_to(root)) for folder in kept)}", flush=True)
+    gone = [path for path in (*build.iterdir(), *place.iterdir()) if path != place and path not in kept]
+    return [*(folder for folder in folders if folder != build), *gone]
+
+
+def _is_in_use(environment: Path) -> bool:
+    """Whether a process runs in an environment: it holds a shared lock of this file."""
+    try:
+        with (environment / "in-use").open("r+b") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _remove_folders(folders: Iterable[Path]) -> None:
     for folder in folders:
-        if folder.is_symlink():
+        if folder.is_symlink() or folder.is_file():
             folder.unlink()
         shutil.rmtree(folder, ignore_errors=True)
     left = [

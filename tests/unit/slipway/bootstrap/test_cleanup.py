@@ -1,5 +1,6 @@
 """Clean and wipe, on checkouts and compose projects of the tests' own."""
 
+import fcntl
 import os
 import pty
 import shutil
@@ -276,3 +277,21 @@ def test_yes_agrees(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert _existing(tmp_path, DATA + KEPT) == list(KEPT)
     assert again.stdout == "nothing to delete\n"
+
+
+@pytest.mark.usefixtures("no_docker")
+def test_clean_keeps_environments_that_servers_run_in(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a process holds stays, and all else that was built goes."""
+    environments = place.root / "build" / "environments"
+    for name in ("served", "idle"):
+        (environments / name).mkdir(parents=True)
+        (environments / name / "in-use").touch()
+    (place.root / "build" / "a-file").touch()
+    with (environments / "served" / "in-use").open() as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        cleanup.clean(place)
+
+    assert [path.name for path in environments.iterdir()] == ["served"]
+    assert [path.name for path in (place.root / "build").iterdir()] == ["environments"]
+    assert not (place.root / ".ruff_cache").exists()
+    assert "kept, servers run in them: build/environments/served\n" in capsys.readouterr().out
