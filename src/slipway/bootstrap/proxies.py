@@ -25,6 +25,12 @@ def no_proxy() -> dict[str, str]:
     return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(names))
 
 
+def reach_directly(name: str) -> None:
+    """Have this process call a container of ours, by its name, past the proxy."""
+    names = dict.fromkeys([*no_proxy()["NO_PROXY"].split(","), name])
+    os.environ.update(dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(names)))
+
+
 def build_environment() -> dict[str, str]:
     """Return the caller's proxies and package indexes, which builds use and images never keep."""
     given = {name: os.environ[name] for name in (*PROXIES, *PACKAGE_INDEXES) if os.environ.get(name)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 import requests
 
 from slipway import hints, model_folder, ports, shell
-from slipway.bootstrap import docker_cli, ownership
+from slipway.bootstrap import docker_cli, ownership, proxies
 from slipway.deployer import api
 from slipway.deployer.service import RECONCILE, TARGETS, find_token
 from slipway.deployer.worker import name_owner
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 HOOK = "/webhooks/mlflow"
 SOCKET = "/var/run/docker.sock"
+CERTIFICATES = "certificates.pem"
 
 
 def start(settings: Settings) -> None:
@@ -105,8 +107,7 @@ def _start_container(settings: Settings) -> None:
         *(home / "hidden" / name for name in (f"deployer/{settings.services.deployer_port}", "live")),
     ):
         path.mkdir(parents=True, exist_ok=True)
-    lines = [f"{name}={value}" for name, value in settings.serving.scoring.items()]
-    (home / "environment").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_environment(settings, home)
     containers.writing_user(live)
     socket = _find_socket()
     options = [
@@ -138,6 +139,27 @@ def _start_container(settings: Settings) -> None:
         f"http://127.0.0.1:{settings.services.deployer_port}; its token: {token.relative_to(ROOT)}"
     )
     hints.say_next("make promote")
+
+
+def write_environment(settings: Settings, home: Path) -> None:
+    """Write the variables of the deployer's container that no list of processes should show, for the owner alone.
+
+    The server's settings; the caller's proxies and package indexes, which may hold passwords; and the certificates of
+    CA_BUNDLE, of which the container gets a copy.
+    """
+    found = proxies.build_environment().items()
+    given = {name: value for name, value in found if name in proxies.PROXIES or "://" in value}  # no folder of ours
+    (home / CERTIFICATES).unlink(missing_ok=True)
+    if settings.images.ca_bundle:
+        shutil.copyfile(settings.images.ca_bundle, home / CERTIFICATES)
+        (home / CERTIFICATES).chmod(0o644)
+        given["CA_BUNDLE"] = str(home / CERTIFICATES)
+    lines = [f"{name}={value}" for name, value in settings.serving.scoring.items()]
+    lines += [f"{name}='{value}'" for name, value in given.items()]  # compose takes what is quoted as it is
+    file = home / "environment"
+    file.touch()
+    file.chmod(0o600)
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _name_settings(settings: Settings) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from slipway import model_folder, shell
 from slipway.bootstrap import docker_cli, ownership
-from slipway.bootstrap.proxies import no_proxy
+from slipway.bootstrap.proxies import no_proxy, reach_directly
 from slipway.errors import SlipwayError
 from slipway.runtimes import containers, images, locks
 from slipway.runtimes.base import KEEPER, Command, LiveServer, Prepared
@@ -26,6 +27,7 @@ INSIDE = "/opt/live"  # a live server's folder, as its container sees it
 ALWAYS = ("--restart", "unless-stopped")  # after a crash, and after a reboot
 SHARED = "/run/keeper"  # the volume that the keeper and the versions share
 LOG_LINES = 50
+OF_CLIENT = re.compile("PATH$|HOME$|DOCKER_|LD_")  # variables that docker's client itself heeds
 
 
 class Docker:
@@ -50,15 +52,18 @@ class Docker:
         """Run a script in a container of the training image."""
         image = images.build_training(self._settings, model, lock or locks.of_folder(self._settings, model))
         network, uri = self._find_tracking()
-        given = {**variables, **no_proxy(), "MLFLOW_TRACKING_URI": uri, **({"KEPT_DIR": "/kept"} if kept else {})}
+        given = {**no_proxy(), "MLFLOW_TRACKING_URI": uri, **({"KEPT_DIR": "/kept"} if kept else {})}
+        hidden = {key: value for key, value in variables.items() if key not in given and not OF_CLIENT.match(key)}
+        given = {**{key: value for key, value in variables.items() if key not in hidden}, **given}
         volumes = [part for path, place in (mounts or {}).items() for part in ("--volume", f"{path}:{place}:ro")]
         if kept:
             volumes += ["--user", containers.writing_user(kept), "--volume", f"{kept}:/kept"]
         name = containers.training_container(self._settings.services)
         options = ["--rm", "--name", name, *containers.confinement(self._settings), *network, *volumes]
         options += docker_cli.flags("--env", given)
+        options += [part for key in hidden for part in ("--env", key)]  # the client has the values: no list shows them
         try:
-            return shell.finish(docker_cli.run(image, options, ["python", *command]), heard)
+            return shell.finish(docker_cli.run(image, options, ["python", *command]), heard, env=hidden)
         finally:
             ownership.remove_container(name)  # one that did not stop in time
 
@@ -83,7 +88,10 @@ class Docker:
 
     def address(self, name: str, port: int) -> str:
         """Return the URL of a container: by its name, when this process is in a container of the same network."""
-        return f"http://{name}:8080" if self._settings.network else f"http://127.0.0.1:{port}"
+        if not self._settings.network:
+            return f"http://127.0.0.1:{port}"
+        reach_directly(name)
+        return f"http://{name}:8080"
 
     def serve_command(self, prepared: Prepared, name: str = "") -> Command:
         """Run the version's image, with current metrics in its identity; the image contains none."""
@@ -165,7 +173,7 @@ class Containers(LiveServer):
     def find_url(self, name: str) -> str:
         """Return the version's address in our network, or the one that the engine chose for it, once it has."""
         if self._settings.network:
-            return f"http://{self._call(name)}:8080"
+            return Docker(self._settings).address(self._call(name), 8080)
         answer = shell.ask(docker_cli.name_published(self._call(name), 8080))
         return f"http://{answer.out.splitlines()[0]}" if answer.code == 0 and answer.out else ""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from requests.utils import get_environ_proxies
 
 from slipway import model_folder, runtimes, settings, shell
 from slipway.errors import SlipwayError
@@ -94,6 +95,17 @@ def test_a_keeper_that_cannot_join(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert refused.value.cure == "make stop_deployer start_deployer"
 
 
+def test_a_container_beside_ours_is_called_past_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No caller can list its name."""
+    monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("NO_PROXY", "intern.example")
+    url = runtimes.of(replace(settings.load(), runtime="docker", network="slipway")).address("trial-of-m", 9001)
+
+    assert not get_environ_proxies(f"{url}/ping")
+    assert get_environ_proxies("http://packages.example/simple")
+
+
 def test_a_process_serves_the_files_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """RUNTIME=host runs the server of this checkout by the version's lock, and tells it who its model is."""
     lock = locks.Lock(tmp_path)
@@ -169,3 +181,25 @@ def test_what_keeps_ending_is_started_ever_later(live: Processes) -> None:
     assert not live.mend(KEEPER)
     assert not live.mend("v9")  # of which there is no record
     wait_until(lambda: live.mend(KEEPER), 3, "it is started again")
+
+
+def test_a_containers_variables_are_in_no_list_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker's client is given the values of params.env, except for those that it would heed itself."""
+    seen: list[tuple[list[str], dict[str, str]]] = []
+
+    def finish(command: list[str], _: object, env: dict[str, str]) -> int:
+        seen.append((command, env))
+        return 0
+
+    monkeypatch.setattr("slipway.runtimes.docker.images.build_training", lambda *_: "image")
+    monkeypatch.setattr("slipway.runtimes.docker.ownership.remove_container", lambda _: None)
+    monkeypatch.setattr("slipway.runtimes.docker.shell.finish", finish)
+    ours = changed(settings.load(), runtime="docker", tracking={"external_uri": "http://tracking.example"})
+    variables = {"TOKEN": "hidden words", "PATH": "/opt/bin", "MLFLOW_TRACKING_URI": "not theirs"}
+    runtimes.of(ours).run_script(model_folder.load(ROOT / "model"), ["train.py"], variables, lock=locks.NONE)
+    command, env = seen[0]
+    given = {command[at + 1] for at, word in enumerate(command) if word == "--env"}
+
+    assert env == {"TOKEN": "hidden words"}
+    assert {"TOKEN", "PATH=/opt/bin", "MLFLOW_TRACKING_URI=http://tracking.example"} <= given
+    assert not [word for word in command if "hidden" in word or "theirs" in word]
