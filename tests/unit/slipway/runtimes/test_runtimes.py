@@ -103,7 +103,7 @@ def test_a_container_beside_ours_is_called_past_the_proxy(monkeypatch: pytest.Mo
     url = runtimes.of(replace(settings.load(), runtime="docker", network="slipway")).address("trial-of-m", 9001)
 
     assert not get_environ_proxies(f"{url}/ping")
-    assert get_environ_proxies("http://packages.example/simple")
+    assert get_environ_proxies("http://packages.example/pypi")
 
 
 def test_a_process_serves_the_files_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
