@@ -62,7 +62,6 @@ def width(row: dict[str, float]) -> float:
     return row["high"] - row["low"]
 
 
-@pytest.mark.thorough
 def test_custom_forecasts_by_its_params(kit: Kit, tmp_path: Path) -> None:
     """Three numbers a row: the interval widens with its level, and the horizon adds months; a file has the same."""
     kit.release("examples/custom")
@@ -96,7 +95,6 @@ def test_custom_forecasts_by_its_params(kit: Kit, tmp_path: Path) -> None:
     assert [float(row["prediction_high"]) for row in found] == [row["high"] for row in wide]
 
 
-@pytest.mark.thorough
 def test_agent_answers_whole_or_in_pieces(kit: Kit) -> None:
     """The pieces of a stream are the whole answer."""
     kit.release("examples/agent")
@@ -113,7 +111,6 @@ def test_agent_answers_whole_or_in_pieces(kit: Kit) -> None:
     assert "".join(pieces) == text
 
 
-@pytest.mark.thorough
 def test_wine_forest_takes_words(kit: Kit) -> None:
     """It tells the grapes of its own rows apart, and a word that it does not know is no error."""
     kit.release("examples/wine-forest", TRAIN_ARGS="--trees 30")
@@ -128,7 +125,6 @@ def test_wine_forest_takes_words(kit: Kit) -> None:
     assert shares[0][1] > 0.5  # Barbera, Barolo, Grignolino
 
 
-@pytest.mark.thorough
 def test_boosted_stops_early(kit: Kit) -> None:
     """Autolog logs a loss for each round until there was none better for twenty, and the model serves."""
     kit.release("examples/boosted")
@@ -146,7 +142,6 @@ def test_boosted_stops_early(kit: Kit) -> None:
     assert set(found) <= {0, 1}
 
 
-@pytest.mark.thorough
 def test_text_gives_a_probability_for_each_label(kit: Kit) -> None:
     """Of a line that it never saw."""
     kit.release("examples/text")
