@@ -36,6 +36,13 @@ def cut(request: Request, count: int) -> Request:
     return {**request, form: data[:count]} if isinstance(data, list) else request
 
 
+def count_rows(request: Request) -> int | None:
+    """Return how many rows a table has; None for a request of another form, whose answers may be of any length."""
+    if "dataframe_split" in request:
+        return len(request["dataframe_split"]["data"])
+    return len(request["dataframe_records"]) if "dataframe_records" in request else None
+
+
 def make_incomplete(request: Request, inputs: Inputs) -> tuple[str, Request] | None:
     """Return what is missing (a column or input that the signature requires) and a request without it.
 

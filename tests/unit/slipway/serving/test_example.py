@@ -139,3 +139,10 @@ def test_lines_of_a_file_get_the_signatures_types() -> None:
     }
     with pytest.raises(ValueError, match="could not convert"):
         example.read_lines(["a"], [["x"]], [])
+
+
+def test_rows_of_a_table_are_counted() -> None:
+    """Each row of a table has its prediction; what another form is answered with may be of any length."""
+    assert example.count_rows({"dataframe_split": {"columns": ["a"], "data": [[1], [2]]}}) == 2
+    assert example.count_rows({"dataframe_records": [{"a": 1}]}) == 1
+    assert example.count_rows({"inputs": [[1.0], [2.0], [3.0]]}) is None
