@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -13,6 +14,7 @@ import pytest
 from slipway.errors import SlipwayError
 from slipway.registry import model_files
 from slipway.registry.model_uri import BARE_TAG, CHECKSUM_TAG, ModelRef
+from tests import beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -170,17 +172,19 @@ def test_a_fetch_waits_for_a_lock_that_is_being_added(store: Store, lock: Path) 
     """Another command, which found the version before, gets the files as they are afterwards."""
     files, model = _fetch(store), _refer(store)
     found: list[list[str]] = []
-    other = threading.Thread(
-        target=lambda: found.append(_list(model_files.fetch(cast("Registry", store), model) / "environment"))
-    )
+    began = threading.Event()
+
+    def fetch() -> None:
+        assert began.wait(10)
+        found.append(_list(model_files.fetch(cast("Registry", store), model) / "environment"))
 
     def look() -> None:
-        other.start()
-        other.join(0.2)
+        began.set()
+        time.sleep(0.2)
 
     store.meanwhile = look
-    _add(store, files, lock)
-    other.join(10)
+    with beside.together(fetch, 1):
+        _add(store, files, lock)
 
     assert found == [list(NAMES)]
     assert model_files.compute_checksum(files) == store.tags[CHECKSUM_TAG]
