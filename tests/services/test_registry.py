@@ -18,7 +18,6 @@ from slipway.errors import SlipwayError
 from slipway.registry import listing, model_files, model_uri
 from slipway.registry.client import Registry
 from slipway.registry.model_uri import ModelRef
-from slipway.runtimes.base import Prepared
 from slipway.serving import server
 from slipway.settings import BUILD, Settings
 from slipway.training import measurements
@@ -107,7 +106,8 @@ def test_a_path_names_the_files_themselves(
 
     assert (Path(model.location), model.run_id) == (files, logged["run"])
     request = {"dataframe_split": {"columns": ["0"], "data": [[3.0]]}}
-    assert server.predict(served_settings, Prepared(model, files, ""), request) == {"predictions": [pytest.approx(6.0)]}
+    prepared = server.prepare_ref(served_settings, None, model)
+    assert server.predict(served_settings, prepared, request) == {"predictions": [pytest.approx(6.0)]}
 
 
 @ON_EACH_DATABASE
