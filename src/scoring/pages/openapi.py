@@ -243,7 +243,8 @@ def _predictions(description: Object) -> Object:
     if len(description["methods"]) == 1 or not label:
         return {"type": "array", "items": label}
     shares = {"type": "array", "items": number, "description": f"One number per class: {', '.join(map(str, classes))}"}
-    return {"type": "array", "items": {"anyOf": [label, shares]}}
+    scores = [number] if "decision_function" in description["methods"] else []  # of two classes: one number a row
+    return {"type": "array", "items": {"anyOf": [label, shares, *scores]}}
 
 
 def _examples(description: Object) -> Object:
