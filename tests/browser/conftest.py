@@ -20,14 +20,14 @@ import pytest
 import requests
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.types import ColSpec, Schema, TensorSpec
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from slipway import ports
 from tests import beside
 from tests.conftest import need
-from tests.polling import wait_until
+from tests.polling import stretch, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tests.aliases import Data, Estimator, Json, Option
 
 DEADLINE = 90  # s for a server to answer on a busy machine
+WAIT = 10  # s for what a page shows, stretched
 KEY = "a key's value"
 TYPES = ["double", "float", "long", "integer", "boolean", "string", "datetime"]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -77,6 +78,7 @@ class Visit:
 def browser() -> Iterator[Browser]:
     """Start the system's Chromium."""
     need("chromium", CHROMIUM is not None, "apt install chromium")
+    expect.set_options(timeout=1000 * stretch(WAIT))
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         try:
@@ -97,7 +99,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         context = browser.new_context(
             viewport={"width": width, "height": 900}, service_workers="block", accept_downloads=True, **options
         )
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(2 * 1000 * stretch(WAIT))
         new = Visit(context.new_page(), "/".join(url.split("/")[:3]))
         new.watch()
         visits.append((new, refused))

@@ -180,7 +180,7 @@ function tell() {
 
 async function send() {
   const first = request();
-  if (mode() === "draw") first.files = sheet.isEmpty ? [] : [await sheet.file()];
+  if (mode() === "draw") first.files = sheet.isEmpty ? [] : [sheet.file()];
   say(find("problem"), first.files?.length === 0 ? (mode() === "draw" ? "Draw something first." : "Choose a file first.") : "");
   if (first.files?.length === 0) {
     showNone();
@@ -305,8 +305,8 @@ find("csv-file").addEventListener("change", chooseFile);
 find("upload").addEventListener("change", () => choose([...find("upload").files]));
 find("stream").addEventListener("change", tell);
 find("clear").addEventListener("click", () => sheet.clear());
-find("keep").addEventListener("click", async () => {
-  for (const each of mode() === "draw" ? [await sheet.file()] : files) save(each.name, each, each.type);
+find("keep").addEventListener("click", () => {
+  for (const each of mode() === "draw" ? [sheet.file()] : files) save(each.name, each, each.type);
 });
 find("csv-drop").addEventListener("click", () => {
   dropFile();
