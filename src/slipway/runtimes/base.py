@@ -11,7 +11,6 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 from slipway import shell
 from slipway.polling import poll
-from slipway.runtimes.locks import NONE, Lock
 
 if TYPE_CHECKING:
     import subprocess
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from slipway.model_folder import ModelFolder
     from slipway.registry.client import Registry
     from slipway.registry.model_uri import ModelRef
+    from slipway.runtimes.locks import Lock
     from slipway.settings import Settings
 
 Command = tuple[list[str], dict[str, str]]  # a program with its arguments, and what to add to its environment
@@ -37,8 +37,8 @@ class Prepared:
     model: ModelRef
     files: Path
     identity: str  # JSON: what the server says of itself, and the checksum that it compares
+    lock: Lock  # that it is served with
     registry: Registry | None = None  # that it was found in
-    lock: Lock = NONE  # that it is served with
 
     @property
     def lasting(self) -> str:

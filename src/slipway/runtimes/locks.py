@@ -82,9 +82,6 @@ class Lock:
         return dict(json.loads((self.folder / ABOUT).read_text(encoding="utf-8")))
 
 
-NONE = Lock(Path("/nowhere"))
-
-
 def of_folder(settings: Settings, model: ModelFolder, python: str = "") -> Lock:
     """Return the lock of a model folder, for the runtime's Python or another."""
     return _keep(settings, model, *_read_both(settings, model), python)

@@ -111,7 +111,7 @@ def test_a_process_serves_the_files_where_they_are(tmp_path: Path, monkeypatch: 
     lock = locks.Lock(tmp_path)
     monkeypatch.setattr(environments, "find_python", lambda _, given: Path(sys.executable) if given == lock else None)
     ours = changed(settings.load(), runtime="host", serving={"port": 9001, "scoring": {"SCORING_WORKERS": "2"}})
-    prepared = Prepared(ModelRef("models:/m/1", "", "m", "1"), tmp_path, '{"name": "m"}', lock=lock)
+    prepared = Prepared(ModelRef("models:/m/1", "", "m", "1"), tmp_path, '{"name": "m"}', lock)
 
     command, variables = runtimes.of(ours).serve_command(prepared)
     assert command == [sys.executable, "-m", "scoring", str(tmp_path), "--port", "9001"]

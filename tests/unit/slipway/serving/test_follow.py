@@ -13,10 +13,11 @@ from slipway.registry import connection
 from slipway.registry.client import Registry
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
+from slipway.runtimes.locks import Lock
 from slipway.serving import follow, server
 from slipway.settings import STATE
 
-PREPARED = Prepared(ModelRef("models:/m/1", "", "m", "1"), STATE, "{}")
+PREPARED = Prepared(ModelRef("models:/m/1", "", "m", "1"), STATE, "{}", Lock(STATE))
 BUSY_S = 30.0  # at most
 ENOUGH = 3  # tries
 
