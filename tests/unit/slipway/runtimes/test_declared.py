@@ -6,7 +6,7 @@ import pytest
 
 from slipway.errors import SlipwayError
 from slipway.model_folder import ModelFolder, Rules
-from slipway.runtimes import declared, requirements
+from slipway.runtimes import declared
 from slipway.settings import ROOT
 
 NEEDED = ("mlflow-skinny", "pandas", "scikit-learn", "skops")
@@ -111,10 +111,8 @@ def test_a_folder_that_asks_for_nothing_has_the_checkouts_lock(tmp_path: Path) -
 def test_a_copy_of_model_is_content_with_the_checkouts_lock(tmp_path: Path) -> None:
     """python_env.yaml has the lock's versions, so a copy of model/ trains with the checkout's libraries."""
     (tmp_path / "python_env.yaml").write_text((ROOT / "model" / "python_env.yaml").read_text())
-    asked = declared.read(_model(tmp_path))
 
-    assert asked is not None
-    assert requirements.fits(asked, requirements.pins((ROOT / "requirements" / "training.txt").read_text()))
+    assert declared.read(_model(tmp_path)) is None
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a list", "dependencies: 3"])

@@ -196,7 +196,7 @@ def test_a_containers_variables_are_in_no_list_of_processes(monkeypatch: pytest.
     monkeypatch.setattr("slipway.runtimes.docker.shell.finish", finish)
     ours = changed(settings.load(), runtime="docker", tracking={"external_uri": "http://tracking.example"})
     variables = {"TOKEN": "hidden words", "PATH": "/opt/bin", "MLFLOW_TRACKING_URI": "not theirs"}
-    runtimes.of(ours).run_script(model_folder.load(ROOT / "model"), ["train.py"], variables, lock=locks.NONE)
+    runtimes.of(ours).run_script(model_folder.load(ROOT / "model"), ["train.py"], variables, lock=locks.Lock(ROOT))
     command, env = seen[0]
     given = {command[at + 1] for at, word in enumerate(command) if word == "--env"}
 
