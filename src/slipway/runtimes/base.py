@@ -64,22 +64,21 @@ class Runtime(Protocol):
         self,
         model: ModelFolder,
         command: list[str],
+        lock: Lock,
         variables: Mapping[str, str],
         *,
         kept: Path | None = None,
         mounts: Mapping[Path, str] | None = None,
         heard: list[str] | None = None,
-        lock: Lock | None = None,
     ) -> int:
-        """Run a script of the model folder, its name and its arguments, and return its exit code.
+        """Run a script of the model folder, its name and its arguments, with a lock, and return its exit code.
 
-        Its libraries are those of the folder's lock, or of `lock`.
         It may write only to `kept`. `mounts` maps our files into a container, read-only. `heard` receives
         the last lines that it prints.
         """
 
-    def name_training(self, model: ModelFolder) -> str:
-        """Return the tag of the image that scripts run in, or a phrase if there is none."""
+    def name_training(self, model: ModelFolder, lock: Lock) -> str:
+        """Return the tag of the image that scripts run in with a lock, or a phrase if there is none."""
 
     def image(self, prepared: Prepared) -> str:
         """Return the image that serves a model, built if missing, or a phrase if there is none."""

@@ -10,7 +10,7 @@ from slipway import model_folder, shell
 from slipway.bootstrap import docker_cli, ownership
 from slipway.bootstrap.proxies import no_proxy, reach_directly
 from slipway.errors import SlipwayError
-from slipway.runtimes import containers, images, locks
+from slipway.runtimes import containers, images
 from slipway.runtimes.base import KEEPER, Command, LiveServer, Prepared
 from slipway.settings import LOCAL, MLFLOW_INSIDE
 
@@ -42,15 +42,15 @@ class Docker:
         self,
         model: model_folder.ModelFolder,
         command: list[str],
+        lock: Lock,
         variables: Mapping[str, str],
         *,
         kept: Path | None = None,
         mounts: Mapping[Path, str] | None = None,
         heard: list[str] | None = None,
-        lock: Lock | None = None,
     ) -> int:
         """Run a script in a container of the training image."""
-        image = images.build_training(self._settings, model, lock or locks.of_folder(self._settings, model))
+        image = images.build_training(self._settings, model, lock)
         network, uri = self._find_tracking()
         given = {**no_proxy(), "MLFLOW_TRACKING_URI": uri, **({"KEPT_DIR": "/kept"} if kept else {})}
         hidden = {key: value for key, value in variables.items() if key not in given and not OF_CLIENT.match(key)}
@@ -77,9 +77,9 @@ class Docker:
             raise SlipwayError(f"a container cannot reach MLFLOW_TRACKING_URI={uri}", cure)
         return [], uri
 
-    def name_training(self, model: model_folder.ModelFolder) -> str:
+    def name_training(self, model: model_folder.ModelFolder, lock: Lock) -> str:
         """Return the tag of the training image."""
-        return images.training_tag(model, locks.of_folder(self._settings, model))
+        return images.training_tag(model, lock)
 
     def image(self, prepared: Prepared) -> str:
         """Return the tag of the version's image, built if missing."""

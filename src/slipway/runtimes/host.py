@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 from slipway import ports, shell
 from slipway.registry import model_files
 from slipway.registry.client import Registry
-from slipway.runtimes import environments, locks
+from slipway.runtimes import environments
 from slipway.runtimes.base import Command, LiveServer, Prepared
 
 if TYPE_CHECKING:
@@ -41,21 +41,20 @@ class Host:
         self,
         model: ModelFolder,
         command: list[str],
+        lock: Lock,
         variables: Mapping[str, str],
         *,
         kept: Path | None = None,
         mounts: Mapping[Path, str] | None = None,  # noqa: ARG002 -- it sees all files
         heard: list[str] | None = None,
-        lock: Lock | None = None,
     ) -> int:
         """Run a script in the model folder."""
-        lock = lock or locks.of_folder(self._settings, model)
         python = environments.find_python(self._settings, lock, training=True)
         given = {**variables, "MLFLOW_TRACKING_URI": self._settings.tracking_uri}
         given |= {"KEPT_DIR": str(kept)} if kept else {}
         return shell.finish([str(python), *command], heard, given, model.path)
 
-    def name_training(self, model: ModelFolder) -> str:  # noqa: ARG002 -- see Runtime
+    def name_training(self, model: ModelFolder, lock: Lock) -> str:  # noqa: ARG002 -- see Runtime
         """Return a phrase: there is no image."""
         return "none (host)"
 

@@ -82,9 +82,9 @@ class Lock:
         return dict(json.loads((self.folder / ABOUT).read_text(encoding="utf-8")))
 
 
-def of_folder(settings: Settings, model: ModelFolder, python: str = "") -> Lock:
-    """Return the lock of a model folder, for the runtime's Python or another."""
-    return _keep(settings, model, *_read_both(settings, model), python)
+def of_folder(settings: Settings, model: ModelFolder) -> Lock:
+    """Return the lock of a model folder, for the runtime's Python."""
+    return _keep(settings, model, *_read_both(settings, model))
 
 
 def of_version(settings: Settings, registry: Registry | None, model: ModelRef, files: Path) -> Lock:
@@ -197,7 +197,7 @@ def _check_python(settings: Settings, lock: Lock, files: Path, uri: str) -> None
     _say(f"{words}, which should read its files; if not: {cure}")
 
 
-def _keep(settings: Settings, folder: ModelFolder, serving: str, training: str, python: str) -> Lock:
+def _keep(settings: Settings, folder: ModelFolder, serving: str, training: str, python: str = "") -> Lock:
     """Return a lock of this content in `build/locks`."""
     python = python or pythons.of_runtime(settings)
     about = {"python": python, "image": pythons.name_image(settings, python), "system": list(folder.system)}

@@ -77,9 +77,8 @@ def conclude(  # noqa: PLR0913, PLR0917 -- what a script left behind
     Return run, version and the gate's verdict, wherever it was trained.
     """
     registry = Registry.connect(settings)
-    run, version = register(settings, registry, model, model.script, session, lock, kept)
+    run, version, files = register(settings, registry, model, model.script, session, lock, kept)
     verdict = summary.show(model, registry, run, version)
-    files = model_files.fetch(registry, model_uri.resolve(registry, f"models:/{version.name}/{version.version}"))
     for remark in versions.list_remarks(registry, model, run, version, files):
         print(remark, file=sys.stderr, flush=True)
     print(f"trained and logged in {seconds:.1f} s, from {version.description}")
@@ -104,8 +103,8 @@ def run_logging(  # noqa: PLR0913 -- what a script is given
     """
     session = uuid.uuid4().hex
     try:
-        variables = write_context(settings, model, command[0], session)
-        code = run_script(settings, model, command, variables, kept=kept, mounts=mounts, heard=heard, lock=lock)
+        variables = write_context(settings, model, command[0], lock, session)
+        code = run_script(settings, model, command, lock, variables, kept=kept, mounts=mounts, heard=heard)
     except KeyboardInterrupt:
         with suppress(SlipwayError):  # without a server there is no run to mark
             sessions.end_runs(settings, session)
@@ -113,32 +112,35 @@ def run_logging(  # noqa: PLR0913 -- what a script is given
     return code, session
 
 
-def write_context(settings: Settings, model: model_folder.ModelFolder, script: str, session: str) -> dict[str, str]:
+def write_context(
+    settings: Settings, model: model_folder.ModelFolder, script: str, lock: Lock, session: str
+) -> dict[str, str]:
     """Return the variable that has MLflow tag a script's run: the session, and where its version comes from."""
-    return {"MLFLOW_RUN_CONTEXT": json.dumps({sessions.TAG: session, **provenance.describe(settings, model, script)})}
+    tags = {sessions.TAG: session, **provenance.describe(settings, model, script, lock)}
+    return {"MLFLOW_RUN_CONTEXT": json.dumps(tags)}
 
 
 def run_script(  # noqa: PLR0913 -- what a script is given
     settings: Settings,
     model: model_folder.ModelFolder,
     command: list[str],
+    lock: Lock,
     variables: Mapping[str, str] | None = None,
     *,
     kept: Path | None = None,
     mounts: Mapping[Path, str] | None = None,
     heard: list[str] | None = None,
-    lock: Lock | None = None,
 ) -> int:
     """Run a script of the model folder in a container of the training image, or as a process.
 
-    `command` is its name and its arguments, `lock` what it runs with, by default the folder's. It may write to `kept`
+    `command` is its name and its arguments, `lock` what it runs with. It may write to `kept`
     alone. `mounts` says where a container finds files of ours, to read only. `heard` takes the last lines that it
     prints: an error may have to say them where nobody sees its output. Returns its exit code.
     """
     experiments.ensure(settings, model.name)
     given = provenance.write_variables(model) | dict(variables or {})
     runtime = runtimes.of(settings)
-    return runtime.run_script(model, command, given, kept=kept, mounts=mounts, heard=heard, lock=lock)
+    return runtime.run_script(model, command, lock, given, kept=kept, mounts=mounts, heard=heard)
 
 
 def register(  # noqa: PLR0913, PLR0917 -- what a script left behind
@@ -149,8 +151,10 @@ def register(  # noqa: PLR0913, PLR0917 -- what a script left behind
     session: str,
     lock: Lock,
     kept: str = "",
-) -> tuple[Run, ModelVersion]:
-    """Register and tag the version of a run that a script logged, by any command; give it the lock; return both.
+) -> tuple[Run, ModelVersion, Path]:
+    """Register and tag the version of a run that a script logged, by any command; give it the lock.
+
+    Return run, version and the version's files on this machine.
 
     Raises SlipwayError when the script logged no run or no model.
     """
@@ -162,7 +166,7 @@ def register(  # noqa: PLR0913, PLR0917 -- what a script left behind
     example = mlmodel.read_example(files)
     if example is not None:  # the request to try first
         (model.path / "request.json").write_text(json.dumps(example) + "\n", encoding="utf-8")
-    return run, version
+    return run, version, files
 
 
 def _explain(settings: Settings, model: model_folder.ModelFolder, code: int, said: str, kept: list[Path]) -> NoReturn:

@@ -84,9 +84,8 @@ def _score(settings: Settings, registry: Registry, model: ModelFolder, validated
     files = model_files.fetch(registry, validated)
     lock = locks.of_version(settings, registry, validated, files)
     places = {Path(validated.location): GIVEN} if mounted else None
-    code = train.run_script(
-        settings, model, [SCRIPT, GIVEN if mounted else validated.uri], mounts=places, heard=heard, lock=lock
-    )
+    command = [SCRIPT, GIVEN if mounted else validated.uri]
+    code = train.run_script(settings, model, command, lock, mounts=places, heard=heard)
     if code != 0:
         interruption.check()
         words = f"{SCRIPT} ended with exit code {code}: {shell.quote(heard[0])}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from slipway import hints, model_folder, runtimes
 from slipway.errors import USAGE, SlipwayError
-from slipway.registry import connection, mlmodel, model_files, model_uri
+from slipway.registry import connection, mlmodel
 from slipway.registry.client import Registry
 from slipway.runtimes import locks
 from slipway.settings import BUILD, ROOT
@@ -55,9 +55,8 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
     if code != 0:
         raise SlipwayError(f"{SCRIPT} ended with exit code {code}; see its output above")
     registry = Registry.connect(settings)
-    run, version = train.register(settings, registry, model, SCRIPT, session, lock)
+    run, version, files = train.register(settings, registry, model, SCRIPT, session, lock)
     uri = f"models:/{version.name}/{version.version}"
-    files = model_files.fetch(registry, model_uri.resolve(registry, uri))
     for gap in mlmodel.find_gaps(files):
         print(f"warning: {gap}", file=sys.stderr, flush=True)
     print(f"registered {uri}, from {version.description}")

@@ -124,7 +124,9 @@ def test_a_script_runs_in_its_folder(tmp_path: Path) -> None:
     ours = changed(settings.load(), runtime="host", tracking={"external_uri": "http://tracking.example"})
     model = replace(model_folder.load(ROOT / "model"), path=tmp_path)
     heard: list[str] = []
-    code = runtimes.of(ours).run_script(model, ["train.py"], {}, kept=tmp_path / "kept", heard=heard)
+    code = runtimes.of(ours).run_script(
+        model, ["train.py"], locks.of_folder(ours, model), {}, kept=tmp_path / "kept", heard=heard
+    )
 
     assert code == 0
     assert heard == [f"http://tracking.example {tmp_path}/kept"]
@@ -196,7 +198,7 @@ def test_a_containers_variables_are_in_no_list_of_processes(monkeypatch: pytest.
     monkeypatch.setattr("slipway.runtimes.docker.shell.finish", finish)
     ours = changed(settings.load(), runtime="docker", tracking={"external_uri": "http://tracking.example"})
     variables = {"TOKEN": "hidden words", "PATH": "/opt/bin", "MLFLOW_TRACKING_URI": "not theirs"}
-    runtimes.of(ours).run_script(model_folder.load(ROOT / "model"), ["train.py"], variables, lock=locks.Lock(ROOT))
+    runtimes.of(ours).run_script(model_folder.load(ROOT / "model"), ["train.py"], locks.Lock(ROOT), variables)
     command, env = seen[0]
     given = {command[at + 1] for at, word in enumerate(command) if word == "--env"}
 
