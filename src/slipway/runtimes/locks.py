@@ -109,7 +109,7 @@ def of_version(settings: Settings, registry: Registry | None, model: ModelRef, f
     elif registry and is_written and model.checksum not in {None, model_files.checksum(files)}:
         with suppress(SlipwayError):  # the lock of another version over the same files
             model_files.record_checksum(registry, str(model.name), str(model.version), files)
-    _check_python(settings, lock, files, model.uri)
+    _check_base(settings, lock, files, model.uri)
     return _renew(settings, folder, lock, files, model.uri)
 
 
@@ -181,14 +181,19 @@ def _renew(settings: Settings, folder: ModelFolder, lock: Lock, files: Path, uri
     return _resolve(settings, replace(folder, system=lock.system), replace(asked, python=lock.python), texts)
 
 
-def _check_python(settings: Settings, lock: Lock, files: Path, uri: str) -> None:
-    """Say that a model was trained in another Python; raise SlipwayError where that is not here and must be."""
-    here = pythons.of_runtime(settings)
+def _check_base(settings: Settings, lock: Lock, files: Path, uri: str) -> None:
+    """Say that a model was trained on another base image, or in another Python.
+
+    Raises SlipwayError where that Python is not here and must be.
+    """
+    here, image, present = pythons.of_runtime(settings), lock.image, settings.images.python
+    build = f"PYTHON_IMAGE={image} make build_base_container"
     if lock.python == here or (not settings.in_docker and pythons.find(lock.python)):
+        if settings.in_docker and image.partition("@")[0] != present.partition("@")[0]:  # without the digest
+            _say(f"{uri} has the base image {image} on record, and is served on {present}; {build} brings that back")
         return
-    image = lock.image
     if settings.in_docker:
-        where, cure = "the base image", f"PYTHON_IMAGE={image} make build_base_container, then the same command again"
+        where, cure = "the base image", f"{build}, then the same command again"
     else:
         where, cure = "this machine", f"install Python {lock.python}, or RUNTIME=docker PYTHON_IMAGE={image}"
     words = f"{uri} was trained in Python {lock.python}, and {where} has {here}"
