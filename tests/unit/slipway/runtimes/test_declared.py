@@ -44,18 +44,7 @@ def _model(path: Path) -> ModelFolder:
     ("files", "lines"),
     [
         ({"python_env.yaml": PYTHON_ENV}, ["scikit-learn==1.2.0", "mlflow-skinny>=1.0", "pandas", "skops"]),
-        (
-            {"conda.yaml": CONDA},
-            [
-                "numpy==1.26.*",
-                "pandas==2.2.3",
-                "scikit-learn>=1.4",
-                "mlflow[extras]>=3",
-                "lightgbm",
-                "mlflow-skinny",
-                "skops",
-            ],
-        ),
+        ({"conda.yaml": CONDA}, OF_CONDA),
         (
             {"requirements.txt": "# mine\nxgboost # trees\n\nmlflow\n"},
             ["xgboost # trees", *NEEDED],
@@ -66,15 +55,7 @@ def _model(path: Path) -> ModelFolder:
         ),
         (
             {"python_env.yaml": PYTHON_ENV, "conda.yaml": CONDA, "MLproject": "name: x\nconda_env: conda.yaml\n"},
-            [
-                "numpy==1.26.*",
-                "pandas==2.2.3",
-                "scikit-learn>=1.4",
-                "mlflow[extras]>=3",
-                "lightgbm",
-                "mlflow-skinny",
-                "skops",
-            ],
+            OF_CONDA,
         ),
     ],
     ids=[
