@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Protocol
 
 from slipway import shell
@@ -49,6 +49,17 @@ class Prepared:
         return json.dumps({name: value for name, value in json.loads(self.identity).items() if name != "metrics"})
 
 
+@dataclass(frozen=True)
+class Script:
+    """A script of a model folder, and what it is run with."""
+
+    command: list[str]  # its name and its arguments
+    lock: Lock
+    variables: Mapping[str, str] = field(default_factory=dict)
+    kept: Path | None = None  # the only folder that it may write to
+    mounts: Mapping[Path, str] = field(default_factory=dict)  # where a container finds files of ours, to read only
+
+
 class Runtime(Protocol):
     """A way to run a model folder's scripts and to serve models."""
 
@@ -60,22 +71,8 @@ class Runtime(Protocol):
     def shares_files(self) -> bool:
         """Whether a script sees this machine's files at their own paths, not only what is mounted for it."""
 
-    def run_script(  # noqa: PLR0913 -- what a script is given
-        self,
-        model: ModelFolder,
-        command: list[str],
-        lock: Lock,
-        variables: Mapping[str, str],
-        *,
-        kept: Path | None = None,
-        mounts: Mapping[Path, str] | None = None,
-        heard: list[str] | None = None,
-    ) -> int:
-        """Run a script of the model folder, its name and its arguments, with a lock, and return its exit code.
-
-        It may write only to `kept`. `mounts` maps our files into a container, read-only. `heard` receives
-        the last lines that it prints.
-        """
+    def run_script(self, model: ModelFolder, script: Script) -> tuple[int, str]:
+        """Run a script of the model folder; return its exit code, and the last lines that it printed."""
 
     def name_training(self, model: ModelFolder, lock: Lock) -> str:
         """Return the tag of the image that scripts run in with a lock, or a phrase if there is none."""

@@ -15,6 +15,7 @@ from slipway.errors import USAGE, SlipwayError
 from slipway.registry import connection, mlmodel
 from slipway.registry.client import Registry
 from slipway.runtimes import locks
+from slipway.runtimes.base import Script
 from slipway.settings import BUILD, ROOT
 from slipway.training import train
 
@@ -51,7 +52,7 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
     with _placed(settings, given) as (places, mounts):
         words = {name: value for name, value in options.items() if name != "example"} | places
         flags = [part for name, value in words.items() if name for part in (f"--{name}", value)]
-        code, session = train.run_logging(settings, model, [SCRIPT, words[""], *flags], lock, mounts=mounts)
+        code, _, session = train.run_logging(settings, model, Script([SCRIPT, words[""], *flags], lock, mounts=mounts))
     if code != 0:
         raise SlipwayError(f"{SCRIPT} ended with exit code {code}; see its output above")
     registry = Registry.connect(settings)
