@@ -19,21 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-REGISTERED = re.compile(  # less than MLflow allows: MODEL= names it, too, and two dots begin what a lock is for
-    r"(?!.*\.\.)\w([\w .+-]{0,198}[\w.+-])?"
-)
+# Less than MLflow allows: MODEL= names it, too, and two dots begin what a lock is for
+REGISTERED = re.compile(r"(?!.*\.\.)\w([\w .+-]{0,198}[\w.+-])?")
 LOCK = ".release-lock"  # suffix of a registered model that is a lock: see release/lock.py
 PLAIN = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")  # what a Docker image may be called
 DEBIAN = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # what a Debian package may be called
 TRAIN = "train.py"
 PARAMS = "params.env"  # the parameters of a folder's scripts
-NO_CODE = {
-    "__pycache__",
-    "mlruns",
-    "mlflow.db",
-    "request.json",
-    "README.md",
-}  # left out of digests and, by .dockerignore, of images
+# Left out of digests and, by .dockerignore, of images
+NO_CODE = {"__pycache__", "mlruns", "mlflow.db", "request.json", "README.md"}
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,8 @@ USER_ID = 10001  # of the user in our images
 HARDENING = ["--init", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108 -- the container's
 LOGS = ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"]  # they rotate
 UNLIMITED = re.compile(r"0+(\.0*)?[a-zA-Z]*")  # a limit of 0, in any unit
-SCORING_FILES = {
-    "SCORING_API_KEYS_FILE",
-    "SCORING_TLS_CERT",
-    "SCORING_TLS_KEY",
-}  # settings of the server that name files of this machine
+# Settings of the server that name files of this machine
+SCORING_FILES = {"SCORING_API_KEYS_FILE", "SCORING_TLS_CERT", "SCORING_TLS_KEY"}
 
 
 def confinement(settings: Settings) -> list[str]:

@@ -162,11 +162,8 @@ def _resolve(settings: Settings, folder: ModelFolder, asked: Asked, near: tuple[
     here = pythons.of_runtime(settings)
     asked = replace(asked, python=asked.python or here)
     oldest = min((asked.python, here), key=_number)
-    extra = {*requirements.store_ranges(), *(requirements.pins(near[1]).keys() - requirements.pins(near[0]).keys())}
-    serving, training = resolution.resolve(
-        replace(asked, python=oldest if _number(oldest) >= OLDEST else here), sorted(extra), near
-    )
-    return _keep(settings, folder, serving, training, asked.python)
+    both = resolution.resolve(replace(asked, python=oldest if _number(oldest) >= OLDEST else here), near)
+    return _keep(settings, folder, *both, asked.python)
 
 
 def _renew(settings: Settings, folder: ModelFolder, lock: Lock, files: Path, uri: str) -> Lock:
@@ -238,9 +235,8 @@ def _read_both(settings: Settings, folder: ModelFolder) -> tuple[str, str]:
     asked = declared.read(folder)
     if asked is None:
         return both
-    extra = {*requirements.store_ranges(), *(requirements.pins(both[1]).keys() - requirements.pins(both[0]).keys())}
     try:
-        return resolution.resolve(replace(asked, python=pythons.of_runtime(settings)), sorted(extra), both)
+        return resolution.resolve(replace(asked, python=pythons.of_runtime(settings)), both)
     except SlipwayError as error:
         cure = f"other versions in {asked.uri}; or make add LIBRARY=…, which gives the folder a lock of its own"
         raise SlipwayError(error.message, cure, error.code) from None

@@ -43,9 +43,8 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     """
     model = model_folder.load(settings.model_dir)
     connection.check_reachable(settings)
-    threading.Thread(
-        target=importlib.import_module, args=("mlflow",), daemon=True
-    ).start()  # a second, while the script runs
+    # A second, while the script runs
+    threading.Thread(target=importlib.import_module, args=("mlflow",), daemon=True).start()
     arguments = provenance.find_arguments(settings.training, model)
     words = shlex.join(arguments)
     if kept:
@@ -175,9 +174,8 @@ def _kept_file(kept: str) -> Path:
 def _register(registry: Registry, run: Run, name: str, script: str) -> ModelVersion:
     """Find the version that the script registered, or register the model it logged; say where it came from."""
     version = versions.ensure(registry, run, name, script)
-    source = {
-        key: value for key, value in run.data.tags.items() if key in provenance.TAGS
-    }  # of the training, when a kept model is logged
+    # Of the training, when a kept model is logged
+    source = {key: value for key, value in run.data.tags.items() if key in provenance.TAGS}
     data = [dataset.dataset for dataset in run.inputs.dataset_inputs] if run.inputs else []
     for key, value in {**source, "data.digest": data[0].digest if data else UNKNOWN}.items():
         registry.tag_version(version.name, version.version, key, value)
