@@ -168,7 +168,10 @@ class Containers(LiveServer):
         return f"http://{answer.out.splitlines()[0]}" if answer.code == 0 and answer.out else ""
 
     def reach(self, name: str) -> None:
-        """Have the container in our network: a deployer that was no container started it without one."""
+        """Have the container in our network: a deployer that was no container started it without one.
+
+        Raises SlipwayError when the engine does not connect it.
+        """
         if not self._settings.network:
             return
         answer = shell.ask(docker_cli.connect(self._settings.network, self._call(name)))

@@ -71,7 +71,7 @@ class Lock:
 
     @property
     def system(self) -> tuple[str, ...]:
-        """The Debian packages that libraries load, such as libgomp1."""
+        """The Debian packages that libraries load, such as libgomp1; raise SlipwayError for what is no such name."""
         names = tuple(map(str, self._about.get("system", ())))
         if wrong := [name for name in names if not model_folder.DEBIAN.fullmatch(name)]:
             raise SlipwayError(f"{self.folder / ABOUT} names {wrong[0]!r}, which is no Debian package")
