@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from slipway.bootstrap.venv import ROOT
+from slipway.bootstrap import projects
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ class ModelFolder:
     @property
     def has_own_libraries(self) -> bool:
         """Whether the folder locks its dependencies itself."""
-        return (self.path / "pyproject.toml").exists()
+        return projects.find(self.path) == self.path
 
     @property
     def requirements(self) -> Path:
         """The folder with the exported lock: serving.txt (to predict, in our server), training.txt (to train)."""
-        return (self.path if self.has_own_libraries else ROOT) / "requirements"
+        return projects.find(self.path) / "requirements"
 
 
 def load(path: Path) -> ModelFolder:
