@@ -72,6 +72,10 @@ reset_database_password: .venv/host ## Set Postgres's password to the one in .sl
 new_model: .venv/host ## Make a model folder: NAME=churn KIND=classifier|regressor|text|image|custom or FROM=…
 	@$(ENV) $(PYTHON) scripts/model.py new
 
+.PHONY: add
+add: .venv/host ## Add libraries to MODEL_DIR's model and lock: LIBRARY="lightgbm==4.6 shap" GROUP=training
+	@$(ENV) $(PYTHON) scripts/model.py add
+
 .PHONY: train_model
 train_model: .venv/host ## Train and register the model: TRAIN_ARGS="--alpha 0.3" KEPT=…
 	@$(ENV) $(PYTHON) scripts/model.py train
@@ -249,10 +253,6 @@ fuzz: .venv/host ## Fuzz the model server's decoders on Linux: SECONDS=600
 .PHONY: lock
 lock: ## Lock MODEL_DIR's pyproject.toml, or the checkout's, and export it to requirements/
 	@$(ENV) python3 -E scripts/setup.py lock
-
-.PHONY: add
-add: ## Add libraries to MODEL_DIR's model and lock: LIBRARY="lightgbm==4.6 shap" GROUP=training
-	@$(ENV) python3 -E scripts/setup.py add
 
 .PHONY: clean
 clean: ## Remove build products: build/, caches, images

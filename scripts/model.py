@@ -24,6 +24,19 @@ def new(name: str, kind: str, source: str) -> None:
 
 
 @cli.command()
+@click.option("--library", envvar="LIBRARY", default="", help="one or several, such as lightgbm==4.6 shap")
+@click.option("--group", envvar="GROUP", default="model", help="model, or training for what only scripts import")
+def add(library: str, group: str) -> None:
+    """Add libraries to what MODEL_DIR's model uses, lock and export; a folder beside model/ gets a lock of its own."""
+    from slipway import model_folder
+    from slipway.bootstrap import lockfile
+    from slipway.runtimes import declared
+
+    folder = model_folder.load(settings.load().model_dir)
+    lockfile.add(folder.path, library.split(), group, declared.list_libraries(folder))
+
+
+@cli.command()
 def env() -> None:
     """Print the variables that have a notebook, or any script, log to the experiment of MODEL_DIR's model."""
     from slipway.training import experiments

@@ -43,14 +43,6 @@ def lock(check: bool) -> None:  # noqa: FBT001 -- as above
         lockfile.lock(projects.find_folder(os.environ), upgrade=os.environ.get("UPGRADE", "") not in {"", "0"})
 
 
-def add() -> None:
-    """Add LIBRARY, one or several, to the group `model` or GROUP of MODEL_DIR's pyproject.toml, and lock."""
-    from slipway.bootstrap import lockfile, projects
-
-    libraries, group = os.environ.get("LIBRARY", "").split(), os.environ.get("GROUP", "") or "model"
-    lockfile.add(projects.find_folder(os.environ), libraries, group)
-
-
 def clean() -> None:
     """Remove what was built: build/, caches, images; .venv and data stay."""
     from slipway.bootstrap import cleanup
@@ -70,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     verbs = parser.add_subparsers(metavar="verb", required=True)
     parsers = {}
-    for verb in (doctor, venv, lock, add, clean, wipe):
+    for verb in (doctor, venv, lock, clean, wipe):
         parsers[verb] = verbs.add_parser(verb.__name__, help=verb.__doc__, description=verb.__doc__)
         parsers[verb].set_defaults(run=verb)
     parsers[doctor].add_argument(

@@ -133,15 +133,10 @@ class BatchQueue:
         self._metrics.waiting(1)
         self._schedule()
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing waits and nothing runs."""
-        return not self._waiting and not self._running
-
     def close(self) -> None:
         """Let the threads end when they have nothing left to do; what waits is still predicted."""
         self._closed = True
-        if self._pool and self.is_idle:
+        if self._pool and not self._waiting and not self._running:
             self._pool.shutdown(wait=False)
             self._pool = None
 

@@ -79,7 +79,7 @@ class GenericModel(Model):
         return self._default, params.enforce(given, self._model.metadata.get_params_schema())
 
     def parse(self, body: bytes, mime: str, bounds: Bounds) -> tuple[Any, Any, bool]:
-        """Return data and params of a body without plain columns, and whether to unwrap the answer."""
+        """Return data and params of a body without plain columns, and whether to unwrap the answer; raise Refusal."""
         value = _measured(body, mime, bounds)
         if value.get("stream") is True and mlflow_forms.is_message(value) and not self.streams:
             raise bad("this model cannot stream its answer, as it has no predict_stream: leave `stream` out")
@@ -93,7 +93,7 @@ class GenericModel(Model):
             raise bad(NOT_TAKEN) from None
 
     def predict_data(self, data: Data, method: str, params: dict[str, Any] | None) -> Predictions:
-        """Predict what `parse` gave, or a DataFrame, by a method."""
+        """Predict what `parse` gave, or a DataFrame, by a method; raise Refusal for what MLflow's schema excludes."""
         try:
             if method == self._default:
                 return self._model.predict(data, params=params)
@@ -102,7 +102,7 @@ class GenericModel(Model):
             raise bad(NOT_TAKEN) from error
 
     def predict_stream(self, data: Data, params: dict[str, Any] | None) -> Iterator[Predictions]:
-        """Yield a prediction chunk by chunk."""
+        """Yield a prediction chunk by chunk; raise Refusal as `predict_data` does."""
         try:
             yield from self._model.predict_stream(data, params=params)
         except MlflowException as error:

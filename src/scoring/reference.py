@@ -33,9 +33,8 @@ def main() -> None:
     """
     import mlflow.pyfunc  # the messages of a wrong call need it not
 
-    logging.getLogger("mlflow").setLevel(
-        logging.ERROR
-    )  # a container's Python may be another: its answers are compared, that says more
+    # A container's Python may be another, of which MLflow warns: its answers are compared, that says more
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     mlflow.tracing.disable()  # an agent's traces would go to the store, or to a database in this folder
     model = mlflow.pyfunc.load_model(sys.argv[1])

@@ -12,28 +12,22 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from slipway.bootstrap.venv import ROOT
+from slipway.bootstrap import projects
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-REGISTERED = re.compile(  # less than MLflow allows: MODEL= names it, too, and two dots begin what a lock is for
-    r"(?!.*\.\.)\w([\w .+-]{0,198}[\w.+-])?"
-)
+# Less than MLflow allows: MODEL= names it, too, and two dots begin what a lock is for
+REGISTERED = re.compile(r"(?!.*\.\.)\w([\w .+-]{0,198}[\w.+-])?")
 LOCK = ".release-lock"  # suffix of a registered model that is a lock: see release/lock.py
 PLAIN = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")  # what a Docker image may be called
 DEBIAN = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # what a Debian package may be called
 TRAIN = "train.py"
 PARAMS = "params.env"  # the parameters of a folder's scripts
-NO_CODE = {
-    "__pycache__",
-    "mlruns",
-    "mlflow.db",
-    "request.json",
-    "README.md",
-}  # left out of digests and, by .dockerignore, of images
+# Left out of digests and, by .dockerignore, of images
+NO_CODE = {"__pycache__", "mlruns", "mlflow.db", "request.json", "README.md"}
 
 
 @dataclass(frozen=True)
@@ -66,12 +60,12 @@ class ModelFolder:
     @property
     def has_own_libraries(self) -> bool:
         """Whether the folder locks its dependencies itself."""
-        return (self.path / "pyproject.toml").exists()
+        return projects.find(self.path) == self.path
 
     @property
     def requirements(self) -> Path:
         """The folder with the exported lock: serving.txt (to predict, in our server), training.txt (to train)."""
-        return (self.path if self.has_own_libraries else ROOT) / "requirements"
+        return projects.find(self.path) / "requirements"
 
 
 def load(path: Path) -> ModelFolder:

@@ -99,17 +99,6 @@ def show(
     return code, "\n".join(last)
 
 
-def finish(
-    command: Sequence[str], heard: list[str] | None, env: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> int:
-    """Run a program in the foreground to its end; with `heard`, keep there what it printed last."""
-    if heard is None:
-        return wait(start(command, env=env, cwd=cwd))
-    code, last = show(command, env=env, cwd=cwd)
-    heard.append(last)
-    return code
-
-
 def quote(words: str) -> str:
     """Return of what a program printed last the line that names its error, or else the last lines.
 

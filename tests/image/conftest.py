@@ -119,7 +119,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(settings: Settings, model: ModelFolder, lock: Lock) -> Iterator[Callable[[Path], str]]:
     """Return a function that builds layer 3 of a folder of files, as version 7 of a model of the tests' own."""
     served = ModelRef(f"models:/{NAME}/7", "", NAME, "7", run_id="0123abcd")
-    yield lambda files: images.build_served(settings, model, Prepared(served, files, "{}", lock=lock))
+    yield lambda files: images.build_served(settings, model, Prepared(served, files, "{}", lock))
     remove_images(f"slipway/{NAME}")
 
 

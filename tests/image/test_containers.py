@@ -37,7 +37,7 @@ def test_the_reference_that_a_kill_left_is_in_nobodys_way(
     """Asking a model without a server replaces an earlier container, whose process ids a restarted one has again."""
     name = containers.name_reference(settings.services)
     ask_docker("run", "--detach", "--name", name, served, "sleep", "600")
-    prepared = Prepared(ModelRef(f"models:/{NAME}/7", "", NAME, "7"), files, "{}", lock=lock)
+    prepared = Prepared(ModelRef(f"models:/{NAME}/7", "", NAME, "7"), files, "{}", lock)
     answer = server.predict(settings, prepared, REQUEST)
 
     assert answer["predictions"] == pytest.approx([2.0, 6.0])

@@ -132,7 +132,7 @@ def test_serving_builds_no_training_image(
     built: list[str] = []
     monkeypatch.setattr(images, "_look", lambda *_: {images.BASE: "sha256:0"})
     monkeypatch.setattr(images, "_build", lambda _settings, _file, target, *_: built.append(target))
-    version = Prepared(ModelRef(f"models:/{NAME}/8", "", NAME, "8"), files, "{}", lock=lock)
+    version = Prepared(ModelRef(f"models:/{NAME}/8", "", NAME, "8"), files, "{}", lock)
     images.build_served(settings, model, version)
 
     assert built == ["runtime", "serve"]
@@ -171,7 +171,7 @@ def test_a_system_library_is_in_the_images_of_its_lock(
     folder = Path(shutil.copytree(lock.folder, tmp_path / "lock"))
     about = json.loads((folder / "environment.json").read_text()) | {"system": ["libgomp1"]}
     (folder / "environment.json").write_text(json.dumps(about))
-    version = Prepared(ModelRef(f"models:/{NAME}/9", "", NAME, "9"), files, "{}", lock=Lock(folder))
+    version = Prepared(ModelRef(f"models:/{NAME}/9", "", NAME, "9"), files, "{}", Lock(folder))
     tag = images.build_served(settings, model, version)
 
     assert run_once(tag, "sh", "-c", "ls /usr/lib/*/libgomp.so.1")

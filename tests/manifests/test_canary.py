@@ -12,6 +12,7 @@ from slipway.kubernetes import manifests, traffic
 from slipway.kubernetes.traffic import BY_PODS, BY_WEIGHT, Share
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
+from slipway.runtimes.locks import Lock
 from tests.conftest import changed
 from tests.manifests import schemas
 from tests.manifests.kustomizing import OVERLAYS, Object
@@ -71,7 +72,9 @@ def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy]:
 
 def prepare(version: str) -> Prepared:
     """Return a version whose files nobody looks at."""
-    return Prepared(ModelRef(f"models:/diabetes/{version}", "", "diabetes", version, "0" * 32), Path(), "{}")
+    return Prepared(
+        ModelRef(f"models:/diabetes/{version}", "", "diabetes", version, "0" * 32), Path(), "{}", Lock(Path())
+    )
 
 
 def read(file: Path) -> list[Object]:

@@ -15,6 +15,7 @@ from slipway.kubernetes import manifests
 from slipway.kubernetes.traffic import BY_WEIGHT, Share
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
+from slipway.runtimes.locks import Lock
 from slipway.settings import ROOT
 from tests.conftest import changed
 from tests.manifests.pods import find
@@ -29,6 +30,7 @@ PREPARED = Prepared(
     ModelRef("models:/diabetes/3", "", "diabetes", "3", "0" * 32),
     Path(),
     '{"name": "diabetes", "metrics": {"rmse": 1.0}}',
+    Lock(Path()),
 )
 IMAGE = "registry.example/team/diabetes:v3-abc"
 

@@ -119,14 +119,15 @@ def test_a_lock_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return a model folder without libraries of its own."""
+    """Return a model folder without a lock of its own, which asks for a library."""
     (tmp_path / "model.toml").write_text('name = "wine"\nmetric = "rmse"\ndirection = "minimize"\n')
+    (tmp_path / "requirements.txt").write_text("--prefer-binary\nlightgbm # trees\n")
     return tmp_path
 
 
 def _add(folder: Path, *libraries: str) -> subprocess.CompletedProcess[str]:
     given = {**os.environ, "MODEL_DIR": str(folder), "LIBRARY": " ".join(libraries)}
-    command = [sys.executable, "scripts/setup.py", "add"]
+    command = [sys.executable, "scripts/model.py", "add"]
     return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=given)
 
 
@@ -134,8 +135,8 @@ def test_a_folder_gets_libraries_of_its_own(folder: Path) -> None:
     """`make add` gives a folder its own lock, complete for training and for serving; one that cannot be leaves all."""
     need("poetry", lockfile.POETRY.exists(), "make lock")
     refused = _add(folder, "slipway-has-no-such-library")
-    left = [path.name for path in folder.iterdir()]
-    added = _add(folder, "scikit-learn==1.8.0", "lightgbm")
+    left = {path.name for path in folder.iterdir()}
+    added = _add(folder, "scikit-learn==1.8.0")
     locked = {name: (folder / "requirements" / f"{name}.txt").read_text() for name in projects.OF_FOLDER}
     before = (folder / "poetry.lock").read_bytes()
     conflict = _add(folder, "numpy<1.20")
@@ -143,7 +144,7 @@ def test_a_folder_gets_libraries_of_its_own(folder: Path) -> None:
     assert refused.returncode == 1
     assert "error: nothing was changed: Because " in refused.stderr
     assert "slipway-has-no-such-library" in refused.stderr
-    assert left == ["model.toml"]
+    assert left == {"model.toml", "requirements.txt"}
     assert added.returncode == 0, added.stderr
     assert "locked: scikit-learn 1.8.0, in the group model" in added.stdout
     assert all("\nlightgbm==" in each and "\nscikit-learn==1.8.0 " in each for each in locked.values())

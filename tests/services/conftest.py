@@ -152,8 +152,9 @@ def _sqlite(folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def served_settings(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Return settings of the host runtime that use the tracking server."""
+    """Return settings of the host runtime that use the tracking server, which MLflow's functions use then, too."""
     monkeypatch.setenv("RUNTIME", "host")
+    mlflow.set_tracking_uri(tracking.url)
     return changed(slipway_settings.load(), tracking={"external_uri": tracking.url})
 
 

@@ -49,7 +49,10 @@ def to_json(predictions: Predictions) -> Json:
 
 
 def to_dense(predictions: Predictions) -> Predictions:
-    """Return a sparse matrix of scipy's as an array, unless it is larger than a body may be; all else as it is."""
+    """Return a sparse matrix of scipy's as an array, all else as it is.
+
+    Raises Refusal for one with more cells than a body may have.
+    """
     if not hasattr(predictions, "toarray"):
         return predictions
     if math.prod(predictions.shape) > DEFAULT.max_cells:

@@ -14,8 +14,6 @@ from scoring.http.bodies import WATCH_S
 from scoring.http.descriptors import Descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from scoring.http.state import ServerState
 
 logger = logging.getLogger("scoring")
@@ -27,7 +25,7 @@ class Lifespan:
     def __init__(self, state: ServerState) -> None:
         self._state = state
         self._descriptors = Descriptors()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._watching: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Take the signals over from uvicorn, and begin to watch."""
@@ -35,19 +33,14 @@ class Lifespan:
         for name in (signal.SIGTERM, signal.SIGINT):
             then = functools.partial(self._drain, signal.getsignal(name))
             signal.signal(name, lambda number, _, then=then: loop.call_soon_threadsafe(then, number))  # type: ignore[misc]
-        self._start(self._watch())
+        self._watching = loop.create_task(self._watch())
 
     def end(self) -> None:
         """Stop watching, and write what is still to be written."""
-        for task in self._tasks:
-            task.cancel()
+        if self._watching:
+            self._watching.cancel()
         self._state.access.flush()
         self._state.scorer.close()
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _drain(self, then: Any, number: int) -> None:  # noqa: ANN401 -- uvicorn's handler
         """Fail readiness and close connections after their next answer; after the grace, stop accepting.

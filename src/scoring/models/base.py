@@ -22,12 +22,7 @@ if TYPE_CHECKING:
     from scoring.models.aliases import Data, Estimator, Json, Predictions
     from scoring.models.signature import Signature
 
-METHODS = (
-    "predict",
-    "predict_proba",
-    "predict_log_proba",
-    "decision_function",
-)  # what `params: {"method": …}` may name
+METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")  # for `params: {"method": …}`
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway import hints
-from slipway.bootstrap import docker_cli, machine, ownership, venv
+from slipway.bootstrap import engine, machine, ownership, venv
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
@@ -28,13 +28,6 @@ GB, MB = 1e9, 1e6
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache")
 UNTOUCHED = {".git", ".venv", ".slipway", "backups"}  # where no caches of ours are looked for
 OF_MLFLOW = re.compile(r"\d+|workspaces")  # the names at the top of its artifact root
-PATIENCE = 600.0  # s; removing many images from a slow disk takes its time
-KINDS = (
-    "containers",
-    "networks",
-    "volumes",
-    "images",
-)  # what the engine may hold of ours, in the order in which it goes
 
 
 @dataclass(frozen=True)
@@ -46,6 +39,10 @@ class Place:
     backup_dir: Path
     project: str  # of compose: it names the services' containers, network and volumes
     images: str = "slipway/*"
+
+    def list_held(self, kind: str) -> list[str]:
+        """Return the names of what an engine holds of it, of a kind in `engine.KINDS`."""
+        return engine.list_ours(self.project, self.images, kind)
 
 
 def find_place(variables: Mapping[str, str]) -> Place:
@@ -69,13 +66,13 @@ def clean(place: Place) -> None:
     files, size = _measure(folders)
     _remove_folders(folders)
     print(f"removed build/ and caches: {files} files, {_words(size)}", flush=True)
-    if not _engine_answers():
+    if not engine.answers():
         return
-    images, before = _list(place, "images"), _measure_images()
-    _remove("images", images)
-    kept = _list(place, "images")
+    images, before = place.list_held("images"), engine.measure_images()
+    engine.remove("images", images)
+    kept = place.list_held("images")
     print(
-        f"removed {len(images) - len(kept)} images: {_words(before - _measure_images())}; "
+        f"removed {len(images) - len(kept)} images: {_words(before - engine.measure_images())}; "
         "docker builder prune frees the build cache"
     )
     if kept:
@@ -93,13 +90,13 @@ def wipe(place: Place, agree: Callable[[], bool]) -> None:
     folders = [place.artifact_root, place.root / ".slipway", *_find_built(place.root), place.root / ".venv"]
     folders = [folder for folder in folders if os.path.lexists(folder)]
     _refuse_unsafe(place, folders)
-    kinds = list(KINDS) if _engine_answers() else []
+    kinds = list(engine.KINDS) if engine.answers() else []
     known = (place.root / ".slipway" / "postgres_password").exists()
     ownership.check_artifacts(place.artifact_root, known=known)
     if kinds:
         ownership.check_project(place.project)
         ownership.check_volumes(place.project, known=known)
-    found = {kind: _list(place, kind) for kind in kinds}
+    found = {kind: place.list_held(kind) for kind in kinds}
     if not folders and not any(found.values()):
         print("nothing to delete")
         return
@@ -107,12 +104,12 @@ def wipe(place: Place, agree: Callable[[], bool]) -> None:
     if not agree():
         raise SlipwayError("nothing was deleted", "make wipe, and type wipe; or YES=1 make wipe")
     for kind in kinds:
-        _remove(kind, _list(place, kind))
+        engine.remove(kind, place.list_held(kind))
     _remove_folders(folders)
-    left = [name for kind in kinds if kind != "images" for name in _list(place, kind)]
+    left = [name for kind in kinds if kind != "images" for name in place.list_held(kind)]
     if left:
         raise SlipwayError(f"still in use: {', '.join(left)}", "stop what uses them (docker ps), then make wipe")
-    if kinds and _list(place, "images"):
+    if kinds and place.list_held("images"):
         print("images used by another project's containers stay")
     print("deleted everything listed")
 
@@ -166,7 +163,7 @@ def _show(place: Place, folders: Iterable[Path], found: Mapping[str, list[str]])
         others = [name for name in names if not OF_MLFLOW.fullmatch(name) and name != ownership.MARK]
         if others:
             print(f"    CHECK: MLflow does not use these names: {', '.join(sorted(others))}")
-    sizes = _measure_volumes() if found.get("volumes") else {}
+    sizes = engine.measure_volumes() if found.get("volumes") else {}
     for kind, names in found.items():
         shown = [
             f"{name} ({sizes[name]}: runs, metrics, the registry)" if name in sizes and "_postgres" in name else name
@@ -223,50 +220,6 @@ def _remove_folders(folders: Iterable[Path]) -> None:
         raise SlipwayError(f"you may not delete all of {names}: other users own some of it", f"sudo rm -rf {names}")
 
 
-def _engine_answers() -> bool:
-    if not docker_cli.is_installed():
-        return False
-    answers = machine.ask(docker_cli.name_server_version()).code == 0
-    if not answers:
-        print("Docker does not answer, so its images and volumes stay; start Docker first to remove them too")
-    return answers
-
-
-def _list(place: Place, kind: str) -> list[str]:
-    """Return the names of our containers, networks, volumes or images."""
-    of_project = f"label={ownership.PROJECT}={place.project}"
-    if kind == "containers":
-        filters = [
-            of_project,
-            f"name={ownership.match_programs(place.project)}",
-            *(f"network={name}" for name in _list(place, "networks")),
-        ]
-        return sorted({name for one in filters for name in _ask(docker_cli.list_all("container", ["Names"], [one]))})
-    if kind == "networks":
-        return _ask(docker_cli.list_all("network", ["Name"], [of_project]))
-    if kind == "volumes":
-        pattern = ownership.match_volumes(place.project)
-        return [name for name in _ask(docker_cli.list_all("volume", ["Name"])) if re.fullmatch(pattern, name)]
-    rows = _ask(docker_cli.list_all("image", ["Repository", "Tag"], [f"reference={place.images}"]))
-    names = [row.replace(docker_cli.SEPARATOR, ":") for row in rows]
-    return [name for name in names if not name.endswith(":<none>")]
-
-
-def _remove(kind: str, names: list[str]) -> None:
-    """Ask the engine to remove things; what it keeps is still listed afterwards."""
-    if names:
-        command = docker_cli.remove(kind[:-1], names, with_volumes=kind == "containers")
-        print("$", " ".join(map(shlex.quote, command)), file=sys.stderr, flush=True)
-        machine.ask(command, timeout=PATIENCE)
-
-
-def _ask(command: list[str], *, strict: bool = True) -> list[str]:
-    answer = machine.ask(command, timeout=PATIENCE)
-    if strict and answer.code != 0:  # what it does not list would be taken for gone
-        raise SlipwayError(f"`{command[0]} {command[1]}` failed: {answer.error}", "make doctor, then this again")
-    return answer.words.splitlines()
-
-
 def _measure(folders: Iterable[Path]) -> tuple[int, int]:
     """Return how many files lie under some folders, and their bytes."""
     sizes = []
@@ -275,19 +228,6 @@ def _measure(folders: Iterable[Path]) -> tuple[int, int]:
             with contextlib.suppress(OSError):  # gone meanwhile
                 sizes.append(os.lstat(f"{path}/{name}").st_size)
     return len(sizes), sum(sizes)
-
-
-def _measure_volumes() -> dict[str, str]:
-    """Return the size of each of the engine's volumes, in its words."""
-    lines = _ask(docker_cli.measure_volumes(), strict=False)
-    return {line.split(" ")[0]: line.split(" ")[1] for line in lines if line}
-
-
-def _measure_images() -> float:
-    """Return the bytes that the engine's images take, each layer counted once."""
-    lines = _ask(docker_cli.measure(), strict=False)
-    found = re.search(r"^Images ([\d.]+)([kMGT]?)B$", "\n".join(lines), re.MULTILINE)
-    return float(found.group(1)) * 1000 ** " kMGT".index(found.group(2) or " ") if found else 0.0
 
 
 def _words(size: float) -> str:

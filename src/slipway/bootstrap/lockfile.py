@@ -60,22 +60,20 @@ def _relock(project: Path, *, upgrade: bool) -> list[str]:
         return _change(project, made)
 
 
-def add(folder: Path, libraries: list[str], group: str) -> None:
+def add(folder: Path, libraries: list[str], group: str, asked: list[str]) -> None:
     """Add libraries to a group of what a model folder uses, lock and export; all or nothing.
 
-    A folder beside model/ gets a pyproject.toml of its own. Raises SlipwayError, with Poetry's reason, for a library
-    that is not there, or that does not go with the others.
+    A folder beside model/ gets a pyproject.toml of its own, which begins with what it `asked` for so far. Raises
+    SlipwayError, with Poetry's reason, for a library that is not there, or that does not go with the others.
     """
     for library in libraries:
         projects.parse(library)
     if not libraries or group not in projects.ADDED_TO:
         words = f"GROUP is {group!r}: must be model or training" if libraries else "LIBRARY is empty: which library?"
         raise SlipwayError(words, "make add LIBRARY=lightgbm, or make add LIBRARY=shap GROUP=training", USAGE)
-    if not (folder / "model.toml").exists():
-        raise SlipwayError(f"no model folder at {folder}: it has no model.toml", "MODEL_DIR=model")
     project = projects.find(folder) if folder == ROOT / "model" else folder
     file = project / "pyproject.toml"
-    text = file.read_text(encoding="utf-8") if file.exists() else projects.begin(folder)
+    text = file.read_text(encoding="utf-8") if file.exists() else projects.begin(folder, asked)
     for library in libraries:
         text = projects.add(text, group, library)
     with _locked(project, text, quiet=True) as made:

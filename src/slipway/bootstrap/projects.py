@@ -5,6 +5,7 @@ It is read and changed as text, which keeps comments and order, and needs no TOM
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,9 +20,6 @@ GROUPS = ("serving", "training", "mlflow", "deployer", "host", "dev", "setup", "
 OF_FOLDER = ("serving", "training")  # what is exported of a model folder's lock
 ADDED_TO = ("model", "training")  # groups that a library can be added to
 HEAD = "[dependency-groups]\n"
-ASKED = ("requirements.txt", "python_env.yaml", "conda.yaml")  # what a folder asks for, where it has no pyproject.toml
-ITEM = re.compile(r"^\s*- +([^\s:#]+)\s*(?:#.*)?$", re.MULTILINE)  # of a list in YAML
-PINNED = re.compile(r"^([\w.-]+)=([\w.*]+)(=\S+)?$")  # as conda does
 TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*|[\[\]]')
 LIBRARY = re.compile(r"([A-Za-z0-9][\w.-]*)(\[[\w.,-]+\])?([=<>!~][=<>!~\w.*+,-]*)?")  # name, extras, version
 
@@ -86,15 +84,13 @@ def complete(project: Path, text: str) -> str:
     return text.replace(HEAD, HEAD + "".join(lines), 1)
 
 
-def begin(folder: Path) -> str:
+def begin(folder: Path, asked: list[str]) -> str:
     """Return a pyproject.toml for a folder that has none.
 
-    Its group `model` is what a file of the folder for pip or conda asks for, or the checkout's; `training` is the
-    checkout's.
+    Its group `model` is what the folder asked for so far, or the checkout's; `training` is the checkout's.
     """
     shared = _read_root()
-    asked = _read_asked(folder)
-    model = "[\n" + "".join(f'    "{line}",\n' for line in asked) + "]" if asked else _cut(shared, "model")
+    model = "[\n" + "".join(f"    {json.dumps(line)},\n" for line in asked) + "]" if asked else _cut(shared, "model")
     training = _cut(shared, "training").replace('    { include-group = "store" },\n', "")
     python = re.search(r'^requires-python = "[^"]+"$', shared, re.MULTILINE)
     name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "model"
@@ -154,19 +150,6 @@ def find_array(text: str, name: str) -> Place | None:
         ):  # not of { include-group = "model" }
             strings.append((token.start(), token.end()))
     return None
-
-
-def _read_asked(folder: Path) -> list[str]:
-    """Return what requirements.txt, python_env.yaml or conda.yaml asks for, unless that is what model/ has."""
-    stock = ROOT / "model" / "python_env.yaml"
-    for name in ASKED:
-        file = folder / name
-        if file.exists() and not (stock.exists() and file.read_bytes() == stock.read_bytes()):
-            text = file.read_text(encoding="utf-8")
-            lines = text.splitlines() if file.suffix == ".txt" else ITEM.findall(text.partition("\ndependencies:")[2])
-            found = [PINNED.sub(r"\1==\2", line.split(" #")[0].strip().strip("'\"")) for line in lines]
-            return [line for line in found if LIBRARY.fullmatch(line) and _fold(line) not in {"python", "pip"}]
-    return []
 
 
 def _fold(requirement: str) -> str:

@@ -30,7 +30,6 @@ RECONCILE = 30  # s between two looks at the alias: events are sent at most once
 TRIES = 3  # of a champion that fails; then a start tries again
 FAILURES = {store.FAILED, store.BACK}
 TARGETS = (Local.name, Kubernetes.name)
-MEND_S = 1  # between two looks at the server of this machine
 AGAIN = 5  # s until a deployment that waits for the tracking server is tried again
 
 
@@ -86,7 +85,8 @@ class Deployer:
         for target in self.targets:
             threading.Thread(target=self._work, args=(target,), daemon=True, name=f"work on {target}").start()
         threading.Thread(target=self._look, args=(url,), daemon=True, name="look").start()
-        threading.Thread(target=self._mend, daemon=True, name="mend").start()
+        for local in [target for target in self.targets.values() if isinstance(target, Local)]:
+            threading.Thread(target=local.watch, daemon=True, name="mend").start()
 
     def end(self) -> None:
         """Start nothing more; what is under way is interrupted, and resumed at the next start."""
@@ -200,16 +200,6 @@ class Deployer:
             except Exception as error:  # noqa: BLE001 -- the next look may see
                 print(f"warning: {getattr(error, 'message', error)}", file=sys.stderr, flush=True)
             time.sleep(RECONCILE)
-
-    def _mend(self) -> None:
-        while True:
-            for target in self.targets.values():
-                try:
-                    if isinstance(target, Local):
-                        target.mend()
-                except Exception as error:  # noqa: BLE001 -- as above
-                    print(f"warning: {getattr(error, 'message', error)}", file=sys.stderr, flush=True)
-            time.sleep(MEND_S)
 
     def _reconcile(self, champion: int | None, *, again: bool) -> list[Deployment]:
         """Deploy the champion where another version answers, or none.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from slipway.errors import SlipwayError
-from slipway.serving import api_test
+from slipway.serving import api_test, live_server
 from slipway.serving.live_server import Slot
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ class Local:
                 f"version {self.find_version()} answers at {self._slot.url}, not {prepared.model.version}"
             )
 
-    def mend(self) -> None:
-        """Start again what ended by itself."""
-        self._slot.mend()
+    def watch(self) -> None:
+        """Start again what ends by itself, for ever."""
+        live_server.watch(self._slot, threading.Event())
 
     def clear(self) -> None:
         """Stop the server."""

@@ -20,6 +20,7 @@ from slipway.kubernetes.pods.wait import Rollout
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import containers
 from slipway.runtimes.base import Prepared
+from slipway.runtimes.locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,9 +135,8 @@ class Kubernetes:
             settings, overlay = self.find_choices()
         except SlipwayError as error:
             settings, overlay, refused = self.settings, self.overlay or OVERLAY, error
-        none = Prepared(
-            ModelRef("", "", model_folder.load(self.settings.model_dir).name, "0"), self.settings.model_dir, "{}"
-        )
+        folder = self.settings.model_dir
+        none = Prepared(ModelRef("", "", model_folder.load(folder).name, "0"), folder, "{}", Lock(folder))
         rights.check(self.cluster, recovery.read(manifests.render(settings, none, "slipway/model:none", overlay)))
         if refused:
             raise refused

@@ -171,8 +171,8 @@ def _start(  # noqa: PLR0913, PLR0917 -- what makes a Job
     command = ["python", model.script, *arguments]
     read_resources(settings)
     image = image_delivery.deliver(settings, images.build_training(settings, model, lock))
-    variables = provenance.write_variables(model) | training.write_context(settings, model, model.script, session)
-    variables |= {"MLFLOW_TRACKING_URI": inside}
+    variables = provenance.write_variables(model) | {"MLFLOW_TRACKING_URI": inside}
+    variables |= training.write_context(settings, model, model.script, lock, session)
     container = {
         "image": image,
         "command": command,

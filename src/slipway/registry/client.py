@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
@@ -14,7 +13,7 @@ from slipway.model_folder import LOCK
 from slipway.registry import connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mlflow.entities import Experiment, LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
@@ -242,18 +241,18 @@ class Registry:
     # How it is asked
 
     def _ask(self, call: Callable[Given, Answer], *arguments: Given.args, **named: Given.kwargs) -> Answer:
-        with _translated():
+        with connection.translated():
             return call(*arguments, **named)
 
     def _find(self, call: Callable[..., Answer], *key: str) -> Answer | None:
         """Return what one of the client's `get_…` functions finds, or None if nothing is found."""
-        with _translated(MISSING):
+        with connection.translated(MISSING):
             return call(*key)
         return None
 
     def _ask_unless(self, codes: set[str], call: Callable[..., object], *arguments: object) -> bool:
         """Make a call; return False when it fails with one of MLflow's error codes."""
-        with _translated(codes):
+        with connection.translated(codes):
             call(*arguments)
             return True
         return False
@@ -280,21 +279,3 @@ def quote(name: str) -> str:
             f"MLflow cannot search for {name}, which has both kinds of quotes", "MODEL=models:/m-<id>, or rename it"
         )
     return f"{mark}{name}{mark}"
-
-
-@contextmanager
-def _translated(ignored: Collection[str] = ()) -> Iterator[None]:
-    """Turn the exceptions of MLflow and its HTTP client into SlipwayErrors; an ignored code only ends the block."""
-    import mlflow
-    import requests
-
-    try:
-        yield
-    except mlflow.exceptions.MlflowException as error:
-        if error.error_code not in ignored:
-            kind = connection.UnreachableError if connection.OUTAGE.match(error.message) else SlipwayError
-            raise kind(f"MLflow: {error.message.splitlines()[0]}") from None
-    except requests.RequestException as error:  # of an artifact: it passes MLflow as it is
-        refused = error.response is not None and error.response.status_code < requests.codes.server_error
-        kind = SlipwayError if refused else connection.UnreachableError
-        raise kind(f"MLflow: {type(error).__name__}: {error}".splitlines()[0]) from None

@@ -1,4 +1,4 @@
-"""Whether the tracking server, or the embedded store, exists and answers."""
+"""Whether the tracking server, or the embedded store, exists and answers, and what its client's errors mean."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from slipway.errors import SlipwayError, time_out
 from slipway.settings import sqlite_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from slipway.settings import Settings
 
@@ -64,6 +64,23 @@ def check_reachable(settings: Settings) -> None:
         raise UnreachableError(f"no tracking server answers at {uri}", cure) from None
     if not answer.ok and answer.status_code != requests.codes.unauthorized:  # MLflow's client has the credentials
         raise UnreachableError(f"the tracking server at {uri} answers {answer.status_code} to its API", cure)
+
+
+@contextmanager
+def translated(ignored: Collection[str] = ()) -> Iterator[None]:
+    """Turn the exceptions of MLflow and its HTTP client into SlipwayErrors; an ignored code only ends the block."""
+    import mlflow  # see Registry
+
+    try:
+        yield
+    except mlflow.exceptions.MlflowException as error:
+        if error.error_code not in ignored:
+            kind = UnreachableError if OUTAGE.match(error.message) else SlipwayError
+            raise kind(f"MLflow: {error.message.splitlines()[0]}") from None
+    except requests.RequestException as error:  # of an artifact: it passes MLflow as it is
+        refused = error.response is not None and error.response.status_code < requests.codes.server_error
+        kind = SlipwayError if refused else UnreachableError
+        raise kind(f"MLflow: {type(error).__name__}: {error}".splitlines()[0]) from None
 
 
 @contextmanager

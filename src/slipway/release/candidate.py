@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from slipway.runtimes.base import Prepared
     from slipway.settings import Settings
 
-Step = Callable[
-    [str], AbstractContextManager[Callable[[str], None]]
-]  # opens a step of a release; what it yields takes what came of it
+# Opens a step of a release; what it yields takes what came of it
+Step = Callable[[str], AbstractContextManager[Callable[[str], None]]]
 
 
 @dataclass(frozen=True)

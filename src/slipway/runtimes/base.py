@@ -6,12 +6,11 @@ import json
 import shutil
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Protocol
 
 from slipway import shell
 from slipway.polling import poll
-from slipway.runtimes.locks import NONE, Lock
 
 if TYPE_CHECKING:
     import subprocess
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from slipway.model_folder import ModelFolder
     from slipway.registry.client import Registry
     from slipway.registry.model_uri import ModelRef
+    from slipway.runtimes.locks import Lock
     from slipway.settings import Settings
 
 Command = tuple[list[str], dict[str, str]]  # a program with its arguments, and what to add to its environment
@@ -37,8 +37,8 @@ class Prepared:
     model: ModelRef
     files: Path
     identity: str  # JSON: what the server says of itself, and the checksum that it compares
+    lock: Lock  # that it is served with
     registry: Registry | None = None  # that it was found in
-    lock: Lock = NONE  # that it is served with
 
     @property
     def lasting(self) -> str:
@@ -47,6 +47,17 @@ class Prepared:
         What an image holds, so that its tag stays the same.
         """
         return json.dumps({name: value for name, value in json.loads(self.identity).items() if name != "metrics"})
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script of a model folder, and what it is run with."""
+
+    command: list[str]  # its name and its arguments
+    lock: Lock
+    variables: Mapping[str, str] = field(default_factory=dict)
+    kept: Path | None = None  # the only folder that it may write to
+    mounts: Mapping[Path, str] = field(default_factory=dict)  # where a container finds files of ours, to read only
 
 
 class Runtime(Protocol):
@@ -60,26 +71,11 @@ class Runtime(Protocol):
     def shares_files(self) -> bool:
         """Whether a script sees this machine's files at their own paths, not only what is mounted for it."""
 
-    def run_script(  # noqa: PLR0913 -- what a script is given
-        self,
-        model: ModelFolder,
-        command: list[str],
-        variables: Mapping[str, str],
-        *,
-        kept: Path | None = None,
-        mounts: Mapping[Path, str] | None = None,
-        heard: list[str] | None = None,
-        lock: Lock | None = None,
-    ) -> int:
-        """Run a script of the model folder, its name and its arguments, and return its exit code.
+    def run_script(self, model: ModelFolder, script: Script) -> tuple[int, str]:
+        """Run a script of the model folder; return its exit code, and the last lines that it printed."""
 
-        Its libraries are those of the folder's lock, or of `lock`.
-        It may write only to `kept`. `mounts` maps our files into a container, read-only. `heard` receives
-        the last lines that it prints.
-        """
-
-    def name_training(self, model: ModelFolder) -> str:
-        """Return the tag of the image that scripts run in, or a phrase if there is none."""
+    def name_training(self, model: ModelFolder, lock: Lock) -> str:
+        """Return the tag of the image that scripts run in with a lock, or a phrase if there is none."""
 
     def image(self, prepared: Prepared) -> str:
         """Return the image that serves a model, built if missing, or a phrase if there is none."""

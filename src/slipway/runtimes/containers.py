@@ -20,18 +20,12 @@ USER_ID = 10001  # of the user in our images
 HARDENING = ["--init", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108 -- the container's
 LOGS = ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"]  # they rotate
 UNLIMITED = re.compile(r"0+(\.0*)?[a-zA-Z]*")  # a limit of 0, in any unit
-SCORING_FILES = {
-    "SCORING_API_KEYS_FILE",
-    "SCORING_TLS_CERT",
-    "SCORING_TLS_KEY",
-}  # settings of the server that name files of this machine
+# Settings of the server that name files of this machine
+SCORING_FILES = {"SCORING_API_KEYS_FILE", "SCORING_TLS_CERT", "SCORING_TLS_KEY"}
 
 
 def confinement(settings: Settings) -> list[str]:
-    """Return docker's options for each container that trains or serves.
-
-    It is isolated, labelled as ours and limited, and its log rotates.
-    """
+    """Return docker's options for a container that trains or serves: isolated, ours, limited, with a rotating log."""
     given = {"--memory": settings.limits.memory, "--cpus": settings.limits.cpus, "--pids-limit": settings.limits.pids}
     limits = [part for flag, value in given.items() if not UNLIMITED.fullmatch(value) for part in (flag, value)]
     return [*HARDENING, *docker_cli.flags("--label", ownership.OURS), *LOGS, *limits]
@@ -67,11 +61,10 @@ def placement(settings: Settings, name: str, published: str) -> list[str]:
 
 
 def serving_options(settings: Settings, name: str, published: str | None = None) -> list[str]:
-    """Return docker's options for a container that serves.
+    """Return docker's options for a container that serves, isolated, with the server's settings and their files.
 
-    Isolated, on 127.0.0.1:PORT or where it is `published`, with the server's settings and their files.
-
-    With "" only its network reaches it: a port free in our container may be taken on the machine.
+    It is on 127.0.0.1:PORT, or where it is `published`; with "" only its network reaches it: a port that is free in our
+    container may be taken on the machine. Raises SlipwayError for a setting that names no file.
     """
     variables, options = dict(settings.serving.scoring), []
     for setting in settings.serving.scoring.keys() & SCORING_FILES:

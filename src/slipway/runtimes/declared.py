@@ -1,4 +1,4 @@
-"""What a folder without a lock of its own asks for, in the files that `mlflow run` reads (pure)."""
+"""What a folder without a lock of its own asks for, in the files that `mlflow run` reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from slipway.errors import SlipwayError
-from slipway.runtimes.requirements import CLIENT, FULL, Asked, parse
+from slipway.runtimes.requirements import CLIENT, FULL, Asked, fits, parse, pins
 from slipway.settings import ROOT
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ WHOLE = 2  # dots in a whole version; conda takes a shorter one for all that beg
 def read(model: ModelFolder) -> Asked | None:
     """Return what a folder's requirements.txt, python_env.yaml or conda.yaml asks for.
 
-    None if the folder has none of them, or is the checkout's own, whose lock is the checkout's. MLflow itself becomes
-    its client. Raises SlipwayError for a file that cannot be read.
+    None if the checkout's lock has all of it, or the folder has none of these files, or is the checkout's own. MLflow
+    itself becomes its client. Raises SlipwayError for a file that cannot be read.
     """
     file = find(model)
     if file is None:
@@ -39,7 +39,14 @@ def read(model: ModelFolder) -> Asked | None:
     kept = [_adapt(line) for line in lines]
     there = {wanted.name.lower() for line in kept if (wanted := parse(line))}
     kept += [name for name in NEEDED if name not in there]
-    return Asked(f"{model.path.name}/{file.name}", model.path, "", list(dict.fromkeys(kept)))
+    asked = Asked(f"{model.path.name}/{file.name}", model.path, "", list(dict.fromkeys(kept)))
+    return None if fits(asked, pins((model.requirements / "training.txt").read_text(encoding="utf-8"))) else asked
+
+
+def list_libraries(model: ModelFolder) -> list[str]:
+    """Return the libraries that `read` finds, without options of pip and paths; none if it finds nothing."""
+    asked = read(model)
+    return [str(wanted) for line in asked.lines if (wanted := parse(line))] if asked else []
 
 
 def find(model: ModelFolder) -> Path | None:

@@ -10,13 +10,12 @@ from slipway import model_folder, shell
 from slipway.bootstrap import docker_cli, ownership
 from slipway.bootstrap.proxies import no_proxy, reach_directly
 from slipway.errors import SlipwayError
-from slipway.runtimes import containers, images, locks
-from slipway.runtimes.base import KEEPER, Command, LiveServer, Prepared
+from slipway.runtimes import containers, images
+from slipway.runtimes.base import KEEPER, Command, LiveServer, Prepared, Script
 from slipway.settings import LOCAL, MLFLOW_INSIDE
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Mapping
     from pathlib import Path
 
     from slipway.runtimes.locks import Lock
@@ -38,32 +37,23 @@ class Docker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def run_script(  # noqa: PLR0913 -- see Runtime
-        self,
-        model: model_folder.ModelFolder,
-        command: list[str],
-        variables: Mapping[str, str],
-        *,
-        kept: Path | None = None,
-        mounts: Mapping[Path, str] | None = None,
-        heard: list[str] | None = None,
-        lock: Lock | None = None,
-    ) -> int:
+    def run_script(self, model: model_folder.ModelFolder, script: Script) -> tuple[int, str]:
         """Run a script in a container of the training image."""
-        image = images.build_training(self._settings, model, lock or locks.of_folder(self._settings, model))
+        image = images.build_training(self._settings, model, script.lock)
         network, uri = self._find_tracking()
-        given = {**no_proxy(), "MLFLOW_TRACKING_URI": uri, **({"KEPT_DIR": "/kept"} if kept else {})}
-        hidden = {key: value for key, value in variables.items() if key not in given and not OF_CLIENT.match(key)}
-        given = {**{key: value for key, value in variables.items() if key not in hidden}, **given}
-        volumes = [part for path, place in (mounts or {}).items() for part in ("--volume", f"{path}:{place}:ro")]
-        if kept:
-            volumes += ["--user", containers.writing_user(kept), "--volume", f"{kept}:/kept"]
+        given = {**no_proxy(), "MLFLOW_TRACKING_URI": uri, **({"KEPT_DIR": "/kept"} if script.kept else {})}
+        told = {key: value for key, value in script.variables.items() if key not in given}
+        hidden = {key: value for key, value in told.items() if not OF_CLIENT.match(key)}
+        given |= {key: value for key, value in told.items() if key not in hidden}
+        volumes = [part for path, place in script.mounts.items() for part in ("--volume", f"{path}:{place}:ro")]
+        if script.kept:
+            volumes += ["--user", containers.writing_user(script.kept), "--volume", f"{script.kept}:/kept"]
         name = containers.training_container(self._settings.services)
         options = ["--rm", "--name", name, *containers.confinement(self._settings), *network, *volumes]
         options += docker_cli.flags("--env", given)
         options += [part for key in hidden for part in ("--env", key)]  # the client has the values: no list shows them
         try:
-            return shell.finish(docker_cli.run(image, options, ["python", *command]), heard, env=hidden)
+            return shell.show(docker_cli.run(image, options, ["python", *script.command]), env=hidden)
         finally:
             ownership.remove_container(name)  # one that did not stop in time
 
@@ -77,9 +67,9 @@ class Docker:
             raise SlipwayError(f"a container cannot reach MLFLOW_TRACKING_URI={uri}", cure)
         return [], uri
 
-    def name_training(self, model: model_folder.ModelFolder) -> str:
+    def name_training(self, model: model_folder.ModelFolder, lock: Lock) -> str:
         """Return the tag of the training image."""
-        return images.training_tag(model, locks.of_folder(self._settings, model))
+        return images.training_tag(model, lock)
 
     def image(self, prepared: Prepared) -> str:
         """Return the tag of the version's image, built if missing."""
@@ -178,7 +168,10 @@ class Containers(LiveServer):
         return f"http://{answer.out.splitlines()[0]}" if answer.code == 0 and answer.out else ""
 
     def reach(self, name: str) -> None:
-        """Have the container in our network: a deployer that was no container started it without one."""
+        """Have the container in our network: a deployer that was no container started it without one.
+
+        Raises SlipwayError when the engine does not connect it.
+        """
         if not self._settings.network:
             return
         answer = shell.ask(docker_cli.connect(self._settings.network, self._call(name)))

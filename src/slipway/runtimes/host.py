@@ -14,12 +14,11 @@ from typing import IO, TYPE_CHECKING
 from slipway import ports, shell
 from slipway.registry import model_files
 from slipway.registry.client import Registry
-from slipway.runtimes import environments, locks
-from slipway.runtimes.base import Command, LiveServer, Prepared
+from slipway.runtimes import environments
+from slipway.runtimes.base import Command, LiveServer, Prepared, Script
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Mapping
     from pathlib import Path
 
     from slipway.model_folder import ModelFolder
@@ -37,25 +36,14 @@ class Host:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def run_script(  # noqa: PLR0913 -- see Runtime
-        self,
-        model: ModelFolder,
-        command: list[str],
-        variables: Mapping[str, str],
-        *,
-        kept: Path | None = None,
-        mounts: Mapping[Path, str] | None = None,  # noqa: ARG002 -- it sees all files
-        heard: list[str] | None = None,
-        lock: Lock | None = None,
-    ) -> int:
-        """Run a script in the model folder."""
-        lock = lock or locks.of_folder(self._settings, model)
-        python = environments.find_python(self._settings, lock, training=True)
-        given = {**variables, "MLFLOW_TRACKING_URI": self._settings.tracking_uri}
-        given |= {"KEPT_DIR": str(kept)} if kept else {}
-        return shell.finish([str(python), *command], heard, given, model.path)
+    def run_script(self, model: ModelFolder, script: Script) -> tuple[int, str]:
+        """Run a script in the model folder, where it sees all files."""
+        python = environments.find_python(self._settings, script.lock, training=True)
+        given = {**script.variables, "MLFLOW_TRACKING_URI": self._settings.tracking_uri}
+        given |= {"KEPT_DIR": str(script.kept)} if script.kept else {}
+        return shell.show([str(python), *script.command], env=given, cwd=model.path)
 
-    def name_training(self, model: ModelFolder) -> str:  # noqa: ARG002 -- see Runtime
+    def name_training(self, model: ModelFolder, lock: Lock) -> str:  # noqa: ARG002 -- see Runtime
         """Return a phrase: there is no image."""
         return "none (host)"
 

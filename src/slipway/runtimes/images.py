@@ -29,14 +29,8 @@ if TYPE_CHECKING:
 BASE = pythons.BASE
 RUNTIME, TRAIN = "slipway/runtime", "slipway/train"  # layer 2, which models with the same lock share
 LABEL = "io.slipway.content"
-COPIED = (
-    "src",
-    "scripts",
-    "requirements",
-    "deploy/kubernetes",
-    "pyproject.toml",
-    "mlflow_env.sh",
-)  # into the deployer's image for a cluster
+# Into the deployer's image for a cluster
+COPIED = ("src", "scripts", "requirements", "deploy/kubernetes", "pyproject.toml", "mlflow_env.sh")
 SERVER = ("src/scoring", "src/page_kit")  # the model server's code, and what its page has in common with another
 DIGITS = 12  # of a content digest in a tag
 
@@ -47,9 +41,8 @@ def build_base(settings: Settings) -> None:
     content = model_folder.digest(
         [ROOT / "base_container", ROOT / "requirements" / "setup.txt"], settings.images.python
     )
-    options = docker_cli.flags("--build-arg", {"PYTHON_IMAGE": settings.images.python}) + docker_cli.flags(
-        "--label", {LABEL: content}
-    )
+    arguments = docker_cli.flags("--build-arg", {"PYTHON_IMAGE": settings.images.python})
+    options = [*arguments, *docker_cli.flags("--label", {LABEL: content})]
     for target, tag in (("build", f"{BASE}-build"), ("run", BASE)):
         if read_label(tag, LABEL) != content:
             _build(settings, ROOT / "base_container" / "Dockerfile", target, tag, options)
@@ -102,10 +95,9 @@ def build_served(settings: Settings, model: ModelFolder, prepared: Prepared) -> 
         "io.slipway.model.version": served.version or "",
         "io.slipway.model.run": served.run_id or "",
     }
-    options = docker_cli.flags("--build-arg", {"RUNTIME_IMAGE": runtime, "IDENTITY": identity}) + docker_cli.flags(
-        "--label", labels
-    )
-    _build(settings, _dockerfile(model), "serve", tag, [*options, "--build-context", f"version={files}"])
+    options = docker_cli.flags("--build-arg", {"RUNTIME_IMAGE": runtime, "IDENTITY": identity})
+    options += [*docker_cli.flags("--label", labels), "--build-context", f"version={files}"]
+    _build(settings, _dockerfile(model), "serve", tag, options)
     return tag
 
 

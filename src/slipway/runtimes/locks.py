@@ -71,7 +71,7 @@ class Lock:
 
     @property
     def system(self) -> tuple[str, ...]:
-        """The Debian packages that libraries load, such as libgomp1."""
+        """The Debian packages that libraries load, such as libgomp1; raise SlipwayError for what is no such name."""
         names = tuple(map(str, self._about.get("system", ())))
         if wrong := [name for name in names if not model_folder.DEBIAN.fullmatch(name)]:
             raise SlipwayError(f"{self.folder / ABOUT} names {wrong[0]!r}, which is no Debian package")
@@ -82,12 +82,9 @@ class Lock:
         return dict(json.loads((self.folder / ABOUT).read_text(encoding="utf-8")))
 
 
-NONE = Lock(Path("/nowhere"))
-
-
-def of_folder(settings: Settings, model: ModelFolder, python: str = "") -> Lock:
-    """Return the lock of a model folder, for the runtime's Python or another."""
-    return _keep(settings, model, *_read_both(settings, model), python)
+def of_folder(settings: Settings, model: ModelFolder) -> Lock:
+    """Return the lock of a model folder, for the runtime's Python."""
+    return _keep(settings, model, *_read_both(settings, model))
 
 
 def of_version(settings: Settings, registry: Registry | None, model: ModelRef, files: Path) -> Lock:
@@ -112,7 +109,7 @@ def of_version(settings: Settings, registry: Registry | None, model: ModelRef, f
     elif registry and is_written and model.checksum not in {None, model_files.checksum(files)}:
         with suppress(SlipwayError):  # the lock of another version over the same files
             model_files.record_checksum(registry, str(model.name), str(model.version), files)
-    _check_python(settings, lock, files, model.uri)
+    _check_base(settings, lock, files, model.uri)
     return _renew(settings, folder, lock, files, model.uri)
 
 
@@ -165,11 +162,8 @@ def _resolve(settings: Settings, folder: ModelFolder, asked: Asked, near: tuple[
     here = pythons.of_runtime(settings)
     asked = replace(asked, python=asked.python or here)
     oldest = min((asked.python, here), key=_number)
-    extra = {*requirements.store_ranges(), *(requirements.pins(near[1]).keys() - requirements.pins(near[0]).keys())}
-    serving, training = resolution.resolve(
-        replace(asked, python=oldest if _number(oldest) >= OLDEST else here), sorted(extra), near
-    )
-    return _keep(settings, folder, serving, training, asked.python)
+    both = resolution.resolve(replace(asked, python=oldest if _number(oldest) >= OLDEST else here), near)
+    return _keep(settings, folder, *both, asked.python)
 
 
 def _renew(settings: Settings, folder: ModelFolder, lock: Lock, files: Path, uri: str) -> Lock:
@@ -184,14 +178,19 @@ def _renew(settings: Settings, folder: ModelFolder, lock: Lock, files: Path, uri
     return _resolve(settings, replace(folder, system=lock.system), replace(asked, python=lock.python), texts)
 
 
-def _check_python(settings: Settings, lock: Lock, files: Path, uri: str) -> None:
-    """Say that a model was trained in another Python; raise SlipwayError where that is not here and must be."""
-    here = pythons.of_runtime(settings)
+def _check_base(settings: Settings, lock: Lock, files: Path, uri: str) -> None:
+    """Say that a model was trained on another base image, or in another Python.
+
+    Raises SlipwayError where that Python is not here and must be.
+    """
+    here, image, present = pythons.of_runtime(settings), lock.image, settings.images.python
+    build = f"PYTHON_IMAGE={image} make build_base_container"
     if lock.python == here or (not settings.in_docker and pythons.find(lock.python)):
+        if settings.in_docker and image.partition("@")[0] != present.partition("@")[0]:  # without the digest
+            _say(f"{uri} has the base image {image} on record, and is served on {present}; {build} brings that back")
         return
-    image = lock.image
     if settings.in_docker:
-        where, cure = "the base image", f"PYTHON_IMAGE={image} make build_base_container, then the same command again"
+        where, cure = "the base image", f"{build}, then the same command again"
     else:
         where, cure = "this machine", f"install Python {lock.python}, or RUNTIME=docker PYTHON_IMAGE={image}"
     words = f"{uri} was trained in Python {lock.python}, and {where} has {here}"
@@ -200,7 +199,7 @@ def _check_python(settings: Settings, lock: Lock, files: Path, uri: str) -> None
     _say(f"{words}, which should read its files; if not: {cure}")
 
 
-def _keep(settings: Settings, folder: ModelFolder, serving: str, training: str, python: str) -> Lock:
+def _keep(settings: Settings, folder: ModelFolder, serving: str, training: str, python: str = "") -> Lock:
     """Return a lock of this content in `build/locks`."""
     python = python or pythons.of_runtime(settings)
     about = {"python": python, "image": pythons.name_image(settings, python), "system": list(folder.system)}
@@ -234,11 +233,10 @@ def _read_both(settings: Settings, folder: ModelFolder) -> tuple[str, str]:
     """
     both = _read(folder.requirements / "serving.txt"), _read(folder.requirements / "training.txt")
     asked = declared.read(folder)
-    if asked is None or requirements.fits(asked, requirements.pins(both[1])):
+    if asked is None:
         return both
-    extra = {*requirements.store_ranges(), *(requirements.pins(both[1]).keys() - requirements.pins(both[0]).keys())}
     try:
-        return resolution.resolve(replace(asked, python=pythons.of_runtime(settings)), sorted(extra), both)
+        return resolution.resolve(replace(asked, python=pythons.of_runtime(settings)), both)
     except SlipwayError as error:
         cure = f"other versions in {asked.uri}; or make add LIBRARY=…, which gives the folder a lock of its own"
         raise SlipwayError(error.message, cure, error.code) from None

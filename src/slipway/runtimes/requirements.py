@@ -22,14 +22,8 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
 FULL, CLIENT = "mlflow", "mlflow-skinny"  # the latter is all that a server needs of the former
-NOTED = {"pytest", "rich"}  # MLflow notes them as a model's where they happen to be installed
-SAFE = {
-    "mlflow.sklearn",
-    "mlflow.onnx",
-    "mlflow.xgboost",
-    "mlflow.lightgbm",
-    "mlflow.catboost",
-}  # loaders of data alone
+NOTED = ("pytest", "rich")  # MLflow notes them as a model's where they happen to be installed
+SAFE = {f"mlflow.{name}" for name in ("sklearn", "onnx", "xgboost", "lightgbm", "catboost")}  # loaders of data alone
 PICKLES = {".pkl", ".pickle", ".joblib", ".cloudpickle"}
 
 

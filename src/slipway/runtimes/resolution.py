@@ -21,12 +21,14 @@ OFFLINE = re.compile(r"offline|connect|dns|failed to fetch|timed out|certificate
 WIDE = 100_000  # columns: uv breaks no line of its reasons
 
 
-def resolve(asked: Asked, extra: list[str], near: tuple[str, str]) -> tuple[str, str]:
+def resolve(asked: Asked, near: tuple[str, str]) -> tuple[str, str]:
     """Return requirements that serve a model, and those that its folder's scripts run with.
 
-    `extra` are the libraries that only the scripts need; `near` are two files of the same kind, whose versions are kept
-    where they fit. Resolved once; the result holds for every platform. Raises SlipwayError with what cannot be had.
+    `near` are two files of the same kind, whose versions are kept where they fit; what only the second has is what the
+    scripts need. Resolved once; the result holds for every platform. Raises SlipwayError with what cannot be resolved.
     """
+    pinned = [requirements.pins(text) for text in near]
+    extra = sorted({*requirements.store_ranges(), *(pinned[1].keys() - pinned[0].keys())})
     served = [*asked.lines, *(f"{name}{each}" for name, each in requirements.server_ranges().items())]
     known = model_folder.digest([], *served, "", *extra, asked.python, *map(_name, near))
     kept = BUILD / "locks" / "resolved" / known[:32]

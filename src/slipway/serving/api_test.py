@@ -200,7 +200,7 @@ def show(case: Case) -> None:
 def read_rows(settings: Settings, prepared: Prepared) -> tuple[example.Request | None, list[str]]:
     """Take the rows from the model's input example, or else the run's sample.csv, which has the true values, too.
 
-    None where there is neither.
+    None where there is neither. Raises SlipwayError for a sample whose values are not of their columns' types.
     """
     request = mlmodel.read_example(prepared.files)
     sample = _read_sample(settings, prepared)

@@ -12,12 +12,12 @@ from slipway.errors import USAGE, SlipwayError, TimedOutError
 from slipway.registry import connection
 from slipway.registry.client import CHAMPION, Registry
 from slipway.serving import api_test, server
-from slipway.serving.live_server import Slot
+from slipway.serving.live_server import Slot, watch
 
 if TYPE_CHECKING:
     from slipway.settings import Settings
 
-INTERVAL = 1  # s between two looks at the alias, one cheap call each, and at the server
+INTERVAL = 1  # s between two looks at the alias, one cheap call each
 
 
 @dataclass
@@ -94,7 +94,7 @@ def serve(settings: Settings, uri: str) -> None:
         try:
             slot.start(prepared)
             server.note(settings, prepared)
-            threading.Thread(target=_mend, args=(slot, is_over), daemon=True, name="mend").start()
+            threading.Thread(target=watch, args=(slot, is_over), daemon=True, name="mend").start()
             print(f"serving {prepared.model.uri} at {slot.url}, and following {uri}; Ctrl-C stops it", flush=True)
             while True:
                 time.sleep(INTERVAL)
@@ -104,20 +104,6 @@ def serve(settings: Settings, uri: str) -> None:
         finally:
             is_over.set()
             slot.stop()
-
-
-def _mend(slot: Slot, is_over: threading.Event) -> None:
-    """Start again what ends, also while a version is fetched and asked for its answers, which may take minutes."""
-    said = ""
-    while not is_over.wait(INTERVAL):
-        words = ""
-        try:
-            slot.mend()
-        except Exception as error:  # noqa: BLE001 -- an engine that does not answer now may do so later
-            words = f"warning: {getattr(error, 'message', error)}"
-        if words not in {"", said}:
-            _say(words)
-        said = words
 
 
 def _say(words: str) -> None:

@@ -32,6 +32,7 @@ TIMES = {"SCORING_GRACE": 0.0, "SCORING_DRAIN": 30.0}  # s that a version has to
 SPARE_S = 5.0  # that a version has besides to end
 LET_GO_S = 10.0  # that the version before has to give up the port, once the next one has it
 LOOK_S = 0.1
+WATCH_S = 1.0  # between two looks at what may have ended
 
 
 class Slot:
@@ -271,3 +272,20 @@ class Slot:
             if time.monotonic() > deadline or not self._server.is_running(name):
                 self._server.stop(name)
                 del self._leaving[name]
+
+
+def watch(slot: Slot, is_over: threading.Event) -> None:
+    """Start again what ends, also while a version is fetched and asked for its answers, which may take minutes.
+
+    A failure to do so is said once.
+    """
+    said = ""
+    while not is_over.wait(WATCH_S):
+        words = ""
+        try:
+            slot.mend()
+        except Exception as error:  # noqa: BLE001 -- an engine that does not answer now may do so later
+            words = f"warning: {getattr(error, 'message', error)}"
+        if words not in {"", said}:
+            print(words, file=sys.stderr, flush=True)
+        said = words

@@ -101,7 +101,7 @@ def prepare_ref(settings: Settings, registry: Registry | None, model: ModelRef, 
     mlmodel.read_metadata(files)
     lock = locks.of_version(settings, registry, model, files)
     model = replace(model, checksum=model.checksum and model_files.checksum(files))  # a lock may have been added
-    return Prepared(model, files, _identify(registry, model, files), registry, lock)
+    return Prepared(model, files, _identify(registry, model, files), lock, registry)
 
 
 def refresh(prepared: Prepared) -> Prepared:

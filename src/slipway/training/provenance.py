@@ -12,6 +12,7 @@ from slipway.settings import ROOT
 from slipway.training.measurements import COMMIT_TAG
 
 if TYPE_CHECKING:
+    from slipway.runtimes.locks import Lock
     from slipway.settings import Settings, Training
 
 CODE_TAG = "slipway.code"  # what the version was trained from
@@ -36,7 +37,7 @@ def find_arguments(training: Training, model: model_folder.ModelFolder) -> list[
         raise SlipwayError(f"TRAIN_ARGS is {training.args!r}: {error}", cure, USAGE) from None
 
 
-def describe(settings: Settings, model: model_folder.ModelFolder, script: str) -> dict[str, str]:
+def describe(settings: Settings, model: model_folder.ModelFolder, script: str, lock: Lock) -> dict[str, str]:
     """Say where the version comes from, as MLflow's own tags where it has them."""
     commit = shell.ask_git("rev-parse", "HEAD")
     changed = [str(model.path), "requirements", "src/scoring", ":!*/request.json"]
@@ -49,7 +50,7 @@ def describe(settings: Settings, model: model_folder.ModelFolder, script: str) -
         source |= {CODE_TAG: code_digest(settings.training, model)}
         if arguments := find_arguments(settings.training, model):
             source |= {ARGUMENTS_TAG: shlex.join(arguments)}
-    return source | {"slipway.image": runtimes.of(settings).name_training(model)}
+    return source | {"slipway.image": runtimes.of(settings).name_training(model, lock)}
 
 
 def write_variables(model: model_folder.ModelFolder) -> dict[str, str]:

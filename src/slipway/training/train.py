@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from slipway import hints, model_folder, runtimes
@@ -17,12 +18,12 @@ from slipway.errors import SlipwayError
 from slipway.registry import connection, mlmodel, model_files, model_uri
 from slipway.registry.client import Registry
 from slipway.runtimes import locks
+from slipway.runtimes.base import Script
 from slipway.settings import ROOT, STATE
 from slipway.training import causes, experiments, gate, provenance, sessions, summary, versions
 from slipway.training.measurements import COMMIT_TAG, UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from mlflow.entities import Run
@@ -42,9 +43,8 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     """
     model = model_folder.load(settings.model_dir)
     connection.check_reachable(settings)
-    threading.Thread(
-        target=importlib.import_module, args=("mlflow",), daemon=True
-    ).start()  # a second, while the script runs
+    # A second, while the script runs
+    threading.Thread(target=importlib.import_module, args=("mlflow",), daemon=True).start()
     arguments = provenance.find_arguments(settings.training, model)
     words = shlex.join(arguments)
     if kept:
@@ -53,13 +53,12 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     KEPT.mkdir(parents=True, exist_ok=True)
     print(f"training {model.name} with {model.path.name}/{model.script} {words}".rstrip(), flush=True)
     started = time.monotonic()
-    heard: list[str] = []
-    lock = locks.of_folder(settings, model)
-    code, session = run_logging(settings, model, [model.script, *arguments], lock, kept=KEPT, heard=heard)
+    script = Script([model.script, *arguments], locks.of_folder(settings, model), kept=KEPT)
+    code, said, session = run_logging(settings, model, script)
     seconds = time.monotonic() - started
     if code != 0:
-        _explain(settings, model, code, "\n".join(heard), sorted(set(KEPT.glob("*")) - files_before))
-    run, version, verdict = conclude(settings, model, session, lock, seconds, kept)
+        _explain(settings, model, code, said, sorted(set(KEPT.glob("*")) - files_before))
+    run, version, verdict = conclude(settings, model, session, script.lock, seconds, kept)
     if settings.tracking_uri.startswith("http"):
         print(f"see   {settings.tracking_uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
     uri = shlex.quote(f"models:/{version.name}/{version.version}")
@@ -77,68 +76,48 @@ def conclude(  # noqa: PLR0913, PLR0917 -- what a script left behind
     Return run, version and the gate's verdict, wherever it was trained.
     """
     registry = Registry.connect(settings)
-    run, version = register(settings, registry, model, model.script, session, lock, kept)
+    run, version, files = register(settings, registry, model, model.script, session, lock, kept)
     verdict = summary.show(model, registry, run, version)
-    files = model_files.fetch(registry, model_uri.resolve(registry, f"models:/{version.name}/{version.version}"))
     for remark in versions.list_remarks(registry, model, run, version, files):
         print(remark, file=sys.stderr, flush=True)
     print(f"trained and logged in {seconds:.1f} s, from {version.description}")
     return run, version, verdict
 
 
-def run_logging(  # noqa: PLR0913 -- what a script is given
-    settings: Settings,
-    model: model_folder.ModelFolder,
-    command: list[str],
-    lock: Lock,
-    *,
-    kept: Path | None = None,
-    mounts: Mapping[Path, str] | None = None,
-    heard: list[str] | None = None,
-) -> tuple[int, str]:
-    """Run a script (its name, its arguments) that logs one run, with a lock of the folder.
+def run_logging(settings: Settings, model: model_folder.ModelFolder, script: Script) -> tuple[int, str, str]:
+    """Run a script that logs one run.
 
-    Return its exit code, and the session that `register` finds the run by.
+    Return its exit code, what it printed last, and the session that `register` finds the run by.
 
     Ctrl-C marks the run, so that it does not look as if it still ran, and is raised on.
     """
     session = uuid.uuid4().hex
     try:
-        variables = write_context(settings, model, command[0], session)
-        code = run_script(settings, model, command, variables, kept=kept, mounts=mounts, heard=heard, lock=lock)
+        variables = write_context(settings, model, script.command[0], script.lock, session)
+        code, said = run_script(settings, model, replace(script, variables=variables))
     except KeyboardInterrupt:
         with suppress(SlipwayError):  # without a server there is no run to mark
             sessions.end_runs(settings, session)
         raise
-    return code, session
+    return code, said, session
 
 
-def write_context(settings: Settings, model: model_folder.ModelFolder, script: str, session: str) -> dict[str, str]:
+def write_context(
+    settings: Settings, model: model_folder.ModelFolder, script: str, lock: Lock, session: str
+) -> dict[str, str]:
     """Return the variable that has MLflow tag a script's run: the session, and where its version comes from."""
-    return {"MLFLOW_RUN_CONTEXT": json.dumps({sessions.TAG: session, **provenance.describe(settings, model, script)})}
+    tags = {sessions.TAG: session, **provenance.describe(settings, model, script, lock)}
+    return {"MLFLOW_RUN_CONTEXT": json.dumps(tags)}
 
 
-def run_script(  # noqa: PLR0913 -- what a script is given
-    settings: Settings,
-    model: model_folder.ModelFolder,
-    command: list[str],
-    variables: Mapping[str, str] | None = None,
-    *,
-    kept: Path | None = None,
-    mounts: Mapping[Path, str] | None = None,
-    heard: list[str] | None = None,
-    lock: Lock | None = None,
-) -> int:
+def run_script(settings: Settings, model: model_folder.ModelFolder, script: Script) -> tuple[int, str]:
     """Run a script of the model folder in a container of the training image, or as a process.
 
-    `command` is its name and its arguments, `lock` what it runs with, by default the folder's. It may write to `kept`
-    alone. `mounts` says where a container finds files of ours, to read only. `heard` takes the last lines that it
-    prints: an error may have to say them where nobody sees its output. Returns its exit code.
+    The folder's variables are added to the script's own. Return its exit code, and what it printed last.
     """
     experiments.ensure(settings, model.name)
-    given = provenance.write_variables(model) | dict(variables or {})
-    runtime = runtimes.of(settings)
-    return runtime.run_script(model, command, given, kept=kept, mounts=mounts, heard=heard, lock=lock)
+    given = replace(script, variables={**provenance.write_variables(model), **script.variables})
+    return runtimes.of(settings).run_script(model, given)
 
 
 def register(  # noqa: PLR0913, PLR0917 -- what a script left behind
@@ -149,8 +128,10 @@ def register(  # noqa: PLR0913, PLR0917 -- what a script left behind
     session: str,
     lock: Lock,
     kept: str = "",
-) -> tuple[Run, ModelVersion]:
-    """Register and tag the version of a run that a script logged, by any command; give it the lock; return both.
+) -> tuple[Run, ModelVersion, Path]:
+    """Register and tag the version of a run that a script logged, by any command; give it the lock.
+
+    Return run, version and the version's files on this machine.
 
     Raises SlipwayError when the script logged no run or no model.
     """
@@ -162,7 +143,7 @@ def register(  # noqa: PLR0913, PLR0917 -- what a script left behind
     example = mlmodel.read_example(files)
     if example is not None:  # the request to try first
         (model.path / "request.json").write_text(json.dumps(example) + "\n", encoding="utf-8")
-    return run, version
+    return run, version, files
 
 
 def _explain(settings: Settings, model: model_folder.ModelFolder, code: int, said: str, kept: list[Path]) -> NoReturn:
@@ -193,9 +174,8 @@ def _kept_file(kept: str) -> Path:
 def _register(registry: Registry, run: Run, name: str, script: str) -> ModelVersion:
     """Find the version that the script registered, or register the model it logged; say where it came from."""
     version = versions.ensure(registry, run, name, script)
-    source = {
-        key: value for key, value in run.data.tags.items() if key in provenance.TAGS
-    }  # of the training, when a kept model is logged
+    # Of the training, when a kept model is logged
+    source = {key: value for key, value in run.data.tags.items() if key in provenance.TAGS}
     data = [dataset.dataset for dataset in run.inputs.dataset_inputs] if run.inputs else []
     for key, value in {**source, "data.digest": data[0].digest if data else UNKNOWN}.items():
         registry.tag_version(version.name, version.version, key, value)

@@ -14,6 +14,7 @@ from slipway.errors import SlipwayError
 from slipway.registry import connection, model_files, model_uri
 from slipway.registry.client import Registry
 from slipway.runtimes import locks
+from slipway.runtimes.base import Script
 from slipway.training import train
 
 if TYPE_CHECKING:
@@ -80,16 +81,14 @@ def _score(settings: Settings, registry: Registry, model: ModelFolder, validated
     is_folder = not re.match(r"[a-z]+:/", validated.uri)
     mounted = is_folder and not runtimes.of(settings).shares_files
     print(f"validating {validated.uri} with {model.path.name}/{SCRIPT}", flush=True)
-    heard: list[str] = []
     files = model_files.fetch(registry, validated)
     lock = locks.of_version(settings, registry, validated, files)
-    places = {Path(validated.location): GIVEN} if mounted else None
-    code = train.run_script(
-        settings, model, [SCRIPT, GIVEN if mounted else validated.uri], mounts=places, heard=heard, lock=lock
-    )
+    places = {Path(validated.location): GIVEN} if mounted else {}
+    script = Script([SCRIPT, GIVEN if mounted else validated.uri], lock, mounts=places)
+    code, said = train.run_script(settings, model, script)
     if code != 0:
         interruption.check()
-        words = f"{SCRIPT} ended with exit code {code}: {shell.quote(heard[0])}"
+        words = f"{SCRIPT} ended with exit code {code}: {shell.quote(said)}"
         connection.check_reachable(settings)  # an outage is no word against the model
         raise connection.UnreachableError(words) if connection.OUTAGE.search(words) else SlipwayError(words)
     if validated.name and validated.version:

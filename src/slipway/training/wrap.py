@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from slipway import hints, model_folder, runtimes
 from slipway.errors import USAGE, SlipwayError
-from slipway.registry import connection, mlmodel, model_files, model_uri
+from slipway.registry import connection, mlmodel
 from slipway.registry.client import Registry
 from slipway.runtimes import locks
+from slipway.runtimes.base import Script
 from slipway.settings import BUILD, ROOT
 from slipway.training import train
 
@@ -51,13 +52,12 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
     with _placed(settings, given) as (places, mounts):
         words = {name: value for name, value in options.items() if name != "example"} | places
         flags = [part for name, value in words.items() if name for part in (f"--{name}", value)]
-        code, session = train.run_logging(settings, model, [SCRIPT, words[""], *flags], lock, mounts=mounts)
+        code, _, session = train.run_logging(settings, model, Script([SCRIPT, words[""], *flags], lock, mounts=mounts))
     if code != 0:
         raise SlipwayError(f"{SCRIPT} ended with exit code {code}; see its output above")
     registry = Registry.connect(settings)
-    run, version = train.register(settings, registry, model, SCRIPT, session, lock)
+    run, version, files = train.register(settings, registry, model, SCRIPT, session, lock)
     uri = f"models:/{version.name}/{version.version}"
-    files = model_files.fetch(registry, model_uri.resolve(registry, uri))
     for gap in mlmodel.find_gaps(files):
         print(f"warning: {gap}", file=sys.stderr, flush=True)
     print(f"registered {uri}, from {version.description}")

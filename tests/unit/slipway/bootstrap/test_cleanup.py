@@ -23,7 +23,7 @@ SOURCES = (
     "errors",
     "hints",
     "ports",
-    *(f"bootstrap/{name}" for name in ("__init__", "cleanup", "docker_cli", "machine", "ownership", "venv")),
+    *(f"bootstrap/{name}" for name in ("__init__", "cleanup", "docker_cli", "engine", "machine", "ownership", "venv")),
 )
 BUILT = ("build/k8s/all.yaml", "src/a/__pycache__/a.pyc", ".ruff_cache/x")
 DATA = ("artifacts/1/models/m-1/model.skops", "checkout/.slipway/postgres_password", "checkout/.venv/bin/python")

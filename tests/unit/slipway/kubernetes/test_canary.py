@@ -18,6 +18,7 @@ from slipway.kubernetes.cluster.kinds import ROUTES
 from slipway.kubernetes.traffic import BY_PODS, BY_WEIGHT, Share
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
+from slipway.runtimes.locks import Lock
 from slipway.serving import api_test, server
 from tests.conftest import changed
 from tests.unit.running import CHALLENGER, CHAMPION, CLOSED, OPEN, Running, deployment, route, run, service
@@ -94,7 +95,7 @@ def test_what_is_so_already_is_left_alone(
 @pytest.fixture
 def begin(loaded: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that gives version 4 a tenth in a cluster, where it starts without being built, or fails to."""
-    prepared = Prepared(ModelRef("models:/diabetes/4", "", "diabetes", "4"), Path(), "{}")
+    prepared = Prepared(ModelRef("models:/diabetes/4", "", "diabetes", "4"), Path(), "{}", Lock(Path()))
     monkeypatch.setattr(server, "prepare", lambda *_, **__: prepared)
     monkeypatch.setattr(image_delivery, "deliver_version", lambda *_: "slipway/diabetes:v4")
     monkeypatch.setattr(api_test, "make_case", lambda *_: None)

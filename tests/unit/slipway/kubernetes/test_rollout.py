@@ -14,6 +14,7 @@ from slipway.kubernetes.cluster.kinds import ROUTES
 from slipway.kubernetes.traffic import BY_PODS, BY_WEIGHT, Share
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
+from slipway.runtimes.locks import Lock
 from tests.conftest import changed
 from tests.unit.running import CHALLENGER, CHAMPION, CLOSED, OPEN, Running, deployment, route, run, service
 
@@ -90,7 +91,7 @@ def test_a_route_stays_on_its_gateway(loaded: Settings, said: str, hangs: list[d
 
 def test_a_pod_without_a_node_is_explained(loaded: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A version that is not ready in time because no node takes its pods is undone, and the error says why."""
-    prepared = Prepared(ModelRef("models:/diabetes/4", "", "diabetes", "4"), Path(), "{}")
+    prepared = Prepared(ModelRef("models:/diabetes/4", "", "diabetes", "4"), Path(), "{}", Lock(Path()))
     manifest = tmp_path / "manifest.yaml"
     manifest.write_text("{apiVersion: apps/v1, kind: Deployment, metadata: {name: diabetes-model}}")
     monkeypatch.setattr(image_delivery, "deliver_version", lambda *_: "slipway/diabetes:v4")

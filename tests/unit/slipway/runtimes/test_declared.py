@@ -6,7 +6,7 @@ import pytest
 
 from slipway.errors import SlipwayError
 from slipway.model_folder import ModelFolder, Rules
-from slipway.runtimes import declared, requirements
+from slipway.runtimes import declared
 from slipway.settings import ROOT
 
 NEEDED = ("mlflow-skinny", "pandas", "scikit-learn", "skops")
@@ -44,18 +44,7 @@ def _model(path: Path) -> ModelFolder:
     ("files", "lines"),
     [
         ({"python_env.yaml": PYTHON_ENV}, ["scikit-learn==1.2.0", "mlflow-skinny>=1.0", "pandas", "skops"]),
-        (
-            {"conda.yaml": CONDA},
-            [
-                "numpy==1.26.*",
-                "pandas==2.2.3",
-                "scikit-learn>=1.4",
-                "mlflow[extras]>=3",
-                "lightgbm",
-                "mlflow-skinny",
-                "skops",
-            ],
-        ),
+        ({"conda.yaml": CONDA}, OF_CONDA),
         (
             {"requirements.txt": "# mine\nxgboost # trees\n\nmlflow\n"},
             ["xgboost # trees", *NEEDED],
@@ -66,15 +55,7 @@ def _model(path: Path) -> ModelFolder:
         ),
         (
             {"python_env.yaml": PYTHON_ENV, "conda.yaml": CONDA, "MLproject": "name: x\nconda_env: conda.yaml\n"},
-            [
-                "numpy==1.26.*",
-                "pandas==2.2.3",
-                "scikit-learn>=1.4",
-                "mlflow[extras]>=3",
-                "lightgbm",
-                "mlflow-skinny",
-                "skops",
-            ],
+            OF_CONDA,
         ),
     ],
     ids=[
@@ -111,10 +92,8 @@ def test_a_folder_that_asks_for_nothing_has_the_checkouts_lock(tmp_path: Path) -
 def test_a_copy_of_model_is_content_with_the_checkouts_lock(tmp_path: Path) -> None:
     """python_env.yaml has the lock's versions, so a copy of model/ trains with the checkout's libraries."""
     (tmp_path / "python_env.yaml").write_text((ROOT / "model" / "python_env.yaml").read_text())
-    asked = declared.read(_model(tmp_path))
 
-    assert asked is not None
-    assert requirements.fits(asked, requirements.pins((ROOT / "requirements" / "training.txt").read_text()))
+    assert declared.read(_model(tmp_path)) is None
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a list", "dependencies: 3"])

@@ -9,6 +9,7 @@ from slipway import settings
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import containers
 from slipway.runtimes.base import Prepared
+from slipway.runtimes.locks import Lock
 from tests.conftest import changed
 
 
@@ -40,6 +41,9 @@ def test_a_validation_leaves_the_image_alone() -> None:
     before, after = (
         {"name": "wine", "version": "3", "metrics": metrics, "checksum": "sha256:0"} for metrics in ({}, {"rmse": 1.0})
     )
-    images = {Prepared(ModelRef("models:/wine/3", ""), Path(), json.dumps(known)).lasting for known in (before, after)}
+    images = {
+        Prepared(ModelRef("models:/wine/3", ""), Path(), json.dumps(known), Lock(Path())).lasting
+        for known in (before, after)
+    }
 
     assert [json.loads(each) for each in images] == [{"name": "wine", "version": "3", "checksum": "sha256:0"}]

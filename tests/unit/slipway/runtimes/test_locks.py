@@ -9,52 +9,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-import yaml
 
 from slipway import model_folder
-from slipway import settings as slipway_settings
 from slipway.errors import SlipwayError
 from slipway.registry import model_files
-from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import locks, pythons, requirements, resolution
 from slipway.settings import ROOT, Settings
 from tests.conftest import changed
+from tests.unit.slipway.runtimes.conftest import LOCKED, PANDAS, VERSION, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LOCKED = requirements.pins((ROOT / "requirements" / "serving.txt").read_text())
-PANDAS = next(iter(LOCKED["pandas"]))
-VERSION = ModelRef("models:/wine/3", "", "wine", "3")
-OTHER = "3.10"  # a Python that is never ours
-
-
-@pytest.fixture(autouse=True)
-def _build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(resolution, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(pythons, "find", lambda _: None)
-    locks._say.cache_clear()  # noqa: SLF001 -- each test is a command
-
-
-@pytest.fixture
-def host() -> Settings:
-    """Return settings of the host runtime with the embedded store."""
-    return changed(slipway_settings.load(), runtime="host", tracking={"external_uri": ""})
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
-    """Return the files of a model that asks for what is locked, in this Python."""
-    (path := tmp_path / "files").mkdir()
-    _write(path, f"mlflow=={next(iter(LOCKED['mlflow-skinny']))}\npandas=={PANDAS}\n")
-    return path
-
-
-def _write(files: Path, lines: str, python: str = pythons.OWN) -> None:
-    function = {"loader_module": "mlflow.sklearn", "python_version": f"{python}.1"}
-    (files / "MLmodel").write_text(yaml.safe_dump({"flavors": {"python_function": function}}))
-    (files / "requirements.txt").write_text(lines)
+pytestmark = pytest.mark.usefixtures("apart")
 
 
 def _no_uv(*_: object) -> NoReturn:
@@ -82,7 +49,7 @@ def test_the_versions_own_lock_is_taken(host: Settings, files: Path, monkeypatch
     """A lock among a version's files serves it, whatever the folder locks by now."""
     monkeypatch.setattr(resolution, "resolve", _no_uv)
     shutil.copytree(locks.of_version(host, None, VERSION, files).folder, files / "environment")
-    _write(files, "pandas==0.1\n")
+    write(files, "pandas==0.1\n")
 
     assert locks.of_version(host, None, VERSION, files).folder == files / "environment"
 
@@ -111,7 +78,7 @@ def test_other_libraries_are_resolved_near_the_folders(
     host: Settings, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What the model pins wins; all else is as the folder locks it, hashed, with what the server needs. Once."""
-    _write(files, "mlflow==2.14.1\ntabulate==0.9.0\npytest==9.0\n")
+    write(files, "mlflow==2.14.1\ntabulate==0.9.0\npytest==9.0\n")
     lock = locks.of_version(host, None, VERSION, files)
     said = capsys.readouterr().err
     text = (lock.folder / "requirements.txt").read_text()
@@ -135,34 +102,9 @@ def test_other_libraries_are_resolved_near_the_folders(
     assert "resolving" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("model", "here", "wanted"),
-    [("3.8", "3.12", "3.12"), ("3.11", "3.13", "3.11"), ("3.13", "3.11", "3.11"), ("", "3.12", "3.12")],
-    ids=["too old for MLflow 3", "older", "newer", "unknown"],
-)
-def test_a_lock_holds_for_both_pythons(  # noqa: PLR0913, PLR0917 -- three fixtures, three parameters
-    host: Settings, files: Path, monkeypatch: pytest.MonkeyPatch, model: str, here: str, wanted: str
-) -> None:
-    """Libraries are resolved for the model's Python and the one that is here, which may have to load it."""
-    asked: list[str] = []
-
-    def resolve(given: requirements.Asked, *_: object) -> tuple[str, str]:
-        asked.append(given.python)
-        return "", ""
-
-    monkeypatch.setattr(resolution, "resolve", resolve)
-    monkeypatch.setattr(pythons, "of_runtime", lambda _: here)
-    monkeypatch.setattr(requirements, "serves", lambda _: True)
-    _write(files, "tabulate==0.9.0\n", model)
-    lock = locks.of_version(host, None, VERSION, files)
-
-    assert asked == [wanted]
-    assert lock.python == (model or here)
-
-
 def test_what_cannot_be_had_is_named(host: Settings, files: Path) -> None:
     """The error names the requirement that does not exist; with the check off, the folder's lock is taken unasked."""
-    _write(files, "pandas>=2\nslipway-no-such-library==1.2\n")
+    write(files, "pandas>=2\nslipway-no-such-library==1.2\n")
     with pytest.raises(SlipwayError) as raised:
         locks.of_version(host, None, VERSION, files)
 
@@ -176,7 +118,7 @@ def test_what_cannot_be_had_is_named(host: Settings, files: Path) -> None:
 
 def test_an_old_lock_gets_the_server_of_today(host: Settings, files: Path) -> None:
     """A version's lock whose server is out of range keeps the model's libraries, and gets the server's anew."""
-    _write(files, "tabulate==0.9.0\n")
+    write(files, "tabulate==0.9.0\n")
     shutil.copytree(locks.of_version(host, None, VERSION, files).folder, files / "environment")
     file = files / "environment" / "requirements.txt"
     file.write_text(re.sub(r"^uvicorn==\S+", "uvicorn==0.30.0", file.read_text(), flags=re.MULTILINE))
@@ -186,47 +128,6 @@ def test_an_old_lock_gets_the_server_of_today(host: Settings, files: Path) -> No
     assert found["tabulate"] == {"0.9.0"}
     assert found["pandas"] == LOCKED["pandas"]
     assert requirements.serves(found)
-
-
-def test_another_python_is_said_and_tried_or_refused(
-    host: Settings, files: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Files of data are tried in the Python that is here; a pickle is refused, with what would serve it."""
-    _write(files, "pandas>=2\n", OTHER)
-    words = f"models:/wine/3 was trained in Python {OTHER}, and this machine has {pythons.OWN}"
-    cure = f"install Python {OTHER}, or RUNTIME=docker PYTHON_IMAGE=python:{OTHER}-slim-trixie"
-    lock = locks.of_version(host, None, VERSION, files)
-
-    assert (lock.python, lock.image) == (OTHER, f"python:{OTHER}-slim-trixie")
-    assert f"note: {words}, which should read its files; if not: {cure}" in capsys.readouterr().err
-    (files / "model.pkl").touch()
-    with pytest.raises(SlipwayError, match="cannot read its pickled files") as raised:
-        locks.of_version(host, None, VERSION, files)
-    assert raised.value.message.startswith(words)
-    assert raised.value.cure == cure
-
-
-def test_a_python_that_is_here_is_used(host: Settings, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With an interpreter of that version on this machine, pickles and all are served without a word."""
-    _write(files, "pandas>=2\n", OTHER)
-    (files / "model.pkl").touch()
-    monkeypatch.setattr(pythons, "find", lambda version: files if version == OTHER else None)
-
-    assert locks.of_version(host, None, VERSION, files).python == OTHER
-
-
-@pytest.mark.parametrize(
-    ("image", "python", "named"),
-    [
-        ("mirror.example/python:3.13-slim", "3.13", "mirror.example/python:3.13-slim"),
-        ("mirror.example/python:3.13-slim", "3.12", "python:3.12-slim-trixie"),
-        ("mirror.example/own:7", "3.13", "python:3.13-slim-trixie"),
-    ],
-    ids=["that version", "another", "unknown"],
-)
-def test_the_image_has_the_versions_python(host: Settings, image: str, python: str, named: str) -> None:
-    """PYTHON_IMAGE if its tag says that it has the Python of the version, else the official one."""
-    assert pythons.name_image(changed(host, images={"python": image}), python) == named
 
 
 def test_a_folder_says_what_its_libraries_load(host: Settings) -> None:
@@ -253,7 +154,7 @@ def test_what_only_scripts_need_is_left_out_after_a_training_alone(
     registry: Any = None
     monkeypatch.setattr(resolution, "resolve", resolve)
     monkeypatch.setattr(model_files, "add_environment", lambda *called: given.append(called[3]))
-    _write(files, f"pandas=={PANDAS}\nmatplotlib==3.0\n")
+    write(files, f"pandas=={PANDAS}\nmatplotlib==3.0\n")
     trained = locks.of_folder(host, model_folder.load(ROOT / "model"))
     locks.give(host, registry, VERSION, files, trained)
     with pytest.raises(pytest.fail.Exception, match="uv was asked"):

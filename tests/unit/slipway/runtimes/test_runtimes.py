@@ -16,7 +16,7 @@ from slipway import model_folder, runtimes, settings, shell
 from slipway.errors import SlipwayError
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes import environments, locks
-from slipway.runtimes.base import KEEPER, Prepared
+from slipway.runtimes.base import KEEPER, Prepared, Script
 from slipway.runtimes.host import Processes
 from slipway.settings import ROOT
 from tests.conftest import changed
@@ -111,7 +111,7 @@ def test_a_process_serves_the_files_where_they_are(tmp_path: Path, monkeypatch: 
     lock = locks.Lock(tmp_path)
     monkeypatch.setattr(environments, "find_python", lambda _, given: Path(sys.executable) if given == lock else None)
     ours = changed(settings.load(), runtime="host", serving={"port": 9001, "scoring": {"SCORING_WORKERS": "2"}})
-    prepared = Prepared(ModelRef("models:/m/1", "", "m", "1"), tmp_path, '{"name": "m"}', lock=lock)
+    prepared = Prepared(ModelRef("models:/m/1", "", "m", "1"), tmp_path, '{"name": "m"}', lock)
 
     command, variables = runtimes.of(ours).serve_command(prepared)
     assert command == [sys.executable, "-m", "scoring", str(tmp_path), "--port", "9001"]
@@ -123,11 +123,9 @@ def test_a_script_runs_in_its_folder(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("import os; print(os.environ['MLFLOW_TRACKING_URI'], os.environ['KEPT_DIR'])")
     ours = changed(settings.load(), runtime="host", tracking={"external_uri": "http://tracking.example"})
     model = replace(model_folder.load(ROOT / "model"), path=tmp_path)
-    heard: list[str] = []
-    code = runtimes.of(ours).run_script(model, ["train.py"], {}, kept=tmp_path / "kept", heard=heard)
+    script = Script(["train.py"], locks.of_folder(ours, model), kept=tmp_path / "kept")
 
-    assert code == 0
-    assert heard == [f"http://tracking.example {tmp_path}/kept"]
+    assert runtimes.of(ours).run_script(model, script) == (0, f"http://tracking.example {tmp_path}/kept")
 
 
 SLEEPS = (
@@ -187,16 +185,16 @@ def test_a_containers_variables_are_in_no_list_of_processes(monkeypatch: pytest.
     """Docker's client is given the values of params.env, except for those that it would heed itself."""
     seen: list[tuple[list[str], dict[str, str]]] = []
 
-    def finish(command: list[str], _: object, env: dict[str, str]) -> int:
+    def show(command: list[str], env: dict[str, str]) -> tuple[int, str]:
         seen.append((command, env))
-        return 0
+        return 0, ""
 
     monkeypatch.setattr("slipway.runtimes.docker.images.build_training", lambda *_: "image")
     monkeypatch.setattr("slipway.runtimes.docker.ownership.remove_container", lambda _: None)
-    monkeypatch.setattr("slipway.runtimes.docker.shell.finish", finish)
+    monkeypatch.setattr("slipway.runtimes.docker.shell.show", show)
     ours = changed(settings.load(), runtime="docker", tracking={"external_uri": "http://tracking.example"})
     variables = {"TOKEN": "hidden words", "PATH": "/opt/bin", "MLFLOW_TRACKING_URI": "not theirs"}
-    runtimes.of(ours).run_script(model_folder.load(ROOT / "model"), ["train.py"], variables, lock=locks.NONE)
+    runtimes.of(ours).run_script(model_folder.load(ROOT / "model"), Script(["train.py"], locks.Lock(ROOT), variables))
     command, env = seen[0]
     given = {command[at + 1] for at, word in enumerate(command) if word == "--env"}
 

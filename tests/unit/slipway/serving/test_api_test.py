@@ -17,6 +17,7 @@ from slipway import ports, settings
 from slipway.errors import SlipwayError, TimedOutError
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
+from slipway.runtimes.locks import Lock
 from slipway.serving import api_checks, api_test, server, smoke_test
 from tests import beside
 from tests.conftest import changed
@@ -250,7 +251,7 @@ def test_a_model_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(server, "_predict", predict)
     (tmp_path / "MLmodel").write_text("one")
-    prepared = Prepared(ModelRef("models:/diabetes/3", str(tmp_path)), tmp_path, "")
+    prepared = Prepared(ModelRef("models:/diabetes/3", str(tmp_path)), tmp_path, "", Lock(tmp_path))
     rows, others = {"columns": ["a"], "data": [[1.0]]}, {"columns": ["a"], "data": [[2.0]]}
     answers = [server.predict(settings.load(), prepared, each) for each in (rows, rows, others)]
     (tmp_path / "MLmodel").write_text("two")

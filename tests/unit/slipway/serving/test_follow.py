@@ -13,10 +13,11 @@ from slipway.registry import connection
 from slipway.registry.client import Registry
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
-from slipway.serving import follow, server
+from slipway.runtimes.locks import Lock
+from slipway.serving import follow, live_server, server
 from slipway.settings import STATE
 
-PREPARED = Prepared(ModelRef("models:/m/1", "", "m", "1"), STATE, "{}")
+PREPARED = Prepared(ModelRef("models:/m/1", "", "m", "1"), STATE, "{}", Lock(STATE))
 BUSY_S = 30.0  # at most
 ENOUGH = 3  # tries
 
@@ -56,6 +57,7 @@ def slot(monkeypatch: pytest.MonkeyPatch) -> FakeSlot:
     """Return the place that a follower finds, which has nothing else to wait for."""
     found = FakeSlot()
     monkeypatch.setattr(follow, "INTERVAL", 0.01)
+    monkeypatch.setattr(live_server, "WATCH_S", 0.01)
     monkeypatch.setattr(follow, "Slot", lambda _: found)
     monkeypatch.setattr(connection, "limit_retries", lambda: None)
     monkeypatch.setattr(Registry, "connect", lambda _: None)
@@ -80,7 +82,7 @@ def test_what_ends_is_started_again_beside_a_long_change(
 
     assert was_mended == [True]
     assert slot.is_stopped
-    assert capsys.readouterr().out.count("== warning: the engine does not answer") == 1
+    assert capsys.readouterr().err == "warning: the engine does not answer\n"
 
 
 def test_a_server_that_is_anothers_is_not_stopped(slot: FakeSlot) -> None:

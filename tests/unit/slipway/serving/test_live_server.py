@@ -14,6 +14,7 @@ from slipway import ports, settings
 from slipway.errors import MODEL_DID_NOT_LOAD, SlipwayError, TimedOutError
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import KEEPER, Prepared
+from slipway.runtimes.locks import Lock
 from slipway.serving import api_test, live_server, server
 from slipway.serving.api_test import Case
 from slipway.serving.live_server import Slot
@@ -54,7 +55,7 @@ def _programs(slot: Slot) -> Programs:
 
 
 def _prepare(version: int) -> Prepared:
-    return Prepared(ModelRef(f"models:/m/{version}", "", "m", str(version)), STATE, "{}")
+    return Prepared(ModelRef(f"models:/m/{version}", "", "m", str(version)), STATE, "{}", Lock(STATE))
 
 
 def _find_current(slot: Slot) -> str:

@@ -76,8 +76,8 @@ def test_a_validation_that_adds_a_lock_says_so(tmp_path: Path, monkeypatch: pyte
     registry: Any = SimpleNamespace(tag_version=lambda *_: None)
     monkeypatch.setattr("slipway.training.validate.model_files.fetch", lambda *_: tmp_path)
     monkeypatch.setattr("slipway.training.validate.model_files.checksum", lambda _: "sha256:after")
-    monkeypatch.setattr("slipway.training.validate.locks.of_version", lambda *_: locks.NONE)
-    monkeypatch.setattr("slipway.training.validate.train.run_script", lambda *_, **__: 0)
+    monkeypatch.setattr("slipway.training.validate.locks.of_version", lambda *_: locks.Lock(tmp_path))
+    monkeypatch.setattr("slipway.training.validate.train.run_script", lambda *_: (0, ""))
     version = replace(VERSION, checksum="sha256:before")
     after = validate._score(settings.load(), registry, model_folder.load(tmp_path), version)  # noqa: SLF001 -- its result
 

@@ -16,6 +16,7 @@ from slipway.kubernetes.cluster import kubectl
 from slipway.kubernetes.pods import trial_pod
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
+from slipway.runtimes.locks import Lock
 from slipway.serving import api_test
 from slipway.shell import Answer
 from tests.conftest import changed
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
     from tests.aliases import Json
 
-PREPARED = Prepared(ModelRef("models:/diabetes/4", "", "diabetes", "4"), Path(), "{}")
+PREPARED = Prepared(ModelRef("models:/diabetes/4", "", "diabetes", "4"), Path(), "{}", Lock(Path()))
 CASE = api_test.Case("", "models:/diabetes/4", {"inputs": [[1.0]]}, {"predictions": [2.0]}, [])
 LABELS = {
     "app.kubernetes.io/name": "slipway-model",
