@@ -1,4 +1,4 @@
-"""Why a script of a model folder failed, from its exit code and what it printed last."""
+"""Why a script of a model folder failed, or will: from its text, its exit code and what it printed last."""
 
 from __future__ import annotations
 
@@ -19,8 +19,17 @@ LIBRARIES = {  # by the module that they bring, where that is called otherwise
     "PIL": "pillow", "bs4": "beautifulsoup4", "cv2": "opencv-python-headless", "dateutil": "python-dateutil",
     "dotenv": "python-dotenv", "skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "pyyaml",
 }  # fmt: skip
+ELSEWHERE = re.compile(r"^[^#\n]*?([\w.]*\bset_tracking_uri\((?!.*environ).*)", re.MULTILINE)
 KILLED = 128 + signal.SIGKILL  # as a shell and an engine say it
 LONGEST = 300  # characters of what it said
+
+
+def foresee(model: ModelFolder) -> list[str]:
+    """Return warnings about a script, before the time that its training takes: that it logs elsewhere."""
+    file = model.path / model.script
+    found = ELSEWHERE.search(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else None
+    words = "another store's runs cannot be registered here; without the call it logs where MLFLOW_TRACKING_URI says"
+    return [f"warning: {model.script} calls {found[1].strip()}: {words}"] if found else []
 
 
 def explain(settings: Settings, model: ModelFolder, code: int, said: str) -> SlipwayError:

@@ -70,3 +70,21 @@ def test_a_killed_script_may_have_needed_more_memory(
 def test_another_failure_is_named_by_its_last_words(code: int, said: str, message: str) -> None:
     """The exception stands in the error where there is one."""
     assert causes.explain(settings.load({}), MODEL, code, said).message == message
+
+
+@pytest.mark.parametrize(
+    ("line", "warned"),
+    [
+        ('mlflow.set_tracking_uri("http://localhost:5000")', True),
+        ("    set_tracking_uri(uri=URI)  # ours", True),
+        ('# mlflow.set_tracking_uri("http://localhost:5000")', False),
+        ('mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])', False),
+    ],
+    ids=["an address", "a name", "a comment", "what we set"],
+)
+def test_a_script_that_logs_elsewhere_is_known_before_it_trains(tmp_path: Path, line: str, *, warned: bool) -> None:
+    """The warning has the call itself."""
+    (tmp_path / "main.py").write_text(f"import mlflow\n{line}\n")
+    found = causes.foresee(replace(MODEL, path=tmp_path))
+
+    assert [line.strip() in each for each in found] == [True] * warned
