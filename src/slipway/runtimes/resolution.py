@@ -65,12 +65,15 @@ def _explain(words: str, asked: Asked) -> SlipwayError:
         cure = f"the same command with a package index; {off}"
     else:
         cure = f"log the model with pip_requirements=… that exist; {off}"
-    return SlipwayError(f"the libraries of {asked.uri} cannot be resolved: {_shorten(words)}", cure)
+    ours = [f"{name}{each}" for name, each in requirements.server_ranges().items()]
+    told = ", ".join(line for line in ours if line in words and line not in asked.lines)
+    needs = f" (our server requires {told})" if told else ""
+    return SlipwayError(f"the libraries of {asked.uri} cannot be resolved: {_shorten(words).rstrip('.')}{needs}", cure)
 
 
 def _shorten(words: str) -> str:
     """Return uv's reason in one line."""
-    lines = [re.sub(r"^[\s×╰─▶│├error:]+", "", line).strip() for line in words.splitlines()]
+    lines = [re.sub(r"^(?:[\s×╰─▶│├]|error:|cause:)+", "", line).strip() for line in words.splitlines()]
     told = [line for line in lines if line and not line.startswith(("warning", "No solution found", "hint"))]
     return " ".join(told)[:600] or "uv gave no reason"
 

@@ -63,9 +63,14 @@ def test_a_killed_script_may_have_needed_more_memory(
     [
         (1, "x\nValueError: no rows\n", "main.py ended with exit code 1: ValueError: no rows"),
         (2, "usage: main.py [-h]\n", "main.py ended with exit code 2; see its output above"),
+        (
+            2,
+            "usage: main.py [-h]\nmain.py: error: the following arguments are required: --alpha\n",
+            "main.py was run with other arguments than it takes: the following arguments are required: --alpha",
+        ),
         (-11, "", "main.py ended with exit code 139; see its output above"),
     ],
-    ids=["a traceback", "usage", "a crash"],
+    ids=["a traceback", "usage", "arguments", "a crash"],
 )
 def test_another_failure_is_named_by_its_last_words(code: int, said: str, message: str) -> None:
     """The exception stands in the error where there is one."""
