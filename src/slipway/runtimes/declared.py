@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from slipway.errors import SlipwayError
-from slipway.runtimes.requirements import CLIENT, FULL, Asked, parse
+from slipway.runtimes.requirements import CLIENT, FULL, Asked, as_client, parse
 from slipway.settings import ROOT
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def read(model: ModelFolder) -> Asked | None:
     """Return what a folder's requirements.txt, python_env.yaml or conda.yaml asks for.
 
     None if the folder has none of them, or is the checkout's own, whose lock is the checkout's. MLflow itself becomes
-    its client. Raises SlipwayError for a file that cannot be read.
+    its client, in a version that our server takes. Raises SlipwayError for a file that cannot be read.
     """
     file = find(model)
     if file is None:
@@ -36,10 +36,16 @@ def read(model: ModelFolder) -> Asked | None:
         lines = _read_text(file) if file.suffix == ".txt" else _read_yaml(file)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, AttributeError) as error:
         raise SlipwayError(f"{file} cannot be read: {error}".splitlines()[0], "see docs/add-a-model.md") from None
-    kept = [_adapt(line) for line in lines]
+    kept, remarks = list[str](), list[str]()
+    for line in lines:
+        wanted = parse(line)
+        is_client = wanted and wanted.name.lower() in {FULL, CLIENT} and not wanted.extras
+        client, remark = as_client(wanted) if wanted and is_client else ([line], [])
+        kept += client
+        remarks += remark
     there = {wanted.name.lower() for line in kept if (wanted := parse(line))}
     kept += [name for name in NEEDED if name not in there]
-    return Asked(f"{model.path.name}/{file.name}", model.path, "", list(dict.fromkeys(kept)))
+    return Asked(f"{model.path.name}/{file.name}", model.path, "", list(dict.fromkeys(kept)), remarks)
 
 
 def find(model: ModelFolder) -> Path | None:
@@ -78,9 +84,3 @@ def _read_yaml(file: Path) -> list[str]:
 
 def _widen(version: str) -> str:
     return version if version.count(".") >= WHOLE or version.endswith("*") else f"{version}.*"
-
-
-def _adapt(line: str) -> str:
-    """Return a requirement with MLflow's client in the place of all of MLflow."""
-    wanted = parse(line)
-    return f"{CLIENT}{wanted.specifier}" if wanted and wanted.name.lower() == FULL and not wanted.extras else line

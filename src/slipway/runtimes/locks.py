@@ -234,7 +234,11 @@ def _read_both(settings: Settings, folder: ModelFolder) -> tuple[str, str]:
     """
     both = _read(folder.requirements / "serving.txt"), _read(folder.requirements / "training.txt")
     asked = declared.read(folder)
-    if asked is None or requirements.fits(asked, requirements.pins(both[1])):
+    if asked is None:
+        return both
+    for remark in asked.remarks:
+        _say(f"{asked.uri}: {remark}")
+    if requirements.fits(asked, requirements.pins(both[1])):
         return both
     extra = {*requirements.store_ranges(), *(requirements.pins(both[1]).keys() - requirements.pins(both[0]).keys())}
     try:

@@ -97,6 +97,16 @@ def test_a_folders_files_are_read_as_mlflow_run_reads_them(
     assert asked.lines == lines
 
 
+def test_a_folder_of_an_older_mlflow_gets_ours(tmp_path: Path) -> None:
+    """A pin of MLflow 1 or 2 excludes every client that our server takes: it is left out, and said."""
+    (tmp_path / "requirements.txt").write_text("mlflow==1.8.0\n")
+    asked = declared.read(_model(tmp_path))
+
+    assert asked
+    assert asked.lines == list(NEEDED)
+    assert asked.remarks == ["it asks for MLflow 1.8.0, and gets mlflow-skinny <4,>=3.1"]
+
+
 def test_a_folder_that_asks_for_nothing_has_the_checkouts_lock(tmp_path: Path) -> None:
     """No such file, a pyproject.toml beside it, and model/ itself: nothing is to be resolved."""
     nothing = declared.read(_model(tmp_path))

@@ -127,7 +127,7 @@ def test_other_libraries_are_resolved_near_the_folders(
     assert not {"matplotlib", "pytest", "mlflow"} & found.keys()
     assert text.count("--hash=sha256:") > len(found)
     assert said.splitlines() == [
-        "note: models:/wine/3: it asks for MLflow 2.14.1, and is loaded by mlflow-skinny <4,>=3.1",
+        "note: models:/wine/3: it asks for MLflow 2.14.1, and gets mlflow-skinny <4,>=3.1",
         "note: models:/wine/3: not a requirement, because only training has it: pytest==9.0",
         "note: no lock has what models:/wine/3 asks for: resolving its libraries",
     ]
