@@ -22,6 +22,7 @@ HEAD = "[dependency-groups]\n"
 ASKED = ("requirements.txt", "python_env.yaml", "conda.yaml")  # what a folder asks for, where it has no pyproject.toml
 ITEM = re.compile(r"^\s*- +([^\s:#]+)\s*(?:#.*)?$", re.MULTILINE)  # of a list in YAML
 PINNED = re.compile(r"^([\w.-]+)=([\w.*]+)(=\S+)?$")  # as conda does
+OLD = re.compile(r"^mlflow(?:[<=~]=?[0-2]\b|<3(?:\.0)*(?![.\d])).*")  # what excludes every MLflow that our server takes
 TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'|#[^\n]*|[\[\]]')
 LIBRARY = re.compile(r"([A-Za-z0-9][\w.-]*)(\[[\w.,-]+\])?([=<>!~][=<>!~\w.*+,-]*)?")  # name, extras, version
 
@@ -97,11 +98,11 @@ def begin(folder: Path) -> str:
     model = "[\n" + "".join(f'    "{line}",\n' for line in asked) + "]" if asked else _cut(shared, "model")
     training = _cut(shared, "training").replace('    { include-group = "store" },\n', "")
     python = re.search(r'^requires-python = "[^"]+"$', shared, re.MULTILINE)
-    name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "model"
+    name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "my"  # xgboost must not depend on itself
     place = folder.relative_to(ROOT) if ROOT in folder.parents else folder
     return (
         f"# This model's own libraries: make add LIBRARY=…, or edit the groups, and make lock MODEL_DIR={place}\n"
-        f'[project]\nname = "{name}"\nversion = "0.1.0"\n{python[0] if python else ""}\n\n'
+        f'[project]\nname = "{name}-model"\nversion = "0.1.0"\n{python[0] if python else ""}\n\n'
         f"[tool.poetry]\npackage-mode = false\n\n"
         f"{HEAD}model = {model}\ntraining = {training}\n"
     )
@@ -165,6 +166,7 @@ def _read_asked(folder: Path) -> list[str]:
             text = file.read_text(encoding="utf-8")
             lines = text.splitlines() if file.suffix == ".txt" else ITEM.findall(text.partition("\ndependencies:")[2])
             found = [PINNED.sub(r"\1==\2", line.split(" #")[0].strip().strip("'\"")) for line in lines]
+            found = [OLD.sub("mlflow", line) for line in found]  # ours stands for it, as where the folder has no lock
             return [line for line in found if LIBRARY.fullmatch(line) and _fold(line) not in {"python", "pip"}]
     return []
 

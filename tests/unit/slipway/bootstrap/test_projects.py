@@ -116,6 +116,25 @@ def test_a_new_file_begins_with_what_the_folder_asked_for(tmp_path: Path, name: 
 
 
 @pytest.mark.parametrize(
+    ("line", "taken"),
+    [
+        ("mlflow==1.8.0", "mlflow"),
+        ("mlflow<3,>=2.1", "mlflow"),
+        ("mlflow<3.9", "mlflow<3.9"),
+        ("mlflow==3.5", "mlflow==3.5"),
+    ],
+)
+def test_a_new_file_takes_no_mlflow_that_our_server_excludes(tmp_path: Path, line: str, taken: str) -> None:
+    """A pin of MLflow 1 or 2 could never be locked beside our server; and a folder may be called as a library is."""
+    (tmp_path / "xgboost").mkdir()
+    (tmp_path / "xgboost" / "requirements.txt").write_text(f"{line}\nxgboost\n")
+    text = projects.begin(tmp_path / "xgboost")
+
+    assert _groups(text)["model"] == [taken, "xgboost"]
+    assert 'name = "xgboost-model"' in text
+
+
+@pytest.mark.parametrize(
     ("libraries", "group", "words"),
     [([], "model", "LIBRARY is empty"), (["lightgbm"], "dev", "GROUP is 'dev'"), (["a;b"], "model", "'a;b'")],
     ids=["none", "another group", "no library"],
