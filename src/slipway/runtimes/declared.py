@@ -45,7 +45,8 @@ def read(model: ModelFolder) -> Asked | None:
         remarks += remark
     there = {wanted.name.lower() for line in kept if (wanted := parse(line))}
     kept += [name for name in NEEDED if name not in there]
-    return Asked(f"{model.path.name}/{file.name}", model.path, "", list(dict.fromkeys(kept)), remarks)
+    name = f"{model.path.name}/{file.name}"
+    return Asked(name, model.path, "", list(dict.fromkeys(kept)), remarks, (f"other versions in {name}", ""))
 
 
 def find(model: ModelFolder) -> Path | None:

@@ -241,11 +241,7 @@ def _read_both(settings: Settings, folder: ModelFolder) -> tuple[str, str]:
     if requirements.fits(asked, requirements.pins(both[1])):
         return both
     extra = {*requirements.store_ranges(), *(requirements.pins(both[1]).keys() - requirements.pins(both[0]).keys())}
-    try:
-        return resolution.resolve(replace(asked, python=pythons.of_runtime(settings)), sorted(extra), both)
-    except SlipwayError as error:
-        cure = f"other versions in {asked.uri}; or make add LIBRARY=…, which gives the folder a lock of its own"
-        raise SlipwayError(error.message, cure, error.code) from None
+    return resolution.resolve(replace(asked, python=pythons.of_runtime(settings)), sorted(extra), both)
 
 
 def _read(file: Path) -> str:

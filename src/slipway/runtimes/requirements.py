@@ -42,6 +42,10 @@ class Asked:
     python: str  # 3.x that it was logged with, or ""
     lines: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    cure: tuple[str, str] = (
+        "log the model with pip_requirements=… that exist",
+        "; SCORING_CHECK_LIBRARIES=off tries those of the folder",
+    )  # if that cannot be resolved; the latter also without a package index
 
 
 def read(uri: str, files: Path, training_only: Collection[str] = ()) -> Asked | None:

@@ -78,13 +78,12 @@ def _refuse_unhashed(text: str, asked: Asked) -> None:
 
 
 def _explain(words: str, asked: Asked) -> SlipwayError:
-    off = "SCORING_CHECK_LIBRARIES=off tries those of the folder"
-    if OFFLINE.search(words) and "No solution found" not in words:
-        cure = f"the same command with a package index; {off}"
-    else:
-        cure = f"log the model with pip_requirements=… that exist; {off}"
+    is_offline = OFFLINE.search(words) and "No solution found" not in words
+    cure = f"the same command with a package index{asked.cure[1]}" if is_offline else "".join(asked.cure)
     ours = [f"{name}{each}" for name, each in requirements.server_ranges().items()]
-    told = ", ".join(line for line in ours if line in words and line not in asked.lines)
+    told = ", ".join(
+        line for line in ours if re.search(rf"{re.escape(line)}(?!\.?\d)", words) and line not in asked.lines
+    )
     needs = f" (our server requires {told})" if told else ""
     return SlipwayError(f"the libraries of {asked.uri} cannot be resolved: {_shorten(words).rstrip('.')}{needs}", cure)
 
