@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from slipway.bootstrap import projects
 from slipway.bootstrap.venv import ROOT
 from slipway.errors import SlipwayError
 
@@ -65,8 +66,9 @@ class ModelFolder:
 
     @property
     def has_own_libraries(self) -> bool:
-        """Whether the folder locks its dependencies itself."""
-        return (self.path / "pyproject.toml").exists()
+        """Whether the folder locks its dependencies itself: the group `model` of its pyproject.toml."""
+        file = self.path / "pyproject.toml"
+        return file.exists() and projects.is_ours(file.read_text(encoding="utf-8", errors="replace"))
 
     @property
     def requirements(self) -> Path:

@@ -63,6 +63,11 @@ def groups(project: Path) -> tuple[str, ...]:
     return GROUPS if project == ROOT else OF_FOLDER
 
 
+def is_ours(text: str) -> bool:
+    """Return whether a pyproject.toml has the group that we lock; else it is another tool's, such as uv's or ruff's."""
+    return HEAD in text and find_array(text, "model") is not None
+
+
 def complete(project: Path, text: str) -> str:
     """Return a project's pyproject.toml as it is locked: a folder's with the groups of the model server and of MLflow.
 
@@ -70,7 +75,7 @@ def complete(project: Path, text: str) -> str:
     """
     if project == ROOT:
         return text
-    if HEAD not in text or find_array(text, "model") is None:
+    if not is_ours(text):
         words = f"{project / 'pyproject.toml'} has no group model in [dependency-groups]: what is to be locked?"
         raise SlipwayError(words, 'model = ["mlflow-skinny", "scikit-learn"] below [dependency-groups]')
     shared = _read_root()

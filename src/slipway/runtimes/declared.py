@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
     from slipway.model_folder import ModelFolder
 
-FILES = ("requirements.txt", "python_env.yaml", "conda.yaml")  # the first that is there counts, unless MLproject says
+FILES = (
+    "requirements.txt",
+    "python_env.yaml",
+    "conda.yaml",
+    "pyproject.toml",
+)  # the first that is there counts, unless MLproject says
 NAMED = re.compile(r"^(?:python_env|conda_env):\s*['\"]?([\w./-]+)", re.MULTILINE)  # in MLproject
 CONDA = re.compile(r"(?:[\w-]+::)?([\w.-]+)\s*(?:(=)([\w.*]+)(?:=\S+)?|([=<>!~]{2}.*|[<>].*))?")
 NEEDED = (CLIENT, "pandas", "scikit-learn", "skops")  # what a script that logs a model gets from all of MLflow
@@ -24,7 +30,7 @@ WHOLE = 2  # dots in a whole version; conda takes a shorter one for all that beg
 
 
 def read(model: ModelFolder) -> Asked | None:
-    """Return what a folder's requirements.txt, python_env.yaml or conda.yaml asks for.
+    """Return what a folder's requirements.txt, python_env.yaml, conda.yaml or pyproject.toml asks for.
 
     None if the folder has none of them, or is the checkout's own, whose lock is the checkout's. MLflow itself becomes
     its client, in a version that our server takes. Raises SlipwayError for a file that cannot be read.
@@ -33,9 +39,11 @@ def read(model: ModelFolder) -> Asked | None:
     if file is None:
         return None
     try:
-        lines = _read_text(file) if file.suffix == ".txt" else _read_yaml(file)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, AttributeError) as error:
+        lines = READERS[file.suffix](file)
+    except (OSError, ValueError, yaml.YAMLError, TypeError, AttributeError) as error:
         raise SlipwayError(f"{file} cannot be read: {error}".splitlines()[0], "see docs/add-a-model.md") from None
+    if not lines and file.suffix == ".toml":  # it is there for a linter
+        return None
     kept, remarks = list[str](), list[str]()
     for line in lines:
         wanted = parse(line)
@@ -83,5 +91,13 @@ def _read_yaml(file: Path) -> list[str]:
     return lines
 
 
+def _read_toml(file: Path) -> list[str]:
+    project = tomllib.loads(file.read_text(encoding="utf-8")).get("project") or {}
+    return [str(line) for line in project.get("dependencies") or []]
+
+
 def _widen(version: str) -> str:
     return version if version.count(".") >= WHOLE or version.endswith("*") else f"{version}.*"
+
+
+READERS = {".txt": _read_text, ".yaml": _read_yaml, ".yml": _read_yaml, ".toml": _read_toml}

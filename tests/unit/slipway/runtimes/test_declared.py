@@ -61,6 +61,10 @@ def _model(path: Path) -> ModelFolder:
             ["xgboost # trees", *NEEDED],
         ),
         (
+            {"pyproject.toml": '[project]\nname = "x"\ndependencies = ["mlflow", "xgboost>=2"]\n'},
+            ["mlflow-skinny", "xgboost>=2", *NEEDED[1:]],
+        ),
+        (
             {"python_env.yaml": "dependencies: [-r more.txt]", "more.txt": "shap\n"},
             ["shap", *NEEDED],
         ),
@@ -81,6 +85,7 @@ def _model(path: Path) -> ModelFolder:
         "python_env.yaml",
         "conda.yaml",
         "requirements.txt",
+        "pyproject.toml of uv",
         "a file that names another",
         "the one that MLproject names",
     ],
@@ -108,14 +113,22 @@ def test_a_folder_of_an_older_mlflow_gets_ours(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_asks_for_nothing_has_the_checkouts_lock(tmp_path: Path) -> None:
-    """No such file, a pyproject.toml beside it, and model/ itself: nothing is to be resolved."""
+    """No such file, a lock of its own beside it, and model/ itself: nothing is to be resolved."""
     nothing = declared.read(_model(tmp_path))
     (tmp_path / "requirements.txt").write_text("xgboost\n")
-    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "pyproject.toml").write_text("[dependency-groups]\nmodel = []\n")
 
     assert nothing is None
     assert declared.read(_model(tmp_path)) is None
     assert declared.read(_model(ROOT / "model")) is None
+
+
+def test_a_linters_file_asks_for_nothing(tmp_path: Path) -> None:
+    """A pyproject.toml without dependencies is no reason to need a lock."""
+    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\nline-length = 100\n")
+
+    assert declared.read(_model(tmp_path)) is None
+    assert _model(tmp_path).requirements == ROOT / "requirements"
 
 
 def test_a_copy_of_model_is_content_with_the_checkouts_lock(tmp_path: Path) -> None:
