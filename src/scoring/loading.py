@@ -56,6 +56,8 @@ def load(settings: Settings) -> Model:
     except (Exception, SystemExit) as error:
         words = " ".join(str(error).split())  # a library's are several lines
         lacking = f"; it was trained with {', '.join(missing)}, not installed here" if missing else ""
+        if isinstance(error, ModuleNotFoundError) and not lacking:  # log_model takes along no file that it imports
+            lacking = "; a file beside the script goes into a model by code_paths=[…], a library by pip_requirements"
         raise ModelError(
             f"the model at {settings.model} did not load: {type(error).__name__}: {words}{lacking}"
         ) from error

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from slipway.bootstrap import projects
+from slipway.bootstrap.venv import ROOT
 from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
@@ -59,13 +60,14 @@ class ModelFolder:
 
     @property
     def has_own_libraries(self) -> bool:
-        """Whether the folder locks its dependencies itself."""
-        return projects.find(self.path) == self.path
+        """Whether the folder locks its dependencies itself: the group `model` of its pyproject.toml."""
+        file = self.path / "pyproject.toml"
+        return file.exists() and projects.is_ours(file.read_text(encoding="utf-8", errors="replace"))
 
     @property
     def requirements(self) -> Path:
         """The folder with the exported lock: serving.txt (to predict, in our server), training.txt (to train)."""
-        return projects.find(self.path) / "requirements"
+        return (self.path if self.has_own_libraries else ROOT) / "requirements"
 
 
 def load(path: Path) -> ModelFolder:

@@ -175,10 +175,10 @@ def read_command(pid: str) -> str:
     return ""
 
 
-def ask_git(*arguments: str) -> Answer:
-    """Ask git about the checkout, whoever owns it; where it does not answer, though there is a repository, say why."""
-    answer = ask([*venv.GIT, "-C", str(ROOT), *arguments])
-    if answer.code != 0 and (ROOT / ".git").exists():
+def ask_git(*arguments: str, folder: Path = ROOT) -> Answer:
+    """Ask git about the repository around a folder, whoever owns it; if it does not answer though there is one, say."""
+    answer = ask([*venv.GIT, "-C", str(folder), *arguments])
+    if answer.code != 0 and any((each / ".git").exists() for each in (folder, *folder.parents)):
         print(f"note: git does not say which commit this is: {answer.last}", file=sys.stderr, flush=True)
     return answer
 

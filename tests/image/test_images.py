@@ -14,7 +14,7 @@ import pytest
 
 from slipway.model_folder import ModelFolder
 from slipway.registry.model_uri import ModelRef
-from slipway.runtimes import containers, images
+from slipway.runtimes import containers, docker, images
 from slipway.runtimes.base import Prepared
 from slipway.runtimes.locks import Lock
 from slipway.settings import ROOT, Settings
@@ -153,14 +153,19 @@ def test_an_image_that_is_there_takes_one_question(
 
 
 def test_the_training_image_trains(model: ModelFolder, lock: Lock) -> None:
-    """The training image has matplotlib and the model's script, and no health check, since it answers nothing."""
+    """The training image has matplotlib and the model's script, which may write beside itself, and no health check."""
     tag = images.training_tag(model, lock)
     run = ("run", "--rm", *containers.HARDENING, tag, "python")
     version = ask_docker(*run, "-c", "import matplotlib; print(matplotlib.__version__)")
     words = ask_docker(*run, "train.py", "--help")
+    volume = ("--volume", docker.WORKPLACE, "--user", "12345:12345")
+    written = ask_docker(
+        *run[:-2], *volume, *run[-2:], "-c", "open('beside.png', 'w'); print(open('train.py').read(3))"
+    )
 
     assert f"matplotlib=={version} " in (ROOT / "requirements" / "training.txt").read_text()
     assert "--alpha" in words
+    assert written == '"""'
     assert inspect(tag)["Config"]["Healthcheck"] == {"Test": ["NONE"]}
 
 

@@ -53,6 +53,7 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "checksum": ("one", lambda folder: (folder / "more").touch(), "checksum"),
     "library": ("one", lambda folder: (folder / "requirements.txt").write_text("numpy==0.1\n"), "numpy 0.1"),
     "no text": ("one", lambda folder: (folder / "requirements.txt").write_bytes(b"\xff\xfe"), "did not load"),
+    "module": ("one", lambda folder: (folder / "model.pkl").write_bytes(b"cflavor\nModel\n."), "code_paths"),
     "untrusted type": ("one", _untrusted, "skops_trusted_types"),
     "truncated": (
         "one",

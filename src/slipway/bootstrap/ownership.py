@@ -171,7 +171,7 @@ def _see_containers() -> list[list[str]] | SlipwayError:
 def remove_container(name: str, *, labelled: bool = False) -> None:
     """Remove a container of ours, if there is one. Raises SlipwayError as `check_container` does."""
     if check_container(name, labelled=labelled):
-        machine.ask(docker_cli.remove("container", [name]), PATIENCE)
+        machine.ask(docker_cli.remove("container", [name], with_volumes=True), PATIENCE)
 
 
 def refuse(what: str) -> SlipwayError:

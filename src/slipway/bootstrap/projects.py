@@ -51,13 +51,19 @@ def read_system(folder: Path) -> list[str]:
 
 
 def list_all() -> list[Path]:
-    """Return the checkout, and the model folders with a pyproject.toml of their own."""
-    return [ROOT, *(file.parent for file in sorted(ROOT.glob("examples/*/pyproject.toml")))]
+    """Return the checkout, and the model folders that lock their libraries themselves."""
+    files = sorted(ROOT.glob("examples/*/pyproject.toml"))
+    return [ROOT, *(file.parent for file in files if is_ours(file.read_text(encoding="utf-8", errors="replace")))]
 
 
 def groups(project: Path) -> tuple[str, ...]:
     """Return the groups of a project that are exported to its requirements/."""
     return GROUPS if project == ROOT else OF_FOLDER
+
+
+def is_ours(text: str) -> bool:
+    """Return whether a pyproject.toml has the group that we lock; else it is another tool's, such as uv's or ruff's."""
+    return HEAD in text and find_array(text, "model") is not None
 
 
 def complete(project: Path, text: str) -> str:
@@ -67,7 +73,7 @@ def complete(project: Path, text: str) -> str:
     """
     if project == ROOT:
         return text
-    if HEAD not in text or find_array(text, "model") is None:
+    if not is_ours(text):
         words = f"{project / 'pyproject.toml'} has no group model in [dependency-groups]: what is to be locked?"
         raise SlipwayError(words, 'model = ["mlflow-skinny", "scikit-learn"] below [dependency-groups]')
     shared = _read_root()
@@ -93,11 +99,11 @@ def begin(folder: Path, asked: list[str]) -> str:
     model = "[\n" + "".join(f"    {json.dumps(line)},\n" for line in asked) + "]" if asked else _cut(shared, "model")
     training = _cut(shared, "training").replace('    { include-group = "store" },\n', "")
     python = re.search(r'^requires-python = "[^"]+"$', shared, re.MULTILINE)
-    name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "model"
+    name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "my"  # xgboost must not depend on itself
     place = folder.relative_to(ROOT) if ROOT in folder.parents else folder
     return (
         f"# This model's own libraries: make add LIBRARY=…, or edit the groups, and make lock MODEL_DIR={place}\n"
-        f'[project]\nname = "{name}"\nversion = "0.1.0"\n{python[0] if python else ""}\n\n'
+        f'[project]\nname = "{name}-model"\nversion = "0.1.0"\n{python[0] if python else ""}\n\n'
         f"[tool.poetry]\npackage-mode = false\n\n"
         f"{HEAD}model = {model}\ntraining = {training}\n"
     )

@@ -112,5 +112,6 @@ class Candidacy:
 
 def _pass(verdict: gate.Verdict, *, force: bool) -> str:
     if not (verdict.passed or force):
-        raise SlipwayError(verdict.line, "make compare; FORCE=1 WHY=… promotes it against the verdict")
+        cure = "log it when training, or name another in model.toml" if verdict.kind == gate.MISSING else "make compare"
+        raise SlipwayError(verdict.line, f"{cure}; FORCE=1 WHY=… promotes it against the verdict")
     return verdict.line if verdict.passed else f"{verdict.line}; forced"

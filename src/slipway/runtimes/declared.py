@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from slipway.errors import SlipwayError
-from slipway.runtimes.requirements import CLIENT, FULL, Asked, fits, parse, pins
+from slipway.runtimes.requirements import CLIENT, FULL, Asked, as_client, fits, parse, pins
 from slipway.settings import ROOT
 
 if TYPE_CHECKING:
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
     from slipway.model_folder import ModelFolder
 
-FILES = ("requirements.txt", "python_env.yaml", "conda.yaml")  # the first that is there counts, unless MLproject says
+FILES = (
+    "requirements.txt",
+    "python_env.yaml",
+    "conda.yaml",
+    "pyproject.toml",
+)  # the first that is there counts, unless MLproject says
 NAMED = re.compile(r"^(?:python_env|conda_env):\s*['\"]?([\w./-]+)", re.MULTILINE)  # in MLproject
 CONDA = re.compile(r"(?:[\w-]+::)?([\w.-]+)\s*(?:(=)([\w.*]+)(?:=\S+)?|([=<>!~]{2}.*|[<>].*))?")
 NEEDED = (CLIENT, "pandas", "scikit-learn", "skops")  # what a script that logs a model gets from all of MLflow
@@ -24,29 +30,44 @@ WHOLE = 2  # dots in a whole version; conda takes a shorter one for all that beg
 
 
 def read(model: ModelFolder) -> Asked | None:
-    """Return what a folder's requirements.txt, python_env.yaml or conda.yaml asks for.
+    """Return what a folder's requirements.txt, python_env.yaml, conda.yaml or pyproject.toml asks for.
 
-    None if the checkout's lock has all of it, or the folder has none of these files, or is the checkout's own. MLflow
-    itself becomes its client. Raises SlipwayError for a file that cannot be read.
+    None if the folder has none of them, or is the checkout's own, whose lock is the checkout's. MLflow itself becomes
+    its client, in a version that our server takes. Raises SlipwayError for a file that cannot be read.
     """
     file = find(model)
     if file is None:
         return None
     try:
-        lines = _read_text(file) if file.suffix == ".txt" else _read_yaml(file)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, AttributeError) as error:
+        lines = READERS[file.suffix](file)
+    except (OSError, ValueError, yaml.YAMLError, TypeError, AttributeError) as error:
         raise SlipwayError(f"{file} cannot be read: {error}".splitlines()[0], "see docs/add-a-model.md") from None
-    kept = [_adapt(line) for line in lines]
+    if not lines and file.suffix == ".toml":  # it is there for a linter
+        return None
+    kept, remarks = list[str](), list[str]()
+    for line in lines:
+        wanted = parse(line)
+        is_client = wanted and wanted.name.lower() in {FULL, CLIENT} and not wanted.extras
+        client, remark = as_client(wanted) if wanted and is_client else ([line], [])
+        kept += client
+        remarks += remark
     there = {wanted.name.lower() for line in kept if (wanted := parse(line))}
     kept += [name for name in NEEDED if name not in there]
-    asked = Asked(f"{model.path.name}/{file.name}", model.path, "", list(dict.fromkeys(kept)))
-    return None if fits(asked, pins((model.requirements / "training.txt").read_text(encoding="utf-8"))) else asked
+    name = f"{model.path.name}/{file.name}"
+    return Asked(name, model.path, "", list(dict.fromkeys(kept)), remarks, (f"other versions in {name}", ""))
+
+
+def is_had(asked: Asked, model: ModelFolder) -> bool:
+    """Return whether the lock that the folder uses already has all that it asks for."""
+    return fits(asked, pins((model.requirements / "training.txt").read_text(encoding="utf-8")))
 
 
 def list_libraries(model: ModelFolder) -> list[str]:
-    """Return the libraries that `read` finds, without options of pip and paths; none if it finds nothing."""
+    """Return the libraries that a folder asks for beyond its lock, without options of pip and paths."""
     asked = read(model)
-    return [str(wanted) for line in asked.lines if (wanted := parse(line))] if asked else []
+    if asked is None or is_had(asked, model):
+        return []
+    return [str(wanted) for line in asked.lines if (wanted := parse(line))]
 
 
 def find(model: ModelFolder) -> Path | None:
@@ -83,11 +104,13 @@ def _read_yaml(file: Path) -> list[str]:
     return lines
 
 
+def _read_toml(file: Path) -> list[str]:
+    project = tomllib.loads(file.read_text(encoding="utf-8")).get("project") or {}
+    return [str(line) for line in project.get("dependencies") or []]
+
+
 def _widen(version: str) -> str:
     return version if version.count(".") >= WHOLE or version.endswith("*") else f"{version}.*"
 
 
-def _adapt(line: str) -> str:
-    """Return a requirement with MLflow's client in the place of all of MLflow."""
-    wanted = parse(line)
-    return f"{CLIENT}{wanted.specifier}" if wanted and wanted.name.lower() == FULL and not wanted.extras else line
+READERS = {".txt": _read_text, ".yaml": _read_yaml, ".yml": _read_yaml, ".toml": _read_toml}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from slipway.runtimes.locks import Lock
     from slipway.settings import Settings
 
+WORKPLACE = "/app/model"  # a volume that begins as the image has it, and ends with the container
 ENGINE_S = 60  # more for a container to begin and end
 INSIDE = "/opt/live"  # a live server's folder, as its container sees it
 ALWAYS = ("--restart", "unless-stopped")  # after a crash, and after a reboot
@@ -50,7 +51,7 @@ class Docker:
             volumes += ["--user", containers.writing_user(script.kept), "--volume", f"{script.kept}:/kept"]
         name = containers.training_container(self._settings.services)
         options = ["--rm", "--name", name, *containers.confinement(self._settings), *network, *volumes]
-        options += docker_cli.flags("--env", given)
+        options += ["--volume", WORKPLACE, *docker_cli.flags("--env", given)]
         options += [part for key in hidden for part in ("--env", key)]  # the client has the values: no list shows them
         try:
             return shell.show(docker_cli.run(image, options, ["python", *script.command]), env=hidden)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -33,6 +34,9 @@ KEPT = 8
 UNFINISHED = "unfinished-"  # begins the names of what is being made, or removed
 ABANDONED_S = 3600.0
 IN_USE = "in-use"
+UNBUILT = re.compile(
+    r"Failed to build `([^`]+)`(?:.*^\s*(\w*Error: [^\n]*))?", re.DOTALL | re.MULTILINE
+)  # as uv says it
 HOLD = (
     f"import sys, fcntl; sys.in_use = open(sys.prefix + '/{IN_USE}'); fcntl.flock(sys.in_use, fcntl.LOCK_SH); "
     "sys.dont_write_bytecode = False\n"  # else each start would compile the libraries again, where the caller said so
@@ -89,11 +93,15 @@ def _run(settings: Settings, *arguments: str) -> None:
     answer = shell.ask(command, env=variables)
     if answer.code == 0:
         return
-    if settings.cluster.is_inside:
+    said = answer.words[-600:]
+    if failed := UNBUILT.search(answer.words):
+        said = f"{failed[1]} has no wheel for this Python and machine, and cannot be built: {(failed[2] or '').strip()}"
+        cure = f"a version of {failed[1].split('==')[0]} that has one, in the requirements of the model or its folder"
+    elif settings.cluster.is_inside:
         cure = "release it from a machine: make promote or make rollback TARGET=kubernetes"
     else:
         cure = "make doctor, to see whether a proxy or the disk is the cause; RUNTIME=docker installs in an image"
-    raise SlipwayError(f"the libraries of the version cannot be installed: {answer.words[-600:]}", cure)
+    raise SlipwayError(f"the libraries of the version cannot be installed: {said}", cure)
 
 
 def _has(lock: Lock, *, training: bool) -> bool:

@@ -235,11 +235,11 @@ def _read_both(settings: Settings, folder: ModelFolder) -> tuple[str, str]:
     asked = declared.read(folder)
     if asked is None:
         return both
-    try:
-        return resolution.resolve(replace(asked, python=pythons.of_runtime(settings)), both)
-    except SlipwayError as error:
-        cure = f"other versions in {asked.uri}; or make add LIBRARY=…, which gives the folder a lock of its own"
-        raise SlipwayError(error.message, cure, error.code) from None
+    for remark in asked.remarks:
+        _say(f"{asked.uri}: {remark}")
+    if declared.is_had(asked, folder):
+        return both
+    return resolution.resolve(replace(asked, python=pythons.of_runtime(settings)), both)
 
 
 def _read(file: Path) -> str:

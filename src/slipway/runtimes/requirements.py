@@ -36,6 +36,10 @@ class Asked:
     python: str  # 3.x that it was logged with, or ""
     lines: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    cure: tuple[str, str] = (
+        "log the model with pip_requirements=… that exist",
+        "; SCORING_CHECK_LIBRARIES=off tries those of the folder",
+    )  # if that cannot be resolved; the latter also without a package index
 
 
 def read(uri: str, files: Path, training_only: Collection[str] = ()) -> Asked | None:
@@ -54,17 +58,23 @@ def read(uri: str, files: Path, training_only: Collection[str] = ()) -> Asked | 
         if wanted and name in {*training_only, *NOTED}:
             left.append(str(wanted))
         elif wanted and name in {FULL, CLIENT} and not wanted.extras:
-            ours = server_ranges()[CLIENT]
-            pins = [each.version for each in wanted.specifier if each.operator == "=="]
-            if pins and not ours.contains(pins[0], prereleases=True):
-                remarks.append(f"it asks for MLflow {pins[0]}, and is loaded by {CLIENT} {ours}")
-            else:
-                kept.append(f"{CLIENT}{wanted.specifier}")
+            client, remark = as_client(wanted)
+            kept += client
+            remarks += remark
         else:
             kept.append(re.sub(r"(==[^\s;,+]+)\+[\w.]+", r"\1", line) if wanted else line)  # torch==2.9+cpu is 2.9
     if left:
         remarks.append(f"not a requirement, because only training has it: {', '.join(left)}")
     return Asked(uri, files, read_python(files), list(dict.fromkeys(kept)), remarks)
+
+
+def as_client(wanted: Requirement) -> tuple[list[str], list[str]]:
+    """Return the line that asks for MLflow's client in the place of MLflow, or, if it takes none of ours, a remark."""
+    ours = server_ranges()[CLIENT]
+    bounds = [each.version.removesuffix(".*") for each in (*ours, *wanted.specifier)]  # ranges that meet share one
+    if any(all(each.contains(bound, prereleases=True) for each in (ours, wanted.specifier)) for bound in bounds):
+        return [f"{CLIENT}{wanted.specifier}"], []
+    return [], [f"it asks for MLflow {str(wanted.specifier).removeprefix('==')}, and gets {CLIENT} {ours}"]
 
 
 def read_python(files: Path) -> str:

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from slipway.runtimes.requirements import Asked
 
 OFFLINE = re.compile(r"offline|connect|dns|failed to fetch|timed out|certificate", re.IGNORECASE)
+FILE = re.compile(r"(-c|--constraint|-r|--requirement|-f|--find-links)[ =]\s*(?!\w+:)(\S+)")  # pip's, that lie beside
 WIDE = 100_000  # columns: uv breaks no line of its reasons
 
 
@@ -27,10 +29,14 @@ def resolve(asked: Asked, near: tuple[str, str]) -> tuple[str, str]:
     `near` are two files of the same kind, whose versions are kept where they fit; what only the second has is what the
     scripts need. Resolved once; the result holds for every platform. Raises SlipwayError with what cannot be resolved.
     """
+    asked = replace(
+        asked, lines=[FILE.sub(lambda found: f"{found[1]} {asked.files / found[2]}", line) for line in asked.lines]
+    )
+    named = [Path(found[2]) for line in asked.lines if (found := FILE.match(line)) and Path(found[2]).is_file()]
     pinned = [requirements.pins(text) for text in near]
     extra = sorted({*requirements.store_ranges(), *(pinned[1].keys() - pinned[0].keys())})
     served = [*asked.lines, *(f"{name}{each}" for name, each in requirements.server_ranges().items())]
-    known = model_folder.digest([], *served, "", *extra, asked.python, *map(_name, near))
+    known = model_folder.digest(named, *served, "", *extra, asked.python, *map(_name, near))
     kept = BUILD / "locks" / "resolved" / known[:32]
     serving, training = kept.with_suffix(".serving.txt"), kept.with_suffix(".training.txt")
     if not (serving.exists() and training.exists()):
@@ -40,6 +46,7 @@ def resolve(asked: Asked, near: tuple[str, str]) -> tuple[str, str]:
             first, second = Path(scratch, "serving.txt"), Path(scratch, "training.txt")
             if words := _compile(first, served, asked, near[0]):
                 raise _explain(words, asked)
+            _refuse_unhashed(first.read_text(encoding="utf-8"), asked)
             if words := _compile(second, [*asked.lines, *extra], asked, near[1], first):
                 print(f"warning: scripts may not run on {asked.uri}: {_shorten(words)}", file=sys.stderr, flush=True)
                 shutil.copy(first, second)
@@ -61,18 +68,31 @@ def _compile(target: Path, lines: list[str], asked: Asked, near: str, bound: Pat
     return answer.words or f"uv ended with exit code {answer.code}" if answer.code != 0 else ""
 
 
+def _refuse_unhashed(text: str, asked: Asked) -> None:
+    """Raise SlipwayError for a library that comes from a folder or a repository: what is there may change."""
+    lines = [line for line in text.replace("\\\n", " ").splitlines() if line.strip() and line[0] != "#"]
+    if wrong := [line for line in lines if "--hash=" not in line]:
+        words = "its code can lie beside the script, and go into the model by log_model's code_paths"
+        raise SlipwayError(
+            f"{asked.uri} names {wrong[0]}, which no hash can stand for in a lock; {words}",
+            "a release in a package index",
+        )
+
+
 def _explain(words: str, asked: Asked) -> SlipwayError:
-    off = "SCORING_CHECK_LIBRARIES=off tries those of the folder"
-    if OFFLINE.search(words) and "No solution found" not in words:
-        cure = f"the same command with a package index; {off}"
-    else:
-        cure = f"log the model with pip_requirements=… that exist; {off}"
-    return SlipwayError(f"the libraries of {asked.uri} cannot be resolved: {_shorten(words)}", cure)
+    is_offline = OFFLINE.search(words) and "No solution found" not in words
+    cure = f"the same command with a package index{asked.cure[1]}" if is_offline else "".join(asked.cure)
+    ours = [f"{name}{each}" for name, each in requirements.server_ranges().items()]
+    told = ", ".join(
+        line for line in ours if re.search(rf"{re.escape(line)}(?!\.?\d)", words) and line not in asked.lines
+    )
+    needs = f" (our server requires {told})" if told else ""
+    return SlipwayError(f"the libraries of {asked.uri} cannot be resolved: {_shorten(words).rstrip('.')}{needs}", cure)
 
 
 def _shorten(words: str) -> str:
     """Return uv's reason in one line."""
-    lines = [re.sub(r"^[\s×╰─▶│├error:]+", "", line).strip() for line in words.splitlines()]
+    lines = [re.sub(r"^(?:[\s×╰─▶│├]|error:|cause:)+", "", line).strip() for line in words.splitlines()]
     told = [line for line in lines if line and not line.startswith(("warning", "No solution found", "hint"))]
     return " ".join(told)[:600] or "uv gave no reason"
 

@@ -1,4 +1,4 @@
-"""Why a script of a model folder failed, from its exit code and what it printed last."""
+"""Why a script of a model folder failed, or will: from its text, its exit code and what it printed last."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import signal
 from typing import TYPE_CHECKING
 
-from slipway.errors import SlipwayError
+from slipway.errors import USAGE, SlipwayError
 from slipway.runtimes import declared
 
 if TYPE_CHECKING:
@@ -19,8 +19,19 @@ LIBRARIES = {  # by the module that they bring, where that is called otherwise
     "PIL": "pillow", "bs4": "beautifulsoup4", "cv2": "opencv-python-headless", "dateutil": "python-dateutil",
     "dotenv": "python-dotenv", "skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "pyyaml",
 }  # fmt: skip
+REFUSED = re.compile(r"^(?:[\w./-]+\.py: error|Error): (.*)", re.MULTILINE)  # as argparse and click say it
+ARGUMENTS = "TRAIN_ARGS='--name value' with the same command, or lines name=value in the folder's params.env"
+ELSEWHERE = re.compile(r"^[^#\n]*?([\w.]*\bset_tracking_uri\((?!.*environ).*)", re.MULTILINE)
 KILLED = 128 + signal.SIGKILL  # as a shell and an engine say it
 LONGEST = 300  # characters of what it said
+
+
+def foresee(model: ModelFolder) -> list[str]:
+    """Return warnings about a script, before the time that its training takes: that it logs elsewhere."""
+    file = model.path / model.script
+    found = ELSEWHERE.search(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else None
+    words = "another store's runs cannot be registered here; without the call it logs where MLFLOW_TRACKING_URI says"
+    return [f"warning: {model.script} calls {found[1].strip()}: {words}"] if found else []
 
 
 def explain(settings: Settings, model: ModelFolder, code: int, said: str) -> SlipwayError:
@@ -35,6 +46,8 @@ def explain(settings: Settings, model: ModelFolder, code: int, said: str) -> Sli
         words = f"more memory than MODEL_MEMORY={limit}" if limit != "0" else "more memory than there is"
         cure = "MODEL_MEMORY=8g make train_model, or less data" if limit != "0" else "less data, or a larger machine"
         return SlipwayError(f"{script} was killed: it may have needed {words}", cure)
+    if code == USAGE and (refused := REFUSED.findall(said)):
+        return SlipwayError(f"{script} was run with other arguments than it takes: {refused[-1]}", ARGUMENTS)
     last = LAST.findall(said)
     words = f": {last[-1][:LONGEST]}" if last else "; see its output above"
     return SlipwayError(f"{script} ended with exit code {code}{words}")

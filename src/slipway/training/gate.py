@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 BETTER, WORSE, EQUAL, WITHIN = "better", "worse", "equal", "within the margin"
 MOST = 20  # names of metrics in a sentence
+MISSING = "missing metric"
 RANKED = {BETTER, WORSE, EQUAL, WITHIN}
 
 
@@ -87,7 +88,7 @@ def _refuse_value(evidence: Evidence, metric: str) -> Verdict | None:
     if metric not in evidence.metrics:
         names = sorted(evidence.metrics)
         there = ", ".join(names[:MOST]) + (f" and {len(names) - MOST} more" if len(names) > MOST else "") or "none"
-        return Verdict("missing metric", f"version {evidence.version} has no {metric}; its metrics: {there}")
+        return Verdict(MISSING, f"version {evidence.version} has no {metric}; its metrics: {there}")
     value = evidence.metrics[metric]
     if not math.isfinite(value):
         return Verdict("not a number", f"{metric} of version {evidence.version} is {value}")

@@ -39,12 +39,12 @@ def find_arguments(training: Training, model: model_folder.ModelFolder) -> list[
 
 def describe(settings: Settings, model: model_folder.ModelFolder, script: str, lock: Lock) -> dict[str, str]:
     """Say where the version comes from, as MLflow's own tags where it has them."""
-    commit = shell.ask_git("rev-parse", "HEAD")
-    changed = [str(model.path), "requirements", "src/scoring", ":!*/request.json"]
-    dirty = shell.ask_git("status", "--porcelain", "--", *changed)
-    folder = model.path.relative_to(ROOT) if model.path.is_relative_to(ROOT) else model.path
+    folder, told, commit = model.path, [".", ":!request.json"], shell.ask_git("rev-parse", "HEAD", folder=model.path)
+    if folder.is_relative_to(ROOT):  # another's repository says nothing of ours, nor ours of it
+        folder, told = folder.relative_to(ROOT), [*told, f"{ROOT}/requirements", f"{ROOT}/src/scoring"]
     source = {"mlflow.source.name": f"{folder}/{script}"}
     if commit[0] == 0:
+        dirty = shell.ask_git("status", "--porcelain", "--", *told, folder=model.path)
         source |= {COMMIT_TAG: commit[1], "mlflow.source.git.dirty": str(bool(dirty[1])).lower()}
     if script == model.script:  # what `make demo` finds an earlier training by
         source |= {CODE_TAG: code_digest(settings.training, model)}

@@ -29,9 +29,8 @@ def find_run(registry: Registry, script: str, session: str, kept: str) -> Run:
         found = registry.find_run(Path(kept).stem.rsplit("-", 1)[-1])
         runs = [found] if found else []
     if not runs:
-        raise SlipwayError(
-            f"{script} succeeded but logged no run", "call mlflow.start_run() in it; see docs/add-a-model.md"
-        )
+        cure = "call mlflow.start_run() in it, and set_tracking_uri() nowhere; see docs/add-a-model.md"
+        raise SlipwayError(f"{script} succeeded but logged no run here", cure)
     tops = [run for run in runs if not _is_child(run, runs)]
     if finished := [run for run in tops if _has_model(registry, run)]:
         if len(finished) > 1:

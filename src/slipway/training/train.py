@@ -52,6 +52,8 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     files_before = set(KEPT.glob("*"))
     KEPT.mkdir(parents=True, exist_ok=True)
     print(f"training {model.name} with {model.path.name}/{model.script} {words}".rstrip(), flush=True)
+    for remark in causes.foresee(model):
+        print(remark, file=sys.stderr, flush=True)
     started = time.monotonic()
     script = Script([model.script, *arguments], locks.of_folder(settings, model), kept=KEPT)
     code, said, session = run_logging(settings, model, script)

@@ -108,9 +108,9 @@ def test_an_mlproject_that_runs_no_python_file_names_no_script(tmp_path: Path, p
 
 
 def test_a_folder_with_a_project_of_its_own_has_its_own_lock(tmp_path: Path) -> None:
-    """requirements/ is the checkout's, or the folder's where that has a pyproject.toml."""
+    """requirements/ is the checkout's, or the folder's where that has a pyproject.toml with the group `model`."""
     shared = model_folder.load(_write(tmp_path)).requirements
-    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "pyproject.toml").write_text("[dependency-groups]\nmodel = []\n")
     own = model_folder.load(tmp_path).requirements
 
     assert shared == ROOT / "requirements"

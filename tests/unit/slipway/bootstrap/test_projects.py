@@ -103,6 +103,11 @@ def test_a_new_file_begins_with_what_the_folder_asked_for(tmp_path: Path) -> Non
     assert _groups(projects.begin(tmp_path, asked))["model"] == asked
 
 
+def test_a_folder_may_be_called_as_a_library_is(tmp_path: Path) -> None:
+    """A project that depended on itself could not be locked."""
+    assert 'name = "xgboost-model"' in projects.begin(tmp_path / "xgboost", ["xgboost"])
+
+
 @pytest.mark.parametrize(
     ("libraries", "group", "words"),
     [([], "model", "LIBRARY is empty"), (["lightgbm"], "dev", "GROUP is 'dev'"), (["a;b"], "model", "'a;b'")],

@@ -50,6 +50,10 @@ def _model(path: Path) -> ModelFolder:
             ["xgboost # trees", *NEEDED],
         ),
         (
+            {"pyproject.toml": '[project]\nname = "x"\ndependencies = ["mlflow", "xgboost>=2"]\n'},
+            ["mlflow-skinny", "xgboost>=2", *NEEDED[1:]],
+        ),
+        (
             {"python_env.yaml": "dependencies: [-r more.txt]", "more.txt": "shap\n"},
             ["shap", *NEEDED],
         ),
@@ -62,6 +66,7 @@ def _model(path: Path) -> ModelFolder:
         "python_env.yaml",
         "conda.yaml",
         "requirements.txt",
+        "pyproject.toml of uv",
         "a file that names another",
         "the one that MLproject names",
     ],
@@ -78,22 +83,44 @@ def test_a_folders_files_are_read_as_mlflow_run_reads_them(
     assert asked.lines == lines
 
 
+def test_a_folder_of_an_older_mlflow_gets_ours(tmp_path: Path) -> None:
+    """A pin of MLflow 1 or 2 excludes every client that our server takes: it is left out, and said."""
+    (tmp_path / "requirements.txt").write_text("mlflow==1.8.0\n")
+    asked = declared.read(_model(tmp_path))
+
+    assert asked
+    assert asked.lines == list(NEEDED)
+    assert asked.remarks == ["it asks for MLflow 1.8.0, and gets mlflow-skinny <4,>=3.1"]
+
+
 def test_a_folder_that_asks_for_nothing_has_the_checkouts_lock(tmp_path: Path) -> None:
-    """No such file, a pyproject.toml beside it, and model/ itself: nothing is to be resolved."""
+    """No such file, a lock of its own beside it, and model/ itself: nothing is to be resolved."""
     nothing = declared.read(_model(tmp_path))
     (tmp_path / "requirements.txt").write_text("xgboost\n")
-    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "pyproject.toml").write_text("[dependency-groups]\nmodel = []\n")
 
     assert nothing is None
     assert declared.read(_model(tmp_path)) is None
     assert declared.read(_model(ROOT / "model")) is None
 
 
+def test_a_linters_file_asks_for_nothing(tmp_path: Path) -> None:
+    """A pyproject.toml without dependencies is no reason to need a lock."""
+    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\nline-length = 100\n")
+
+    assert declared.read(_model(tmp_path)) is None
+    assert _model(tmp_path).requirements == ROOT / "requirements"
+
+
 def test_a_copy_of_model_is_content_with_the_checkouts_lock(tmp_path: Path) -> None:
     """python_env.yaml has the lock's versions, so a copy of model/ trains with the checkout's libraries."""
     (tmp_path / "python_env.yaml").write_text((ROOT / "model" / "python_env.yaml").read_text())
+    model = _model(tmp_path)
+    asked = declared.read(model)
 
-    assert declared.read(_model(tmp_path)) is None
+    assert asked
+    assert declared.is_had(asked, model)
+    assert declared.list_libraries(model) == []
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a list", "dependencies: 3"])

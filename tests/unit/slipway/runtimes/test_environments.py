@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
 import sys
+import tarfile
 import time
 from typing import TYPE_CHECKING
 
@@ -97,6 +99,30 @@ def test_what_is_not_there_leaves_nothing(host: Settings, lock: Lock, tmp_path: 
 
     assert "slipway-no-such-library" in raised.value.message
     assert list((tmp_path / "environments").iterdir()) == []
+
+
+def test_what_cannot_be_built_is_named_with_the_reason(host: Settings, lock: Lock, tmp_path: Path) -> None:
+    """Of a library without a wheel the error has the last words of its build, and no advice on networks."""
+    texts = {
+        "PKG-INFO": "Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n",
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "broken"\nbackend-path = ["."]\n',
+        "broken.py": "raise ValueError('too old')\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    with tarfile.open(tmp_path / "broken-1.0.tar.gz", "w:gz") as sources:
+        for name in texts:
+            sources.add(tmp_path / name, f"broken-1.0/{name}")
+    digest = hashlib.sha256((tmp_path / "broken-1.0.tar.gz").read_bytes()).hexdigest()
+    text = f"--find-links {tmp_path}\nbroken==1.0 --hash=sha256:{digest}\n"
+    (lock.folder / "requirements.txt").write_text(text)
+    with pytest.raises(SlipwayError) as raised:
+        environments.find_python(host, lock)
+
+    assert raised.value.message.endswith(
+        "broken==1.0 has no wheel for this Python and machine, and cannot be built: ValueError: too old"
+    )
+    assert raised.value.cure.startswith("a version of broken that has one")
 
 
 def test_a_pod_uses_its_own_libraries_if_they_will_do(

@@ -58,7 +58,9 @@ d[extra]==3
         ("mlflow==3.16.0", ["mlflow-skinny==3.16.0"], ""),
         ("mlflow-skinny==3.16.0", ["mlflow-skinny==3.16.0"], ""),
         ("mlflow<4,>=3", ["mlflow-skinny<4,>=3"], ""),
-        ("mlflow==2.14.1", [], "it asks for MLflow 2.14.1, and is loaded by mlflow-skinny <4,>=3.1"),
+        ("mlflow==2.14.1", [], "it asks for MLflow 2.14.1, and gets mlflow-skinny <4,>=3.1"),
+        ("mlflow<3,>=2.1", [], "it asks for MLflow <3,>=2.1, and gets mlflow-skinny <4,>=3.1"),
+        ("mlflow~=3.5", ["mlflow-skinny~=3.5"], ""),
         ("mlflow[genai]==3.16.0", ["mlflow[genai]==3.16.0"], ""),
         ("matplotlib==3.10", [], "not a requirement, because only training has it: matplotlib==3.10"),
         ("pytest==9.1", [], "not a requirement, because only training has it: pytest==9.1"),
@@ -66,7 +68,20 @@ d[extra]==3
         ("--extra-index-url https://index.example", ["--extra-index-url https://index.example"], ""),
         ("# numpy==1.0", [], ""),
     ],
-    ids=["MLflow", "client", "range", "MLflow 2", "extras", "training's", "noted", "local", "option", "comment"],
+    ids=[
+        "MLflow",
+        "client",
+        "range",
+        "MLflow 2",
+        "a range of it",
+        "a range within",
+        "extras",
+        "training's",
+        "noted",
+        "local",
+        "option",
+        "comment",
+    ],
 )
 def test_a_line_becomes_what_serving_needs(tmp_path: Path, line: str, lines: list[str], remark: str) -> None:
     """MLflow is its client in a version that our server takes; what only training has is no requirement."""

@@ -63,10 +63,33 @@ def test_a_killed_script_may_have_needed_more_memory(
     [
         (1, "x\nValueError: no rows\n", "main.py ended with exit code 1: ValueError: no rows"),
         (2, "usage: main.py [-h]\n", "main.py ended with exit code 2; see its output above"),
+        (
+            2,
+            "usage: main.py [-h]\nmain.py: error: the following arguments are required: --alpha\n",
+            "main.py was run with other arguments than it takes: the following arguments are required: --alpha",
+        ),
         (-11, "", "main.py ended with exit code 139; see its output above"),
     ],
-    ids=["a traceback", "usage", "a crash"],
+    ids=["a traceback", "usage", "arguments", "a crash"],
 )
 def test_another_failure_is_named_by_its_last_words(code: int, said: str, message: str) -> None:
     """The exception stands in the error where there is one."""
     assert causes.explain(settings.load({}), MODEL, code, said).message == message
+
+
+@pytest.mark.parametrize(
+    ("line", "warned"),
+    [
+        ('mlflow.set_tracking_uri("http://localhost:5000")', True),
+        ("    set_tracking_uri(uri=URI)  # ours", True),
+        ('# mlflow.set_tracking_uri("http://localhost:5000")', False),
+        ('mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])', False),
+    ],
+    ids=["an address", "a name", "a comment", "what we set"],
+)
+def test_a_script_that_logs_elsewhere_is_known_before_it_trains(tmp_path: Path, line: str, *, warned: bool) -> None:
+    """The warning has the call itself."""
+    (tmp_path / "main.py").write_text(f"import mlflow\n{line}\n")
+    found = causes.foresee(replace(MODEL, path=tmp_path))
+
+    assert [line.strip() in each for each in found] == [True] * warned

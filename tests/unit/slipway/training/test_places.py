@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from slipway import model_folder, settings, shell
 from slipway.errors import SlipwayError
 from slipway.registry import connection
 from slipway.registry.client import quote
+from slipway.runtimes import locks
 from slipway.settings import ROOT
-from slipway.training import experiments
+from slipway.training import experiments, provenance
+from slipway.training.measurements import COMMIT_TAG
 from tests.conftest import changed
 
 
@@ -77,17 +80,35 @@ def test_the_commit_of_another_owners_checkout_is_known(monkeypatch: pytest.Monk
     assert shell.ask_git("rev-parse", "HEAD").code == 0
 
 
-def test_a_repository_that_git_cannot_read_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_repository_that_git_cannot_read_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where there is a repository and no commit to be had from it, the reason is printed."""
     (tmp_path / ".git").write_text("gitdir: /nowhere")
-    monkeypatch.setattr(shell, "ROOT", tmp_path)
-    shell.ask_git("rev-parse", "HEAD")
+    shell.ask_git("rev-parse", "HEAD", folder=tmp_path)
 
     assert capsys.readouterr().err.startswith(
         "note: git does not say which commit this is: fatal: not a git repository"
     )
+
+
+def test_a_folder_elsewhere_has_the_commit_of_its_own_repository(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A version is never said to come from the checkout's commit when its code lies elsewhere."""
+    (tmp_path / "model.toml").write_text('name = "x"\nmetric = "loss"\ndirection = "minimize"\n')
+    loaded, folder = settings.load(), model_folder.load(tmp_path)
+    told = partial(provenance.describe, loaded, folder, "train.py", locks.of_folder(loaded, folder))
+    before = told()
+    for words in ("init", "add .", "-c user.name=x -c user.email=x@y commit -m first"):
+        shell.ask(["git", "-C", str(tmp_path), *words.split()])
+    commit = shell.ask(["git", "-C", str(tmp_path), "rev-parse", "HEAD"]).out.strip()
+    (tmp_path / "request.json").touch()
+    committed = told()
+    (tmp_path / "train.py").touch()
+
+    assert COMMIT_TAG not in before
+    assert not capsys.readouterr().err
+    assert (committed[COMMIT_TAG], committed["mlflow.source.git.dirty"]) == (commit, "false")
+    assert told()["mlflow.source.git.dirty"] == "true"
 
 
 @pytest.mark.parametrize("name", ["diabetes", "my-model_2.1"])
