@@ -19,6 +19,8 @@ LIBRARIES = {  # by the module that they bring, where that is called otherwise
     "PIL": "pillow", "bs4": "beautifulsoup4", "cv2": "opencv-python-headless", "dateutil": "python-dateutil",
     "dotenv": "python-dotenv", "skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "pyyaml",
 }  # fmt: skip
+SHARED = re.compile(r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object file")
+PACKAGES = {"libgomp.so.1": "libgomp1", "libGL.so.1": "libgl1"}  # of Debian, for LightGBM and OpenCV
 KILLED = 128 + signal.SIGKILL  # as a shell and an engine say it
 LONGEST = 300  # characters of what it said
 
@@ -30,6 +32,9 @@ def explain(settings: Settings, model: ModelFolder, code: int, said: str) -> Sli
         library = LIBRARIES.get(missing[1], missing[1].replace("_", "-"))
         cure = f"{f'add it to {asked.name}; or ' if (asked := declared.find(model)) else ''}make add LIBRARY={library}"
         return SlipwayError(f"{script} needs the library {library}, which is not locked", cure)
+    if absent := SHARED.search(said):
+        add = f'system = ["{PACKAGES.get(absent[1], "…")}"] in model.toml' if settings.in_docker else "install it here"
+        return SlipwayError(f"{script} needs the system library {absent[1]}", add)
     if code == KILLED:
         limit = settings.limits.memory
         words = f"more memory than MODEL_MEMORY={limit}" if limit != "0" else "more memory than there is"
