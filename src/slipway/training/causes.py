@@ -33,8 +33,8 @@ def explain(settings: Settings, model: ModelFolder, code: int, said: str) -> Sli
         cure = f"{f'add it to {asked.name}; or ' if (asked := declared.find(model)) else ''}make add LIBRARY={library}"
         return SlipwayError(f"{script} needs the library {library}, which is not locked", cure)
     if absent := SHARED.search(said):
-        add = f'system = ["{PACKAGES.get(absent[1], "…")}"] in model.toml' if settings.in_docker else "install it here"
-        return SlipwayError(f"{script} needs the system library {absent[1]}", add)
+        cure = f'system = ["{PACKAGES.get(absent[1], "…")}"] in model.toml; with RUNTIME=host, install it here'
+        return SlipwayError(f"{script} needs the system library {absent[1]}", cure)
     if code == KILLED:
         limit = settings.limits.memory
         words = f"more memory than MODEL_MEMORY={limit}" if limit != "0" else "more memory than there is"
