@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import warnings
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import mlflow.pyfunc
 import numpy as np
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model as ModelMetadata
 from mlflow.models.utils import _enforce_schema
 from mlflow.pyfunc import PyFuncModel, scoring_server
 from mlflow.pyfunc.model import ChatAgent, ChatModel, ResponsesAgent
@@ -47,7 +50,7 @@ class GenericModel(Model):
         warnings.simplefilter("ignore")
         if not mlflow.tracking.is_tracking_uri_set():  # type: ignore[no-untyped-call]
             mlflow.tracing.disable()  # an agent's traces would go to a database that MLflow makes in this folder
-        self._model = mlflow.pyfunc.load_model(str(folder))
+        self._model = load(str(folder))
         self.streams = _can_stream(self._model)
         if self._model.metadata._is_signature_from_type_hint() or self._model.metadata._is_type_hint_from_example():  # noqa: SLF001 -- no public way
             self.signature = type(signature)(None, None, signature.params, outputs=signature.outputs)
@@ -113,6 +116,27 @@ class GenericModel(Model):
         arrays = {name: as_text(array) for name, array in arrays.items()}
         named = self._schema is not None and self._schema.has_input_names()
         return arrays if named or len(arrays) != 1 else next(iter(arrays.values()))
+
+
+def load(folder: str) -> Any:  # noqa: ANN401 -- a PyFuncModel, whose methods MLflow gives no types
+    """Load a model as mlflow.pyfunc does, and what it saves and does not load.
+
+    That is a model of scikit-learn with a `pyfunc_predict_fn` such as transform, and one of Keras that was trained with
+    a backend other than Keras's default.
+    """
+    meta = ModelMetadata.load(folder)
+    if backend := meta.flavors.get("keras", {}).get("keras_backend"):
+        os.environ.setdefault("KERAS_BACKEND", backend)
+    try:
+        return mlflow.pyfunc.load_model(folder)
+    except MlflowException:
+        function = meta.flavors["python_function"]
+        method = function.get("predict_fn", "predict")
+        if function["loader_module"] != "mlflow.sklearn" or method == "predict":
+            raise
+        raw = mlflow.sklearn.load_model(folder)
+        known = SimpleNamespace(**{method: getattr(raw, method), "get_raw_model": lambda: raw})
+        return PyFuncModel(meta, known, method)
 
 
 def _can_stream(model: PyFuncModel) -> bool:

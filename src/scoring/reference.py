@@ -31,13 +31,15 @@ def main() -> None:
 
     The second shows what a model answers differently each time.
     """
-    import mlflow.pyfunc  # the messages of a wrong call need it not
+    import mlflow  # the messages of a wrong call need it not
+
+    from scoring import pyfunc
 
     # A container's Python may be another, of which MLflow warns: its answers are compared, that says more
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     mlflow.tracing.disable()  # an agent's traces would go to the store, or to a database in this folder
-    model = mlflow.pyfunc.load_model(sys.argv[1])
+    model = pyfunc.load(sys.argv[1])
     body = sys.stdin.read()
     started = time.monotonic()
     answers = [_answer(model, body)]

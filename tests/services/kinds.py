@@ -253,6 +253,14 @@ def sparse() -> None:
     log_python(Answers(lambda rows, _: encoder.transform(rows)), given, infer_signature(given))
 
 
+def transformed() -> None:
+    """Log a transformer, which mlflow.pyfunc saves and refuses to load."""
+    given = pd.DataFrame({"text": ["a cat", "a dog", "no cat"]})
+    encoder = OneHotEncoder(handle_unknown="ignore").fit(given)
+    options = {"pyfunc_predict_fn": "transform", "serialization_format": "cloudpickle"}
+    log(mlflow.sklearn, encoder, example=given, signature=infer_signature(given), **options)
+
+
 def odd_metrics() -> None:
     """Log metrics that are not finite, many metrics, long names."""
     with mlflow.start_run():

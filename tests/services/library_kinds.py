@@ -1,5 +1,6 @@
 """Training scripts of models of other libraries, one function each; kinds.py lies beside a copy."""
 
+import os
 from importlib import import_module
 
 import mlflow
@@ -60,3 +61,29 @@ def onnx_classifier() -> None:
 def statsmodels() -> None:
     """Log ordinary least squares."""
     log(mlflow.statsmodels, import_module("statsmodels.api").OLS(y, x).fit())
+
+
+def torch() -> None:
+    """Log a network of PyTorch's, with a matrix as its input."""
+    library = import_module("torch")
+    model, data = library.nn.Linear(3, 2), x.to_numpy(dtype="float32")
+    outputs = model(library.from_numpy(data)).detach().numpy()
+    log(
+        mlflow.pytorch, model, example=data[:4], signature=infer_signature(data, outputs), serialization_format="pickle"
+    )
+
+
+def torch_exported() -> None:
+    """Log what torch.export makes of a network."""
+    library = import_module("torch")
+    model, data = library.nn.Linear(3, 2), x.to_numpy(dtype="float32")
+    outputs = model(library.from_numpy(data)).detach().numpy()
+    log(mlflow.pytorch, model, example=data[:4], signature=infer_signature(data, outputs), serialization_format="pt2")
+
+
+def keras() -> None:
+    """Log a network of Keras, which computes with JAX; without an example, which MLflow 3.17 fails to save."""
+    os.environ["KERAS_BACKEND"] = "jax"
+    library = import_module("keras")
+    model, data = library.Sequential([library.Input([3]), library.layers.Dense(2)]), x.to_numpy(dtype="float32")
+    log(mlflow.keras, model, example=None, signature=infer_signature(data, model.predict(data)))

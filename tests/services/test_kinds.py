@@ -28,7 +28,7 @@ from slipway.release import promote
 from slipway.serving import answers, api_test, server
 from slipway.settings import ROOT
 from slipway.training import compare
-from tests.conftest import changed, find_command
+from tests.conftest import changed, find_command, need
 
 if TYPE_CHECKING:
     from slipway.settings import Settings
@@ -42,7 +42,7 @@ THOROUGH = [
     "no_example",
     "columns", "integer_names", "images_", "named_tensors", "hinted_texts", "hinted_dicts", "nested", "labels",
     "probabilities", "several", "dictionaries", "series", "no_signature", "neither", "from_code", "nested_runs",
-    "sparse",
+    "sparse", "transformed",
 ]  # fmt: skip
 QUICK = ["mixed", "matrix", "params", "autolog"]
 LIBRARIES = {
@@ -54,30 +54,43 @@ LIBRARIES = {
     "onnx": ["onnx", "onnxruntime", "skl2onnx"],
     "onnx_classifier": ["onnx", "onnxruntime", "skl2onnx"],
     "statsmodels": ["statsmodels"],
+    "keras": ["keras", "jax"],
+    "torch": ["torch==2.13.0"],
+    "torch_exported": ["torch==2.13.0"],
 }
 KINDS = [*QUICK, *(pytest.param(each, marks=pytest.mark.thorough) for each in (*THOROUGH, *LIBRARIES))]
+WITHOUT_EXAMPLE = {"no_example", "autolog", "keras"}
 WITHOUT_ROWS = {"neither"}  # there is nothing to send
+
+
+def write_folder(path: Path, function: str, call: str = "") -> str:
+    """Write a model folder: three lines of model.toml, and a script that calls one function of `kinds.py`.
+
+    With the libraries that it needs beyond those of the checkout. Return the model's name.
+    """
+    path.mkdir()
+    name = function.replace("_", "-").strip("-")
+    (path / "model.toml").write_text(TOML.format(name=name))
+    script = LIBRARY_SCRIPTS if function in LIBRARIES else SCRIPTS
+    (path / "train.py").write_text(f"{script.read_text()}\n\n{call or function}()\n")
+    if function in LIBRARIES:
+        shutil.copy(SCRIPTS, path)
+        more = ["mlflow-skinny", "pandas", "scikit-learn", "skops", *LIBRARIES[function]]
+        (path / "requirements.txt").write_text("\n".join(more) + "\n")
+    return name
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A model folder of one kind: three lines of model.toml, and a script that calls one function of `kinds.py`."""
+    """A model folder of one kind, and the settings to train from it."""
 
     settings: Settings
     name: str
 
     @classmethod
     def make(cls, path: Path, function: str, call: str = "") -> Folder:
-        """Write it, with the libraries that it needs beyond those of the checkout."""
-        path.mkdir()
-        name = function.replace("_", "-").strip("-")
-        (path / "model.toml").write_text(TOML.format(name=name))
-        script = LIBRARY_SCRIPTS if function in LIBRARIES else SCRIPTS
-        (path / "train.py").write_text(f"{script.read_text()}\n\n{call or function}()\n")
-        if function in LIBRARIES:
-            shutil.copy(SCRIPTS, path)
-            more = ["mlflow-skinny", "pandas", "scikit-learn", "skops", *LIBRARIES[function]]
-            (path / "requirements.txt").write_text("\n".join(more) + "\n")
+        """Write the folder."""
+        name = write_folder(path, function, call)
         store = {"external_uri": f"sqlite:///{path.parent}/mlflow.db"}
         return cls(changed(replace(slipway_settings.load(), model_dir=path), tracking=store), name)
 
@@ -110,7 +123,7 @@ def ask_mlflow(files: Path, request: dict[str, Json]) -> Json:
     predictions = model.predict(parsed.data, params=parsed.params)
     text = io.StringIO()
     scoring_server.predictions_to_json(predictions.toarray() if hasattr(predictions, "toarray") else predictions, text)  # type: ignore[no-untyped-call]
-    return json.loads(text.getvalue())
+    return json.loads(text.getvalue(), parse_constant=lambda _: None)  # the API answers null for NaN
 
 
 @pytest.mark.usefixtures("runtime")
@@ -122,6 +135,12 @@ def test_every_kind_goes_the_whole_way(
 
     Then another version of it is compared, promoted, and rolled back.
     """
+    if kind.startswith("torch"):
+        need(
+            "torch",
+            bool(os.environ.get("UV_FIND_LINKS")),
+            "UV_FIND_LINKS=… with a wheel for CPUs: PyPI's are several GB",
+        )
     folder = Folder.make(tmp_path / kind, kind)
     cases: list[api_test.Case] = []
     examine = api_test.examine
@@ -141,14 +160,14 @@ def test_every_kind_goes_the_whole_way(
 
     assert (row.name, row.metric) == (folder.name, 0.9)
     assert registry.find_champion(folder.name) == 1
-    assert ("made-up rows of the signature" in printed.err) == (kind in {"no_example", "autolog"})
+    assert ("made-up rows of the signature" in printed.err) == (kind in WITHOUT_EXAMPLE)
     if kind in WITHOUT_ROWS:
         assert "no prediction is tested: log the model with input_example=" in printed.err
         assert "1 passed, 3 skipped in " in printed.out
     else:
         assert case.request is not None
         assert case.request == (mlmodel.read_example(files) or case.request)
-        assert kind in LIBRARIES or not answers.differ(ask_mlflow(files, case.request), case.expected)
+        assert kind in {*LIBRARIES, "transformed"} or not answers.differ(ask_mlflow(files, case.request), case.expected)
     if kind in QUICK[1:]:
         return
     registry.create_version(folder.name, str(registry.find_versions(folder.name)[1].source).removeprefix("models:/"))

@@ -22,6 +22,8 @@ LIBRARIES = {  # by the module that they bring, where that is called otherwise
 REFUSED = re.compile(r"^(?:[\w./-]+\.py: error|Error): (.*)", re.MULTILINE)  # as argparse and click say it
 ARGUMENTS = "TRAIN_ARGS='--name value' with the same command, or lines name=value in the folder's params.env"
 ELSEWHERE = re.compile(r"^[^#\n]*?([\w.]*\bset_tracking_uri\((?!.*environ).*)", re.MULTILINE)
+SHARED = re.compile(r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object file")
+PACKAGES = {"libgomp.so.1": "libgomp1", "libGL.so.1": "libgl1"}  # of Debian, for LightGBM and OpenCV
 KILLED = 128 + signal.SIGKILL  # as a shell and an engine say it
 LONGEST = 300  # characters of what it said
 
@@ -41,6 +43,9 @@ def explain(settings: Settings, model: ModelFolder, code: int, said: str) -> Sli
         library = LIBRARIES.get(missing[1], missing[1].replace("_", "-"))
         cure = f"{f'add it to {asked.name}; or ' if (asked := declared.find(model)) else ''}make add LIBRARY={library}"
         return SlipwayError(f"{script} needs the library {library}, which is not locked", cure)
+    if absent := SHARED.search(said):
+        cure = f'system = ["{PACKAGES.get(absent[1], "…")}"] in model.toml; with RUNTIME=host, install it here'
+        return SlipwayError(f"{script} needs the system library {absent[1]}", cure)
     if code == KILLED:
         limit = settings.limits.memory
         words = f"more memory than MODEL_MEMORY={limit}" if limit != "0" else "more memory than there is"

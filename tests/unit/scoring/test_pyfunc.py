@@ -7,13 +7,16 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import mlflow.pyfunc
+import mlflow.sklearn
+import pandas as pd
 import pytest
 from mlflow.pyfunc.model import ChatAgent, ChatModel, PythonModel, ResponsesAgent
 from mlflow.types.agent import ChatAgentMessage, ChatAgentResponse
 from mlflow.types.llm import ChatCompletionChunk, ChatCompletionResponse
 from mlflow.types.responses import ResponsesAgentResponse
+from sklearn.preprocessing import StandardScaler
 
-from scoring import loading
+from scoring import loading, pyfunc
 from scoring.bounds import Bounds
 from scoring.errors import Refusal
 from scoring.settings import Settings
@@ -131,6 +134,15 @@ def test_any_python_model_may_stream(tmp_path: Path) -> None:
 
     assert (model.task, model.streams, bare) == ("", True, True)
     assert list(model.predict_stream(data, None)) == ["a", "b", "c"]
+
+
+def test_a_transformer_is_loaded(tmp_path: Path) -> None:
+    """MLflow saves a model whose `pyfunc_predict_fn` is transform, and does not load it."""
+    options = {"pyfunc_predict_fn": "transform", "pip_requirements": []}
+    rows = pd.DataFrame({"a": [1.0, 3.0]})
+    mlflow.sklearn.save_model(StandardScaler().fit(rows), str(tmp_path / "m"), **options)
+
+    assert pyfunc.load(str(tmp_path / "m")).predict(rows).tolist() == [[-1.0], [1.0]]
 
 
 @pytest.mark.parametrize("is_set", [False, True], ids=["no store", "a store"])

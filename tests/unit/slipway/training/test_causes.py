@@ -40,6 +40,16 @@ def test_a_folder_with_a_requirements_file_has_it_in_the_cure(tmp_path: Path) ->
     assert error.cure == "add it to requirements.txt; or make add LIBRARY=shap"
 
 
+@pytest.mark.parametrize(("file", "package"), [("libgomp.so.1", "libgomp1"), ("libodbc.so.2", "…")])
+def test_a_missing_system_library_has_a_cure(file: str, package: str) -> None:
+    """A wheel may load what the image, or the machine, does not have."""
+    said = f"OSError: {file}: cannot open shared object file: No such file or directory"
+    error = causes.explain(settings.load({}), MODEL, 1, said)
+
+    assert error.message == f"main.py needs the system library {file}"
+    assert error.cure == f'system = ["{package}"] in model.toml; with RUNTIME=host, install it here'
+
+
 @pytest.mark.parametrize(
     ("code", "variables", "words", "cure"),
     [
