@@ -183,6 +183,24 @@ def test_a_registry_that_is_away_is_waited_for(followed: Followed, tracking: Tra
     assert followed.ask() == ANSWERS[2]
 
 
+@pytest.mark.thorough
+def test_a_killed_one_is_started_again(followed: Followed, script: Callable[..., subprocess.Popen[str]]) -> None:
+    """The same command takes over what a killed one left, which answers until then."""
+    followed.process.kill()
+    followed.process.wait()
+    left = followed.ask()
+    uri, folder = f"models:/{followed.candidates.name}@champion", str(followed.candidates.settings.model_dir)
+    again = script("serve_model", MODEL=uri, FOLLOW="1", PORT=str(followed.port), MODEL_DIR=folder)
+    place = STATE / "live" / str(followed.port) / "current"
+    before = place.readlink()
+    wait_until(lambda: place.is_symlink() and place.readlink() != before, WITHIN, "another answers", process=again)
+    _wait_until(lambda: followed.ask() == left)
+    beside.end(again, signal.SIGINT)
+
+    assert again.returncode == 0
+    ports.check(followed.port, "PORT")
+
+
 def test_ctrl_c_leaves_nothing(followed: Followed) -> None:
     """Ctrl-C ends the server and says so; the port is free."""
     followed.process.send_signal(signal.SIGINT)

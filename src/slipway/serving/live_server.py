@@ -45,6 +45,7 @@ class Slot:
         self._model = model_folder.load(settings.model_dir)
         self._folder = STATE / "live" / str(settings.serving.port)
         self._link = self._folder / CURRENT
+        self._foreground = self._folder / "foreground"  # there is such a file: no deployer's, but a serve_model's
         self._server = runtimes.of(settings).live_server(self._folder)
         self._changing = threading.Lock()
         self._leaving: dict[str, float] = {}  # versions that answer what is under way, and end by then
@@ -64,10 +65,10 @@ class Slot:
             return None
 
     def check_free(self) -> None:
-        """Raise SlipwayError if a server that is not this process's, such as the deployer's, is there already."""
+        """Raise SlipwayError if the deployer's server is there already; what a killed `serve_model` left is ours."""
         self._server.check()
         self._refuse_older()
-        if self.is_running():
+        if self.is_running() and not self._foreground.exists():
             raise SlipwayError(
                 f"port {self.settings.serving.port} is the deployer's",
                 "make stop_deployer, or another PORT with the same command",
@@ -80,6 +81,8 @@ class Slot:
         """
         self._server.is_detached = False
         self.stop()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._foreground.touch()
         self.change(prepared)
 
     def change(self, prepared: Prepared, case: Case | None = None) -> None:
@@ -93,6 +96,8 @@ class Slot:
             raise SlipwayError(f"port {port} already serves {other}", "Ctrl-C there, or another PORT for the deployer")
         with self._changing:
             self._refuse_older()
+            if self._server.is_detached:
+                self._foreground.unlink(missing_ok=True)
             before, name = self._find_current(), f"v{prepared.model.version or '0'}-{secrets.token_hex(4)}"
             is_kept = self._server.is_running(KEEPER) or (
                 bool(before) and self._server.is_running(before) and self._server.mend(KEEPER)
@@ -146,6 +151,7 @@ class Slot:
                 self._server.end(name)
             for name in (*versions, KEEPER):
                 self._server.stop(name, shell.GRACE_SECONDS)
+            self._foreground.unlink(missing_ok=True)
             self._leaving.clear()
 
     def _find_other(self) -> str | None:
