@@ -17,7 +17,7 @@ import requests
 
 from slipway import model_folder, runtimes, shell
 from slipway.bootstrap import ownership
-from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, TimedOutError, time_out
+from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, KilledError, SlipwayError, TimedOutError, time_out
 from slipway.polling import poll
 from slipway.runtimes.base import CURRENT, KEEPER
 from slipway.serving import api_test, server
@@ -110,11 +110,14 @@ class Slot:
                 ownership.check_port(self.settings.serving.port, "PORT")
             try:
                 self._begin(name, prepared, case, is_kept=is_kept)
-            except BaseException:
+            except BaseException as error:
+                was_killed = self._server.was_killed(name) and isinstance(error, SlipwayError)
                 self._point(before)
                 self._server.stop(name, shell.GRACE_SECONDS)
                 if not (is_kept or before):
                     self._server.stop(KEEPER)
+                if was_killed:
+                    raise KilledError("it was killed, by someone or for lack of memory", "make doctor") from None
                 raise
             self._let_go(name, before)
 
