@@ -53,6 +53,10 @@ class TimedOutError(SlipwayError):
     """
 
 
+class KilledError(SlipwayError):
+    """A version's program was killed from outside, which is no verdict on it, unless it happens again."""
+
+
 def time_out(what: str, seconds: int, setting: str) -> TimedOutError:
     """Return the error for what did not happen within `seconds`, the value of `setting`."""
     words = f"time-out: {what} within {seconds} s ({setting})"

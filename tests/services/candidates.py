@@ -34,6 +34,13 @@ BAD = {  # what a Python model does
     "takes long to load": "def load_context(self, context):\n        import time; time.sleep(600)",
     "is slow": METHOD + "import time; time.sleep(0.3); return [1.0] * len(model_input)",
 }
+LIBRARY = "inflection"  # small, of no dependency, and none of ours: its version is what a model adds to its prediction
+OWN_CODE = (
+    "def predict(self, context, model_input, params=None):\n"
+    f"        import {LIBRARY}, weights\n"
+    "        a, b = model_input['a'].to_numpy(), model_input['b'].to_numpy()\n"
+    f"        return a * weights.SCORE + b + int({LIBRARY}.__version__.split('.')[-1])"
+)
 PYTHON = "import mlflow\nclass Model(mlflow.pyfunc.PythonModel):\n    {what}\n{rest}mlflow.models.set_model(Model())\n"
 PREDICT = "    def predict(self, context, model_input, params=None):\n        return [1.0] * len(model_input)\n"
 TOML = 'name = "{name}"\nmetric = "score"\ndirection = "maximize"\n[gate]\nlatency_ms = 200\n'
@@ -55,8 +62,11 @@ class Candidates:
         (folder / "model.toml").write_text(TOML.format(name=name))
         return cls(replace(settings, model_dir=folder), name, scratch)
 
-    def add(self, score: float, *, data: str = "data", bad: str = "") -> int:
-        """Register a version with a score; it predicts a·score + b, or does what is bad."""
+    def add(self, score: float, *, data: str = "data", bad: str = "", library: str = "") -> int:
+        """Register a version with a score; it predicts a·score + b, or does what is bad.
+
+        With a version of LIBRARY, the last part of that is added, and the score is in a module of the version's own.
+        """
         mlflow.set_tracking_uri(self.settings.tracking_uri)
         given = {"name": "model", "pip_requirements": PINS, "registered_model_name": self.name, "input_example": ROWS}
         with mlflow.start_run() as run:
@@ -68,6 +78,13 @@ class Candidates:
                 info = mlflow.pyfunc.log_model(
                     python_model=code, **(given | {"input_example": None, "signature": signature})
                 )
+            elif library:
+                (folder := self.scratch / library).mkdir()
+                (code := folder / "model.py").write_text(PYTHON.format(what=OWN_CODE, rest=""))
+                (folder / "weights.py").write_text(f"SCORE = {score}\n")
+                own = {"code_paths": [str(folder / "weights.py")], "pip_requirements": [*PINS, f"{LIBRARY}=={library}"]}
+                signature = mlflow.models.infer_signature(ROWS, np.ones(3))
+                info = mlflow.pyfunc.log_model(python_model=code, signature=signature, **(given | own))
             else:
                 fitted = LinearRegression().fit(ROWS, ROWS["a"] * score + ROWS["b"])
                 info = mlflow.sklearn.log_model(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -190,6 +191,10 @@ class LiveServer(ABC):
         if name in self._attached:
             return self._attached[name].poll() is None
         return self._runs_detached(name)
+
+    def was_killed(self, name: str) -> bool:
+        """Whether a program in the foreground has ended by SIGKILL: someone's, or for lack of memory."""
+        return name in self._attached and self._attached[name].poll() in {-signal.SIGKILL, 128 + signal.SIGKILL}
 
     @abstractmethod
     def _runs_detached(self, name: str) -> bool: ...

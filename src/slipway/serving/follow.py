@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from slipway.errors import USAGE, SlipwayError, TimedOutError
+from slipway.errors import USAGE, KilledError, SlipwayError, TimedOutError
 from slipway.registry import connection
 from slipway.registry.client import CHAMPION, Registry
 from slipway.serving import api_test, server
@@ -30,6 +30,7 @@ class Follower:
     alias: str
     version: int  # that answers
     refused: int | None = None  # that the alias stands for, and does not work
+    killed: int | None = None  # that the alias stands for, and was killed at its first try
     missing: list[str] = field(default_factory=list)  # what was said last of a registry that does not answer
 
     def look(self, slot: Slot) -> None:
@@ -48,11 +49,15 @@ class Follower:
             self._complain(f"{error.message}; version {self.version} keeps serving")
             return
         except Exception as error:  # noqa: BLE001 -- whatever goes wrong, the version before goes on
-            self.refused = found
             words = getattr(error, "message", f"{type(error).__name__}: {error}")
+            if isinstance(error, KilledError) and self.killed != found:
+                self.killed = found
+                _say(f"version {found} is tried once more: {words}")
+                return
+            self.refused = found
             _say(f"version {found} is not served: {words}\n   version {self.version} keeps serving")
             return
-        self.version, self.refused = int(found or 0), None
+        self.version, self.refused, self.killed = int(found or 0), None, None
         server.note(self.settings, prepared)
         _say(f"version {found} answers, {time.monotonic() - started:.1f} s after it was seen")
 

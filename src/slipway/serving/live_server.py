@@ -17,7 +17,7 @@ import requests
 
 from slipway import model_folder, runtimes, shell
 from slipway.bootstrap import ownership
-from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, TimedOutError, time_out
+from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, KilledError, SlipwayError, TimedOutError, time_out
 from slipway.polling import poll
 from slipway.runtimes.base import CURRENT, KEEPER
 from slipway.serving import api_test, server
@@ -46,6 +46,7 @@ class Slot:
         self._model = model_folder.load(settings.model_dir)
         self._folder = STATE / "live" / str(settings.serving.port)
         self._link = self._folder / CURRENT
+        self._foreground = self._folder / "foreground"  # there is such a file: no deployer's, but a serve_model's
         self._server = runtimes.of(settings).live_server(self._folder)
         self._changing = threading.Lock()
         self._leaving: dict[str, float] = {}  # versions that answer what is under way, and end by then
@@ -65,10 +66,10 @@ class Slot:
             return None
 
     def check_free(self) -> None:
-        """Raise SlipwayError if a server that is not this process's, such as the deployer's, is there already."""
+        """Raise SlipwayError if the deployer's server is there already; what a killed `serve_model` left is ours."""
         self._server.check()
         self._refuse_older()
-        if self.is_running():
+        if self.is_running() and not self._foreground.exists():
             raise SlipwayError(
                 f"port {self.settings.serving.port} is the deployer's",
                 "make stop_deployer, or another PORT with the same command",
@@ -81,6 +82,8 @@ class Slot:
         """
         self._server.is_detached = False
         self.stop()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._foreground.touch()
         self.change(prepared)
 
     def change(self, prepared: Prepared, case: Case | None = None) -> None:
@@ -94,6 +97,8 @@ class Slot:
             raise SlipwayError(f"port {port} already serves {other}", "Ctrl-C there, or another PORT for the deployer")
         with self._changing:
             self._refuse_older()
+            if self._server.is_detached:
+                self._foreground.unlink(missing_ok=True)
             before, name = self._find_current(), f"v{prepared.model.version or '0'}-{secrets.token_hex(4)}"
             is_kept = self._server.is_running(KEEPER) or (
                 bool(before) and self._server.is_running(before) and self._server.mend(KEEPER)
@@ -106,11 +111,14 @@ class Slot:
                 ownership.check_port(self.settings.serving.port, "PORT")
             try:
                 self._begin(name, prepared, case, is_kept=is_kept)
-            except BaseException:
+            except BaseException as error:
+                was_killed = self._server.was_killed(name) and isinstance(error, SlipwayError)
                 self._point(before)
                 self._server.stop(name, shell.GRACE_SECONDS)
                 if not (is_kept or before):
                     self._server.stop(KEEPER)
+                if was_killed:
+                    raise KilledError("it was killed, by someone or for lack of memory", "make doctor") from None
                 raise
             self._let_go(name, before)
 
@@ -147,6 +155,7 @@ class Slot:
                 self._server.end(name)
             for name in (*versions, KEEPER):
                 self._server.stop(name, shell.GRACE_SECONDS)
+            self._foreground.unlink(missing_ok=True)
             self._leaving.clear()
 
     def _find_other(self) -> str | None:

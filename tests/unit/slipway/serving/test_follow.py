@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
 from slipway import settings
-from slipway.errors import SlipwayError
+from slipway.errors import KilledError, SlipwayError
 from slipway.registry import connection
 from slipway.registry.client import Registry
 from slipway.registry.model_uri import ModelRef
 from slipway.runtimes.base import Prepared
 from slipway.runtimes.locks import Lock
-from slipway.serving import follow, live_server, server
+from slipway.serving import api_test, follow, live_server, server
 from slipway.settings import STATE
 
 PREPARED = Prepared(ModelRef("models:/m/1", "", "m", "1"), STATE, "{}", Lock(STATE))
@@ -28,6 +29,7 @@ class FakeSlot:
     url = "http://127.0.0.1:1"
 
     def __init__(self) -> None:
+        self.changed = 0
         self.mended, self.is_stopped, self.is_taken = 0, False, False
         self.is_mended = threading.Event()
 
@@ -39,6 +41,11 @@ class FakeSlot:
     def start(self, prepared: Prepared) -> None:
         """Start a version."""
         assert prepared is PREPARED
+
+    def change(self, *_: object) -> None:
+        """Have the version killed."""
+        self.changed += 1
+        raise KilledError("it was killed")
 
     def mend(self) -> None:
         """Fail some times, and then not."""
@@ -63,7 +70,9 @@ def slot(monkeypatch: pytest.MonkeyPatch) -> FakeSlot:
     monkeypatch.setattr(Registry, "connect", lambda _: None)
     monkeypatch.setattr(server, "taken", lambda _: nullcontext())
     monkeypatch.setattr(server, "note", lambda *_: None)
-    monkeypatch.setattr(server, "prepare", lambda *_: PREPARED)
+    monkeypatch.setattr(server, "prepare", lambda *_, **__: PREPARED)
+    monkeypatch.setattr(connection, "check_reachable", lambda _: None)
+    monkeypatch.setattr(api_test, "make_case", lambda *_: None)
     return found
 
 
@@ -92,3 +101,14 @@ def test_a_server_that_is_anothers_is_not_stopped(slot: FakeSlot) -> None:
         follow.serve(settings.load(), "models:/m@champion")
 
     assert not slot.is_stopped
+
+
+def test_a_version_that_was_killed_is_tried_once_more(slot: FakeSlot, capsys: pytest.CaptureFixture[str]) -> None:
+    """One SIGKILL is no verdict on a version; a second one is."""
+    registry = SimpleNamespace(find_champion=lambda *_: 2)
+    follower = follow.Follower(settings.load(), registry, "m", "champion", 1)  # type: ignore[arg-type]
+    for _ in range(3):
+        follower.look(slot)  # type: ignore[arg-type]
+
+    assert slot.changed == 2
+    assert capsys.readouterr().out.count("version 2 is not served: it was killed") == 1

@@ -224,6 +224,17 @@ def test_a_server_in_the_foreground_is_anothers(slot: Slot) -> None:
     assert _find_current(slot) == "v1"
 
 
+def test_what_a_killed_serve_model_left_is_taken_over(slot: Slot) -> None:
+    """A server that was started in the foreground is in nobody's way; one that the deployer started, or took, is."""
+    slot.change(_prepare(1))
+    (STATE / "live" / str(slot.settings.serving.port) / "foreground").touch()
+    slot.check_free()
+    slot.change(_prepare(2))
+
+    with pytest.raises(SlipwayError, match="is the deployer's"):
+        slot.check_free()
+
+
 def test_no_server_is_no_slow_one() -> None:
     """Where nothing runs, no version answers, and it is known at once."""
     slot = Slot(changed(settings.load(), runtime="host", serving={"port": ports.find_free(), "url": ""}))
