@@ -8,12 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import pickle
 import re
 import time
 from dataclasses import fields
-from importlib.machinery import SourceFileLoader
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +20,7 @@ import yaml
 
 from scoring import rehearsal
 from scoring.errors import ModelError
-from scoring.models import signature
+from scoring.models import bytecode, signature
 from scoring.models.base import EstimatorModel, Identity, Model
 
 if TYPE_CHECKING:
@@ -51,7 +49,7 @@ def load(settings: Settings) -> Model:
                 f"the files in {settings.model} are not those of {identity.name} {identity.version}: "
                 "their checksum differs"
             )
-        keep_clean(folder)
+        bytecode.keep_out(folder)
         missing = check_libraries(folder) if settings.check_libraries == "on" else []
         model = _load(folder, identity, mlmodel, settings.batching)
     except ModelError:
@@ -72,17 +70,6 @@ def load(settings: Settings) -> Model:
     ways = "; ".join(f"{method} by {way.name}{way.why and f' ({way.why})'}" for method, way in model.ways.items())
     logger.info("%s %s: %s", identity.name, identity.version, ways)
     return model
-
-
-def keep_clean(folder: Path) -> None:
-    """Have Python keep no bytecode of a model's own code: a file more in its folder would change the checksum."""
-    write, inside = SourceFileLoader.set_data, str(folder.resolve()) + os.sep
-
-    def set_data(self: SourceFileLoader, path: str, data: bytes, **mode: int) -> None:
-        if not os.path.realpath(path).startswith(inside):
-            write(self, path, data, **mode)
-
-    SourceFileLoader.set_data = set_data  # type: ignore[method-assign, assignment] # libraries' bytecode is kept
 
 
 def read_identity(given: str) -> Identity:

@@ -15,8 +15,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scoring import loading
 from scoring.codecs.mlflow_forms import is_message
+from scoring.models import bytecode
 
 if TYPE_CHECKING:
     from mlflow.pyfunc import PyFuncModel
@@ -40,7 +40,7 @@ def main() -> None:
     # A container's Python may be another, of which MLflow warns: its answers are compared, that says more
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
-    loading.keep_clean(Path(sys.argv[1]))
+    bytecode.keep_out(Path(sys.argv[1]))
     mlflow.tracing.disable()  # an agent's traces would go to the store, or to a database in this folder
     model = pyfunc.load(sys.argv[1])
     body = sys.stdin.read()
