@@ -85,7 +85,7 @@ def _copy(source: Path, made: Path, target: Path) -> None:
     changes = {
         "model.toml": {rf'^name = "{re.escape(old)}"': f'name = "{new}"'},
         "pyproject.toml": {
-            '^name = ".*"': f'name = "{model_folder.plain(new)}"',
+            '^name = ".*"': f'name = "{model_folder.plain(new)}-model"',
             r"MODEL_DIR=\S+": f"MODEL_DIR={place}",
         },
         "MLproject": {"^name: .*": f"name: {new}", r"mlflow run \S+": f"mlflow run {place}"},

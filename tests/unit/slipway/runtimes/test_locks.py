@@ -116,32 +116,6 @@ def test_what_cannot_be_had_is_named(host: Settings, files: Path) -> None:
     assert locks.of_version(off, None, VERSION, files) == locks.of_folder(off, model_folder.load(ROOT / "model"))
 
 
-def test_what_our_server_refuses_is_said_to_be_its_range(host: Settings, files: Path) -> None:
-    """The user knows which of two ranges that exclude each other is none of the model's."""
-    write(files, "pandas==1.4.4\n")
-    with pytest.raises(SlipwayError, match=r": Because .* \(our server requires pandas>=1\.5\)\n"):
-        locks.of_version(host, None, VERSION, files)
-
-
-@pytest.mark.thorough
-def test_files_beside_the_requirements_are_read_where_they_lie(host: Settings, files: Path) -> None:
-    """A file of constraints counts, and so does a change of it; a folder is refused: no hash can stand for it."""
-    write(files, "tabulate\n-c constraints.txt\n")
-    found = []
-    for version in ("0.9.0", "0.8.10"):
-        (files / "constraints.txt").write_text(f"tabulate=={version}\n")
-        found.append(
-            requirements.pins((locks.of_version(host, None, VERSION, files).folder / "requirements.txt").read_text())
-        )
-    write(files, "./mine\n")
-    (files / "mine").mkdir()
-    (files / "mine" / "pyproject.toml").write_text('[project]\nname = "mine"\nversion = "1"\n')
-
-    assert [each["tabulate"] for each in found] == [{"0.9.0"}, {"0.8.10"}]
-    with pytest.raises(SlipwayError, match=r"models:/wine/3 names \./mine, which no hash can stand for"):
-        locks.of_version(host, None, VERSION, files)
-
-
 def test_an_old_lock_gets_the_server_of_today(host: Settings, files: Path) -> None:
     """A version's lock whose server is out of range keeps the model's libraries, and gets the server's anew."""
     write(files, "tabulate==0.9.0\n")

@@ -36,7 +36,7 @@ def test_a_new_folder_has_nothing_of_the_examples(
     assert folder.name == "churn"
     assert folder.has_own_libraries
     assert (folder.requirements / "serving.txt").is_file()
-    assert tomllib.loads(texts["pyproject.toml"])["project"]["name"] == "churn"
+    assert tomllib.loads(texts["pyproject.toml"])["project"]["name"] == "churn-model"
     assert {name: found for name, text in texts.items() if (found := TRACES.findall(text))} == {}
     assert f"next  export MODEL_DIR={made}, then" in capsys.readouterr().out
 
