@@ -193,7 +193,7 @@ def test_odd_metrics_are_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     capfd.readouterr()
     compare.compare(folder.settings)
 
-    assert re.search(r"score +nan", trained)
+    assert re.search(r"score[ │]+nan", trained)
     assert "more, which MLflow shows" in trained
     assert listed[0]["metric"] == {"score": None}
     assert "more, which MLflow shows" in capfd.readouterr().out
