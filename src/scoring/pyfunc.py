@@ -19,7 +19,8 @@ from scoring.codecs import csv_body, mlflow_forms
 from scoring.codecs.tensors import as_text
 from scoring.errors import bad
 from scoring.models import params, rows
-from scoring.models.base import Identity, Model, Way, list_classes, list_methods
+from scoring.models.base import Identity, Model, list_classes, list_methods
+from scoring.models.ways import Way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -31,8 +31,8 @@ from sklearn.svm import SVR
 from scoring import loading
 from scoring.codecs import metadata, tensors
 from scoring.models import sklearn_fast
-from scoring.models.base import Way
 from scoring.models.signature import Column
+from scoring.models.ways import Way
 from scoring.settings import Settings
 
 if TYPE_CHECKING:
