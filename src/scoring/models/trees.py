@@ -91,7 +91,7 @@ def histograms(estimator: Estimator, method: str) -> Rows | str:
     columns, own = np.arange(width), getattr(estimator, method)
 
     def predict(rows: np.ndarray) -> np.ndarray:
-        if len(rows) > FEW:
+        if len(rows) > 4 * FEW:
             return np.asarray(own(rows))
         found = table.searchsorted(_pair(columns, rows))  # all limits below it; NaN is above all
         places = np.concatenate([found, found], axis=1, dtype=np.float32)
