@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scoring.errors import bad
-from scoring.models import kinds, params, proof, ways
+from scoring.models import kinds, params, ways
 from scoring.models.rows import frame, matrix
 from scoring.models.signature import SCALARS
 from scoring.models.ways import Way
@@ -76,6 +76,9 @@ class Model:
             return json.loads(self.example) if self.example else None
         except ValueError:
             return None
+
+    def choose_way(self, example: Table | None) -> None:
+        """Choose how to predict, once the example is read."""
 
     def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Predictions:
         """Return the predictions for the joined rows of tables of one kind."""
@@ -170,12 +173,7 @@ class EstimatorModel(Model):
             rows = matrix(tables, self._dtype) if takes_matrix else frame(tables, self.signature.columns or ())
             return getattr(self._estimator, method)(rows)
         rows = matrix(tables, self._dtype)
-        most = np.abs(rows).max(initial=0)
-        if call.takes_nan and np.isnan(most):
-            most = np.nanmax(np.abs(rows), initial=0)
-        if not most < proof.LARGEST or not len(rows):  # NaN is not less either
-            return getattr(self._estimator, method)(rows)
-        return call.predict(rows)
+        return call.predict(rows) if call.takes(rows) else getattr(self._estimator, method)(rows)
 
     @cached_property
     def _generic(self) -> Model:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from scoring.models.aliases import Data, Estimator, Predictions
     from scoring.models.signature import Signature
 
+DIFFERENT = "the shortcut predicts differently"
+
 
 @dataclass(frozen=True)
 class Way:
@@ -36,6 +38,13 @@ class Call(NamedTuple):
 
     predict: Callable[[np.ndarray], Any]
     takes_nan: bool = False
+
+    def takes(self, rows: np.ndarray) -> bool:
+        """Whether these rows are such a matrix."""
+        most = np.abs(rows).max(initial=0)
+        if self.takes_nan and np.isnan(most):
+            most = np.nanmax(np.abs(rows), initial=0)
+        return bool(most < proof.LARGEST) and len(rows) > 0  # NaN is not less either
 
 
 class Chooser:
@@ -75,8 +84,30 @@ class Chooser:
             return Way("matrix", short), Call(bare)
         more = [self._typed(rows) for rows in proof.more_groups(self._estimator, given)]
         if not (proof.agree(call, short, groups) and all(proof.agree(call, short, [rows]) for rows in more)):
-            return Way("matrix", "the shortcut predicts differently"), Call(bare)
+            return Way("matrix", DIFFERENT), Call(bare)
         return Way("shortcut"), Call(short, proof.agree(call, short, [missing]))
+
+    def shorten(
+        self, call: Callable[[Data], Any], short: Callable[[np.ndarray], Any], example: Table
+    ) -> tuple[Way, Call | None]:
+        """Return `short`, which takes a matrix, for another library's model if it predicts as `call` of a DataFrame."""
+
+        def by_frame(rows: np.ndarray) -> Predictions:
+            return call(self._frame(rows))
+
+        try:
+            given = proof.finite(matrix([example], self._dtype))
+            if proof.is_slow(by_frame, self._typed(given.copy())):
+                return Way("mlflow", "it is slow by itself"), None
+            groups = [self._typed(rows) for rows in proof.groups(given)]
+            more = [self._typed(rows) for rows in proof.more_groups(None, given)]
+            if not (
+                proof.agree(by_frame, short, groups) and all(proof.agree(by_frame, short, [each]) for each in more)
+            ):
+                return Way("mlflow", DIFFERENT), None
+            return Way("shortcut"), Call(short, proof.agree(by_frame, short, [self._typed(proof.with_nan(given))]))
+        except Exception as error:  # noqa: BLE001 -- as above
+            return Way("mlflow", f"a shorter path failed: {type(error).__name__}"), None
 
     def _find(self, method: str) -> Callable[[np.ndarray], Any] | str:
         try:
