@@ -86,7 +86,7 @@ class GenericModel(Model):
 
     def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Predictions:
         """Predict the joined rows: a matrix for a signature that is one, else a DataFrame."""
-        if call := self._calls.get(method):
+        if (call := self._calls.get(method)) and tables[0].has_all(self.signature.columns or ()):
             matrix = rows.matrix(tables, self._dtype)
             if call.takes(matrix):
                 return call.predict(matrix)

@@ -168,7 +168,8 @@ class EstimatorModel(Model):
 
     def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Predictions:  # noqa: ARG002 -- it has none
         """Predict; values that scikit-learn might refuse pass its own checks, all others were checked before."""
-        if (call := self._calls.get(method)) is None:
+        call = self._calls.get(method)
+        if call is None or not tables[0].has_all(self.signature.columns or ()):
             takes_matrix = self.signature.tensor is not None
             rows = matrix(tables, self._dtype) if takes_matrix else frame(tables, self.signature.columns or ())
             return getattr(self._estimator, method)(rows)

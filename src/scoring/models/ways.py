@@ -58,7 +58,7 @@ class Chooser:
         """Return the way of a method, and what to call with a matrix: None for a DataFrame."""
         columns = self._signature.columns or ()
         if self._dtype.kind == "O":
-            odd = next(column for column in columns if column.type not in NUMBERS or not column.required)
+            odd = next(column for column in columns if not column.is_number)
             return Way("frame", f"column {odd.name} is {'optional' if odd.type in NUMBERS else odd.type}"), None
         if self._foreign:  # others' code may do anything with a DataFrame that it does not do with a matrix
             return Way(self.longest, f"{self._foreign} is not scikit-learn's own"), None

@@ -25,6 +25,7 @@ from sklearn.datasets import load_diabetes, load_digits
 from sklearn.ensemble import (
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -36,6 +37,7 @@ from sklearn.svm import SVR
 from scoring import loading
 from scoring.codecs import metadata, tensors
 from scoring.models import sklearn_fast
+from scoring.models.rows import Table
 from scoring.models.signature import Column
 from scoring.models.ways import Way
 from scoring.settings import Settings
@@ -172,6 +174,21 @@ def test_the_ways(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         ("shortcut", []), ("matrix", ["checks"]), ("frame", ["own"]), ("frame", ["string"]),
     ]  # fmt: skip
     assert "model unregistered: predict by frame (column a is string)" in caplog.messages
+
+
+def test_values_that_are_missing_take_the_shortcut_where_it_is_proven(tmp_path: Path) -> None:
+    """Columns with NaN, which MLflow calls optional, are columns of a matrix; rows without such a column are none."""
+    rows = ROWS.mask(np.random.default_rng(0).random(ROWS.shape) < 0.1)
+    fitted = HistGradientBoostingRegressor(max_iter=20).fit(rows, TARGET)
+    model = _estimator(tmp_path, fitted, rows)
+    with_nan = Table(len(rows), block=rows.to_numpy())
+
+    assert not any(column.required for column in model.signature.columns or ())
+    assert model.ways["predict"] == Way("shortcut")
+    assert np.array_equal(model.predict([with_nan], "predict", None), fitted.predict(rows))
+    assert np.array_equal(model.predict([Table(len(rows), frame=rows)], "predict", None), fitted.predict(rows))
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict([Table(len(rows), frame=rows[["age"]])], "predict", None)
 
 
 def test_the_order_in_memory_is_no_difference(tmp_path: Path) -> None:
