@@ -79,7 +79,7 @@ def histograms(estimator: Estimator, method: str) -> Rows | str:
     nodes = [predictor.nodes for each in estimator._predictors for predictor in each]  # noqa: SLF001 -- no public way
     width, start = estimator.n_features_in_, estimator._baseline_prediction  # noqa: SLF001 -- as above
     together, ends = np.concatenate(nodes), np.cumsum([len(each) for each in nodes])
-    if estimator._preprocessor is not None or together["is_categorical"].any():  # noqa: SLF001 -- as above
+    if getattr(estimator, "_preprocessor", None) is not None or together["is_categorical"].any():
         return "it has categorical columns"
     inner = together["is_leaf"] == 0
     limits = _pair(together["feature_idx"], np.minimum(together["num_threshold"], np.finfo(np.float64).max))

@@ -156,6 +156,14 @@ def test_a_value_that_is_missing_hides_nothing(
     assert model.ways["predict"] == Way("matrix", "the shortcut predicts differently")
 
 
+def test_a_shortcut_that_cannot_be_built_costs_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where scikit-learn's inside is not what the shortcut was made to, the estimator is called with a matrix."""
+    monkeypatch.delattr("sklearn.ensemble._gradient_boosting.predict_stages")
+    model = _estimator(tmp_path, RandomForestRegressor(3).fit(ROWS, TARGET))
+
+    assert model.ways["predict"] == Way("matrix", "its shortcut failed: ImportError")
+
+
 def test_the_ways(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Each estimator takes the shortest way that is right for it, and the log says why not a shorter one."""
     caplog.set_level(logging.INFO, "scoring")
