@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from cases import Case
-from load import measure
+from cases import WAYS, Case
+from load import find_way, measure
 from plan import find_bodies, takes_part
 from report import describe
 from servers import SERVERS, Running
@@ -76,6 +76,8 @@ def measure_cases(plan: Plan, results: Results) -> None:
                     if mode not in started:
                         started[mode] = _start(plan, stack, server, case)
                     running = started[mode]
+                    if server.name == "us" and isinstance(running, Running):
+                        results["ways"][model] = _check_way(running, model)
                     fault = running if isinstance(running, str) else _check(running, case)
                     if isinstance(running, Running) and not fault:
                         ready[server.name] = running
@@ -96,6 +98,15 @@ def _start(plan: Plan, stack: ExitStack, server: Server, case: Case) -> Running 
     except SlipwayError as error:
         return error.message
     return running
+
+
+def _check_way(running: Running, model: str) -> str:
+    """Return the way that ours predicts by; raise SlipwayError where it is not the one that the bars are about."""
+    with running.awake():
+        way = find_way(running.port)
+    if way["name"] != WAYS[model]:
+        raise SlipwayError(f"{model} is served by {way['name']}, not {WAYS[model]}: {way['why']}")
+    return way["name"]
 
 
 def _check(running: Running, case: Case) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import chart
-from cases import BARS, PEERS, Bar
+from cases import BARS, MODELS, PEERS, Bar
 from comparison import BY_KEY, MORE_IS_BETTER, compare, say
 from servers import SERVERS
 
@@ -51,12 +51,14 @@ def write(build: Path) -> None:
 def _head(results: Results) -> list[str]:
     versions = ", ".join(f"{SERVERS[name].title} {version}" for name, version in results["versions"].items())
     rounds = f"{results['rounds']} rounds" if results["rounds"] > 1 else "1 round"
+    ways = ", ".join(f"{MODELS[model]} by {way}" for model, way in results["ways"].items())
     words = f"""# The scoring server, measured
 
 - Machine: {results["machine"]}
 - Date: {results["date"]}; it took {results["minutes"]:.0f} minutes
 - Command: `{results["command"]}`
 - Versions: {versions}
+- Slipway's ways: {ways}
 
 One process for each server on one core, wrk on another. The servers of a model are measured in turns, the others stand
 still; each figure is the median of {rounds} of {results["seconds"]} s (twice that for 10,000 rows). The requests of a

@@ -41,7 +41,7 @@ def main() -> None:
     for name in sorted({server.environment for server in plan.servers} - {""}):
         environments.make(name, VENVS / name)
     train()
-    results = {**facts.gather(plan), "cold": {}, "memory": {}, "cases": {}, "workers": {}}
+    results = {**facts.gather(plan), "ways": {}, "cold": {}, "memory": {}, "cases": {}, "workers": {}}
     try:
         measuring.measure_starts(plan, results)
         if any(server.name == "us" for server in plan.servers):

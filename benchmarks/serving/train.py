@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes, load_digits
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import ElasticNet, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -101,7 +101,9 @@ def write(folder: Path, frame: pd.DataFrame, model: Any) -> None:  # noqa: ANN40
     if python:
         mlflow.pyfunc.save_model(python_model=model, **about)
     else:
-        trees = isinstance(model, RandomForestRegressor)  # MLflow cannot save it with skops, its default
+        trees = isinstance(
+            model, RandomForestRegressor | HistGradientBoostingRegressor
+        )  # MLflow cannot save it with skops, its default
         mlflow.sklearn.save_model(model, serialization_format="cloudpickle" if trees else "skops", **about)
         joblib.dump(model, folder / "model.joblib")
     for rows, count in BODIES.items():
@@ -125,6 +127,7 @@ def main(folder: Path) -> None:
     linear = ElasticNet(alpha=0.05, l1_ratio=0.5)
     write(folder / "elasticnet", diabetes, make_pipeline(StandardScaler(), linear).fit(diabetes, progression))
     write(folder / "forest", diabetes, RandomForestRegressor(100, random_state=0).fit(diabetes, progression))
+    write(folder / "histograms", diabetes, HistGradientBoostingRegressor(random_state=0).fit(diabetes, progression))
     write(
         folder / "digits", digits, make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(digits, digit)
     )

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import warnings
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +22,17 @@ from scoring.bounds import measure
 from scoring.codecs import csv_body, mlflow_forms
 from scoring.codecs.tensors import as_text
 from scoring.errors import bad
-from scoring.models import params, rows
-from scoring.models.base import Identity, Model, Way, list_classes, list_methods
+from scoring.models import boosters, params, rows
+from scoring.models.base import Identity, Model, list_classes, list_methods
+from scoring.models.signature import SCALARS
+from scoring.models.ways import Call, Chooser, Way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from scoring.bounds import Bounds
-    from scoring.models.aliases import Data, Json, Predictions
+    from scoring.models.aliases import Data, Estimator, Json, Predictions
     from scoring.models.rows import Table
     from scoring.models.signature import Signature
 
@@ -57,6 +60,8 @@ class GenericModel(Model):
         self.is_steady = False  # it may be anyone's code, and wait for anything
         self._schema = self._model.metadata.get_input_schema()
         self._default = "predict"  # the one that mlflow.pyfunc calls
+        self._calls: dict[str, Call] = {}  # by method, what takes a matrix
+        self._raw: Estimator = None
         self._find_methods(why)
 
     def _find_methods(self, why: str) -> None:
@@ -69,8 +74,25 @@ class GenericModel(Model):
         self.methods, self.classes = list_methods(self._raw, self._default), list_classes(self._raw)
         self.ways = {method: Way("mlflow", why) for method in self.methods}
 
+    def choose_way(self, example: Table | None) -> None:
+        """Call LightGBM's and XGBoost's own models with a matrix, if that predicts what MLflow does of a DataFrame."""
+        if self._raw is None or example is None or not self.signature.is_numeric or self.signature.params:
+            return
+        self._dtype = np.result_type(*(SCALARS[column.type] for column in self.signature.columns or ()))
+        chooser = Chooser(self._raw, self.signature, self._dtype, "")
+        for method in self.methods[:2]:
+            if short := boosters.find(self._raw, method):
+                long = partial(self.predict_data, method=method, params=None)
+                self.ways[method], call = chooser.shorten(long, short, example)
+                self._calls |= {method: call} if call else {}
+        self.is_steady = self._default in self._calls
+
     def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Predictions:
         """Predict the joined rows: a matrix for a signature that is one, else a DataFrame."""
+        if (call := self._calls.get(method)) and tables[0].has_all(self.signature.columns or ()):
+            matrix = rows.matrix(tables, self._dtype)
+            if call.takes(matrix):
+                return call.predict(matrix)
         if self.signature.tensor:
             return self.predict_data(rows.matrix(tables, np.dtype(self.signature.tensor[0])), method, params)
         return self.predict_data(rows.frame(tables, self.signature.columns or ()), method, params)

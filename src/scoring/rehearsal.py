@@ -22,7 +22,6 @@ from scoring.codecs import predictions as output
 from scoring.codecs.fast_json import decoder_for
 from scoring.errors import ModelError, Refusal
 from scoring.models import independence
-from scoring.models.base import EstimatorModel
 from scoring.models.proof import SLOW_S
 
 if TYPE_CHECKING:
@@ -42,8 +41,7 @@ def rehearse(model: Model, batching: str) -> None:
     """
     decoder = decoder_for(model.signature)
     example = _read(model)
-    if isinstance(model, EstimatorModel):
-        model.choose_way(example)
+    model.choose_way(example)
     model.batchable = batching == "on" and decoder is not None
     if example is None:
         if model.example and not model.signature.columns:

@@ -8,33 +8,22 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import sklearn
 
 from scoring.errors import bad
-from scoring.models import kinds, params, proof, sklearn_fast
-from scoring.models.rows import Table, frame, matrix
-from scoring.models.signature import NUMBERS, SCALARS
+from scoring.models import kinds, params, ways
+from scoring.models.rows import frame, matrix
+from scoring.models.signature import SCALARS
+from scoring.models.ways import Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from scoring.bounds import Bounds
     from scoring.models.aliases import Data, Estimator, Json, Predictions
+    from scoring.models.rows import Table
     from scoring.models.signature import Signature
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")  # for `params: {"method": …}`
-
-
-@dataclass(frozen=True)
-class Way:
-    """How a method's predictions are come by: `name` is one of the four, `why` says why it is not a shorter one.
-
-    shortcut: the arithmetic alone; matrix: scikit-learn's method with a matrix; frame: the same with a DataFrame;
-    mlflow: mlflow.pyfunc.
-    """
-
-    name: str
-    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +71,9 @@ class Model:
             return json.loads(self.example) if self.example else None
         except ValueError:
             return None
+
+    def choose_way(self, example: Table | None) -> None:
+        """Choose how to predict, once the example is read."""
 
     def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Predictions:
         """Return the predictions for the joined rows of tables of one kind."""
@@ -144,95 +136,19 @@ class EstimatorModel(Model):
             [signature.tensor[0]] if signature.tensor else [SCALARS[column.type] for column in signature.columns or ()]
         )
         self._dtype = np.result_type(*types) if signature.tensor or signature.is_numeric else np.dtype(object)
-        self._calls: dict[
-            str, Callable[[np.ndarray], Any]
-        ] = {}  # by method, what takes a matrix of small, finite numbers
+        self._calls: dict[str, ways.Call | None] = {}  # by method, what takes a matrix of small numbers
         self._check_params = params.checker(signature)
         self._foreign = kinds.find_foreign(estimator)
         self.is_steady = not self._foreign  # the time of scikit-learn's own depends on the number of rows only
 
     def choose_way(self, example: Table | None) -> None:
         """Take each method's shortest way that equals the longer ones, to the bit, on the rows of `proof`."""
+        chooser = ways.Chooser(self._estimator, self.signature, self._dtype, self._foreign)
         for method in self.methods:
-            if method not in {self._default, *METHODS[:2]}:
-                self.ways[method] = Way(self._longest, "it is rarely asked for")
-                continue
-            try:
-                self.ways[method] = self._choose(method, example)
-            except Exception as error:  # noqa: BLE001 -- a short way that cannot be built is none
-                self._calls.pop(method, None)
-                self.ways[method] = Way(self._longest, f"a shorter path failed: {type(error).__name__}")
-
-    @property
-    def _longest(self) -> str:
-        return "matrix" if self.signature.tensor else "frame"
-
-    def _choose(self, method: str, example: Table | None) -> Way:
-        columns = self.signature.columns or ()
-        if self._dtype.kind == "O":
-            odd = next(column for column in columns if column.type not in NUMBERS or not column.required)
-            return Way("frame", f"column {odd.name} is {'optional' if odd.type in NUMBERS else odd.type}")
-        if self._foreign:  # others' code may do anything with a DataFrame that it does not do with a matrix
-            return Way(self._longest, f"{self._foreign} is not scikit-learn's own")
-        return self._prove(method, example)
-
-    def _prove(self, method: str, example: Table | None) -> Way:
-        columns, call = self.signature.columns or (), getattr(self._estimator, method)
-        width = self.signature.tensor[1] if self.signature.tensor else len(columns)
-        given = proof.finite(proof.make_up(width) if example is None else matrix([example], self._dtype))
-        short, unknown = (
-            sklearn_fast.find(self._estimator, method),
-            f"no shortcut is known for {kinds.describe(self._estimator)}",
-        )
-        if short is None and proof.is_slow(call, self._frame(self._typed(given.copy()))):
-            return Way(self._longest, f"{unknown}, which is slow by itself")
-        groups = [self._typed(rows) for rows in proof.groups(given)]
-        if columns and not self._is_nameless(call, groups, self._typed(proof.with_nan(given))):
-            return Way("frame", "it predicts differently from a matrix")
-        bare = _without_checks(call)
-        if not proof.agree(call, bare, groups):
-            self._calls[method] = call
-            return Way("matrix", "it predicts differently without its own checks")
-        self._calls[method] = bare
-        if short is None:
-            return Way("matrix", unknown)
-        more = [self._typed(rows) for rows in proof.more_groups(self._estimator, given)]
-        if not (proof.agree(call, short, groups) and all(proof.agree(call, short, [rows]) for rows in more)):
-            return Way("matrix", "the shortcut predicts differently")
-        self._calls[method] = short
-        return Way("shortcut")
-
-    def _is_nameless(self, call: Callable[[Any], Any], groups: list[np.ndarray], missing: np.ndarray) -> bool:
-        """Whether a matrix gives what a DataFrame gives: to the bit where it lies in memory as that does.
-
-        BLAS may add in its order.
-        """
-
-        def by_frame(rows: np.ndarray) -> Predictions:
-            return call(self._frame(rows))
-
-        def alike(rows: np.ndarray) -> Predictions:
-            return call(np.asarray(self._frame(rows), self._dtype))
-
-        agree = proof.agree(by_frame, alike, groups) and proof.agree(by_frame, alike, [missing])
-        return agree and proof.close(by_frame(groups[0]), call(groups[0]))
-
-    def _frame(self, rows: np.ndarray) -> Data:
-        return frame([Table(len(rows), block=rows)], self.signature.columns) if self.signature.columns else rows
-
-    def _typed(self, rows: np.ndarray) -> np.ndarray:
-        """Return rows of the proof as the signature's types have them: integers whole, and none too large."""
-        if self.signature.tensor is None:
-            for at, column in enumerate(self.signature.columns or ()):
-                if column.type in {"long", "integer"}:
-                    limit = 2.0**31 - 1 if column.type == "integer" else proof.LARGEST
-                    rows[:, at] = np.clip(np.nan_to_num(rows[:, at]), -limit, limit).round()
-                elif column.type == "float":
-                    rows[:, at] = rows[:, at].astype(np.float32)
-        elif self._dtype.kind == "i":
-            limit = float(min(np.iinfo(self._dtype.name).max, proof.LARGEST))
-            rows = np.clip(np.nan_to_num(rows), -limit, limit)
-        return np.ascontiguousarray(rows, dtype=self._dtype)
+            if method in {self._default, *METHODS[:2]}:
+                self.ways[method], self._calls[method] = chooser.choose(method, example)
+            else:
+                self.ways[method] = Way(chooser.longest, "it is rarely asked for")
 
     def params_of(self, given: Json) -> tuple[str, dict[str, Any] | None]:
         """As for any model.
@@ -247,14 +163,13 @@ class EstimatorModel(Model):
 
     def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Predictions:  # noqa: ARG002 -- it has none
         """Predict; values that scikit-learn might refuse pass its own checks, all others were checked before."""
-        if (call := self._calls.get(method)) is None:
+        call = self._calls.get(method)
+        if call is None or not tables[0].has_all(self.signature.columns or ()):
             takes_matrix = self.signature.tensor is not None
             rows = matrix(tables, self._dtype) if takes_matrix else frame(tables, self.signature.columns or ())
             return getattr(self._estimator, method)(rows)
         rows = matrix(tables, self._dtype)
-        if not np.abs(rows).max(initial=0) < proof.LARGEST or not len(rows):  # NaN is not less either
-            return getattr(self._estimator, method)(rows)
-        return call(rows)
+        return call.predict(rows) if call.takes(rows) else getattr(self._estimator, method)(rows)
 
     @cached_property
     def _generic(self) -> Model:
@@ -280,13 +195,3 @@ class EstimatorModel(Model):
         if method == self._default:
             return self._generic.predict_data(data, method, params)
         return getattr(self._estimator, method)(data)
-
-
-def _without_checks(call: Callable[[Any], Any]) -> Callable[[np.ndarray], Any]:
-    """Return a method of scikit-learn's without its search for NaN and infinity, which is done already."""
-
-    def predict(rows: np.ndarray) -> Predictions:
-        with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
-            return call(rows)
-
-    return predict

@@ -178,8 +178,11 @@ def _splits(estimator: Estimator, example: np.ndarray, random: np.random.Generat
 
 
 def _thresholds(estimator: Estimator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield columns and thresholds of the splits of each tree of a tree or a forest."""
+    """Yield columns and thresholds of the splits of each tree of a tree, a forest or boosted trees."""
     for each in np.ravel(getattr(estimator, "estimators_", [estimator])):  # boosted trees are rows of trees
         if tree := getattr(each, "tree_", None):
             split = tree.feature >= 0
             yield tree.feature[split], tree.threshold[split]
+    for each in (one for several in getattr(estimator, "_predictors", ()) for one in several):  # of histograms
+        nodes = each.nodes[(each.nodes["is_leaf"] == 0) & np.isfinite(each.nodes["num_threshold"])]
+        yield nodes["feature_idx"], nodes["num_threshold"]

@@ -36,6 +36,10 @@ class Table:
         """Return what must be equal in tables that are joined: which columns are there; None: all."""
         return None if self.frame is None else tuple(self.frame.columns)
 
+    def has_all(self, columns: Sequence[Column]) -> bool:
+        """Whether none of the columns is left out, as optional ones may be."""
+        return self.frame is None or len(self.frame.columns) == len(columns)
+
 
 def matrix(tables: Sequence[Table], dtype: np.dtype[Any]) -> np.ndarray:
     """Join tables into one matrix [rows of all, columns]."""

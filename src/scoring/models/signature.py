@@ -27,6 +27,11 @@ class Column:
     type: str
     required: bool = True
 
+    @property
+    def is_number(self) -> bool:
+        """Whether a matrix holds all of its values: what is missing among floats is NaN, as in MLflow's DataFrame."""
+        return self.type in NUMBERS and (self.required or self.type in {"double", "float"})
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -48,8 +53,8 @@ class Signature:
 
     @property
     def is_numeric(self) -> bool:
-        """Whether a row is a row of a matrix: every column is a number and must be there."""
-        return bool(self.columns) and all(column.type in NUMBERS and column.required for column in self.columns or ())
+        """Whether a row is a row of a matrix: every column is a number."""
+        return bool(self.columns) and all(column.is_number for column in self.columns or ())
 
     @property
     def is_binary(self) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scoring.models import kinds
+from scoring.models import kinds, trees
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,38 +35,48 @@ LINEAR = {
     "LinearSVC",
     "RidgeClassifier",
 }
-REGRESSING = {
+FORESTS = {
     "RandomForestRegressor": "DecisionTreeRegressor",
     "ExtraTreesRegressor": "ExtraTreeRegressor",
+    "RandomForestClassifier": "DecisionTreeClassifier",
+    "ExtraTreesClassifier": "ExtraTreeClassifier",
 }  # and their trees
-CLASSIFYING = {"RandomForestClassifier": "DecisionTreeClassifier", "ExtraTreesClassifier": "ExtraTreeClassifier"}
+OF_TREES = ("predict", "predict_proba")
+BOOSTED = {
+    "GradientBoostingRegressor": trees.boosting,
+    "GradientBoostingClassifier": trees.boosting,
+    "HistGradientBoostingRegressor": trees.histograms,
+    "HistGradientBoostingClassifier": trees.histograms,
+}
 
 
-def find(estimator: Estimator, method: str) -> Rows | None:
-    """Return what `estimator.method` does without its checks, or None for an estimator that is not known here."""
+def find(estimator: Estimator, method: str) -> Rows | str:
+    """Return what `estimator.method` does without its checks, or why that is not known."""
     if kinds.is_exactly(estimator, {"Pipeline"}):
         return _pipeline(estimator, method)
     if kinds.is_exactly(estimator, LINEAR) and method == "predict":
         return _linear(estimator)
-    if kinds.is_exactly(estimator, REGRESSING) and method == "predict" and _has_own_trees(estimator, REGRESSING):
-        return _regressing_forest(estimator)
-    if kinds.is_exactly(estimator, CLASSIFYING) and _has_own_trees(estimator, CLASSIFYING):
-        return _classifying_forest(estimator, method)
-    return None
+    if method not in OF_TREES:
+        return f"no shortcut is known for {method}"
+    if kinds.is_exactly(estimator, FORESTS) and _has_own_trees(estimator):
+        return _forest(estimator, method)
+    if kinds.is_exactly(estimator, set(BOOSTED)):
+        return BOOSTED[type(estimator).__name__](estimator, method)
+    return f"no shortcut is known for {kinds.describe(estimator)}"
 
 
-def _has_own_trees(forest: Estimator, trees: dict[str, str]) -> bool:
-    wanted = {trees[type(forest).__name__]}
-    return forest.n_outputs_ == 1 and all(kinds.is_exactly(each, wanted) for each in forest.estimators_)
+def _has_own_trees(forest: Estimator) -> bool:
+    wanted = {FORESTS[type(forest).__name__]}
+    return all(kinds.is_exactly(each, wanted) for each in forest.estimators_)
 
 
-def _pipeline(pipeline: Estimator, method: str) -> Rows | None:
+def _pipeline(pipeline: Estimator, method: str) -> Rows | str:
     *before, last = [step for _, step in pipeline.steps if not (step is None or isinstance(step, str))]
     if pipeline.steps[-1][1] is not last or not all(kinds.is_exactly(step, {"StandardScaler"}) for step in before):
-        return None
+        return f"no shortcut is known for {kinds.describe(pipeline)}"
     end = find(last, method)
-    if end is None:
-        return None
+    if isinstance(end, str):
+        return end
     scales = [(step.mean_ if step.with_mean else None, step.scale_ if step.with_std else None) for step in before]
 
     def predict(rows: np.ndarray) -> np.ndarray:
@@ -98,32 +108,21 @@ def _linear(estimator: Estimator) -> Rows:
     return scores if classes is None else classify
 
 
-def _regressing_forest(estimator: Estimator) -> Rows:
-    trees = [(tree.tree_.apply, np.ascontiguousarray(tree.tree_.value[:, 0, 0])) for tree in estimator.estimators_]
+def _forest(forest: Estimator, method: str) -> Rows | str:
+    own, classes = [tree.tree_ for tree in forest.estimators_], getattr(forest, "classes_", None)
+    if classes is not None and forest.n_outputs_ > 1:
+        return "it has several outputs of classes"
+    is_single = classes is None and forest.n_outputs_ == 1
+    few = trees.sum_values(own) if is_single else trees.sum_vectors(own)
 
-    def predict(rows: np.ndarray) -> np.ndarray:
-        rows = rows.astype(np.float32)
-        total = np.zeros(len(rows))
-        for find_leaves, values in trees:
-            total += values.take(find_leaves(rows))
-        total /= len(trees)
-        return total
+    def average(rows: np.ndarray) -> np.ndarray:
+        rows = rows.astype(np.float32, order="C")
+        if few and len(rows) <= trees.FEW:
+            return few(rows) / len(own)
+        return np.asarray(sum(tree.predict(rows).reshape(len(rows), -1) for tree in own) / len(own))
 
-    return predict
-
-
-def _classifying_forest(estimator: Estimator, method: str) -> Rows | None:
-    trees, classes = [tree.tree_ for tree in estimator.estimators_], estimator.classes_
-
-    def probabilities(rows: np.ndarray) -> np.ndarray:
-        rows = rows.astype(np.float32)
-        total = np.zeros((len(rows), len(classes)))
-        for tree in trees:
-            total += tree.predict(rows)
-        total /= len(trees)
-        return total
-
-    def predict(rows: np.ndarray) -> np.ndarray:
-        return np.asarray(classes.take(probabilities(rows).argmax(axis=1), axis=0))
-
-    return {"predict": predict, "predict_proba": probabilities}.get(method)
+    if is_single:
+        return lambda rows: average(rows)[:, 0]
+    if classes is None or method == "predict_proba":
+        return average
+    return lambda rows: np.asarray(classes.take(average(rows).argmax(axis=1), axis=0))

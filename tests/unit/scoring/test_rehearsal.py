@@ -21,9 +21,15 @@ import pytest
 from mlflow.models import infer_signature
 from mlflow.types import Schema, TensorSpec
 from sklearn.base import BaseEstimator
-from sklearn.datasets import load_diabetes
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import ElasticNet, LinearRegression, LogisticRegression, Ridge
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import ElasticNet, LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVR
@@ -31,8 +37,9 @@ from sklearn.svm import SVR
 from scoring import loading
 from scoring.codecs import metadata, tensors
 from scoring.models import sklearn_fast
-from scoring.models.base import Way
+from scoring.models.rows import Table
 from scoring.models.signature import Column
+from scoring.models.ways import Way
 from scoring.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,6 +53,8 @@ CPU = Path("/proc/cpuinfo")
 KERNELS = [
     "Haswell",
     "Nehalem",
+    "Prescott",
+    "Zen",
     *(["SkylakeX"] if CPU.exists() and "avx512f" in CPU.read_text() else []),
 ]  # those that run here
 ROWS, TARGET = load_diabetes(return_X_y=True, as_frame=True)
@@ -147,6 +156,14 @@ def test_a_value_that_is_missing_hides_nothing(
     assert model.ways["predict"] == Way("matrix", "the shortcut predicts differently")
 
 
+def test_a_shortcut_that_cannot_be_built_costs_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where scikit-learn's inside is not what the shortcut was made to, the estimator is called with a matrix."""
+    monkeypatch.delattr("sklearn.ensemble._gradient_boosting.predict_stages")
+    model = _estimator(tmp_path, RandomForestRegressor(3).fit(ROWS, TARGET))
+
+    assert model.ways["predict"] == Way("matrix", "its shortcut failed: ImportError")
+
+
 def test_the_ways(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Each estimator takes the shortest way that is right for it, and the log says why not a shorter one."""
     caplog.set_level(logging.INFO, "scoring")
@@ -167,6 +184,21 @@ def test_the_ways(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert "model unregistered: predict by frame (column a is string)" in caplog.messages
 
 
+def test_values_that_are_missing_take_the_shortcut_where_it_is_proven(tmp_path: Path) -> None:
+    """Columns with NaN, which MLflow calls optional, are columns of a matrix; rows without such a column are none."""
+    rows = ROWS.mask(np.random.default_rng(0).random(ROWS.shape) < 0.1)
+    fitted = HistGradientBoostingRegressor(max_iter=20).fit(rows, TARGET)
+    model = _estimator(tmp_path, fitted, rows)
+    with_nan = Table(len(rows), block=rows.to_numpy())
+
+    assert not any(column.required for column in model.signature.columns or ())
+    assert model.ways["predict"] == Way("shortcut")
+    assert np.array_equal(model.predict([with_nan], "predict", None), fitted.predict(rows))
+    assert np.array_equal(model.predict([Table(len(rows), frame=rows)], "predict", None), fitted.predict(rows))
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict([Table(len(rows), frame=rows[["age"]])], "predict", None)
+
+
 def test_the_order_in_memory_is_no_difference(tmp_path: Path) -> None:
     """A pipeline whose last digits depend on its rows' memory order takes the shortcut: like is compared with like."""
     fitted = make_pipeline(StandardScaler(), ElasticNet(alpha=0.05)).fit(ROWS, TARGET)
@@ -178,25 +210,37 @@ def test_the_order_in_memory_is_no_difference(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "kernel", [KERNELS[0], *(pytest.param(each, marks=pytest.mark.thorough) for each in KERNELS[1:])]
 )
-def test_the_demos_model_takes_the_shortcut_on_any_processor(tmp_path: Path, kernel: str) -> None:
+def test_models_take_the_shortcut_on_any_processor(tmp_path: Path, kernel: str) -> None:
     """With other processors' kernels, too, the way is the same, and the answer is scikit-learn's but for rounding."""
-    _estimator(tmp_path, make_pipeline(StandardScaler(), ElasticNet(alpha=0.05)).fit(ROWS, TARGET), n=3)
+    digits, digit = load_digits(return_X_y=True, as_frame=True)
+    for name, model, rows, target in (
+        ("demo", make_pipeline(StandardScaler(), ElasticNet(alpha=0.05)), ROWS, TARGET),
+        ("linear", LinearRegression(), ROWS, TARGET),
+        ("ridge", make_pipeline(StandardScaler(), RidgeClassifier()), digits, digit),
+        ("logistic", make_pipeline(StandardScaler(), LogisticRegression(max_iter=50)), digits, digit),
+        ("forest", make_pipeline(StandardScaler(), RandomForestClassifier(5)), digits, digit),
+        ("boosting", GradientBoostingRegressor(n_estimators=5), ROWS, TARGET),
+        ("histograms", make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=5)), digits, digit),
+    ):
+        _estimator(tmp_path / name, model.fit(rows, target), rows, n=3)
     script = (
         "import sys; from pathlib import Path; from scoring import loading, settings; from scoring.models import rows\n"
-        "m = loading.load(settings.Settings(Path(sys.argv[1]))); e = loading.rehearsal._read(m)\n"
-        "p, q = m.predict([e], 'predict', None), m._estimator.predict(rows.frame([e], m.signature.columns))\n"
-        "print(m.ways['predict'].name, abs(p / q - 1).max() < 1e-12)"
+        "for folder in Path(sys.argv[1]).iterdir():\n"
+        "    m = loading.load(settings.Settings(folder / 'model')); e = loading.rehearsal._read(m)\n"
+        "    p, q = m.predict([e], 'predict', None), m._estimator.predict(rows.frame([e], m.signature.columns))\n"
+        "    print(folder.name, m.ways['predict'], abs(p - q).max() <= 1e-12 * abs(q).max())"
     )
     environment = {**os.environ, "OPENBLAS_CORETYPE": kernel, "PYTHONPATH": str(Path(loading.__file__).parents[1])}
     printed = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script, str(tmp_path / "model")],
+        [sys.executable, "-W", "ignore", "-c", script, str(tmp_path)],
         env=environment,
         check=True,
         capture_output=True,
         text=True,
     ).stdout
 
-    assert printed.split() == ["shortcut", "True"]
+    assert [line for line in printed.splitlines() if not line.endswith("Way(name='shortcut', why='') True")] == []
+    assert len(printed.splitlines()) == 7
 
 
 def test_without_an_example_names_are_proven_all_the_same(tmp_path: Path) -> None:

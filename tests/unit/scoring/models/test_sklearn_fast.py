@@ -2,18 +2,28 @@
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_diabetes, load_iris
-from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.datasets import load_diabetes, load_digits, load_iris
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.linear_model import ElasticNet, LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVR, LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 
-from scoring.models import proof, sklearn_fast
+from scoring.models import proof, sklearn_fast, trees
 from tests.aliases import Data, Estimator
 
-NUMBERS, CLASSES = load_diabetes(return_X_y=True), load_iris(return_X_y=True)
+NUMBERS, CLASSES, DIGITS = (load(return_X_y=True) for load in (load_diabetes, load_iris, load_digits))
+SEVERAL = (NUMBERS[0], np.stack([NUMBERS[1], NUMBERS[1] ** 2, -NUMBERS[1]], axis=1))
 TWO = (CLASSES[0][:100], np.array(["no", "yes"])[CLASSES[1][:100]])
 
 
@@ -29,8 +39,23 @@ TWO = (CLASSES[0][:100], np.array(["no", "yes"])[CLASSES[1][:100]])
         (RidgeClassifier(), "predict", CLASSES),
         (RandomForestRegressor(20), "predict", NUMBERS),
         (make_pipeline(StandardScaler(), ExtraTreesRegressor(20)), "predict", NUMBERS),
+        (RandomForestRegressor(7), "predict", SEVERAL),
         (RandomForestClassifier(20), "predict", TWO),
         (ExtraTreesClassifier(20), "predict_proba", CLASSES),
+        (RandomForestClassifier(3), "predict_proba", DIGITS),
+        (GradientBoostingRegressor(), "predict", NUMBERS),
+        (GradientBoostingRegressor(n_estimators=50, loss="huber", init="zero", n_iter_no_change=1), "predict", NUMBERS),
+        (GradientBoostingClassifier(n_estimators=20), "predict", CLASSES),
+        (GradientBoostingClassifier(n_estimators=20), "predict_proba", CLASSES),
+        (GradientBoostingClassifier(n_estimators=20, loss="exponential"), "predict_proba", TWO),
+        (GradientBoostingClassifier(n_estimators=20), "predict", TWO),
+        (HistGradientBoostingRegressor(monotonic_cst=[1, 0, -1] + [0] * 7), "predict", NUMBERS),
+        (HistGradientBoostingRegressor(max_iter=20, loss="poisson"), "predict", NUMBERS),
+        (make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=20)), "predict", TWO),
+        (HistGradientBoostingClassifier(max_iter=20), "predict_proba", TWO),
+        (HistGradientBoostingClassifier(max_iter=20), "predict", CLASSES),
+        (HistGradientBoostingClassifier(max_iter=5), "predict_proba", DIGITS),
+        (HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=300), "predict", NUMBERS),
     ],
     ids=lambda value: str(value) if isinstance(value, str) else type(value).__name__,
 )
@@ -42,10 +67,11 @@ def test_a_shortcut_gives_the_estimators_own_result(estimator: Estimator, method
 
     groups = [*proof.groups(rows[:5]), *proof.more_groups(estimator, rows[:5])]
 
-    assert short is not None
+    assert not isinstance(short, str)
     assert all(proof.agree(short, call, [rows]) for rows in groups)
-    for size in (1, 2, 7, 100):
+    for size in (1, 2, 7, 100, len(rows)):
         assert np.array_equal(short(rows[:size]), call(rows[:size]))
+        assert np.array_equal(short(np.asfortranarray(rows[:size])), call(np.asfortranarray(rows[:size])))
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, 2e15])
@@ -73,23 +99,50 @@ def test_large_values_of_an_example_leave_the_other_rows() -> None:
     assert all(np.abs(each).max() < proof.LARGEST for each in found)
 
 
-@pytest.mark.parametrize(
-    "estimator",
-    [SVR(), DecisionTreeRegressor(), make_pipeline(MinMaxScaler(), Ridge()), make_pipeline(StandardScaler(), SVR())],
-    ids=["kernel", "single tree", "another scaler", "another end"],
-)
-def test_what_is_not_known_is_not_found(estimator: Estimator) -> None:
-    """For any other estimator there is no shortcut."""
-    estimator.fit(*NUMBERS)
+def test_what_is_missing_goes_where_histograms_send_it() -> None:
+    """A NaN goes to the side that a split has chosen for it, whether or not training has seen one."""
+    rows, target = NUMBERS[0].copy(), NUMBERS[1]
+    rows[np.random.default_rng(0).random(rows.shape) < 0.2] = np.nan
+    for given in (rows, NUMBERS[0]):
+        model = HistGradientBoostingRegressor(max_iter=20).fit(given, target)
+        short = sklearn_fast.find(model, "predict")
 
-    assert sklearn_fast.find(estimator, "predict") is None
+        assert not isinstance(short, str)
+        assert proof.agree(short, model.predict, [rows[:200]])
+
+
+def test_trees_too_large_to_be_copied_are_walked_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forest of classes whose copy would take too much memory predicts the same, tree by tree."""
+    monkeypatch.setattr(trees, "MOST_NODES", 10)
+    model = RandomForestClassifier(5).fit(*CLASSES)
+    short = sklearn_fast.find(model, "predict_proba")
+
+    assert not isinstance(short, str)
+    assert trees.sum_vectors([tree.tree_ for tree in model.estimators_]) is None
+    assert proof.agree(short, model.predict_proba, [CLASSES[0]])
+
+
+WORDS = {
+    "kernel": (SVR(), "no shortcut is known for SVR"),
+    "single tree": (DecisionTreeRegressor(), "no shortcut is known for DecisionTreeRegressor"),
+    "another scaler": (make_pipeline(MinMaxScaler(), Ridge()), "no shortcut is known for MinMaxScaler and Ridge"),
+    "another end": (make_pipeline(StandardScaler(), SVR()), "no shortcut is known for SVR"),
+    "another start": (GradientBoostingRegressor(init=Ridge()), "it begins with the predictions of Ridge"),
+    "categories": (HistGradientBoostingRegressor(categorical_features=[1]), "it has categorical columns"),
+}
+
+
+@pytest.mark.parametrize(("estimator", "why"), WORDS.values(), ids=WORDS)
+def test_what_is_not_known_is_not_found(estimator: Estimator, why: str) -> None:
+    """For any other estimator there is no shortcut, and the reason is given."""
+    assert sklearn_fast.find(estimator.fit(*NUMBERS), "predict") == why
 
 
 def test_a_class_of_the_same_name_is_not_known() -> None:
     """A class that only has the name of one of scikit-learn's is not taken for it."""
     own = type("ElasticNet", (ElasticNet,), {"predict": lambda _, rows: np.zeros(len(rows))})().fit(*NUMBERS)
 
-    assert sklearn_fast.find(own, "predict") is None
+    assert sklearn_fast.find(own, "predict") == "no shortcut is known for ElasticNet"
 
 
 def test_a_shortcut_that_differs_is_seen() -> None:
