@@ -71,7 +71,7 @@ class Chooser:
         columns, call = self._signature.columns or (), getattr(self._estimator, method)
         width = self._signature.tensor[1] if self._signature.tensor else len(columns)
         given = proof.finite(proof.make_up(width) if example is None else matrix([example], self._dtype))
-        short = self._find(method)
+        short = self._find(method, width)
         if isinstance(short, str) and proof.is_slow(call, self._frame(self._typed(given.copy()))):
             return Way(self.longest, f"{short}, which is slow by itself"), None
         groups, missing = [self._typed(rows) for rows in proof.groups(given)], self._typed(proof.with_nan(given))
@@ -109,7 +109,9 @@ class Chooser:
         except Exception as error:  # noqa: BLE001 -- as above
             return Way("mlflow", f"a shorter path failed: {type(error).__name__}"), None
 
-    def _find(self, method: str) -> Callable[[np.ndarray], Any] | str:
+    def _find(self, method: str, width: int) -> Callable[[np.ndarray], Any] | str:
+        if (wanted := getattr(self._estimator, "n_features_in_", width)) != width:
+            return f"it was trained with {wanted} columns, and its signature has {width}"  # trees would read beyond
         try:
             return sklearn_fast.find(self._estimator, method)
         except Exception as error:  # noqa: BLE001 -- another scikit-learn's inside, to which the shortcut was not made

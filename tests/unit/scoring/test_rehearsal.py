@@ -18,7 +18,7 @@ import mlflow.sklearn
 import numpy as np
 import pandas as pd
 import pytest
-from mlflow.models import infer_signature
+from mlflow.models import ModelSignature, infer_signature
 from mlflow.types import Schema, TensorSpec
 from sklearn.base import BaseEstimator
 from sklearn.datasets import load_diabetes, load_digits
@@ -162,6 +162,16 @@ def test_a_shortcut_that_cannot_be_built_costs_nothing_else(tmp_path: Path, monk
     model = _estimator(tmp_path, RandomForestRegressor(3).fit(ROWS, TARGET))
 
     assert model.ways["predict"] == Way("matrix", "its shortcut failed: ImportError")
+
+
+def test_trees_are_given_as_many_columns_as_they_were_trained_with(tmp_path: Path) -> None:
+    """A signature with fewer columns leaves the refusal to scikit-learn: nothing reads beyond the rows."""
+    fitted = RandomForestRegressor(3).fit(ROWS.to_numpy(), TARGET)
+    model = _estimator(tmp_path, fitted, signature=ModelSignature(MATRIX), input_example=None)
+
+    assert model.ways["predict"] == Way("matrix", "it was trained with 10 columns, and its signature has 2")
+    with pytest.raises(ValueError, match="X has 2 features"):
+        model.predict([Table(1, rows=[(0.1, 0.2)])], "predict", None)
 
 
 def test_the_ways(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
