@@ -78,9 +78,9 @@ class Keeper:
         try:
             words = process.line.recv(LONGEST)
             said = json.loads(words) if words else None
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             said = None
-        if said is None:
+        if not isinstance(said, list if process.version else str):
             self._drop(process)
         elif process.version:
             process.held = said

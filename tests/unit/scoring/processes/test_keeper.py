@@ -7,8 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -30,7 +30,7 @@ class Place:
         self.listeners = [stack.enter_context(each) for each in keeper.listen("127.0.0.1", 0, 2)]
         self.keeper = Keeper(at / "current", stack.enter_context(keeper.open_door(at / "door")), self.listeners)
 
-    def connect(self, name: str) -> socket.socket:
+    def connect(self, name: Any) -> socket.socket:  # noqa: ANN401 -- any JSON
         """Return the end of a process of a version."""
         line = self._stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         with keeper.shorten(self.at / "door") as short:
@@ -144,11 +144,14 @@ def test_a_version_that_is_not_there_takes_nothing(place: Place) -> None:
     assert place.hear(one) is None  # it has them
 
 
-def test_who_talks_nonsense_is_dropped(place: Place) -> None:
-    """What is not JSON ends a connection; the keeper and its other processes go on."""
+@pytest.mark.parametrize("words", [b"GET / HTTP/1.1\r\n\r\n", b'"two"\n', b"[" * 4000], ids=["http", "text", "deep"])
+@pytest.mark.parametrize("name", ["one", ["a list"], 1], ids=repr)
+def test_who_talks_nonsense_is_dropped(words: bytes, name: Any, place: Place) -> None:  # noqa: ANN401 -- any JSON
+    """What is not JSON, or not what is said then, ends a connection; the keeper and its other processes go on."""
     place.point("one")
-    line = place.connect("one")
-    line.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    line = place.connect(name)
+    with suppress(BrokenPipeError):
+        line.sendall(words)
     place.turn()
     one = place.connect("one")
 
