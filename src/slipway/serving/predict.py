@@ -69,7 +69,7 @@ def _show(settings: Settings, prepared: Prepared, rows: Path, options: list[str]
         table.add_column(name, justify="right")
     for row in found[:SHOWN]:
         table.add_row(*(_short(row[name]) for name in shown))
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
     print(f"the first rows of {rows.name}, by {prepared.model.uri}; OUT=predictions.csv, .parquet or .json has all")
 
 
