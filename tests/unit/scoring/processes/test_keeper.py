@@ -179,3 +179,17 @@ def test_only_sigterm_ends_it(tmp_path: Path) -> None:
             assert process.wait(30) == 0
         finally:
             process.kill()
+
+
+def test_it_ends_without_its_door(tmp_path: Path) -> None:
+    """No version could reach it any more: the next keeper has a door again."""
+    door, port = tmp_path / "door", ports.find_free()
+    command = [sys.executable, "-m", "scoring.processes.keeper", str(tmp_path), "--door", str(door)]
+    with subprocess.Popen([*command, "--port", str(port)]) as process:
+        try:
+            wait_until(door.exists, 30, "it listens")
+            door.unlink()
+
+            assert process.wait(30) == keeper.LOST_DOOR
+        finally:
+            process.kill()
