@@ -80,12 +80,12 @@ class Keeper:
             said = json.loads(words) if words else None
         except (OSError, ValueError, RecursionError):
             said = None
-        if not isinstance(said, list if process.version else str):
-            self._drop(process)
-        elif process.version:
+        if process.version and isinstance(said, list):
             process.held = said
-        else:
+        elif not process.version and isinstance(said, str):
             process.version = said
+        else:
+            self._drop(process)
 
     def _drop(self, process: Process) -> None:
         self._selector.unregister(process.line)

@@ -89,6 +89,8 @@ def test_a_copy_is_called_by_its_new_name(tmp_path: Path) -> None:
         ("x", "text", "model", "KIND is one of", USAGE),
         ("x", "", "docs", "no model folder at", 1),
         ("x", "", "README.md", "no model folder at", 1),
+        ("x", "", "~nobody-here/x", "no model folder at", 1),
+        ("x" * 300, "text", "", "cannot be made: File name too long", 1),
         ("model", "text", "", "model exists already", 1),
     ],
     ids=[
@@ -100,6 +102,8 @@ def test_a_copy_is_called_by_its_new_name(tmp_path: Path) -> None:
         "kind and folder",
         "no folder",
         "a file",
+        "no user",
+        "too long",
         "there already",
     ],
 )
