@@ -223,7 +223,7 @@ class BatchQueue:
                 end = at + table.n
                 answers.append((queued, queued.write(predictions[at:end])))
                 at = end
-        except (Exception, SystemExit) as error:  # noqa: BLE001 -- a model may raise anything
+        except BaseException as error:  # noqa: BLE001 -- a model may raise anything: a panic of Rust's is no Exception
             if len(batch) > 1:  # one of them spoils it for all: each alone, then
                 return [answer for queued in batch for answer in self._answers([queued])[0]], sum(
                     queued.request.rows for queued in batch

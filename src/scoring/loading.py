@@ -52,9 +52,9 @@ def load(settings: Settings) -> Model:
         bytecode.keep_out(folder)
         missing = check_libraries(folder) if settings.check_libraries == "on" else []
         model = _load(folder, identity, mlmodel, settings.batching)
-    except ModelError:
+    except (ModelError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         words = " ".join(str(error).split())  # a library's are several lines
         lacking = f"; it was trained with {', '.join(missing)}, not installed here" if missing else ""
         if isinstance(error, ModuleNotFoundError) and not lacking:  # log_model takes along no file that it imports

@@ -78,7 +78,7 @@ def load(path: Path) -> ModelFolder:
     file = path / "model.toml"
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise SlipwayError(
             f"no model folder at {path}: it has no model.toml", "MODEL_DIR=model, or make new_model NAME=… KIND=…"
         ) from None
@@ -105,7 +105,11 @@ def read_params(path: Path) -> tuple[list[str], dict[str, str]]:
     file = path / PARAMS
     arguments: list[str] = []
     variables: dict[str, str] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines() if file.exists() else [], 1):
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines() if file.exists() else []
+    except UnicodeDecodeError:
+        raise SlipwayError(f"{file} is not UTF-8", "save it as UTF-8") from None
+    for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         found = re.fullmatch(r"\s*([A-Za-z][\w.-]*)=(.*)", line)
@@ -113,7 +117,7 @@ def read_params(path: Path) -> tuple[list[str], dict[str, str]]:
             values = shlex.split(found[2], comments=True) if found else []
         except ValueError:  # a quote that is not closed
             found = None
-        if found is None or len(values) > 1:
+        if found is None or len(values) > 1 or "\0" in line:
             words = f"{file}, line {number}: {line.strip()!r} is not NAME=VALUE, with quotes around several words"
             raise SlipwayError(words, "alpha=0.3")
         if found[1].isupper():

@@ -264,6 +264,11 @@ def echo(command: Sequence[str]) -> None:
     print("$", shlex.join(command).replace(f"{ROOT}/", ""), file=sys.stderr, flush=True)
 
 
+def expand(path: str) -> Path:
+    """Return a path with its `~` as a shell has it: that of a user who does not exist stays."""
+    return Path(os.path.expanduser(path.strip()))  # noqa: PTH111 -- pathlib's raises for such a user
+
+
 @contextmanager
 def _missing() -> Iterator[None]:
     """Turn a missing program, or a missing folder to run it in, into a SlipwayError."""

@@ -15,6 +15,8 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -71,6 +73,7 @@ class Writer:
             rows = rows.map(lambda value: base64.b64encode(value).decode() if isinstance(value, bytes) else value)
             self._sink.write(rows.to_csv(index=False, header=is_first).encode())
         elif self.form == "json":
+            rows = rows.map(lambda value: str(value) if isinstance(value, Decimal | timedelta) else value)
             self._sink.write((b"[\n" if is_first else b",\n") + output.encode_bare(rows)[1:-1])
         else:
             self._write_parquet(rows)
@@ -169,6 +172,8 @@ def _read_csv(file: Path, rows: int) -> Iterator[Chunk]:
                 kept = pd.read_csv(io.BytesIO(body), dtype=str, keep_default_na=False)
             except Exception:  # noqa: BLE001 -- the codec says what is wrong with it
                 kept = pd.DataFrame(index=range(len(records)))
+            if not isinstance(kept.index, pd.RangeIndex):  # pandas would shift the values
+                raise bad("rows have more values than the header has names")
             yield Chunk(body, kept, lines.tell() / size)
 
 

@@ -35,7 +35,7 @@ LOOK_S = 0.05  # between two looks at the link
 LONGEST = 4096  # bytes of a line
 PATH_MAX = 100  # bytes of a socket's path that every system takes
 SPREADS = sys.platform == "linux"  # connections, evenly over sockets that share a port
-CANNOT_LISTEN = 1
+CANNOT_LISTEN, LOST_DOOR = 1, 2
 
 
 @dataclass(eq=False)
@@ -78,14 +78,14 @@ class Keeper:
         try:
             words = process.line.recv(LONGEST)
             said = json.loads(words) if words else None
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             said = None
-        if said is None:
-            self._drop(process)
-        elif process.version:
+        if process.version and isinstance(said, list):
             process.held = said
-        else:
+        elif not process.version and isinstance(said, str):
             process.version = said
+        else:
+            self._drop(process)
 
     def _drop(self, process: Process) -> None:
         self._selector.unregister(process.line)
@@ -191,8 +191,9 @@ def main() -> None:
     except OSError as error:
         sys.stderr.write(f"error: cannot keep {given.host}:{given.port}: {error.strerror}\n")
         sys.exit(CANNOT_LISTEN)
-    while True:
+    while given.door.exists():  # else whoever looks after us starts another, whose door can be found
         keeper.turn()
+    sys.exit(LOST_DOOR)
 
 
 if __name__ == "__main__":

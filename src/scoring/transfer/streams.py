@@ -118,7 +118,7 @@ def pump(chunks: Iterator[Any], events: EventStream) -> None:
         events.put(DONE)
     except Gone:
         pass
-    except (Exception, SystemExit) as failure:
+    except BaseException as failure:
         if not events.has_begun:
             raise
         last = traceback.extract_tb(failure.__traceback__)[-1]
@@ -141,5 +141,5 @@ def _close(chunks: Iterator[Any]) -> None:
     """Have a generator clean up after itself; what it raises then changes nothing."""
     try:
         getattr(chunks, "close", lambda: None)()
-    except (Exception, SystemExit) as failure:  # noqa: BLE001 -- it may be anyone's code
+    except BaseException as failure:  # noqa: BLE001 -- it may be anyone's code
         logger.warning("the model raised %s when its stream was closed", type(failure).__name__)

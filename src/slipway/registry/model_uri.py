@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from slipway import shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.model_folder import LOCK
 from slipway.registry.mlmodel import FORMS, read_metadata
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mlflow.entities.model_registry import ModelVersion
 
     from slipway.registry.client import Registry
@@ -51,7 +53,7 @@ def resolve(registry: Registry | None, uri: str) -> ModelRef:
     if scheme not in {"", "file", "models", "runs"}:
         raise SlipwayError(f"not a model address: {uri}", FORMS, USAGE)
     if scheme in {"", "file"}:
-        return _resolve_path(Path(unquote(urlsplit(uri).path) if scheme else uri).expanduser())
+        return _resolve_path(shell.expand(unquote(urlsplit(uri).path) if scheme else uri))
     if registry is None:
         raise SlipwayError(f"a tracking server is needed to find {uri}", "make list_models, for what it has")
     if match := re.fullmatch(r"models:/+(m-[0-9a-f]+)", uri):

@@ -9,6 +9,7 @@ resolves from the model's requirements. See docs/adr/0017-a-version-carries-its-
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 SERVING, TRAINING, ABOUT = "requirements.txt", "training.txt", "environment.json"
 DIGITS = 12  # of a digest
+PYTHON = re.compile(r"3\.\d+")
 OLDEST = (3, 10)  # Python that MLflow 3 runs in
 
 
@@ -45,8 +47,11 @@ class Lock:
     @property
     def is_whole(self) -> bool:
         """Whether the folder has a lock."""
-        with suppress(OSError, ValueError):
-            return bool(self._about) and (self.folder / SERVING).is_file() and (self.folder / TRAINING).is_file()
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            is_known = bool(PYTHON.fullmatch(self.python) and self.image) and isinstance(
+                self._about.get("system", []), list
+            )
+            return is_known and (self.folder / SERVING).is_file() and (self.folder / TRAINING).is_file()
         return False
 
     @cached_property

@@ -66,7 +66,7 @@ def find(services: Services, name: str) -> Path:
 
     Raises SlipwayError, listing the available archives, if it names none.
     """
-    path = ROOT / Path(name).expanduser()
+    path = ROOT / shell.expand(name)
     if name and path.is_file():
         return path
     there = [archive.show(found) for found in sorted(services.backup_dir.glob("slipway-*.tar.gz"), reverse=True)]

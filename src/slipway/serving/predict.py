@@ -6,7 +6,6 @@ import json
 import os
 import re
 import tempfile
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from rich.console import Console
@@ -18,6 +17,8 @@ from slipway.serving import server
 from slipway.settings import BUILD, ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from slipway.runtimes.base import Prepared
     from slipway.settings import Settings
 
@@ -69,7 +70,7 @@ def _show(settings: Settings, prepared: Prepared, rows: Path, options: list[str]
         table.add_column(name, justify="right")
     for row in found[:SHOWN]:
         table.add_row(*(_short(row[name]) for name in shown))
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
     print(f"the first rows of {rows.name}, by {prepared.model.uri}; OUT=predictions.csv, .parquet or .json has all")
 
 
@@ -87,7 +88,7 @@ def _run(settings: Settings, prepared: Prepared, rows: Path, options: list[str],
 def _find_rows(file: str) -> Path:
     if not file.strip():
         raise SlipwayError("FILE is empty: which rows?", CURE, USAGE)
-    rows = (ROOT / Path(file.strip()).expanduser()).resolve()
+    rows = (ROOT / shell.expand(file)).resolve()
     if not rows.is_file():
         raise SlipwayError(f"FILE does not name a file: {file}", CURE)
     _check_form("FILE", rows)
@@ -97,7 +98,7 @@ def _find_rows(file: str) -> Path:
 def _find_target(out: str) -> Path | None:
     if not out.strip():
         return None
-    target = (ROOT / Path(out.strip()).expanduser()).resolve()
+    target = (ROOT / shell.expand(out)).resolve()
     _check_form("OUT", target)
     if not target.parent.is_dir():
         raise SlipwayError(f"OUT is in no folder that exists: {target.parent}", f"mkdir -p {target.parent}")

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from slipway import hints, model_folder
+from slipway import hints, model_folder, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import ROOT
 
@@ -44,6 +44,13 @@ def make(name: str, kind: str = "", source: str = "") -> Path:
     `name` is that of the model, and of a folder of examples/, or the path of another folder. Raises SlipwayError for a
     folder that exists, and for a name, `kind` or `source` that cannot be used.
     """
+    try:
+        return _make(name, kind, source)
+    except OSError as error:
+        raise SlipwayError(f"{name} cannot be made: {error.strerror or error}", CURE) from None
+
+
+def _make(name: str, kind: str, source: str) -> Path:
     target = _find_target(name)
     if bool(kind.strip()) == bool(source.strip()):
         raise SlipwayError(f"which kind of model? KIND is one of {', '.join(KINDS)}", CURE, USAGE)
@@ -56,7 +63,7 @@ def make(name: str, kind: str = "", source: str = "") -> Path:
             _copy(ROOT / PLACE / KINDS[kind].source, made, target)
             _fill(made, KINDS[kind])
         else:
-            folder = model_folder.load((ROOT / Path(source.strip()).expanduser()).resolve())
+            folder = model_folder.load((ROOT / shell.expand(source)).resolve())
             _copy(folder.path, made, target)
         made.rename(target)
     place = _name(target)
@@ -68,7 +75,7 @@ def make(name: str, kind: str = "", source: str = "") -> Path:
 def _find_target(name: str) -> Path:
     if not name.strip():
         raise SlipwayError("NAME is empty: how shall the model be called?", CURE, USAGE)
-    given = Path(name.strip()).expanduser()
+    given = shell.expand(name)
     if not NAME.fullmatch(given.name):
         words = "must be letters and digits, with single . _ - between them"
         raise SlipwayError(f"NAME is {name!r}: {words}", CURE, USAGE)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slipway import hints, model_folder, runtimes
+from slipway import hints, model_folder, runtimes, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.registry import connection, mlmodel
 from slipway.registry.client import Registry
@@ -70,7 +70,7 @@ def wrap(settings: Settings, file: str, options: dict[str, str]) -> ModelVersion
 def _find(file: str, variable: str, cure: str) -> Path:
     if not file.strip():
         raise SlipwayError(f"{variable} is empty: which file?", cure, USAGE)
-    path = (ROOT / Path(file.strip()).expanduser()).resolve()
+    path = (ROOT / shell.expand(file)).resolve()
     if not path.is_file():
         raise SlipwayError(f"{variable} does not name a file: {file}", cure)
     return path

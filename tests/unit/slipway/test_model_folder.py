@@ -223,7 +223,18 @@ def test_a_folder_needs_no_params(tmp_path: Path) -> None:
     assert model_folder.read_params(tmp_path) == ([], {})
 
 
-@pytest.mark.parametrize("line", ["alpha", "l1-ratio = 0.5", "a=two words", 'a="open', "=3"])
+def test_params_of_an_editor(tmp_path: Path) -> None:
+    """A byte order mark is none of a name; a file that is not UTF-8 is named."""
+    file = tmp_path / "params.env"
+    file.write_bytes(b"\xef\xbb\xbfalpha=1\r\n")
+    assert model_folder.read_params(tmp_path) == (["--alpha", "1"], {})
+
+    file.write_bytes(b"alpha=\xff\n")
+    with pytest.raises(SlipwayError, match=r"params\.env is not UTF-8"):
+        model_folder.read_params(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["alpha", "l1-ratio = 0.5", "a=two words", 'a="open', "=3", "A=\0"])
 def test_a_line_that_is_no_parameter_is_named(tmp_path: Path, line: str) -> None:
     """The error says which line of which file it is."""
     (tmp_path / "params.env").write_text(f"# fine\n{line}\n")

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import mlflow.pyfunc
@@ -71,6 +72,24 @@ def test_a_csv_keeps_its_words_and_its_other_columns(model: Model, tmp_path: Pat
     assert predict(model, file).decode() == (
         'id,b,a,note,prediction\n007,1,0.0,"x, ""y""",no\n008,0,3.00,"two\nlines",yes\n'
     )
+
+
+def test_what_json_lacks_is_text(model: Model, tmp_path: Path) -> None:
+    """Decimals and durations of other columns."""
+    others = {"price": [Decimal("1.10")] * 4, "time": pd.to_timedelta([1] * 4, unit="s")}
+    ROWS.assign(**others).to_parquet(tmp_path / "rows.parquet")
+
+    first = json.loads(predict(model, tmp_path / "rows.parquet", "json"))[0]
+
+    assert (first["price"], first["time"]) == ("1.10", "0 days 00:00:01")
+
+
+def test_more_values_than_names_are_refused(model: Model, tmp_path: Path) -> None:
+    """Else each value would be taken for the column before its own."""
+    file = write(tmp_path / "rows.csv", "a,b\n1.0,1,5\n2.0,1,5\n")
+
+    with pytest.raises(Refusal, match="more values than the header has names"):
+        predict(model, file)
 
 
 def test_many_chunks_give_what_one_gives(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -30,7 +30,7 @@ class Place:
         self.listeners = [stack.enter_context(each) for each in keeper.listen("127.0.0.1", 0, 2)]
         self.keeper = Keeper(at / "current", stack.enter_context(keeper.open_door(at / "door")), self.listeners)
 
-    def connect(self, name: str) -> socket.socket:
+    def connect(self, name: Any) -> socket.socket:  # noqa: ANN401 -- any JSON
         """Return the end of a process of a version."""
         line = self._stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         with keeper.shorten(self.at / "door") as short:
@@ -144,11 +144,14 @@ def test_a_version_that_is_not_there_takes_nothing(place: Place) -> None:
     assert place.hear(one) is None  # it has them
 
 
-def test_who_talks_nonsense_is_dropped(place: Place) -> None:
-    """What is not JSON ends a connection; the keeper and its other processes go on."""
+@pytest.mark.parametrize("words", [b"GET / HTTP/1.1\r\n\r\n", b'"two"\n', b"[" * 4000], ids=["http", "text", "deep"])
+@pytest.mark.parametrize("name", ["one", ["a list"], 1], ids=repr)
+def test_who_talks_nonsense_is_dropped(words: bytes, name: Any, place: Place) -> None:  # noqa: ANN401 -- any JSON
+    """What is not JSON, or not what is said then, ends a connection; the keeper and its other processes go on."""
     place.point("one")
-    line = place.connect("one")
-    line.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    line = place.connect(name)
+    with suppress(BrokenPipeError):
+        line.sendall(words)
     place.turn()
     one = place.connect("one")
 
@@ -174,5 +177,19 @@ def test_only_sigterm_ends_it(tmp_path: Path) -> None:
             process.terminate()
 
             assert process.wait(30) == 0
+        finally:
+            process.kill()
+
+
+def test_it_ends_without_its_door(tmp_path: Path) -> None:
+    """No version could reach it any more: the next keeper has a door again."""
+    door, port = tmp_path / "door", ports.find_free()
+    command = [sys.executable, "-m", "scoring.processes.keeper", str(tmp_path), "--door", str(door)]
+    with subprocess.Popen([*command, "--port", str(port)]) as process:
+        try:
+            wait_until(door.exists, 30, "it listens")
+            door.unlink()
+
+            assert process.wait(30) == keeper.LOST_DOOR
         finally:
             process.kill()

@@ -51,7 +51,7 @@ def test_no_chunk_is_a_stream() -> None:
     assert read(iter([])) == b"data: [DONE]\n\n"
 
 
-@pytest.mark.parametrize("error", [ValueError("secret"), SystemExit(3)], ids=repr)
+@pytest.mark.parametrize("error", [ValueError("secret"), SystemExit(3), BaseException("a panic")], ids=repr)
 def test_a_failure_is_the_last_event(error: BaseException) -> None:
     """What a model raises after its first chunk ends its stream; before it, it is raised."""
 

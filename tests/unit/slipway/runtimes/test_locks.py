@@ -54,6 +54,15 @@ def test_the_versions_own_lock_is_taken(host: Settings, files: Path, monkeypatch
     assert locks.of_version(host, None, VERSION, files).folder == files / "environment"
 
 
+@pytest.mark.parametrize("about", ["[1]", "{}", '{"python": "../x", "image": "python"}', '{"python": "3.13"}'])
+def test_a_lock_that_says_nonsense_is_none(host: Settings, files: Path, about: str) -> None:
+    """What it says becomes the name of a folder, and arguments of commands."""
+    shutil.copytree(locks.of_version(host, None, VERSION, files).folder, files / "environment")
+    (files / "environment" / "environment.json").write_text(about)
+
+    assert locks.of_version(host, None, VERSION, files).python == pythons.OWN
+
+
 def test_half_a_lock_is_none(host: Settings, files: Path) -> None:
     """What a killed upload left does not count: the file that says what it is comes last."""
     (files / "environment").mkdir()

@@ -88,9 +88,24 @@ def test_a_copy_is_called_by_its_new_name(tmp_path: Path) -> None:
         ("x", "forest", "", "KIND is 'forest': must be one of classifier, regressor, text, image, custom", USAGE),
         ("x", "text", "model", "KIND is one of", USAGE),
         ("x", "", "docs", "no model folder at", 1),
+        ("x", "", "README.md", "no model folder at", 1),
+        ("x", "", "~nobody-here/x", "no model folder at", 1),
+        ("x" * 300, "text", "", "cannot be made: File name too long", 1),
         ("model", "text", "", "model exists already", 1),
     ],
-    ids=["no name", "a space", "a parent", "no kind", "no such kind", "kind and folder", "no folder", "there already"],
+    ids=[
+        "no name",
+        "a space",
+        "a parent",
+        "no kind",
+        "no such kind",
+        "kind and folder",
+        "no folder",
+        "a file",
+        "no user",
+        "too long",
+        "there already",
+    ],
 )
 def test_what_cannot_be_made_leaves_nothing(  # noqa: PLR0913, PLR0917 -- a case
     name: str, kind: str, source: str, words: str, code: int, tmp_path: Path
