@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from scoring.bounds import Bounds
 
 FIELD = "input"
+PLAIN = ("binary", "8bit", "7bit")  # encodings that encode nothing: RFC 7578 has no others
 FORM = b"multipart/form-data"
 NO_FILES = (b"", b"application/x-www-form-urlencoded")  # what is sent by clients that were told of no type
 WANTED = (
@@ -62,6 +63,8 @@ def _read_form(body: bytes, content_type: bytes, bounds: Bounds) -> list[bytes]:
                 if isinstance(found, MultipartSegment):
                     if found.name != FIELD:
                         raise bad(f"the form has a field other than {FIELD}, in which its files must be")
+                    if found.header("Content-Transfer-Encoding", "binary").lower() not in PLAIN:
+                        raise bad("a file of the form has a Content-Transfer-Encoding: its bytes must come as they are")
                     file = b""
                 elif found is not None:
                     file = bytes(found)

@@ -64,6 +64,7 @@ def test_files_are_read_as_they_are(body: bytes, kind: bytes, files: list[bytes]
         (form(part(b"a"), part(b"")), TYPE, 400, "or none was chosen"),
         (form(part(b"a", b'name="file"; filename="a"')), TYPE, 400, "a field other than input"),
         (form(part(b"a"), part(b"a", b'name="secret"')), TYPE, 400, "a field other than input"),
+        (form(part(b"YQ==", more=b"Content-Transfer-Encoding: base64\r\n")), TYPE, 400, "must come as they are"),
         (form(*[part(b"a")] * 4), TYPE, 413, "more than 3 files"),
         (form(part(b"a", more=b"X: " + b"x" * 5000 + b"\r\n")), TYPE, 413, "headers that are too large"),
         (form(part(b"a", more=b"X: x\r\n" * 50)), TYPE, 413, "headers that are too large"),
