@@ -42,6 +42,7 @@ def check(port: int, setting: str) -> None:
         airplay = ""
         if sys.platform == "darwin" and port == AIRPLAY:
             airplay = " (on macOS by AirPlay Receiver: System Settings, General)"
+        other = next((each for each in range(port + 1, LAST + 1) if is_free(each)), port + 1)
         raise SlipwayError(
-            f"port {port} is taken by another program{airplay}", f"{setting}={port + 1} with the same command"
+            f"port {port} is taken by another program{airplay}", f"{setting}={other} with the same command"
         )

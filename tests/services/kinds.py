@@ -16,6 +16,7 @@ from mlflow.types.schema import Array, Object, Property
 from pydantic import BaseModel
 from sklearn.compose import make_column_transformer
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -81,18 +82,19 @@ def columns() -> None:
 
 
 def mixed() -> None:
-    """Log text, categories, dates and truth values."""
+    """Log text, categories, dates, truth values, and a value that is missing."""
     x["text"] = ["a cat", "two dogs", "no cat", "fish"] * 15
     x["kind"] = pd.Categorical(["red", "blue", "red"] * 20)
     x["day"] = pd.date_range("2024-01-01", periods=60, freq="11D")
     x["yes"] = x["a"] > 0
+    x.loc[1, "c"] = np.nan
     prepare = make_column_transformer(
         (TfidfVectorizer(), "text"),
         (OneHotEncoder(), ["kind"]),
         (FunctionTransformer(lambda days: days.apply(lambda day: day.dt.month)), ["day"]),
         remainder="passthrough",
     )
-    model = make_pipeline(prepare, LinearRegression()).fit(x, y)
+    model = make_pipeline(prepare, SimpleImputer(), LinearRegression()).fit(x, y)
     log(mlflow.sklearn, model, example=x[:4], serialization_format="cloudpickle")
 
 

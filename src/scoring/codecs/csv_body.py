@@ -36,13 +36,11 @@ csv.field_size_limit(sys.maxsize)
 
 def read(body: bytes, columns: Sequence[Column], bounds: Bounds) -> Table:
     """Return the rows of a CSV body, or raise Refusal."""
-    header, first = check(body, len(columns), bounds)
+    header = check(body, len(columns), bounds)
     if missing := [str(column.name) for column in columns if column.required and str(column.name) not in header]:
         raise bad(f"columns that the model needs are missing: {', '.join(missing)}")
     known = {str(column.name) for column in columns}
-    is_plain = (
-        first <= len(header) and not known.isdisjoint(header) and not known.issuperset(header)
-    )  # else pandas looks at more
+    is_plain = not known.isdisjoint(header) and not known.issuperset(header)  # else pandas looks at more
     if is_plain and (widest := _widest(body)) != len(header):  # pandas, told which columns, does not look at the others
         if widest and widest > len(header):
             raise bad("a row has more values than the header has columns")
@@ -55,8 +53,8 @@ def read(body: bytes, columns: Sequence[Column], bounds: Bounds) -> Table:
     return mlflow_forms.from_frame(frame, columns)
 
 
-def check(body: bytes, columns: int, bounds: Bounds) -> tuple[list[str], int]:
-    """Return the header and the number of fields of the first row.
+def check(body: bytes, columns: int, bounds: Bounds) -> list[str]:
+    """Return the header.
 
     Raise Refusal for what is no CSV or too large a table.
     """
@@ -74,10 +72,10 @@ def check(body: bytes, columns: int, bounds: Bounds) -> tuple[list[str], int]:
         raise Refusal(413, f"the CSV has more than {columns + bounds.extra} columns")
     if len(header) - len({*header}) > TWICE:
         raise bad("columns appear twice")
-    if first > len(header) + 1:
+    if first > len(header):  # pandas would take its first value for a name, and shift the others
         raise bad("a row has more values than the header has columns")
-    _count(body, max(len(header), first), bounds)
-    return header, first
+    _count(body, len(header), bounds)
+    return header
 
 
 def _count(body: bytes, width: int, bounds: Bounds) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 PLACE = BUILD / "environments"
-KEPT = 8
+KEPT = 16
 UNFINISHED = "unfinished-"  # begins the names of what is being made, or removed
 ABANDONED_S = 3600.0
 IN_USE = "in-use"
@@ -97,6 +97,8 @@ def _run(settings: Settings, *arguments: str) -> None:
     if failed := UNBUILT.search(answer.words):
         said = f"{failed[1]} has no wheel for this Python and machine, and cannot be built: {(failed[2] or '').strip()}"
         cure = f"a version of {failed[1].split('==')[0]} that has one, in the requirements of the model or its folder"
+    elif "hash" in answer.words.lower():
+        cure = "train the version again: its lock is not what the package index has, or is not whole"
     elif settings.cluster.is_inside:
         cure = "release it from a machine: make promote or make rollback TARGET=kubernetes"
     else:

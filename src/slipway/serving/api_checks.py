@@ -58,15 +58,14 @@ class Api:
     seconds: float  # for each answer
 
     def post(self, body: Json = None, data: bytes | None = None) -> Answer:
-        """Send one request to /invocations.
+        """Send one request to /invocations: bytes, or a body, whose numbers may be NaN, as in MLflow's input examples.
 
         Raises NoAnswerError when the answer takes too long; requests' own errors otherwise.
         """
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
         try:
-            answer = requests.post(
-                f"{self.url}/invocations", json=body, data=data, headers=headers, timeout=self.seconds
-            )
+            sent = json.dumps(body) if data is None else data
+            answer = requests.post(f"{self.url}/invocations", data=sent, headers=headers, timeout=self.seconds)
         except requests.Timeout:
             raise NoAnswerError from None
         except requests.ConnectionError as error:

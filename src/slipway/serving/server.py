@@ -21,7 +21,7 @@ from slipway.polling import poll
 from slipway.registry import mlmodel, model_files, model_uri
 from slipway.registry.client import Registry
 from slipway.runtimes import locks
-from slipway.runtimes.base import Prepared
+from slipway.runtimes.base import CURRENT, Prepared
 from slipway.serving import answers
 from slipway.settings import STATE
 
@@ -47,7 +47,7 @@ def serve(settings: Settings, uri: str) -> None:
     with taken(settings):
         runtime = runtimes.of(settings)
         runtime.clear_port()
-        ownership.check_port(settings.serving.port, "PORT")
+        _check_port(settings.serving.port)
         prepared = prepare(settings, uri)
         for gap in mlmodel.find_gaps(prepared.files):
             print(f"note: {prepared.model.uri} has {gap}", file=sys.stderr)
@@ -145,6 +145,15 @@ def _predict(settings: Settings, prepared: Prepared, request: str) -> Json:
         last = f"{answer.last} (exit code {answer.code})" if answer.words else f"exit code {answer.code}"
         raise SlipwayError(f"{prepared.model.uri} does not predict its rows: {last}", code=MODEL_DID_NOT_LOAD)
     return answers.settle(json.loads(found[-1]))
+
+
+def _check_port(port: int) -> None:
+    if not ports.is_free(port) and (STATE / "live" / str(port) / CURRENT).is_symlink():
+        raise SlipwayError(
+            f"port {port} is the deployer's, whose server answers there",
+            "make stop_deployer, or another PORT with the same command",
+        )
+    ownership.check_port(port, "PORT")
 
 
 def read_key(serving: Serving) -> str:

@@ -33,6 +33,12 @@ def test_a_line_that_is_too_long(header: str, end: str) -> None:
         assert refused.value.status == 400
 
 
+def test_rows_that_are_all_too_long() -> None:
+    """A comma after each row is a value more: pandas would take each value for the column before."""
+    with pytest.raises(Refusal, match="more values than the header"):
+        _read("a,s\n1,x,\n2,y,\n")
+
+
 @pytest.mark.parametrize(
     ("text", "rows"),
     [

@@ -88,7 +88,7 @@ def test_more_values_than_names_are_refused(model: Model, tmp_path: Path) -> Non
     """Else each value would be taken for the column before its own."""
     file = write(tmp_path / "rows.csv", "a,b\n1.0,1,5\n2.0,1,5\n")
 
-    with pytest.raises(Refusal, match="more values than the header has names"):
+    with pytest.raises(Refusal, match="more values than the header has columns"):
         predict(model, file)
 
 

@@ -73,8 +73,9 @@ def test_an_environment_is_made_once_and_held_while_it_runs(
 
 
 def test_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond eight, those used longest ago are removed, and what a kill left an hour ago."""
+    """Beyond a number, those used longest ago are removed, and what a kill left an hour ago."""
     monkeypatch.setattr(environments, "PLACE", tmp_path)
+    monkeypatch.setattr(environments, "KEPT", 8)
     for number in range(10):
         (tmp_path / f"lock{number}").mkdir()
         (tmp_path / f"lock{number}" / "in-use").touch()
