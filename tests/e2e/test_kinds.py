@@ -65,4 +65,4 @@ def test_every_kind_goes_the_whole_way_in_containers(kind: str, folder: Path, st
     assert row["metric"] == {"score": 0.9}
     assert "1 @champion" in compared
     assert f"answers as models:/{name}/1" in tested
-    assert "passed, " not in tested or kind in {"no_example", "images_", "autolog"}
+    assert "passed, " not in tested or kind in {"no_example", "no_signature", "images_", "autolog"}
