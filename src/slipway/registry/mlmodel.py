@@ -69,7 +69,7 @@ def find_gaps(path: Path) -> list[str]:
             "no input example, so the server cannot try the model before serving it: log it with input_example=…"
         )
     if names := _find_names_of_script(path):
-        gaps.append(f"code of its training script alone ({', '.join(names)}), so it will not load elsewhere: {CARRY}")
+        gaps.append(f"references to its training script ({', '.join(names)}), without which it will not load: {CARRY}")
     return gaps
 
 

@@ -60,7 +60,7 @@ def explain(settings: Settings, model: ModelFolder, code: int, said: str) -> Sli
     if code == USAGE and (refused := REFUSED.findall(said)):
         return SlipwayError(f"{script} was run with other arguments than it takes: {refused[-1]}", ARGUMENTS)
     if UNTYPED in said or UNTRUSTED.search(said):
-        return _name_types(script, re.findall(r"[\w.]+", "".join(UNTRUSTED.findall(said)[-1:])))
+        return _name_types(script, re.findall(r"'([^']+)'", "".join(UNTRUSTED.findall(said)[-1:])))
     last = LAST.findall(said)
     words = f": {shell.cut(last[-1], LONGEST)}" if last else "; see its output above"
     return SlipwayError(f"{script} ended with exit code {code}{words}")

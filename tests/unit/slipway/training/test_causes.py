@@ -95,7 +95,11 @@ def test_another_failure_is_named_by_its_last_words(code: int, said: str, messag
 @pytest.mark.parametrize(
     ("said", "words", "cure"),
     [
-        ("Root error: Untrusted types found in the file: ['__main__.days'].", "trust __main__.days", "mlflow.sklearn."),
+        (
+            "Root error: Untrusted types found in the file: ['__main__.<lambda>'].",
+            "trust __main__.<lambda>",
+            "mlflow.sklearn.",
+        ),
         (
             "Untrusted types found in the file: ['a.A', 'b.B', 'c.C', 'd.D', 'lightgbm.basic.Booster', 'f.F'].",
             "trust a.A, b.B, c.C, d.D, lightgbm.basic.Booster and 1 more",
