@@ -59,6 +59,8 @@ def load(settings: Settings) -> Model:
         lacking = f"; it was trained with {', '.join(missing)}, not installed here" if missing else ""
         if isinstance(error, ModuleNotFoundError) and not lacking:  # log_model takes along no file that it imports
             lacking = "; a file beside the script goes into a model by code_paths=[…], a library by pip_requirements"
+        if isinstance(error, AttributeError) and "__main__'" in words:  # skops and pickle hold its name only
+            lacking = '; code of the training script goes into a model by serialization_format="cloudpickle"'
         raise ModelError(
             f"the model at {settings.model} did not load: {type(error).__name__}: {words}{lacking}"
         ) from error

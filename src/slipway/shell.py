@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -107,6 +108,11 @@ def quote(words: str) -> str:
     lines = [line.strip() for line in words.splitlines() if line.strip()][-LAST_LINES:]
     named = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return named[-1] if named else "\n    ".join(lines) or "it printed nothing"
+
+
+def cut(words: str, longest: int) -> str:
+    """Return words, or as many of them as fit into so many characters, with an ellipsis."""
+    return words if len(words) <= longest else re.sub(r"\s+\S*$", "", words[:longest]) + " …"
 
 
 def _pump(source: IO[bytes] | None, target: TextIO, last: deque[str]) -> None:

@@ -54,6 +54,7 @@ BROKEN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "library": ("one", lambda folder: (folder / "requirements.txt").write_text("numpy==0.1\n"), "numpy 0.1"),
     "no text": ("one", lambda folder: (folder / "requirements.txt").write_bytes(b"\xff\xfe"), "did not load"),
     "module": ("one", lambda folder: (folder / "model.pkl").write_bytes(b"cflavor\nModel\n."), "code_paths"),
+    "script": ("one", lambda folder: (folder / "model.pkl").write_bytes(b"c__main__\nModel\n."), "cloudpickle"),
     "untrusted type": ("one", _untrusted, "skops_trusted_types"),
     "truncated": (
         "one",

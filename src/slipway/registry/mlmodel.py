@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMS = "MODEL=models:/name/3, models:/name@alias, models:/m-<id>, runs:/<run>/model, or a path"
+SCRIPT = "__main__"  # the module that a script is while it runs; in every other program it is another
+CARRY = 'log_model(…, serialization_format="cloudpickle"), or its code in a module beside the script and code_paths=[…]'
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -65,4 +68,16 @@ def find_gaps(path: Path) -> list[str]:
         gaps.append(
             "no input example, so the server cannot try the model before serving it: log it with input_example=…"
         )
+    if names := _find_names_of_script(path):
+        gaps.append(f"references to its training script ({', '.join(names)}), without which it will not load: {CARRY}")
     return gaps
+
+
+def _find_names_of_script(path: Path) -> list[str]:
+    """Return what a scikit-learn model's file takes from the script: skops and pickle hold names, cloudpickle code."""
+    flavor = (read_metadata(path)["flavors"] or {}).get("sklearn") or {}
+    file = path / str(flavor.get("pickled_model"))
+    if flavor.get("serialization_format") == "pickle" and file.is_file() and file.stat().st_size:
+        with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return [SCRIPT] if content.find(SCRIPT.encode()) >= 0 else []
+    return [name for name in flavor.get("skops_trusted_types") or [] if str(name).startswith(f"{SCRIPT}.")]

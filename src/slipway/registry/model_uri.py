@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from slipway import shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.model_folder import LOCK
-from slipway.registry.mlmodel import FORMS, read_metadata
+from slipway.registry.mlmodel import CARRY, FORMS, SCRIPT, read_metadata
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +36,11 @@ class ModelRef:
     model_id: str | None = None
     checksum: str | None = None  # that its files had when it was registered
     bare: str | None = None  # that they had without their lock
+
+
+def choose_cure(words: str) -> str:
+    """Return what helps with a version that does not load, by what was said of it (pure)."""
+    return CARRY if SCRIPT in words else OTHERS
 
 
 def resolve(registry: Registry | None, uri: str) -> ModelRef:

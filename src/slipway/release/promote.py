@@ -98,7 +98,9 @@ def _promote(pipeline: Pipeline, order: Order, champion: int | None) -> None:
     except TimedOutError as error:
         raise error.within(f"version {order.version} was neither promoted nor refused: ") from None
     except SlipwayError as error:
-        raise SlipwayError(f"{words}: {error.message}", error.cure or model_uri.OTHERS, error.code) from None
+        raise SlipwayError(
+            f"{words}: {error.message}", error.cure or model_uri.choose_cure(error.message), error.code
+        ) from None
 
 
 def roll_back(settings: Settings, to: str = "", roll_out: Callable[[Outcome], None] | None = None) -> None:

@@ -94,7 +94,7 @@ def _shorten(words: str) -> str:
     """Return uv's reason in one line."""
     lines = [re.sub(r"^(?:[\s×╰─▶│├]|error:|cause:)+", "", line).strip() for line in words.splitlines()]
     told = [line for line in lines if line and not line.startswith(("warning", "No solution found", "hint"))]
-    return " ".join(told)[:600] or "uv gave no reason"
+    return shell.cut(" ".join(told), 600) or "uv gave no reason"
 
 
 def _name(near: str) -> str:

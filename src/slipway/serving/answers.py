@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from slipway import shell
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -83,5 +85,4 @@ def list_predictions(answer: Json) -> list[Json]:
 
 
 def _quote(value: Json) -> str:
-    text = str(value)
-    return text if len(text) <= QUOTED else f"{text[:QUOTED]} …"
+    return shell.cut(str(value), QUOTED)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from slipway import interruption
+from slipway import interruption, shell
 from slipway.serving import answers, example
 
 if TYPE_CHECKING:
@@ -83,17 +83,17 @@ def check_predictions(api: Api) -> str | None:
         return None
     answer = api.post(api.request)
     if answer.status != requests.codes.ok:
-        return f"status {answer.status}: {answer.content[:QUOTED]}"
+        return f"status {answer.status}: {shell.cut(answer.content, QUOTED)}"
     try:
         served = json.loads(answer.content)
     except ValueError:
-        return f"its answer is not JSON: {answer.content[:QUOTED]}"
+        return f"its answer is not JSON: {shell.cut(answer.content, QUOTED)}"
     if (
         isinstance(api.expected, dict)
         and "predictions" in api.expected
         and not (isinstance(served, dict) and served.get("predictions") is not None)
     ):
-        return f"no predictions in {answer.content[:QUOTED]}"
+        return f"no predictions in {shell.cut(answer.content, QUOTED)}"
     expected, rows = answers.list_predictions(api.expected), example.count_rows(api.request)
     is_list = isinstance(api.expected, dict) and isinstance(api.expected.get("predictions"), list)
     if is_list and rows not in {None, len(expected)}:
@@ -159,7 +159,7 @@ def run(api: Api, seconds: float) -> dict[str, str | None]:
             except requests.RequestException as error:
                 found[name] = f"the request failed: {type(error).__name__}"
             except Exception as error:  # noqa: BLE001 -- of whatever the server sent
-                found[name] = f"{type(error).__name__}: {error}".splitlines()[0][:QUOTED]
+                found[name] = shell.cut(f"{type(error).__name__}: {error}".splitlines()[0], QUOTED)
 
     thread = threading.Thread(target=check_all, daemon=True, name="API test")
     thread.start()

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from slipway import runtimes, shell
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
+from slipway.registry import model_uri
 from slipway.serving import server
 from slipway.settings import BUILD, ROOT
 
@@ -78,7 +79,8 @@ def _run(settings: Settings, prepared: Prepared, rows: Path, options: list[str],
     """Predict into a file and return how many rows there were."""
     code, last = runtimes.of(settings).predict_file(prepared, rows, options, output)
     if code == MODEL_DID_NOT_LOAD:
-        raise SlipwayError(f"{prepared.model.uri} did not load: {shell.quote(last)}", "make list_models", code)
+        words = shell.quote(last)
+        raise SlipwayError(f"{prepared.model.uri} did not load: {words}", model_uri.choose_cure(words), code)
     if code != 0:
         raise SlipwayError(f"{prepared.model.uri} does not predict {rows.name}: {shell.quote(last)}")
     found = re.findall(r"^rows: (\d+)$", last, re.MULTILINE)

@@ -67,9 +67,8 @@ def serve(settings: Settings, uri: str) -> None:
 def explain(prepared: Prepared, code: int) -> None:
     """Raise SlipwayError for the exit code of a server that ended by itself; 0 is well."""
     if code == MODEL_DID_NOT_LOAD:
-        raise SlipwayError(
-            f"{prepared.model.uri} did not load; see the error above", "make list_models, for another version", code
-        )
+        cure = model_uri.choose_cure(" ".join(mlmodel.find_gaps(prepared.files)))
+        raise SlipwayError(f"{prepared.model.uri} did not load; see the error above", cure, code)
     if code in {-signal.SIGKILL, 128 + signal.SIGKILL}:
         raise SlipwayError(
             "the server was killed, by someone or for lack of memory", "make doctor, to see how much there is"

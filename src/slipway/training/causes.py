@@ -6,6 +6,7 @@ import re
 import signal
 from typing import TYPE_CHECKING
 
+from slipway import shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.runtimes import declared
 
@@ -24,6 +25,11 @@ ARGUMENTS = "TRAIN_ARGS='--name value' with the same command, or lines name=valu
 ELSEWHERE = re.compile(r"^[^#\n]*?([\w.]*\bset_tracking_uri\((?!.*environ).*)", re.MULTILINE)
 SHARED = re.compile(r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object file")
 PACKAGES = {"libgomp.so.1": "libgomp1", "libGL.so.1": "libgl1"}  # of Debian, for LightGBM and OpenCV
+UNTRUSTED = re.compile(r"Untrusted types found in the file: \[(.*?)\]", re.DOTALL)  # by skops
+UNTYPED = "could not be serialized in the skops"  # a function or class in a function, of which skops knows no name
+CLOUDPICKLE = 'mlflow.sklearn.log_model(…, serialization_format="cloudpickle")'
+FLAVORS = ("catboost", "lightgbm", "xgboost")  # of estimators that look like scikit-learn's
+MOST = 5  # types
 KILLED = 128 + signal.SIGKILL  # as a shell and an engine say it
 LONGEST = 300  # characters of what it said
 
@@ -53,6 +59,17 @@ def explain(settings: Settings, model: ModelFolder, code: int, said: str) -> Sli
         return SlipwayError(f"{script} was killed: it may have needed {words}", cure)
     if code == USAGE and (refused := REFUSED.findall(said)):
         return SlipwayError(f"{script} was run with other arguments than it takes: {refused[-1]}", ARGUMENTS)
+    if UNTYPED in said or UNTRUSTED.search(said):
+        return _name_types(script, re.findall(r"'([^']+)'", "".join(UNTRUSTED.findall(said)[-1:])))
     last = LAST.findall(said)
-    words = f": {last[-1][:LONGEST]}" if last else "; see its output above"
+    words = f": {shell.cut(last[-1], LONGEST)}" if last else "; see its output above"
     return SlipwayError(f"{script} ended with exit code {code}{words}")
+
+
+def _name_types(script: str, types: list[str]) -> SlipwayError:
+    """Return the error for a model that skops does not save, or not load."""
+    more = f" and {len(types) - MOST} more" if len(types) > MOST else ""
+    words = f"skops does not trust {', '.join(types[:MOST])}{more}" if types else "skops cannot name a part of it"
+    own = [f"mlflow.{name}.log_model(…), or " for name in FLAVORS if any(each.startswith(f"{name}.") for each in types)]
+    cure = f"{''.join(own)}{CLOUDPICKLE}; see docs/add-a-model.md#file-formats"
+    return SlipwayError(f"{script} cannot log its scikit-learn model: {words}", cure)

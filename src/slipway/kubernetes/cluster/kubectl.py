@@ -231,7 +231,9 @@ def parse(answer: shell.Answer) -> list[dict[str, Any]]:
         try:
             each, end = json.JSONDecoder().raw_decode(rest)
         except ValueError:
-            raise SlipwayError(f"kubectl printed no JSON: {rest.splitlines()[0][:200]}", "kubectl version") from None
+            raise SlipwayError(
+                f"kubectl printed no JSON: {shell.cut(rest.splitlines()[0], 200)}", "kubectl version"
+            ) from None
         found += each["items"] if each.get("kind", "").endswith("List") and "items" in each else [each]
         rest = rest[end:].strip()
     return found

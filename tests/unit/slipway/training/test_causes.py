@@ -72,6 +72,11 @@ def test_a_killed_script_may_have_needed_more_memory(
     ("code", "said", "message"),
     [
         (1, "x\nValueError: no rows\n", "main.py ended with exit code 1: ValueError: no rows"),
+        (
+            1,
+            f"ValueError: {'many words ' * 30}",
+            f"main.py ended with exit code 1: ValueError: {'many words ' * 26}…",
+        ),
         (2, "usage: main.py [-h]\n", "main.py ended with exit code 2; see its output above"),
         (
             2,
@@ -80,11 +85,38 @@ def test_a_killed_script_may_have_needed_more_memory(
         ),
         (-11, "", "main.py ended with exit code 139; see its output above"),
     ],
-    ids=["a traceback", "usage", "arguments", "a crash"],
+    ids=["a traceback", "a long one", "usage", "arguments", "a crash"],
 )
 def test_another_failure_is_named_by_its_last_words(code: int, said: str, message: str) -> None:
     """The exception stands in the error where there is one."""
     assert causes.explain(settings.load({}), MODEL, code, said).message == message
+
+
+@pytest.mark.parametrize(
+    ("said", "words", "cure"),
+    [
+        (
+            "Root error: Untrusted types found in the file: ['__main__.<lambda>'].",
+            "trust __main__.<lambda>",
+            "mlflow.sklearn.",
+        ),
+        (
+            "Untrusted types found in the file: ['a.A', 'b.B', 'c.C', 'd.D', 'lightgbm.basic.Booster', 'f.F'].",
+            "trust a.A, b.B, c.C, d.D, lightgbm.basic.Booster and 1 more",
+            "mlflow.lightgbm.log_model(…), or mlflow.sklearn.",
+        ),
+        ("MlflowException: The sklearn model could not be serialized in the skops …", "name a part of it", "mlflow.sk"),
+    ],
+    ids=["a function", "many and a booster", "a function in a function"],
+)
+def test_what_skops_refuses_is_named_whole_with_its_cure(said: str, words: str, cure: str) -> None:
+    """MLflow's own hint, to trust the names, gives a version that does not load."""
+    error = causes.explain(settings.load({}), MODEL, 1, f"Traceback\nmlflow.exceptions.MlflowException: {said}\n")
+
+    assert error.message.startswith("main.py cannot log its scikit-learn model: skops")
+    assert error.message.endswith(words)
+    assert error.cure.startswith(cure)
+    assert 'serialization_format="cloudpickle"' in error.cure
 
 
 @pytest.mark.parametrize(
