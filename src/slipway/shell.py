@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 NOT_FOUND, TIMED_OUT = 127, 124
+ERROR = "error: "  # how a line begins that names one
 LAST_LINES = 12  # of a program, kept for the reason that it failed for
 CHUNK = 65536  # bytes of output that are shown at once
 EXEC_LOOKS = 1000  # of 1 ms each, for a process that has just started
@@ -78,7 +79,8 @@ def show(
 ) -> tuple[int, str]:
     """Run a program with its output shown as it comes; return its exit code, and the last lines that it printed.
 
-    With `output`, what it writes to stdout goes there. Ctrl-C ends it as it does in `wait`.
+    With `output`, what it writes to stdout goes there, and an error that ends what it prints is left to the caller, who
+    quotes it. Ctrl-C ends it as it does in `wait`.
     """
     echo(command)
     with _missing():
@@ -88,7 +90,7 @@ def show(
     interruption.register(process)
     last: deque[str] = deque(maxlen=LAST_LINES)
     pumps = [
-        threading.Thread(target=_pump, args=(source, target, last), daemon=True)
+        threading.Thread(target=_pump, args=(source, target, last, output is not None), daemon=True)
         for source, target in ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
     ]
     for pump in pumps:
@@ -105,16 +107,22 @@ def quote(words: str) -> str:
     For an error of ours.
     """
     lines = [line.strip() for line in words.splitlines() if line.strip()][-LAST_LINES:]
-    named = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    named = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
     return named[-1] if named else "\n    ".join(lines) or "it printed nothing"
 
 
-def _pump(source: IO[bytes] | None, target: TextIO, last: deque[str]) -> None:
-    """Show what a program prints at once, progress bars too, and keep its last lines."""
-    decoder, line = codecs.getincrementaldecoder("utf-8")("replace"), ""
+def _pump(source: IO[bytes] | None, target: TextIO, last: deque[str], is_quoted: bool) -> None:  # noqa: FBT001 -- a thread's
+    """Show what a program prints at once, progress bars too, and keep its last lines; `is_quoted`: not a last error."""
+    decoder, line, held, ended = codecs.getincrementaldecoder("utf-8")("replace"), "", "", True
     while chunk := source.read1(CHUNK) if source else b"":  # type: ignore[attr-defined] # a pipe's reader has it
-        target.write(text := decoder.decode(chunk))
+        text = decoder.decode(chunk)
+        shown = held + text
+        begin = shown.rfind("\n", 0, -1) + 1
+        is_error = shown.startswith(ERROR, begin) or ERROR.startswith(shown[begin:])
+        held = shown[begin:] if is_quoted and is_error and (begin or ended) else ""
+        target.write(shown.removesuffix(held))
         target.flush()
+        ended = bool(held) or shown.endswith("\n") or (ended and not shown)
         *whole, line = (line + text).split("\n")
         last.extend(shown for each in whole if (shown := each.rstrip("\r").rsplit("\r", 1)[-1].strip()))
     if line.strip():

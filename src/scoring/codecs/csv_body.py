@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from pandas._libs.parsers import STR_NA_VALUES
 
 from scoring.bounds import DEFAULT
 from scoring.codecs import mlflow_forms
-from scoring.errors import Refusal, bad
+from scoring.codecs.casting import NUMBER
+from scoring.errors import Refusal, ValueRefusal, bad, lacking
 from scoring.models.signature import SCALARS
 
 if TYPE_CHECKING:
@@ -23,6 +26,12 @@ if TYPE_CHECKING:
     from scoring.models.rows import Table
     from scoring.models.signature import Column
 
+UNREADABLE = "the CSV cannot be read as a table with the model's columns and types"
+LOOKED_AT = 1_000_000  # values, for the one that pandas could not read
+WHOLE = re.compile(r"\s*[+-]?\d{1,9}\s*")  # digits that even an integer holds
+TRUTH = re.compile("true|false", re.IGNORECASE)
+FLOATING = re.compile(rf"{NUMBER.pattern}|\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
+SURE = {"double": FLOATING, "float": FLOATING, "long": WHOLE, "integer": WHOLE, "boolean": TRUTH}
 TWICE = 200  # fields that may have another's name: pandas compares each with all
 LINES = 100_000  # that the first two rows may have, in quotes
 PIECE = 256 * 1024  # bytes that are looked at together
@@ -38,7 +47,7 @@ def read(body: bytes, columns: Sequence[Column], bounds: Bounds) -> Table:
     """Return the rows of a CSV body, or raise Refusal."""
     header, first = check(body, len(columns), bounds)
     if missing := [str(column.name) for column in columns if column.required and str(column.name) not in header]:
-        raise bad(f"columns that the model needs are missing: {', '.join(missing)}")
+        raise lacking(missing)
     known = {str(column.name) for column in columns}
     is_plain = (
         first <= len(header) and not known.isdisjoint(header) and not known.issuperset(header)
@@ -51,7 +60,8 @@ def read(body: bytes, columns: Sequence[Column], bounds: Bounds) -> Table:
     try:
         frame = pd.read_csv(io.BytesIO(body), dtype=kinds, usecols=known.__contains__ if is_plain else None)
     except Exception:  # noqa: BLE001 -- pandas raises many, with the caller's values in their words
-        raise bad("the CSV cannot be read as a table with the model's columns and types") from None
+        found = _find_wrong(body, header, columns)
+        raise found or bad(UNREADABLE) from None
     return mlflow_forms.from_frame(frame, columns)
 
 
@@ -69,7 +79,7 @@ def check(body: bytes, columns: int, bounds: Bounds) -> tuple[list[str], int]:
         header = next((record for record in records if any(record)), [])
         first = len(next((record for record in records if record), []))
     except (csv.Error, RecursionError):
-        raise bad("the CSV cannot be read as a table with the model's columns and types") from None
+        raise bad(UNREADABLE) from None
     if len(header) > columns + bounds.extra:
         raise Refusal(413, f"the CSV has more than {columns + bounds.extra} columns")
     if len(header) - len({*header}) > TWICE:
@@ -78,6 +88,34 @@ def check(body: bytes, columns: int, bounds: Bounds) -> tuple[list[str], int]:
         raise bad("a row has more values than the header has columns")
     _count(body, max(len(header), first), bounds)
     return header, first
+
+
+def _find_wrong(body: bytes, header: Sequence[str], columns: Sequence[Column]) -> Refusal | None:
+    """Return the refusal that names the first value that pandas does not read; None if it is not soon found."""
+    numbers = [column for column in columns if column.type in SURE and str(column.name) in header]
+    wanted = [(header.index(str(column.name)), column, SURE[column.type]) for column in numbers]
+    records = (record for record in csv.reader(io.TextIOWrapper(io.BytesIO(body), "utf-8-sig")) if any(record))
+    try:
+        for row, record in enumerate(itertools.islice(records, 1 + LOOKED_AT // max(len(wanted), 1))):
+            for at, column, sure in wanted if row else ():
+                value = record[at] if at < len(record) else ""
+                if sure.fullmatch(value) or (sure is FLOATING and value in STR_NA_VALUES):
+                    continue
+                is_read = _is_read(value, SCALARS[column.type])
+                return None if is_read else ValueRefusal(str(column.name), column.type, row, value)
+    except csv.Error:
+        pass
+    return None
+
+
+def _is_read(value: str, kind: str) -> bool:
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows([["value"], [value]])
+    try:
+        pd.read_csv(io.StringIO(text.getvalue()), dtype=kind)
+    except Exception:  # noqa: BLE001 -- as above
+        return False
+    return True
 
 
 def _count(body: bytes, width: int, bounds: Bounds) -> None:
