@@ -150,3 +150,14 @@ def test_output_is_shown_as_it_comes_and_its_last_lines_kept(capfd: pytest.Captu
     assert ended == 0
     assert capfd.readouterr().out == "one\n50 %\r100 %\r\ncaé"
     assert last == "one\n100 %\ncaé"
+
+
+def test_an_error_is_left_to_who_quotes_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """With stdout elsewhere, the last line is not shown if it names an error, in however many pieces it comes."""
+    lines = "for part in ('one error: x\\n', 'error: y\\nthen\\ner', 'ror: ', 'z\\n'):"
+    code = f"import sys, time\n{lines}\n sys.stderr.write(part); sys.stderr.flush(); time.sleep(0.1)"
+    with (tmp_path / "out").open("wb") as output:
+        _, last = shell.show(_python(code), output=output)
+
+    assert shell.quote(last) == "z"
+    assert capfd.readouterr().err.endswith("\none error: x\nerror: y\nthen\n")
