@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from pandas._libs.parsers import STR_NA_VALUES
 
 from scoring.bounds import DEFAULT
 from scoring.codecs import mlflow_forms
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 UNREADABLE = "the CSV cannot be read as a table with the model's columns and types"
 LOOKED_AT = 1_000_000  # values, for the one that pandas could not read
+DOUBTED = 20  # different values of them that only pandas can judge
 WHOLE = re.compile(r"\s*[+-]?\d{1,9}\s*")  # digits that even an integer holds
 TRUTH = re.compile("true|false", re.IGNORECASE)
 FLOATING = re.compile(rf"{NUMBER.pattern}|\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
@@ -94,15 +94,20 @@ def _find_wrong(body: bytes, header: Sequence[str], columns: Sequence[Column]) -
     """Return the refusal that names the first value that pandas does not read; None if it is not soon found."""
     numbers = [column for column in columns if column.type in SURE and str(column.name) in header]
     wanted = [(header.index(str(column.name)), column, SURE[column.type]) for column in numbers]
-    records = (record for record in csv.reader(io.TextIOWrapper(io.BytesIO(body), "utf-8-sig")) if any(record))
+    lines = io.TextIOWrapper(io.BytesIO(body), "utf-8-sig")
+    records = (record for record in csv.reader(lines) if len(record) > 1 or not "".join(record or " ").isspace())
+    taken: set[tuple[str, str]] = set()  # NA, and other words that pandas reads
     try:
         for row, record in enumerate(itertools.islice(records, 1 + LOOKED_AT // max(len(wanted), 1))):
             for at, column, sure in wanted if row else ():
                 value = record[at] if at < len(record) else ""
-                if sure.fullmatch(value) or (sure is FLOATING and value in STR_NA_VALUES):
+                if sure.fullmatch(value) or (value, column.type) in taken:
                     continue
-                is_read = _is_read(value, SCALARS[column.type])
-                return None if is_read else ValueRefusal(str(column.name), column.type, row, value)
+                if not _is_read(value, SCALARS[column.type]):
+                    return ValueRefusal(str(column.name), column.type, row, value)
+                if len(taken) == DOUBTED:
+                    return None
+                taken.add((value, column.type))
     except csv.Error:
         pass
     return None

@@ -151,7 +151,8 @@ def test_only_the_first_rows_are_read_when_no_more_are_asked(model: Model, tmp_p
     ("text", "words"),
     [
         ("a\n1\n", "columns that the model needs are missing: b"),
-        ("a,b\n0,1\n\nwrong,0\n", "column a contains 'wrong' in row 2: not a valid double"),
+        ("a,b\n,\n \n\nwrong,0\n", "column b contains '' in row 1: not a valid long"),
+        ("b,a,c\n1,,\n \n\n0,wrong,1\n", "column a contains 'wrong' in row 2: not a valid double"),
         ("a,b\nNA,1\n1e5,2.5\n", "column b contains '2.5' in row 2: not a valid long"),
         ("a,b\n0,1\n1,2,3,4\n", "the CSV cannot be read as a table with the model's columns and types (rows 1 to 2)"),
         ("a,b\n", "the file has no rows"),
@@ -160,7 +161,8 @@ def test_only_the_first_rows_are_read_when_no_more_are_asked(model: Model, tmp_p
     ],
     ids=[
         "a column missing",
-        "a word for a number",
+        "no integer",
+        "a word, blank lines before it",
         "a fraction for an integer",
         "a long line",
         "no rows",
