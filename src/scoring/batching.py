@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import traceback
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from scoring import memory
 from scoring.compression import WORTH, accepts, deflate
-from scoring.errors import Refusal
+from scoring.errors import Refusal, not_predicted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -233,9 +232,7 @@ class BatchQueue:
                     None  # both hold the frames, and so what was read of the body, until garbage is collected
                 )
                 return [(first, error.with_traceback(None))], 0
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            logger.warning("the model raised %s at %s:%s", type(error).__name__, last.filename, last.lineno)
-            return [(first, Refusal(400, "the model cannot predict these rows"))], 0
+            return [(first, not_predicted(error))], 0
         return answers, at
 
     def _deliver(self, answers: list[tuple[QueuedPredict, Any]], seconds: float, rows: int) -> None:

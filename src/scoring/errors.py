@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
+
 import msgspec
 
 CODES = {
@@ -18,7 +21,7 @@ CODES = {
     504: "DEADLINE_EXCEEDED",
 }
 
-
+logger = logging.getLogger("scoring")
 DATES = "datetime; send text such as 2024-01-31T12:00:00Z, not a number"
 
 
@@ -39,6 +42,18 @@ class Refusal(Exception):  # it is an answer, not an error of ours
         return msgspec.json.encode({"error_code": CODES.get(self.status, "BAD_REQUEST"), "message": self.message})
 
 
+class ColumnsRefusal(Refusal):
+    """A refusal for the columns of a table, whatever its rows are."""
+
+
+class ValueRefusal(Refusal):
+    """A refusal for one value: `row` counts from 1, and `value` is for the caller's own screen, not for a server's."""
+
+    def __init__(self, column: str, kind: str, row: int, value: str) -> None:
+        super().__init__(400, f"column {column} contains a value that is not a valid {kind}, in row {row}")
+        self.column, self.kind, self.row, self.value = column, kind, row, value
+
+
 class ModelError(Exception):
     """A model folder that cannot be served; the words are one line for the operator."""
 
@@ -46,6 +61,18 @@ class ModelError(Exception):
 def bad(message: str) -> Refusal:
     """Return a refusal with status 400."""
     return Refusal(400, message)
+
+
+def lacking(names: list[str]) -> Refusal:
+    """Return the refusal of a table that lacks columns."""
+    return ColumnsRefusal(400, f"columns that the model needs are missing: {', '.join(names)}")
+
+
+def not_predicted(error: BaseException, where: str = "") -> Refusal:
+    """Log what a model raised, and where, without its words, and return the refusal for the caller."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    logger.warning("the model raised %s at %s:%s%s", type(error).__name__, last.filename, last.lineno, where)
+    return bad("the model cannot predict these rows")
 
 
 def full() -> Refusal:

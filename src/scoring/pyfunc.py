@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import traceback
 import warnings
 from functools import partial
 from types import SimpleNamespace
@@ -21,7 +22,7 @@ from mlflow.pyfunc.model import ChatAgent, ChatModel, ResponsesAgent
 from scoring.bounds import measure
 from scoring.codecs import csv_body, mlflow_forms
 from scoring.codecs.tensors import as_text
-from scoring.errors import bad
+from scoring.errors import Refusal, bad, not_predicted
 from scoring.models import boosters, params, rows
 from scoring.models.base import Identity, Model, list_classes, list_methods
 from scoring.models.signature import SCALARS
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 AGENTS = (ChatAgent, ChatModel, ResponsesAgent)  # classes of MLflow's whose own predict_stream only raises
 WITH_METHODS = ("mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgbm", "mlflow.catboost")  # loaders
+CHECKING = ("mlflow", "pandas")  # packages that call one another to enforce a schema
 NOT_TAKEN = "the body does not match the model's signature"
 
 
@@ -124,14 +126,14 @@ class GenericModel(Model):
                 return self._model.predict(data, params=params)
             return getattr(self._raw, method)(_enforce_schema(data, self._schema) if self._schema else data)
         except MlflowException as error:
-            raise bad(NOT_TAKEN) from error
+            raise _refuse(error) from error
 
     def predict_stream(self, data: Data, params: dict[str, Any] | None) -> Iterator[Predictions]:
         """Yield a prediction chunk by chunk; raise Refusal as `predict_data` does."""
         try:
             yield from self._model.predict_stream(data, params=params)
         except MlflowException as error:
-            raise bad(NOT_TAKEN) from error
+            raise _refuse(error) from error
 
     def from_arrays(self, arrays: dict[str, Any]) -> Data:
         """Return v2 tensors as the signature has them: by name, or the only one."""
@@ -159,6 +161,13 @@ def load(folder: str) -> Any:  # noqa: ANN401 -- a PyFuncModel, whose methods ML
         raw = mlflow.sklearn.load_model(folder)
         known = SimpleNamespace(**{method: getattr(raw, method), "get_raw_model": lambda: raw})
         return PyFuncModel(meta, known, method)
+
+
+def _refuse(error: MlflowException) -> Refusal:
+    """Return the refusal of a body that MLflow's checks of the schema exclude, or that the model's own code does."""
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)][1:]
+    is_own = any(name.partition(".")[0] not in CHECKING for name in frames)
+    return not_predicted(error) if is_own else bad(NOT_TAKEN)
 
 
 def _can_stream(model: PyFuncModel) -> bool:

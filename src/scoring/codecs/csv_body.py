@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ import pandas as pd
 
 from scoring.bounds import DEFAULT
 from scoring.codecs import mlflow_forms
-from scoring.errors import Refusal, bad
+from scoring.codecs.casting import NUMBER
+from scoring.errors import Refusal, ValueRefusal, bad, lacking
 from scoring.models.signature import SCALARS
 
 if TYPE_CHECKING:
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
     from scoring.models.rows import Table
     from scoring.models.signature import Column
 
+UNREADABLE = "the CSV cannot be read as a table with the model's columns and types"
+LOOKED_AT = 1_000_000  # values, for the one that pandas could not read
+DOUBTED = 20  # different values of them that only pandas can judge
+WHOLE = re.compile(r"\s*[+-]?\d{1,9}\s*")  # digits that even an integer holds
+TRUTH = re.compile("true|false", re.IGNORECASE)
+FLOATING = re.compile(rf"{NUMBER.pattern}|\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
+SURE = {"double": FLOATING, "float": FLOATING, "long": WHOLE, "integer": WHOLE, "boolean": TRUTH}
 TWICE = 200  # fields that may have another's name: pandas compares each with all
 LINES = 100_000  # that the first two rows may have, in quotes
 PIECE = 256 * 1024  # bytes that are looked at together
@@ -38,7 +47,7 @@ def read(body: bytes, columns: Sequence[Column], bounds: Bounds) -> Table:
     """Return the rows of a CSV body, or raise Refusal."""
     header = check(body, len(columns), bounds)
     if missing := [str(column.name) for column in columns if column.required and str(column.name) not in header]:
-        raise bad(f"columns that the model needs are missing: {', '.join(missing)}")
+        raise lacking(missing)
     known = {str(column.name) for column in columns}
     is_plain = not known.isdisjoint(header) and not known.issuperset(header)  # else pandas looks at more
     if is_plain and (widest := _widest(body)) != len(header):  # pandas, told which columns, does not look at the others
@@ -49,7 +58,8 @@ def read(body: bytes, columns: Sequence[Column], bounds: Bounds) -> Table:
     try:
         frame = pd.read_csv(io.BytesIO(body), dtype=kinds, usecols=known.__contains__ if is_plain else None)
     except Exception:  # noqa: BLE001 -- pandas raises many, with the caller's values in their words
-        raise bad("the CSV cannot be read as a table with the model's columns and types") from None
+        found = _find_wrong(body, header, columns)
+        raise found or bad(UNREADABLE) from None
     return mlflow_forms.from_frame(frame, columns)
 
 
@@ -67,7 +77,7 @@ def check(body: bytes, columns: int, bounds: Bounds) -> list[str]:
         header = next((record for record in records if any(record)), [])
         first = len(next((record for record in records if record), []))
     except (csv.Error, RecursionError):
-        raise bad("the CSV cannot be read as a table with the model's columns and types") from None
+        raise bad(UNREADABLE) from None
     if len(header) > columns + bounds.extra:
         raise Refusal(413, f"the CSV has more than {columns + bounds.extra} columns")
     if len(header) - len({*header}) > TWICE:
@@ -76,6 +86,39 @@ def check(body: bytes, columns: int, bounds: Bounds) -> list[str]:
         raise bad("a row has more values than the header has columns")
     _count(body, len(header), bounds)
     return header
+
+
+def _find_wrong(body: bytes, header: Sequence[str], columns: Sequence[Column]) -> Refusal | None:
+    """Return the refusal that names the first value that pandas does not read; None if it is not soon found."""
+    numbers = [column for column in columns if column.type in SURE and str(column.name) in header]
+    wanted = [(header.index(str(column.name)), column, SURE[column.type]) for column in numbers]
+    lines = io.TextIOWrapper(io.BytesIO(body), "utf-8-sig")
+    records = (record for record in csv.reader(lines) if len(record) > 1 or not "".join(record or " ").isspace())
+    taken: set[tuple[str, str]] = set()  # NA, and other words that pandas reads
+    try:
+        for row, record in enumerate(itertools.islice(records, 1 + LOOKED_AT // max(len(wanted), 1))):
+            for at, column, sure in wanted if row else ():
+                value = record[at] if at < len(record) else ""
+                if sure.fullmatch(value) or (value, column.type) in taken:
+                    continue
+                if not _is_read(value, SCALARS[column.type]):
+                    return ValueRefusal(str(column.name), column.type, row, value)
+                if len(taken) == DOUBTED:
+                    return None
+                taken.add((value, column.type))
+    except csv.Error:
+        pass
+    return None
+
+
+def _is_read(value: str, kind: str) -> bool:
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows([["value"], [value]])
+    try:
+        pd.read_csv(io.StringIO(text.getvalue()), dtype=kind)
+    except Exception:  # noqa: BLE001 -- as above
+        return False
+    return True
 
 
 def _count(body: bytes, width: int, bounds: Bounds) -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 from scoring.bounds import DEFAULT, measure, measure_split
 from scoring.codecs import slices
 from scoring.codecs.casting import cast, enforce, to_array, typed_rows, wrong
-from scoring.errors import Refusal, bad
+from scoring.errors import Refusal, bad, lacking
 from scoring.models.rows import Table
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def from_frame(frame: pd.DataFrame, columns: Sequence[Column]) -> Table:
         frame = frame.rename(columns=own)
     missing = [column.name for column in columns if column.required and column.name not in frame]
     if missing:
-        raise bad(f"columns that the model needs are missing: {', '.join(map(str, missing))}")
+        raise lacking([str(name) for name in missing])
     present = [column for column in columns if column.name in frame]
     if any(isinstance(frame[column.name], pd.DataFrame) for column in present):
         raise bad("a column appears twice")

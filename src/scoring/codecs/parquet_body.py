@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scoring.codecs import mlflow_forms, parquet_pages
-from scoring.errors import Refusal, bad
+from scoring.errors import Refusal, bad, lacking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ def check(body: bytes, bounds: Bounds, columns: Sequence[Column] | None = None) 
         names if columns is None else [str(column.name) for column in columns]
     )  # a file's names are text, whatever they were
     if missing := [str(column.name) for column in columns or () if column.required and str(column.name) not in names]:
-        raise bad(f"columns that the model needs are missing: {', '.join(missing)}")
+        raise lacking(missing)
     present = [name for name in known if name in set(names)]
     if columns is not None and len([name for name in names if name in set(present)]) != len(present):
         raise bad("a column appears twice")

@@ -30,7 +30,7 @@ from scoring.bounds import Bounds
 from scoring.codecs import csv_body, mlflow_forms, parquet_body
 from scoring.codecs import predictions as output
 from scoring.codecs.media import CSV, JSON, PARQUET
-from scoring.errors import ModelError, Refusal, bad
+from scoring.errors import ColumnsRefusal, ModelError, Refusal, ValueRefusal, bad
 from scoring.models.rows import frame as to_frame
 from scoring.processes.columns import to_columns
 
@@ -45,6 +45,7 @@ MEDIA = {".csv": CSV, ".parquet": PARQUET, ".json": JSON}
 FORMS = ("csv", "parquet", "json")
 BYTES, ROWS = 4 * 1024 * 1024, 20_000  # of a chunk
 LONGEST = 64 * 1024 * 1024  # bytes of a CSV record
+SHOWN = 40  # signs of a wrong value
 SAID_S = 5.0  # between two lines of progress
 REFUSED, DID_NOT_LOAD = 1, 3
 
@@ -125,12 +126,22 @@ def run(model: Model, given: argparse.Namespace, sink: IO[bytes], bounds: Bounds
     mime, params = MEDIA[given.file.suffix.lower()], json.loads(given.params) if given.params else None
     if mime is JSON and model.signature.columns is None:
         return _answer(model, given, sink, bounds, params)
+    if mime is not JSON:
+        model.params_of(params)  # if they are wrong, no rows are
     writer, said = Writer(given.form, sink), time.monotonic()
     for chunk in read(given.file, given.limit):
         try:
             _predict(model, chunk, mime, params, bounds, writer)
+        except ValueRefusal as wrong:
+            value = wrong.value if len(wrong.value) <= SHOWN else f"{wrong.value[:SHOWN]}…"
+            words = (
+                f"column {wrong.column} contains {value!r} in row {writer.rows + wrong.row}: not a valid {wrong.kind}"
+            )
+            raise bad(words) from None
+        except ColumnsRefusal:
+            raise
         except Refusal as refusal:
-            where = f" in rows {writer.rows + 1} to {writer.rows + len(chunk.kept)}" if mime is not JSON else ""
+            where = f" (rows {writer.rows + 1} to {writer.rows + len(chunk.kept)})" if mime is not JSON else ""
             raise Refusal(refusal.status, f"{refusal.message}{where}") from refusal.__cause__
         if time.monotonic() > said + SAID_S:
             said = time.monotonic()
@@ -239,7 +250,7 @@ def _join(kept: pd.DataFrame, predictions: Predictions, model: Model, method: st
     if len(added) != len(kept):
         raise bad(f"the model predicts {len(added)} values for {len(kept)} rows; a .json file of them can be written")
     if taken := [name for name in added if name in kept]:
-        raise bad(f"the file has a column {taken[0]} already: rename it")
+        raise ColumnsRefusal(400, f"the file has a column {taken[0]} already: rename it")
     return pd.concat([kept.reset_index(drop=True), added], axis=1)
 
 

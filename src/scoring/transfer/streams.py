@@ -10,14 +10,13 @@ import asyncio
 import contextlib
 import logging
 import threading
-import traceback
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from scoring.codecs import predictions
-from scoring.errors import Refusal
+from scoring.errors import Refusal, not_predicted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,8 +120,7 @@ def pump(chunks: Iterator[Any], events: EventStream) -> None:
     except BaseException as failure:
         if not events.has_begun:
             raise
-        last = traceback.extract_tb(failure.__traceback__)[-1]
-        logger.warning("the model raised %s at %s:%s, in a stream", type(failure).__name__, last.filename, last.lineno)
+        not_predicted(failure, ", in a stream")
         with contextlib.suppress(Gone):
             events.put(error(failure.message if isinstance(failure, Refusal) else FAILED))
     finally:

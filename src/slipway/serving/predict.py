@@ -82,7 +82,7 @@ def _run(settings: Settings, prepared: Prepared, rows: Path, options: list[str],
         words = shell.quote(last)
         raise SlipwayError(f"{prepared.model.uri} did not load: {words}", model_uri.choose_cure(words), code)
     if code != 0:
-        raise SlipwayError(f"{prepared.model.uri} does not predict {rows.name}: {shell.quote(last)}")
+        raise SlipwayError(f"{prepared.model.uri} does not predict {rows.name}: see the error above")
     found = re.findall(r"^rows: (\d+)$", last, re.MULTILINE)
     return f"{int(found[-1]):,}" if found else "the"
 

@@ -10,6 +10,7 @@ import mlflow.pyfunc
 import mlflow.sklearn
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.model import ChatAgent, ChatModel, PythonModel, ResponsesAgent
 from mlflow.types.agent import ChatAgentMessage, ChatAgentResponse
 from mlflow.types.llm import ChatCompletionChunk, ChatCompletionResponse
@@ -134,6 +135,35 @@ def test_any_python_model_may_stream(tmp_path: Path) -> None:
 
     assert (model.task, model.streams, bare) == ("", True, True)
     assert list(model.predict_stream(data, None)) == ["a", "b", "c"]
+
+
+class Picky(PythonModel):
+    """Takes any text but one."""
+
+    def predict(self, model_input: pd.DataFrame) -> pd.Series[str]:  # type: ignore[override]
+        """Raise for "no"."""
+        if "no" in model_input["a"].tolist():
+            raise MlflowException("not that one")
+        return model_input["a"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("no", "the model cannot predict these rows"), (5, "the body does not match the model's signature")],
+)
+def test_who_refuses_a_body_is_told(
+    value: object, words: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The model's own code, with the place in the log, or MLflow's checks of the signature; neither in its words."""
+    rows = pd.DataFrame({"a": ["yes"]})
+    mlflow.pyfunc.save_model(str(tmp_path / "m"), python_model=Picky(), input_example=rows, pip_requirements=[])
+    model = loading.load(Settings(tmp_path / "m", check_libraries="off"))
+    with pytest.raises(Refusal) as refusal:
+        model.predict_data(pd.DataFrame({"a": [value]}), "predict", None)
+
+    assert refusal.value.message == words
+    assert ("the model raised MlflowException at " in caplog.text) is (value == "no")
+    assert "not that one" not in caplog.text
 
 
 def test_a_transformer_is_loaded(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from scoring.bounds import DEFAULT
 from scoring.codecs import csv_body
-from scoring.errors import Refusal
+from scoring.errors import Refusal, ValueRefusal
 from scoring.models.signature import Column
 
 COLUMNS = (Column("a", "double"), Column("s", "string"))
@@ -56,6 +56,22 @@ def test_lines_that_fit(text: str, rows: list[list[object]] | None) -> None:
         assert [str(value) for value in _read(text)[0]] == ["1.0", "nan"]
     else:
         assert _read(text) == rows
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [("abc", "double"), ("1_0", "float"), ("", "long"), ("9999999999", "integer"), ("no", "boolean")]
+)
+def test_a_wrong_value_is_found(value: str, kind: str) -> None:
+    """The refusal has the column and the row, and keeps the value from the server's callers."""
+    with pytest.raises(ValueRefusal) as refused:
+        csv_body.read(
+            f's,a\r\n"x\ny",1\r\nx,{value}\r\n'.replace("1", "true" if kind == "boolean" else "1", 1).encode(),
+            (Column("a", kind),),
+            DEFAULT,
+        )
+
+    assert (refused.value.row, refused.value.value) == (2, value)
+    assert refused.value.message == f"column a contains a value that is not a valid {kind}, in row 2"
 
 
 def test_a_long_line_beside_odd_quotes() -> None:

@@ -150,13 +150,25 @@ def test_only_the_first_rows_are_read_when_no_more_are_asked(model: Model, tmp_p
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a\n1\n", "columns that the model needs are missing: b in rows 1 to 1"),
-        ("a,b\n0,1\nwrong,0\n", "the CSV cannot be read as a table with the model's columns and types in rows 1 to 2"),
+        ("a\n1\n", "columns that the model needs are missing: b"),
+        ("a,b\n,\n \n\nwrong,0\n", "column b contains '' in row 1: not a valid long"),
+        ("b,a,c\n1,,\n \n\n0,wrong,1\n", "column a contains 'wrong' in row 2: not a valid double"),
+        ("a,b\nNA,1\n1e5,2.5\n", "column b contains '2.5' in row 2: not a valid long"),
+        ("a,b\n0,1\n1,2,3,4\n", "the CSV cannot be read as a table with the model's columns and types (rows 1 to 2)"),
         ("a,b\n", "the file has no rows"),
         ("", "the file has no rows"),
-        ("a,b,prediction\n1,1,yes\n", "the file has a column prediction already: rename it in rows 1 to 1"),
+        ("a,b,prediction\n1,1,yes\n", "the file has a column prediction already: rename it"),
     ],
-    ids=["a column missing", "a word for a number", "no rows", "empty", "a prediction"],
+    ids=[
+        "a column missing",
+        "no integer",
+        "a word, blank lines before it",
+        "a fraction for an integer",
+        "a long line",
+        "no rows",
+        "empty",
+        "a prediction",
+    ],
 )
 def test_rows_that_do_not_fit_are_named(model: Model, tmp_path: Path, text: str, words: str) -> None:
     """The error says which, and what is wrong with them."""
