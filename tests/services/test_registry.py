@@ -114,7 +114,7 @@ def test_a_path_names_the_files_themselves(
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
-        ("models:/crooked/1", "no registered model 'crooked'; available: .*straight"),
+        ("models:/crooked/1", "no registered model 'crooked' at .*; available: .*straight"),
         ("models:/straight/99", r"no version 99; available: \d"),
         ("models:/straight@loser", r"no alias @loser; available: @champion \(version \d+\)"),
         ("models:/m-0123456789abcdef", "no model models:/m-0123456789abcdef"),

@@ -103,7 +103,8 @@ def _resolve_version(registry: Registry, name: str, number: str | None, alias: s
     model = None if name.endswith(LOCK) else registry.find_model(name)
     if model is None:
         there = ", ".join(sorted(registry.find_aliases())) or "none yet; make train_model makes one"
-        raise SlipwayError(f"no registered model {name!r}; available: {there}", "make list_models")
+        where = re.sub(r"//[^/@]*@", "//", registry.uri)  # not with a password
+        raise SlipwayError(f"no registered model {name!r} at {where}; available: {there}", "make list_models")
     if alias and alias not in model.aliases:
         named = (f"@{each} (version {version})" for each, version in sorted(model.aliases.items()))
         there = ", ".join(named) or "no alias yet"
