@@ -34,7 +34,7 @@ class Bounds:
     err: int  # the real stderr, which pytest does not capture
     peak: int = 0  # bytes
     code: int = pytest.ExitCode.TESTS_FAILED  # of a run whose Python does not leave
-    left: list[str] = field(default_factory=list)  # commands of processes that tests left running
+    left: dict[int, str] = field(default_factory=dict)  # by pid, commands of processes that tests left running
     over: threading.Event = field(default_factory=threading.Event)
 
     def say(self, words: str) -> None:
@@ -67,7 +67,7 @@ class Bounds:
     def clear(self, left: list[processes.Process]) -> None:
         """Kill leftover processes, and record them."""
         processes.kill(left)
-        self.left += [process.command[:150] for process in left]
+        self.left |= {process.pid: process.command[:150] for process in left}  # one that is dying is found again
 
 
 def pass_signals_on(reading: int) -> None:
@@ -120,7 +120,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     bounds = config.stash[RUN]
     if bounds.peak:
         terminalreporter.write_line(f"memory: {bounds.peak >> 20} MB at most, of {LIMIT_MB} MB (TEST_MEMORY_MB)")
-    for command in bounds.left:
+    for command in bounds.left.values():
         terminalreporter.write_line(f"killed, because a test left it running: {command}")
 
 

@@ -138,7 +138,8 @@ class Load:
                     version = answer.headers.get("X-Model-Version", "none")
                     self.versions.add(version)
                     if answer.ok:
-                        self.answers.setdefault(version, set()).add(str(answer.json()["predictions"]))
+                        said = [f"{value:.9g}" for value in answer.json()["predictions"]]  # BLAS adds as many rows do
+                        self.answers.setdefault(version, set()).add(" ".join(said))
                 except requests.RequestException as error:
                     self.failed.append(repr(error))
                 self.sent += 1

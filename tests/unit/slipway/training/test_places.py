@@ -95,7 +95,7 @@ def test_a_folder_elsewhere_has_the_commit_of_its_own_repository(
 ) -> None:
     """A version is never said to come from the checkout's commit when its code lies elsewhere."""
     (tmp_path / "model.toml").write_text('name = "x"\nmetric = "loss"\ndirection = "minimize"\n')
-    loaded, folder = settings.load(), model_folder.load(tmp_path)
+    loaded, folder = changed(settings.load(), runtime="host"), model_folder.load(tmp_path)
     told = partial(provenance.describe, loaded, folder, "train.py", locks.of_folder(loaded, folder))
     before = told()
     for words in ("init", "add .", "-c user.name=x -c user.email=x@y commit -m first"):
