@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 DEADLINE = 90  # s for a server to answer on a busy machine
 WAIT = 10  # s for what a page shows, stretched
+NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"  # what Chromium was loading when the machine's interfaces changed
 KEY = "a key's value"
 TYPES = ["double", "float", "long", "integer", "boolean", "string", "datetime"]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -104,6 +105,9 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         new.watch()
         visits.append((new, refused))
         new.page.goto(url, wait_until="networkidle")
+        if any(NETWORK_CHANGED in words for words in new.errors):  # by another job's containers
+            new.errors.clear()
+            new.page.reload(wait_until="networkidle")
         return new.page
 
     yield open_page
