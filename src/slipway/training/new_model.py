@@ -95,7 +95,10 @@ def _copy(source: Path, made: Path, target: Path) -> None:
             '^name = ".*"': f'name = "{model_folder.plain(new)}-model"',
             r"MODEL_DIR=\S+": f"MODEL_DIR={place}",
         },
-        "MLproject": {"^name: .*": f"name: {new}", r"mlflow run \S+": f"mlflow run {place}"},
+        "MLproject": {
+            "^name: .*": f"name: {new}",
+            r"mlflow run \S+ --experiment-name \S+": f"mlflow run {place} --experiment-name {new}",
+        },
         "README.md": {r"MODEL_DIR=\S+": f"MODEL_DIR={place}", rf"models:/{re.escape(old)}\b": f"models:/{new}"},
     }
     for file, words in changes.items():

@@ -72,6 +72,7 @@ def test_a_copy_is_called_by_its_new_name(tmp_path: Path) -> None:
     texts = read_all(made)
 
     assert model_folder.load(made).name == "Sugar"
+    assert f"mlflow run {made} --experiment-name Sugar` " in texts["MLproject"]
     assert texts["MLproject"].splitlines()[1] == "name: Sugar"
     assert "models:/Sugar/1" in texts["README.md"]
     assert texts["train.py"] == (ROOT / "model" / "train.py").read_text()
