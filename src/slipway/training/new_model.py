@@ -97,7 +97,7 @@ def _copy(source: Path, made: Path, target: Path) -> None:
         },
         "MLproject": {
             "^name: .*": f"name: {new}",
-            r"mlflow run \S+ --experiment-name \S+": f"mlflow run {place} --experiment-name {new}",
+            r"mlflow run \S+ --experiment-name [^\s`]+": f"mlflow run {place} --experiment-name {new}",
         },
         "README.md": {r"MODEL_DIR=\S+": f"MODEL_DIR={place}", rf"models:/{re.escape(old)}\b": f"models:/{new}"},
     }
