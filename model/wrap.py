@@ -167,6 +167,8 @@ def read_example(file: Path) -> pd.DataFrame:
         ) from None
     if rows.empty:
         raise RefusedError(f"no example rows in {file.name}")
+    if not isinstance(rows.index, pd.RangeIndex):  # pandas took each row's first value for its name
+        raise RefusedError(f"rows in {file.name} have more values than its header has columns")
     return rows.head(ROWS)
 
 

@@ -115,7 +115,9 @@ def _try_methods(model: Model, example: Table) -> None:
         try:
             given = model.predict([example], method, params)
             output.encode(given)
-        except Exception:  # noqa: BLE001 -- the example is answered without it
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001 -- the example is answered without it
             model.methods = tuple(each for each in model.methods if each != method)
             model.ways.pop(method, None)
         else:
@@ -136,7 +138,9 @@ def _time(model: Model, example: Table) -> None:
         if model.is_steady and model.predict_seconds < SLOW_S:
             many = [example] * (MANY // example.n + 1)
             model.row_seconds = _seconds(model, many) / (len(many) * example.n)
-    except Exception as error:  # noqa: BLE001 -- it did answer its example
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 -- it did answer its example
         logger.info("%s %s: could not be timed: %s", model.identity.name, model.identity.version, type(error).__name__)
 
 

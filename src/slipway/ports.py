@@ -36,13 +36,17 @@ def find_free() -> int:
         return int(probe.getsockname()[1])
 
 
+def find_next(port: int) -> int:
+    """Return the first free port above one, to be proposed in its place."""
+    return next((each for each in range(port + 1, LAST + 1) if is_free(each)), port + 1)
+
+
 def check(port: int, setting: str) -> None:
     """Raise SlipwayError, which names the setting to change, when a port is taken."""
     if not is_free(port):
         airplay = ""
         if sys.platform == "darwin" and port == AIRPLAY:
             airplay = " (on macOS by AirPlay Receiver: System Settings, General)"
-        other = next((each for each in range(port + 1, LAST + 1) if is_free(each)), port + 1)
         raise SlipwayError(
-            f"port {port} is taken by another program{airplay}", f"{setting}={other} with the same command"
+            f"port {port} is taken by another program{airplay}", f"{setting}={find_next(port)} with the same command"
         )

@@ -78,6 +78,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "json.py").write_text(CLASSES)
     features.head(8).to_csv(path / "rows.csv", index=False)
     (path / "other.csv").write_text("length,width\n1.5,2.5\n")
+    (path / "long.csv").write_text("a,b\n1.5,2.5,\n")
     return path
 
 
@@ -181,6 +182,7 @@ def test_a_wrapped_model_is_served(  # noqa: PLR0913, PLR0917 -- five fixtures a
         (["rows.csv"], "rows.csv is none of .joblib, .pkl, .pickle, .skops, .py"),
         (["near.skops"], f'to accept them: --trust "{TREE}"'),
         (["line.joblib", "--example", "other.csv"], "does not predict its own example: ValueError"),
+        (["line.joblib", "--example", "long.csv"], "rows in long.csv have more values than its header has columns"),
         (["line.joblib", "--example", "broken.pkl"], "no example rows in broken.pkl"),
         (["classes.py"], "has: Line, Own, Short, Empty, Choosy; to choose one: --class NAME"),
         (["classes.py", "--class", "Tall"], "no class Tall with predict; available: Line"),
@@ -191,8 +193,8 @@ def test_a_wrapped_model_is_served(  # noqa: PLR0913, PLR0917 -- five fixtures a
     ],
     ids=[
         "another scikit-learn", "no predict", "unreadable", "no file", "no artefact", "unknown types", "wrong example",
-        "no example", "several classes", "no such class", "too few predictions", "not finite", "needs arguments",
-        "name of a module",
+        "long rows", "no example", "several classes", "no such class", "too few predictions", "not finite",
+        "needs arguments", "name of a module",
     ],
 )  # fmt: skip
 def test_what_cannot_serve_is_refused(

@@ -42,7 +42,9 @@ def prove(model: Model, example: Table) -> Proof:
             _close(together[at : at + 1], single) and _close(backwards[len(rows) - 1 - at :][:1], single)
             for at, (single, _) in enumerate(singly)
         )
-    except Exception:  # noqa: BLE001 -- a model may do anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 -- a model may do anything: a panic of Rust's is no Exception
         return Proof(holds=False)
     return Proof(holds, max(0.0, (min(one, other) - min(seconds for _, seconds in singly)) / (len(rows) - 1)))
 

@@ -142,7 +142,7 @@ def check_port(setting: str, value: str, containers: str, project: str, *, neede
     }.get(setting)
     if kept and (venv.ROOT / ".slipway" / kept[1]).exists():
         return Check(OK, name, f"taken by our own make {kept[0]}")
-    other = f"{setting}={5050 if port == ports.AIRPLAY else port + 1} on every make command"
+    other = f"{setting}={5050 if port == ports.AIRPLAY else ports.find_next(port)} on every make command"
     level = FAIL if needed else WARN
     if "AirTunes" in machine.name_server(port):
         off = "switch AirPlay Receiver off in System Settings > General > AirDrop & Handoff"

@@ -182,7 +182,7 @@ def taken(settings: Settings) -> Iterator[None]:
         served = find_recorded(settings.serving) or "a model of another make serve_model"
         raise SlipwayError(
             f"port {settings.serving.port} already serves {served}",
-            f"Ctrl-C there, or PORT={settings.serving.port + 1} with the same command",
+            f"Ctrl-C there, or PORT={ports.find_next(settings.serving.port)} with the same command",
         )
     with record:
         record.truncate(0)  # what one that was killed left

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -163,33 +163,34 @@ def test_the_door_is_its_owners(place: Place) -> None:
     assert (place.at / "door").stat().st_mode & 0o777 == 0o600
 
 
-def test_only_sigterm_ends_it(tmp_path: Path) -> None:
-    """A Ctrl-C in its terminal, which its versions hear too, leaves them the port for what is under way."""
-    door, port = tmp_path / "door", ports.find_free()
-    command = [sys.executable, "-m", "scoring.processes.keeper", str(tmp_path), "--door", str(door)]
+@contextmanager
+def _started(place: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Start a keeper's own program; give it and its port."""
+    door, port = place / "door", ports.find_free()
+    command = [sys.executable, "-m", "scoring.processes.keeper", str(place), "--door", str(door)]
     with subprocess.Popen([*command, "--port", str(port)]) as process:
         try:
             wait_until(door.exists, 30, "it listens")
-            process.send_signal(signal.SIGINT)
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(0.3)
-            socket.create_connection(("127.0.0.1", port)).close()
-            process.terminate()
-
-            assert process.wait(30) == 0
+            yield process, port
         finally:
             process.kill()
+
+
+def test_only_sigterm_ends_it(tmp_path: Path) -> None:
+    """A Ctrl-C in its terminal, which its versions hear too, leaves them the port for what is under way."""
+    with _started(tmp_path) as (process, port):
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+        socket.create_connection(("127.0.0.1", port)).close()
+        process.terminate()
+
+        assert process.wait(30) == 0
 
 
 def test_it_ends_without_its_door(tmp_path: Path) -> None:
     """No version could reach it any more: the next keeper has a door again."""
-    door, port = tmp_path / "door", ports.find_free()
-    command = [sys.executable, "-m", "scoring.processes.keeper", str(tmp_path), "--door", str(door)]
-    with subprocess.Popen([*command, "--port", str(port)]) as process:
-        try:
-            wait_until(door.exists, 30, "it listens")
-            door.unlink()
+    with _started(tmp_path) as (process, _):
+        (tmp_path / "door").unlink()
 
-            assert process.wait(30) == keeper.LOST_DOOR
-        finally:
-            process.kill()
+        assert process.wait(30) == keeper.LOST_DOOR
