@@ -152,6 +152,23 @@ def test_an_image_that_is_there_takes_one_question(
     assert [words.split(" --")[0] for words in asked] == ["image ls"]
 
 
+@pytest.mark.usefixtures("served")
+def test_a_list_that_lacks_a_moving_tag_is_asked_for_again(
+    build: Callable[[Path], str], files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another checkout builds the base image, one list of Docker's in ten is without it: the first one here."""
+    before = build(files)
+    (tmp_path / "docker").write_text(
+        f'#!/bin/sh\nif [ "$1 $2" = "image ls" ] && mkdir {tmp_path}/asked 2>/dev/null; then exit 0; fi\n'
+        f'exec {shutil.which("docker")} "$@"\n'
+    )
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    assert build(files) == before
+    assert (tmp_path / "asked").is_dir()
+
+
 def test_the_training_image_trains(model: ModelFolder, lock: Lock) -> None:
     """The training image has matplotlib and the model's script, which may write beside itself, and no health check."""
     tag = images.training_tag(model, lock)

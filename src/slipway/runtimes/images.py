@@ -33,6 +33,7 @@ LABEL = "io.slipway.content"
 COPIED = ("src", "scripts", "requirements", "deploy/kubernetes", "pyproject.toml", "mlflow_env.sh")
 SERVER = ("src/scoring", "src/page_kit")  # the model server's code, and what its page has in common with another
 DIGITS = 12  # of a content digest in a tag
+LISTS = 5  # asked for a base image: a list is no snapshot, it may lack the tag that another build moves just then
 
 
 def build_base(settings: Settings) -> None:
@@ -186,15 +187,18 @@ def _look(*patterns: str) -> dict[str, str]:
     Raises SlipwayError when there is no base image.
     """
     filters = [f"reference={pattern}" for pattern in (BASE, *patterns)]
-    answer = shell.ask(docker_cli.list_all("image", ["Repository", "Tag", "ID"], filters))
-    if answer.code != 0:
-        check_engine()
-        raise SlipwayError(f"Docker does not list its images: {answer.last}", "make doctor, then this again")
-    rows = [line.split(docker_cli.SEPARATOR) for line in answer.out.splitlines()]
-    held = {f"{repository}:{tag}": image for repository, tag, image in rows}
-    if BASE not in held:
-        raise SlipwayError(f"no image {BASE}", "make build_base_container")
-    return held
+    for _ in range(LISTS):
+        answer = shell.ask(docker_cli.list_all("image", ["Repository", "Tag", "ID"], filters))
+        if answer.code != 0:
+            check_engine()
+            raise SlipwayError(f"Docker does not list its images: {answer.last}", "make doctor, then this again")
+        rows = [line.split(docker_cli.SEPARATOR) for line in answer.out.splitlines()]
+        held = {f"{repository}:{tag}": image for repository, tag, image in rows}
+        if BASE in held:
+            return held
+        if read_label(BASE, LABEL) is None:
+            break
+    raise SlipwayError(f"no image {BASE}", "make build_base_container")
 
 
 def read_label(tag: str, name: str) -> str | None:
