@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.cluster.conftest import Served
 
 NEWEST = 6  # the version after those that are there
-OWN = """
+OWN = """\
 apiVersion: kustomize.config.k8s.io/v1alpha1
 kind: Component
 replicas: [{name: model, count: 1}]
