@@ -19,7 +19,8 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVR, LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 
-from scoring.models import proof, sklearn_fast, trees
+from scoring.models import proof
+from scoring.models.shortcuts import sklearn_fast, trees
 from tests.aliases import Data, Estimator
 
 NUMBERS, CLASSES, DIGITS = (load(return_X_y=True) for load in (load_diabetes, load_iris, load_digits))
