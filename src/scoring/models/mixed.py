@@ -8,13 +8,15 @@ import numpy as np
 
 from scoring.models import proof
 from scoring.models.rows import Table, columns, frame
-from scoring.models.shortcuts import sklearn_fast, transformers
+from scoring.models.shortcuts import sklearn_fast
+from scoring.models.shortcuts.sources import UnknownError
 from scoring.models.signature import NUMBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from scoring.models.aliases import Estimator, Predictions, Values
+    from scoring.models.shortcuts.sources import Made
     from scoring.models.signature import Column
 
 DIFFERENT = "the shortcut predicts differently"
@@ -22,6 +24,7 @@ MATRIX = {*NUMBERS, "boolean"}  # types of columns that may be numbers of a matr
 WHOLE = {"long": proof.LARGEST, "integer": 2.0**31 - 1}  # largest values
 UNKNOWN = "a text that no model knows"
 KNOWN = 0.7  # share of known categories where there are unknown ones
+MOST_CELLS = 2**22  # of a matrix that takes the place of a sparse one
 CATEGORIES = 256  # of a column that are tried
 
 
@@ -48,7 +51,7 @@ class _Columns(NamedTuple):
 class Call:
     """A method that takes columns, without its checks and a DataFrame."""
 
-    def __init__(self, wanted: Sequence[Column], made: transformers.Made, end: Callable[[np.ndarray], Any]) -> None:
+    def __init__(self, wanted: Sequence[Column], made: Made, end: Callable[[np.ndarray], Any]) -> None:
         self.wanted, self.made, self.end = wanted, made, end
         numbers = [at for at, column in enumerate(wanted) if column.type in MATRIX]
         self._places = {at: place for place, at in enumerate(numbers)}
@@ -69,7 +72,7 @@ class Call:
             matrix = self.made.apply(source)
         except (KeyError, TypeError):  # a category that is refused, and pandas's NA, which is not even itself
             return None
-        return None if self.made.is_sparse and matrix.size > transformers.MOST_CELLS else matrix
+        return None if self.made.is_sparse and matrix.size > MOST_CELLS else matrix
 
     def _read(self, taken: list[Values]) -> _Columns | None:
         matrix = np.array([taken[at] for at in self._places], np.float64).reshape(len(self._places), len(taken[0]))
@@ -92,7 +95,7 @@ def find(estimator: Estimator, method: str, wanted: Sequence[Column], example: T
         return "it was trained with other columns"
     try:
         made, end = sklearn_fast.split(estimator, method)
-    except transformers.UnknownError as unknown:
+    except UnknownError as unknown:
         return str(unknown)
     proof = _Proof(estimator, method, Call(wanted, made, end), example)
     return proof.call if proof.holds() else DIFFERENT
@@ -180,11 +183,11 @@ class _Proof:
     def _pool(self, at: int, column: Column) -> list[Any] | None:
         """Return values for a column of categories, or of another type than numbers."""
         if known := [value for value in self._known.get(at, ()) if value is not None]:
-            return known if len(known) <= CATEGORIES else [known[each] for each in self._random.permutation(len(known))[:CATEGORIES]]
+            return [known[place] for place in self._random.permutation(len(known))[:CATEGORIES]]
         return None if column.type in MATRIX else self._example[column.name].tolist()
 
     @staticmethod
-    def _typed(values: np.ndarray, column: Column) -> list[Any]:
+    def _typed(values: np.ndarray, column: Column) -> Values:
         if column.type == "boolean":
             return (values > 0).tolist()
         if column.type in WHOLE:

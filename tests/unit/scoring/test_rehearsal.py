@@ -36,8 +36,8 @@ from sklearn.svm import SVR
 
 from scoring import loading
 from scoring.codecs import metadata, tensors
-from scoring.models.shortcuts import sklearn_fast
 from scoring.models.rows import Table
+from scoring.models.shortcuts import sklearn_fast
 from scoring.models.signature import Column
 from scoring.models.ways import Way
 from scoring.settings import Settings

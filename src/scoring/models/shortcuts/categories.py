@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scoring.models.shortcuts import transformers
+from scoring.models.shortcuts.sources import Made, UnknownError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scoring.models.aliases import Estimator, Values
+    from scoring.models.shortcuts.sources import Source
 
 ENCODERS = {"OneHotEncoder", "OrdinalEncoder"}
 MOST_CELLS = 2**20  # of the tables of an encoder: 8 MB
@@ -41,23 +42,22 @@ class Index(dict[Any, int]):
         return place
 
 
-def build(steps: list[Estimator], at: list[int] | None) -> transformers.Made:
+def build(steps: list[Estimator], at: list[int] | None) -> Made:
     """Return what an encoder, the last of the steps, makes of the columns `at`, with imputers before it."""
     *before, encoder = steps
     for step in before:
-        transformers.check_imputer(step)
+        check_imputer(step)
     widths = _widths(encoder)
     if sum((len(each) + 3) * width for each, width in zip(encoder.categories_, widths, strict=True)) > MOST_CELLS:
-        raise transformers.UnknownError(f"its {type(encoder).__name__} has many categories")
+        raise UnknownError(f"its {type(encoder).__name__} has many categories")
     ends = np.cumsum(widths).tolist()
-    tables = [
-        _table(steps, column, slice(end - width, end)) for column, (width, end) in enumerate(zip(widths, ends, strict=True))
-    ]
+    places = [slice(end - width, end) for width, end in zip(widths, ends, strict=True)]
+    tables = [_table(steps, column, place) for column, place in enumerate(places)]
     columns = list(range(len(tables))) if at is None else at
     if len(columns) != len(tables):
-        raise transformers.UnknownError("its encoder was trained with other columns")
+        raise UnknownError("its encoder was trained with other columns")
 
-    def encode(source: transformers.Source) -> np.ndarray:
+    def encode(source: Source) -> np.ndarray:
         parts = [
             table.take([*map(index.__getitem__, source.values(column))], axis=0)
             for column, (index, table) in zip(columns, tables, strict=True)
@@ -65,7 +65,17 @@ def build(steps: list[Estimator], at: list[int] | None) -> transformers.Made:
         return parts[0] if len(parts) == 1 else np.hstack(parts)
 
     known = {column: [*index] for column, (index, _) in zip(columns, tables, strict=True)}
-    return transformers.Made(encode, getattr(encoder, "sparse_output", False), known)
+    return Made(encode, getattr(encoder, "sparse_output", False), known)
+
+
+def check_imputer(step: Estimator) -> None:
+    """Raise UnknownError for an imputer that does more than to put a value in the place of what is missing."""
+    if step.add_indicator:
+        raise UnknownError("its SimpleImputer adds an indicator")
+    if not _is_missing(step.missing_values):
+        raise UnknownError(f"its SimpleImputer takes {step.missing_values!r} for missing")
+    if any(map(_is_missing, step.statistics_.tolist())):
+        raise UnknownError("its SimpleImputer leaves out a column")
 
 
 def _widths(encoder: Estimator) -> list[int]:
@@ -100,7 +110,7 @@ def _table(steps: list[Estimator], column: int, place: slice) -> tuple[Index, np
             setattr(found, name, size)
         size += 1
     if not rows:
-        raise transformers.UnknownError("its encoder takes no value")
+        raise UnknownError("its encoder takes no value")
     return found, np.ascontiguousarray(np.concatenate(rows))
 
 
@@ -114,7 +124,7 @@ def _ask(steps: list[Estimator], column: int, values: np.ndarray) -> np.ndarray:
     ]
     columns = [values if at == column else np.repeat(other, len(values)) for at, other in enumerate(others)]
     names = getattr(steps[0], "feature_names_in_", None)
-    rows: Values = pd.DataFrame(dict(zip(names, columns, strict=True))) if names is not None else np.column_stack(columns)
+    rows: Values = np.column_stack(columns) if names is None else pd.DataFrame(dict(zip(names, columns, strict=True)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for step in steps:

@@ -10,12 +10,13 @@ sklearn/{pipeline,linear_model/{_base,_logistic},ensemble/_forest}.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scoring.models import kinds
-from scoring.models.shortcuts import transformers, trees
+from scoring.models.shortcuts import sources, transformers, trees
+from scoring.models.shortcuts.sources import Made, UnknownError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,25 +58,25 @@ def find(estimator: Estimator, method: str) -> Rows | str:
     if kinds.is_exactly(estimator, {"Pipeline"}):
         try:
             made, end = split(estimator, method)
-        except transformers.UnknownError as unknown:
+        except UnknownError as unknown:
             return str(unknown)
         return _through(made, end, getattr(estimator, method))
     return _end(estimator, method)
 
 
-def split(estimator: Estimator, method: str) -> tuple[transformers.Made, Rows]:
+def split(estimator: Estimator, method: str) -> tuple[Made, Rows]:
     """Return what makes a matrix of rows by column, and what the end does with that; raise UnknownError."""
-    made, last = transformers.Made(lambda source: source.numbers(None)), estimator
+    made, last = Made(lambda source: source.numbers(None)), estimator
     if kinds.is_exactly(estimator, {"Pipeline"}):
         *before, last = transformers.active(estimator) or [None]
         if estimator.steps[-1][1] is not last:
-            raise transformers.UnknownError(f"no shortcut is known for {kinds.describe(estimator)}")
+            raise UnknownError(f"no shortcut is known for {kinds.describe(estimator)}")
         made = transformers.chain(before)
     elif categories := _own_categories(estimator):
         return categories, trees.histograms(estimator, method)
     end = _end(last, method, is_sparse=made.is_sparse)
     if isinstance(end, str):
-        raise transformers.UnknownError(end)
+        raise UnknownError(end)
     return made, end
 
 
@@ -95,18 +96,18 @@ def _end(estimator: Estimator, method: str, *, is_sparse: bool = False) -> Rows 
     return f"no shortcut is known for {kinds.describe(estimator)}"
 
 
-def _own_categories(estimator: Estimator) -> transformers.Made | None:
+def _own_categories(estimator: Estimator) -> Made | None:
     """Return what histogram gradient boosting does with its categorical columns, if it has some."""
     before = getattr(estimator, "_preprocessor", None)
     return None if before is None else transformers.build(before)
 
 
-def _through(made: transformers.Made, end: Rows, own: Rows | None) -> Rows:
+def _through(made: Made, end: Rows, own: Rows | None) -> Rows:
     """Return what takes a matrix; `own` answers for a category that it refuses."""
 
     def predict(rows: np.ndarray) -> np.ndarray:
         try:
-            matrix = made.apply(transformers.Rows(rows))
+            matrix = made.apply(sources.Rows(rows))
         except KeyError:
             if own is None:
                 raise

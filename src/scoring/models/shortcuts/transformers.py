@@ -1,74 +1,31 @@
 """Transformers as array operations: what scikit-learn's own do to the values of columns, without their checks.
 
-`build` makes one function of a transformer, of a Pipeline of them or of a ColumnTransformer. It takes a `Source`, which
-has rows by column, and returns a matrix [rows, n], in the memory order of scikit-learn's result: BLAS adds in that
+`build` makes one function of a transformer, of a Pipeline of them or of a ColumnTransformer. It takes a `Source`
+of rows by column, and returns a matrix [rows, n], in the memory order of scikit-learn's result: BLAS adds in that
 order. Encoders are tables (`categories`). Sources: scikit-learn 1.9,
 sklearn/{preprocessing/_data,impute/_base,compose/_column_transformer}.py.
 """
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scoring.models import kinds
+from scoring.models.shortcuts import categories
+from scoring.models.shortcuts.sources import Made, Rows, UnknownError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from scoring.models.aliases import Estimator
 
     Matrix = Callable[[np.ndarray], np.ndarray]
 
-MOST_CELLS = 2**22  # of a matrix that takes the place of a sparse one
-
-
-class UnknownError(Exception):
-    """Why no shortcut is known."""
-
-
-class Source(Protocol):
-    """Rows, by column; `at` are the places of columns, None: all."""
-
-    def numbers(self, at: Sequence[int] | None) -> np.ndarray:
-        """Return columns as a matrix [rows, len(at)] of floats, which nobody changes."""
-
-    def values(self, at: int) -> Sequence[Any]:
-        """Return a column as objects of Python's."""
-
-
-class Rows(NamedTuple):
-    """A matrix [rows, columns] as a source."""
-
-    matrix: np.ndarray
-
-    def numbers(self, at: Sequence[int] | None) -> np.ndarray:
-        """Return columns of the matrix; whole numbers become float64."""
-        rows = self.matrix if self.matrix.dtype.kind == "f" else self.matrix.astype(np.float64)
-        return rows if at is None else rows[:, at]
-
-    def values(self, at: int) -> Sequence[Any]:
-        """Return a column."""
-        return self.matrix[:, at].tolist()  # type: ignore[no-any-return]
-
-
-class Made(NamedTuple):
-    """What makes a matrix of a source, whether scikit-learn's is sparse, and the known categories of columns.
-
-    `apply` raises KeyError for a category that scikit-learn refuses.
-    """
-
-    apply: Callable[[Source], np.ndarray]
-    is_sparse: bool = False
-    known: Mapping[int, Sequence[Any]] = MappingProxyType({})
-
 
 def build(step: Estimator, at: list[int] | None = None) -> Made:
     """Return what a fitted transformer makes of the columns `at`; raise UnknownError for one that is not known."""
-    from scoring.models.shortcuts import categories  # noqa: PLC0415 -- it builds on this module
-
     if is_identity(step):
         return Made(lambda source: source.numbers(at))
     if kinds.is_exactly(step, {"Pipeline"}):
@@ -83,8 +40,6 @@ def build(step: Estimator, at: list[int] | None = None) -> Made:
 
 def chain(steps: Sequence[Estimator], at: list[int] | None = None) -> Made:
     """Return what fitted transformers make of the columns `at`, one after the other."""
-    from scoring.models.shortcuts import categories  # noqa: PLC0415 -- as above
-
     encoders = [place for place, step in enumerate(steps) if kinds.is_exactly(step, categories.ENCODERS)]
     if encoders and all(kinds.is_exactly(step, {"SimpleImputer"}) for step in steps[: encoders[0]]):
         made, rest = categories.build(list(steps[: encoders[0] + 1]), at), steps[encoders[0] + 1 :]
@@ -178,7 +133,7 @@ def _clip(apply: Matrix, within: tuple[float, float] | None) -> Matrix:
 
 
 def _impute(step: Estimator) -> Matrix:
-    check_imputer(step)
+    categories.check_imputer(step)
     values = step.statistics_.astype(np.float64)
 
     def fill(rows: np.ndarray) -> np.ndarray:
@@ -189,13 +144,3 @@ def _impute(step: Estimator) -> Matrix:
         return rows
 
     return fill
-
-
-def check_imputer(step: Estimator) -> None:
-    """Raise UnknownError for an imputer that does more than to put a value in the place of what is missing."""
-    if step.add_indicator:
-        raise UnknownError("its SimpleImputer adds an indicator")
-    if not (step.missing_values is None or step.missing_values != step.missing_values):  # noqa: PLR0124 -- NaN
-        raise UnknownError(f"its SimpleImputer takes {step.missing_values!r} for missing")
-    if any(value is None or value != value for value in step.statistics_.tolist()):  # noqa: PLR0124 -- NaN
-        raise UnknownError("its SimpleImputer leaves out a column")
