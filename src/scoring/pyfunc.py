@@ -23,8 +23,9 @@ from scoring.bounds import measure
 from scoring.codecs import csv_body, mlflow_forms
 from scoring.codecs.tensors import as_text
 from scoring.errors import Refusal, bad, not_predicted
-from scoring.models import boosters, params, rows
+from scoring.models import params, rows
 from scoring.models.base import Identity, Model, list_classes, list_methods
+from scoring.models.shortcuts import boosters
 from scoring.models.signature import SCALARS
 from scoring.models.ways import Call, Chooser, Way
 

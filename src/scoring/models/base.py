@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scoring.errors import bad
-from scoring.models import kinds, params, ways
+from scoring.models import kinds, mixed, params, ways
 from scoring.models.rows import frame, matrix
 from scoring.models.signature import SCALARS
 from scoring.models.ways import Way
@@ -136,7 +136,7 @@ class EstimatorModel(Model):
             [signature.tensor[0]] if signature.tensor else [SCALARS[column.type] for column in signature.columns or ()]
         )
         self._dtype = np.result_type(*types) if signature.tensor or signature.is_numeric else np.dtype(object)
-        self._calls: dict[str, ways.Call | None] = {}  # by method, what takes a matrix of small numbers
+        self._calls: dict[str, ways.Call | mixed.Call | None] = {}  # by method, what takes rows whose numbers are small
         self._check_params = params.checker(signature)
         self._foreign = kinds.find_foreign(estimator)
         self.is_steady = not self._foreign  # the time of scikit-learn's own depends on the number of rows only
@@ -164,6 +164,10 @@ class EstimatorModel(Model):
     def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Predictions:  # noqa: ARG002 -- it has none
         """Predict; values that scikit-learn might refuse pass its own checks, all others were checked before."""
         call = self._calls.get(method)
+        if isinstance(call, mixed.Call):
+            found, call = call.predict(tables), None
+            if found is not None:
+                return found
         if call is None or not tables[0].has_all(self.signature.columns or ()):
             takes_matrix = self.signature.tensor is not None
             rows = matrix(tables, self._dtype) if takes_matrix else frame(tables, self.signature.columns or ())

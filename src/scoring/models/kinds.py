@@ -8,6 +8,7 @@ its class's methods.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,8 @@ def _parts(value: object, seen: set[int]) -> Iterator[Any]:
         )
         for each in inside:
             yield from _parts(each, seen)
+    elif type(value) is partial:
+        yield from _parts([value.func, value.args, value.keywords], seen)
     elif hasattr(value, "fit") or hasattr(value, "predict") or callable(value):
         yield value
         for each in (

@@ -28,7 +28,7 @@ WIDEST = 64  # columns that are sent far outside, each by itself
 ALL_FAR = 16  # rows whose values are all far outside
 SPLITS = 256  # thresholds that are tried
 BESIDE = (0.0, 1e-12, -1e-12, 1e-7, -1e-7)
-NAN_ROWS = 8
+NAN_ROWS = 64
 SLOW_S = 0.25  # what takes longer is asked for little more
 
 
@@ -69,10 +69,10 @@ def more_groups(estimator: Estimator, example: np.ndarray) -> list[np.ndarray]:
 
 
 def with_nan(example: np.ndarray) -> np.ndarray:
-    """Return rows of the example, each with one value that is NaN."""
-    columns = np.arange(min(NAN_ROWS, example.shape[1]))
-    rows = np.asarray(example, np.float64)[np.zeros(len(columns), int)].copy()
-    rows[np.arange(len(columns)), columns] = np.nan
+    """Return rows of the example with NaN: in each column once, one a row or, of many columns, every 64th."""
+    columns = np.arange(example.shape[1])
+    rows = np.asarray(example, np.float64)[np.zeros(min(NAN_ROWS, len(columns)), int)].copy()
+    rows[columns % NAN_ROWS, columns] = np.nan
     return rows
 
 
@@ -90,7 +90,7 @@ def agree(one: Rows, other: Rows, groups: list[np.ndarray]) -> bool:
 
 def ask(call: Rows, groups: list[np.ndarray]) -> list[Any]:
     """Return what a call gives for each group: predictions, or the class of the error that it raises."""
-    return [_outcome(call, rows.copy()) for rows in groups]
+    return [outcome(call, rows.copy()) for rows in groups]
 
 
 def same(one: Predictions, other: Predictions) -> bool:
@@ -118,7 +118,8 @@ def close(one: Predictions, other: Predictions) -> bool:
     )
 
 
-def _outcome(call: Rows, rows: np.ndarray) -> Predictions:
+def outcome(call: Callable[[Any], Any], rows: Data) -> Predictions:
+    """Return predictions, or the class of the error that is raised."""
     try:
         with np.errstate(all="ignore"):
             return call(rows)
@@ -128,7 +129,7 @@ def _outcome(call: Rows, rows: np.ndarray) -> Predictions:
 
 def _takes_long(call: Rows, rows: Data) -> bool:
     started = time.perf_counter()
-    _outcome(call, rows)
+    outcome(call, rows)
     return time.perf_counter() - started > SLOW_S
 
 

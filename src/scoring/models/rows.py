@@ -65,6 +65,39 @@ def frame(tables: Sequence[Table], columns: Sequence[Column]) -> pd.DataFrame:
     return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
+def columns(tables: Sequence[Table], wanted: Sequence[Column]) -> list[Values] | None:
+    """Join tables into columns: sequences of Python values, or arrays.
+
+    None where one is missing, or its numbers have not the signature's type, as those of optional columns may not.
+    """
+    parts = [_columns(table, wanted) for table in tables]
+    if len(parts) == 1:
+        return parts[0]
+    if any(part is None for part in parts):
+        return None
+    joined: list[Values] = []
+    for values in zip(*(part for part in parts if part), strict=True):
+        arrays = all(isinstance(each, np.ndarray) for each in values)
+        joined.append(np.concatenate(values) if arrays else list(chain.from_iterable(values)))
+    return joined
+
+
+def _columns(table: Table, wanted: Sequence[Column]) -> list[Values] | None:
+    if table.rows:
+        return list(zip(*table.rows, strict=True))
+    if table.block is not None:
+        return list(table.block.T)
+    frame, found = table.frame, []
+    for column in wanted:
+        if frame is None or column.name not in frame:
+            return None
+        values = frame[column.name].to_numpy()
+        if values.dtype != SCALARS[column.type]:
+            return None
+        found.append(values)
+    return found
+
+
 def _block(table: Table, dtype: np.dtype[Any]) -> np.ndarray:
     if table.rows:
         return np.array(table.rows, dtype=dtype)

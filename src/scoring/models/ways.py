@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import sklearn
 
-from scoring.models import proof, sklearn_fast
+from scoring.models import mixed, proof
 from scoring.models.rows import Table, frame, matrix
+from scoring.models.shortcuts import sklearn_fast
 from scoring.models.signature import NUMBERS
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from scoring.models.aliases import Data, Estimator, Predictions
     from scoring.models.signature import Signature
 
-DIFFERENT = "the shortcut predicts differently"
+NAMES = "it predicts differently from a matrix"
 
 
 @dataclass(frozen=True)
@@ -54,18 +55,21 @@ class Chooser:
         self._estimator, self._signature, self._dtype, self._foreign = estimator, signature, dtype, foreign
         self.longest = "matrix" if signature.tensor else "frame"
 
-    def choose(self, method: str, example: Table | None) -> tuple[Way, Call | None]:
-        """Return the way of a method, and what to call with a matrix: None for a DataFrame."""
-        columns = self._signature.columns or ()
-        if self._dtype.kind == "O":
-            odd = next(column for column in columns if not column.is_number)
-            return Way("frame", f"column {odd.name} is {'optional' if odd.type in NUMBERS else odd.type}"), None
+    def choose(self, method: str, example: Table | None) -> tuple[Way, Call | mixed.Call | None]:
+        """Return the way of a method, and what to call with rows: None for the method with a DataFrame."""
         if self._foreign:  # others' code may do anything with a DataFrame that it does not do with a matrix
             return Way(self.longest, f"{self._foreign} is not scikit-learn's own"), None
+        columns, why = self._signature.columns or (), NAMES
         try:
-            return self._prove(method, example)
+            if self._dtype.kind == "O":
+                odd = next(column for column in columns if not column.is_number)
+                why = f"column {odd.name} is {'optional' if odd.type in NUMBERS else odd.type}"
+            elif (found := self._prove(method, example))[0] != Way("frame", NAMES):
+                return found
+            short = mixed.find(self._estimator, method, columns, example)
         except Exception as error:  # noqa: BLE001 -- a short way that cannot be built is none
             return Way(self.longest, f"a shorter path failed: {type(error).__name__}"), None
+        return (Way("frame", f"{why}, and {short}"), None) if isinstance(short, str) else (Way("shortcut"), short)
 
     def _prove(self, method: str, example: Table | None) -> tuple[Way, Call | None]:
         columns, call = self._signature.columns or (), getattr(self._estimator, method)
@@ -76,7 +80,7 @@ class Chooser:
             return Way(self.longest, f"{short}, which is slow by itself"), None
         groups, missing = [self._typed(rows) for rows in proof.groups(given)], self._typed(proof.with_nan(given))
         if columns and not self._is_nameless(call, groups, missing):
-            return Way("frame", "it predicts differently from a matrix"), None
+            return Way("frame", NAMES), None
         bare = _without_checks(call)
         if not proof.agree(call, bare, groups):
             return Way("matrix", "it predicts differently without its own checks"), Call(call)
@@ -84,7 +88,7 @@ class Chooser:
             return Way("matrix", short), Call(bare)
         more = [self._typed(rows) for rows in proof.more_groups(self._estimator, given)]
         if not (proof.agree(call, short, groups) and all(proof.agree(call, short, [rows]) for rows in more)):
-            return Way("matrix", DIFFERENT), Call(bare)
+            return Way("matrix", mixed.DIFFERENT), Call(bare)
         return Way("shortcut"), Call(short, proof.agree(call, short, [missing]))
 
     def shorten(
@@ -104,7 +108,7 @@ class Chooser:
             if not (
                 proof.agree(by_frame, short, groups) and all(proof.agree(by_frame, short, [each]) for each in more)
             ):
-                return Way("mlflow", DIFFERENT), None
+                return Way("mlflow", mixed.DIFFERENT), None
             return Way("shortcut"), Call(short, proof.agree(by_frame, short, [self._typed(proof.with_nan(given))]))
         except Exception as error:  # noqa: BLE001 -- as above
             return Way("mlflow", f"a shorter path failed: {type(error).__name__}"), None

@@ -21,6 +21,7 @@ import pytest
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.types import Schema, TensorSpec
 from sklearn.base import BaseEstimator
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.ensemble import (
     GradientBoostingRegressor,
@@ -36,8 +37,8 @@ from sklearn.svm import SVR
 
 from scoring import loading
 from scoring.codecs import metadata, tensors
-from scoring.models import sklearn_fast
 from scoring.models.rows import Table
+from scoring.models.shortcuts import sklearn_fast
 from scoring.models.signature import Column
 from scoring.models.ways import Way
 from scoring.settings import Settings
@@ -185,13 +186,15 @@ def test_the_ways(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
             (make_pipeline(FunctionTransformer(np.log), Ridge()), ROWS + 1),
             (make_pipeline(FunctionTransformer(lambda rows: rows), Ridge()), ROWS),
             (make_pipeline(OneHotEncoder(), Ridge()), text),
+            (make_pipeline(OneHotEncoder(), SVR()), text),
         ])
     ]  # fmt: skip
 
     assert [(way.name, way.why.split()[-1:]) for way in found] == [
-        ("shortcut", []), ("matrix", ["checks"]), ("frame", ["own"]), ("frame", ["string"]),
+        ("shortcut", []), ("matrix", ["checks"]), ("frame", ["own"]), ("shortcut", []), ("frame", ["SVR"]),
     ]  # fmt: skip
-    assert "model unregistered: predict by frame (column a is string)" in caplog.messages
+    why = "column a is string, and no shortcut is known for SVR"
+    assert f"model unregistered: predict by frame ({why})" in caplog.messages
 
 
 def test_values_that_are_missing_take_the_shortcut_where_it_is_proven(tmp_path: Path) -> None:
@@ -223,6 +226,8 @@ def test_the_order_in_memory_is_no_difference(tmp_path: Path) -> None:
 def test_models_take_the_shortcut_on_any_processor(tmp_path: Path, kernel: str) -> None:
     """With other processors' kernels, too, the way is the same, and the answer is scikit-learn's but for rounding."""
     digits, digit = load_digits(return_X_y=True, as_frame=True)
+    words = ROWS.assign(sex=np.where(ROWS["sex"] > 0, "f", "m"))
+    encoder = make_column_transformer((OneHotEncoder(), ["sex"]), (StandardScaler(), [*ROWS.columns.drop("sex")]))
     for name, model, rows, target in (
         ("demo", make_pipeline(StandardScaler(), ElasticNet(alpha=0.05)), ROWS, TARGET),
         ("linear", LinearRegression(), ROWS, TARGET),
@@ -230,6 +235,8 @@ def test_models_take_the_shortcut_on_any_processor(tmp_path: Path, kernel: str) 
         ("logistic", make_pipeline(StandardScaler(), LogisticRegression(max_iter=50)), digits, digit),
         ("forest", make_pipeline(StandardScaler(), RandomForestClassifier(5)), digits, digit),
         ("boosting", GradientBoostingRegressor(n_estimators=5), ROWS, TARGET),
+        ("texts", make_pipeline(encoder, ElasticNet(alpha=0.05)), words, TARGET),
+        ("categories", HistGradientBoostingRegressor(max_iter=5, categorical_features=["sex"]), words, TARGET),
         ("histograms", make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=5)), digits, digit),
     ):
         _estimator(tmp_path / name, model.fit(rows, target), rows, n=3)
@@ -250,7 +257,7 @@ def test_models_take_the_shortcut_on_any_processor(tmp_path: Path, kernel: str) 
     ).stdout
 
     assert [line for line in printed.splitlines() if not line.endswith("Way(name='shortcut', why='') True")] == []
-    assert len(printed.splitlines()) == 7
+    assert len(printed.splitlines()) == 9
 
 
 def test_without_an_example_names_are_proven_all_the_same(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -13,17 +14,32 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import ElasticNet, LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    Normalizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    RobustScaler,
+    StandardScaler,
+)
 from sklearn.svm import SVR, LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 
-from scoring.models import proof, sklearn_fast, trees
+from scoring.models import proof
+from scoring.models.shortcuts import sklearn_fast, trees
 from tests.aliases import Data, Estimator
 
 NUMBERS, CLASSES, DIGITS = (load(return_X_y=True) for load in (load_diabetes, load_iris, load_digits))
 SEVERAL = (NUMBERS[0], np.stack([NUMBERS[1], NUMBERS[1] ** 2, -NUMBERS[1]], axis=1))
+PLACES = make_column_transformer(
+    (OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), [1]),
+    (OneHotEncoder(handle_unknown="ignore", sparse_output=False), slice(1, 2)),
+    remainder="passthrough",
+)
 TWO = (CLASSES[0][:100], np.array(["no", "yes"])[CLASSES[1][:100]])
 
 
@@ -35,6 +51,10 @@ TWO = (CLASSES[0][:100], np.array(["no", "yes"])[CLASSES[1][:100]])
         (make_pipeline(StandardScaler(with_mean=False), StandardScaler(with_std=False), Ridge()), "predict", NUMBERS),
         (make_pipeline(StandardScaler(), LogisticRegression()), "predict", CLASSES),
         (LogisticRegression(), "predict", TWO),
+        (LogisticRegression(), "predict_proba", TWO),
+        (make_pipeline(SimpleImputer(), MinMaxScaler(clip=True), LogisticRegression()), "predict_proba", CLASSES),
+        (make_pipeline(RobustScaler(), MaxAbsScaler(), "passthrough", Ridge()), "predict", NUMBERS),
+        (make_pipeline(PLACES, StandardScaler(), Ridge()), "predict", NUMBERS),
         (LinearSVC(), "predict", TWO),
         (RidgeClassifier(), "predict", CLASSES),
         (RandomForestRegressor(20), "predict", NUMBERS),
@@ -51,6 +71,7 @@ TWO = (CLASSES[0][:100], np.array(["no", "yes"])[CLASSES[1][:100]])
         (GradientBoostingClassifier(n_estimators=20), "predict", TWO),
         (HistGradientBoostingRegressor(monotonic_cst=[1, 0, -1] + [0] * 7), "predict", NUMBERS),
         (HistGradientBoostingRegressor(max_iter=20, loss="poisson"), "predict", NUMBERS),
+        (HistGradientBoostingRegressor(max_iter=5, categorical_features=[1, 3]), "predict", NUMBERS),
         (make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=20)), "predict", TWO),
         (HistGradientBoostingClassifier(max_iter=20), "predict_proba", TWO),
         (HistGradientBoostingClassifier(max_iter=20), "predict", CLASSES),
@@ -111,6 +132,23 @@ def test_what_is_missing_goes_where_histograms_send_it() -> None:
         assert proof.agree(short, model.predict, [rows[:200]])
 
 
+def test_what_is_missing_is_filled_and_what_is_refused_is_refused() -> None:
+    """A NaN is filled as an imputer fills it; a category that an encoder refuses gets the encoder's error."""
+    rows, target = NUMBERS[0].copy(), NUMBERS[1]
+    rows[np.random.default_rng(0).random(rows.shape) < 0.2] = np.nan
+    for strategy in ("mean", "median", "most_frequent", "constant"):
+        model = make_pipeline(SimpleImputer(strategy=strategy), StandardScaler(), Ridge()).fit(rows, target)
+        short = sklearn_fast.find(model, "predict")
+        assert not isinstance(short, str)
+        assert proof.agree(short, model.predict, [rows, rows[:1], NUMBERS[0]])
+    refusing = make_pipeline(make_column_transformer((OrdinalEncoder(), [1]), remainder="passthrough"), Ridge())
+    short = sklearn_fast.find(refusing.fit(*NUMBERS), "predict")
+
+    assert not isinstance(short, str)
+    with pytest.raises(ValueError, match="unknown categories"):
+        short(np.ones((1, 10)))
+
+
 def test_trees_too_large_to_be_copied_are_walked_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A forest of classes whose copy would take too much memory predicts the same, tree by tree."""
     monkeypatch.setattr(trees, "MOST_NODES", 10)
@@ -125,10 +163,9 @@ def test_trees_too_large_to_be_copied_are_walked_one_by_one(monkeypatch: pytest.
 WORDS = {
     "kernel": (SVR(), "no shortcut is known for SVR"),
     "single tree": (DecisionTreeRegressor(), "no shortcut is known for DecisionTreeRegressor"),
-    "another scaler": (make_pipeline(MinMaxScaler(), Ridge()), "no shortcut is known for MinMaxScaler and Ridge"),
+    "another scaler": (make_pipeline(Normalizer(), Ridge()), "no shortcut is known for Normalizer"),
     "another end": (make_pipeline(StandardScaler(), SVR()), "no shortcut is known for SVR"),
     "another start": (GradientBoostingRegressor(init=Ridge()), "it begins with the predictions of Ridge"),
-    "categories": (HistGradientBoostingRegressor(categorical_features=[1]), "it has categorical columns"),
 }
 
 
@@ -204,4 +241,5 @@ def test_far_rows_are_far_and_splits_are_splits() -> None:
     assert min(reach) == 0.0
     assert 0.9 * proof.LARGEST < max(reach) < proof.LARGEST
     assert any(np.isclose(scaled[:, column], threshold, rtol=0, atol=1e-12).any() for column, threshold in pairs)
-    assert np.isnan(proof.with_nan(example)).sum(axis=1).tolist() == [1] * proof.NAN_ROWS
+    assert np.isnan(proof.with_nan(example)).sum(axis=1).tolist() == [1] * 10
+    assert np.isnan(proof.with_nan(DIGITS[0].repeat(2, axis=1))).sum(axis=1).tolist() == [2] * proof.NAN_ROWS

@@ -3,7 +3,8 @@
 That loop goes through all trees in one call, and adds what each says in their order: to the bit what the estimator
 adds tree by tree, at 3 µs a tree and more. It compares float32 values with `<=`, as forests and gradient boosting do.
 Histogram gradient boosting compares doubles: its rows become the numbers of the intervals that its thresholds cut a
-column into. Sources: scikit-learn 1.9, sklearn/ensemble/{_gradient_boosting.pyx,_gb.py,_forest.py} and
+column into; a split by category has a column of its own, which says the side of each. Sources: scikit-learn 1.9,
+sklearn/ensemble/{_gradient_boosting.pyx,_gb.py,_forest.py} and
 sklearn/ensemble/_hist_gradient_boosting/{gradient_boosting,predictor}.py.
 """
 
@@ -74,32 +75,59 @@ def boosting(estimator: Estimator, method: str) -> Rows | str:
     return lambda rows: finish(add(rows.astype(np.float32, order="C")))
 
 
-def histograms(estimator: Estimator, method: str) -> Rows | str:
-    """Return what histogram gradient boosting does without its checks, or why it is not known."""
-    nodes = [predictor.nodes for each in estimator._predictors for predictor in each]  # noqa: SLF001 -- no public way
+def histograms(estimator: Estimator, method: str) -> Rows:
+    """Return what histogram gradient boosting does without its checks, with rows whose categories are numbers."""
+    predictors = [predictor for each in estimator._predictors for predictor in each]  # noqa: SLF001 -- no public way
     width, start = estimator.n_features_in_, estimator._baseline_prediction  # noqa: SLF001 -- as above
-    together, ends = np.concatenate(nodes), np.cumsum([len(each) for each in nodes])
-    if getattr(estimator, "_preprocessor", None) is not None or together["is_categorical"].any():
-        return "it has categorical columns"
-    inner = together["is_leaf"] == 0
-    limits = _pair(together["feature_idx"], np.minimum(together["num_threshold"], np.finfo(np.float64).max))
-    table = np.unique(limits[inner])  # by column, then by value
-    copied = _copy(together, inner, table.searchsorted(limits), width)
-    trees = [_make(*(part[end - len(each) : end] for part in copied)) for each, end in zip(nodes, ends, strict=True)]
+    nodes = np.concatenate([predictor.nodes for predictor in predictors])
+    inner, chosen = nodes["is_leaf"] == 0, nodes["is_categorical"].astype(bool)
+    limits = _pair(nodes["feature_idx"], np.minimum(nodes["num_threshold"], np.finfo(np.float64).max))
+    table = np.unique(limits[inner & ~chosen])  # by column, then by value
+    copied = _copy(nodes, inner, table.searchsorted(limits), width)
+    look_up = _categories(copied[0], predictors, chosen, 2 * width) if chosen.any() else None
+    ends = np.cumsum([len(predictor.nodes) for predictor in predictors]).tolist()
+    trees = [_make(*(part[at:end] for part in copied)) for at, end in zip([0, *ends], ends, strict=False)]
     add = _walker(_stage(trees).reshape(len(estimator._predictors), -1), start.reshape(1, -1), 1.0, "F")  # noqa: SLF001 -- as above
     finish = _finish(estimator, method, raw=_inverse(estimator), positive=np.greater)
     columns, own = np.arange(width), getattr(estimator, method)
 
     def predict(rows: np.ndarray) -> np.ndarray:
-        if len(rows) > 4 * FEW:
+        if not look_up and len(rows) > 4 * FEW:
             return np.asarray(own(rows))
         found = table.searchsorted(_pair(columns, rows))  # all limits below it; NaN is above all
-        places = np.concatenate([found, found], axis=1, dtype=np.float32)
+        sides = look_up(rows) if look_up else ()
+        places = np.concatenate([found, found, *sides], axis=1, dtype=np.float32)
         if (missing := np.isnan(rows)).any():
-            places[:, width:][missing] = -1
+            places[:, width : 2 * width][missing] = -1
         return finish(add(places))
 
     return predict
+
+
+def _categories(
+    copied: np.ndarray, predictors: Sequence[Any], chosen: np.ndarray, first: int
+) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """Return what gives, for rows whose categories are numbers, the side on which each split by category sends them.
+
+    0 is left, in a column for each such split, from the column `first` on: the copied nodes look there.
+    """
+    found = [predictor.nodes[predictor.nodes["is_categorical"] == 1] for predictor in predictors]
+    nodes = np.concatenate(found)
+    pairs = zip(predictors, found, strict=True)
+    words = np.concatenate([predictor.raw_left_cat_bitsets[each["bitset_idx"]] for predictor, each in pairs])
+    left = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=1, bitorder="little")
+    sides = 1 - np.concatenate([left, nodes["missing_go_to_left"][:, None]], axis=1)  # [splits, 256 and missing]
+    missing, order = sides.shape[1] - 1, np.argsort(nodes["feature_idx"], kind="stable")
+    copied["feature"][np.flatnonzero(chosen)[order]] = first + np.arange(len(order))
+    copied["threshold"][chosen] = 0
+    columns = np.unique(nodes["feature_idx"])
+    tables = [np.ascontiguousarray(sides[nodes["feature_idx"] == column].T) for column in columns]
+
+    def look_up(rows: np.ndarray) -> list[np.ndarray]:
+        places = np.where(np.isnan(rows[:, columns]), missing, rows[:, columns]).astype(np.intp)
+        return [table.take(each, axis=0) for table, each in zip(tables, places.T, strict=True)]
+
+    return look_up
 
 
 def _copy(nodes: np.ndarray, inner: np.ndarray, limits: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,1 @@
+"""The arithmetic of models and transformers, without the checks around it."""
