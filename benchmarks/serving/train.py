@@ -16,6 +16,7 @@ import mlflow
 import mlflow.lightgbm
 import numpy as np
 import pandas as pd
+from cases import CASES
 from lightgbm import LGBMRegressor
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes, load_digits
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 REQUIREMENTS = [f"{name}=={version(name)}" for name in ("mlflow", "numpy", "pandas", "scikit-learn", "skops")]
 BODIES = {1: 100, 100: 10, 10_000: 2}  # rows: different bodies of that size
+ALWAYS = {1, 100}  # rows of what a server is asked besides its cases
 
 
 class Score(mlflow.pyfunc.PythonModel):
@@ -114,8 +116,8 @@ def write(folder: Path, frame: pd.DataFrame, model: Any) -> None:  # noqa: ANN40
             )  # MLflow cannot save it with skops, its default
             mlflow.sklearn.save_model(model, serialization_format="cloudpickle" if trees else "skops", **about)
         joblib.dump(model, folder / "model.joblib")
-    for rows, count in BODIES.items():
-        right = []
+    for rows in sorted({case.rows for case in CASES if case.model == folder.name} | ALWAYS):
+        right, count = [], BODIES[rows]
         for number in range(count):
             chosen = frame.iloc[np.arange(number * rows, (number + 1) * rows) % len(frame)].reset_index(drop=True)
             write_bodies(folder, f"{number:03}", chosen)
