@@ -235,7 +235,7 @@ bench_local: .venv/host ## Measure the local loop: start, train, rebuild, memory
 	@$(ENV) $(PYTHON) benchmarks/local_loop.py
 
 .PHONY: bench_serving
-bench_serving: .venv/host ## Measure the model server against its peers, with wrk: QUICK=1, CASES=…, SERVERS=…
+bench_serving: .venv/host ## Measure the model server against its peers, with wrk: QUICK=1 CASES=… SERVERS=… ROUNDS=3
 	@$(ENV) $(PYTHON) benchmarks/serving/run.py
 
 .PHONY: bench_release

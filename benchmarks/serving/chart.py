@@ -9,12 +9,14 @@ from servers import SERVERS
 if TYPE_CHECKING:
     from pathlib import Path
 
-OURS, OTHER, REFERENCE = "#0b6e4f", "#9aa5b1", "#d5dae0"
+OURS, OTHER, REFERENCE, PALE = "#0b6e4f", "#9aa5b1", "#d5dae0", "#8dbcab"
 PANELS = (  # title, a case's key or a section, the figure, its unit
     ("ElasticNet, 1 row, 64 clients", "elasticnet-1x64-json", "rps", "/s"),
     ("ElasticNet, 100 rows, 16 clients", "elasticnet-100x16-json", "rps", "/s"),
     ("ElasticNet, 10,000 rows, 1 client", "elasticnet-10000x1-json", "rps", "/s"),
     ("Forest of 100 trees, 1 row, 64 clients", "forest-1x64-json", "rps", "/s"),
+    ("Forest of 100 trees, 100 rows, 16 clients", "forest-100x16-json", "rps", "/s"),
+    ("LightGBM, 1 row, 64 clients", "lightgbm-1x64-json", "rps", "/s"),
     ("Model with strings, 1 row, 64 clients", "strings-1x64-json", "rps", "/s"),
     ("Slowest 1 % (p99): ElasticNet, 1 row, 64 clients", "elasticnet-1x64-json", "p99", " ms"),
     ("Start to the first right answer", "cold", "s", " s"),
@@ -59,7 +61,7 @@ def _find(results: dict[str, Any], key: str, figure: str) -> list[tuple[str, flo
 
 def _draw_panel(axes: Any, panel: tuple[str, str, str, str], values: list[tuple[str, float]]) -> None:
     title, _, figure, unit = panel
-    colours = {"us": OURS, "constant": REFERENCE, "floor": REFERENCE}
+    colours = {"us": OURS, "off": PALE, "constant": REFERENCE, "floor": REFERENCE}
     bars = axes.barh([SERVERS[name].title for name, _ in values], [value for _, value in values],
                      color=[colours.get(name, OTHER) for name, _ in values], height=0.72)  # fmt: skip
     labels = [f"{value:,.0f}{unit}" if value >= WHOLE_FROM else f"{value:.2g}{unit}" for _, value in values]

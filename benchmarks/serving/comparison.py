@@ -48,5 +48,5 @@ def say(factor: float, *, more: bool) -> str:
     if more:
         return f"{factor:.0f}x" if factor >= 10 else f"{factor:.3g}x"
     if factor < 2:
-        return f"{1 / factor:.2f}" if factor != 1 else "1"
+        return f"{1 / factor:.2g}" if factor != 1 else "1"
     return f"1/{factor:.0f}" if factor >= 10 else f"1/{factor:.2g}"

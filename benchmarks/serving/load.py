@@ -93,16 +93,6 @@ def _are_equal(given: list[Any], right: list[float]) -> bool:
     )
 
 
-def find_way(port: int) -> dict[str, str]:
-    """Return by which way our server predicts, and why not by a shorter one."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request("GET", "/model.json")
-        return dict(json.loads(connection.getresponse().read())["way"]["predict"])
-    finally:
-        connection.close()
-
-
 def measure(bodies: Bodies, port: int, clients: int, seconds: float, core: int | None) -> dict[str, Any]:
     """Have wrk send bodies in turns for some seconds.
 

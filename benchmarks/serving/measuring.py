@@ -9,11 +9,13 @@ from contextlib import ExitStack
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from cases import WAYS, Case
-from load import find_way, measure
+from cases import Case
+from load import measure
 from plan import find_bodies, takes_part
+from processes import find_sharers, measure_memory
 from report import describe
 from servers import SERVERS, Running
+from ways import find_way
 
 from slipway.errors import SlipwayError
 
@@ -40,13 +42,13 @@ def measure_starts(plan: Plan, results: Results) -> None:
             print(f"{server.title}: {error.message}", flush=True)
             continue
         results["cold"][server.name] = {"s": median(tries), "tries": tries}
-        results["memory"][server.name] = {"MB": memory}
-        print(f"{server.title}: {median(tries):.2f} s to the first right answer, {memory:.0f} MB", flush=True)
+        results["memory"][server.name] = memory
+        print(f"{server.title}: {median(tries):.2f} s to the first right answer, {memory['MB']:.0f} MB", flush=True)
 
 
-def _start_again(plan: Plan, server: Server) -> tuple[list[float], float]:
-    """Return the seconds of each start but the first, which fills the cache, and the MB after the last."""
-    bodies, tries, memory = find_bodies(server, ONE_ROW), [], 0.0
+def _start_again(plan: Plan, server: Server) -> tuple[list[float], Results]:
+    """Return the seconds of each start but the first, which fills the cache, and the memory after the last."""
+    bodies, tries, memory = find_bodies(server, ONE_ROW), [], {}
     for start in range(plan.starts + 1):
         with ExitStack() as stack:
             running = Running(server, ONE_ROW.model, batch=ONE_ROW.clients, core=plan.cores[0])
@@ -56,7 +58,8 @@ def _start_again(plan: Plan, server: Server) -> tuple[list[float], float]:
                 for request in range(CONVERSATION):
                     if fault := bodies.check_one(running.port, request % len(bodies.files)):
                         raise SlipwayError(fault)
-                memory = running.measure_memory()
+                sharers = find_sharers(running.process.pid, server.libraries)
+                memory = {"MB": measure_memory(running.process.pid), "sharers": sharers}
     return tries[1:], memory
 
 
@@ -77,7 +80,7 @@ def measure_cases(plan: Plan, results: Results) -> None:
                         started[mode] = _start(plan, stack, server, case)
                     running = started[mode]
                     if server.name == "us" and isinstance(running, Running):
-                        results["ways"][model] = _check_way(running, model)
+                        results["ways"][model] = find_way(running)
                     fault = running if isinstance(running, str) else _check(running, case)
                     if isinstance(running, Running) and not fault:
                         ready[server.name] = running
@@ -98,15 +101,6 @@ def _start(plan: Plan, stack: ExitStack, server: Server, case: Case) -> Running 
     except SlipwayError as error:
         return error.message
     return running
-
-
-def _check_way(running: Running, model: str) -> str:
-    """Return the way that ours predicts by; raise SlipwayError where it is not the one that the bars are about."""
-    with running.awake():
-        way = find_way(running.port)
-    if way["name"] != WAYS[model]:
-        raise SlipwayError(f"{model} is served by {way['name']}, not {WAYS[model]}: {way['why']}")
-    return way["name"]
 
 
 def _check(running: Running, case: Case) -> str:
@@ -142,9 +136,7 @@ def measure_workers(plan: Plan, results: Results) -> None:
     with ExitStack() as stack:
         ready = {}
         for name, workers in (("us", 2), ("one", 1)):
-            running = Running(
-                SERVERS["us"], SPREAD.model, batch=SPREAD.clients, core=None, options=("--workers", str(workers))
-            )
+            running = Running(SERVERS["us"], SPREAD.model, given={"SCORING_WORKERS": str(workers)})
             stack.callback(running.stop)
             with running.awake():
                 running.wait(find_bodies(SERVERS["us"], SPREAD))

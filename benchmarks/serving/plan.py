@@ -1,4 +1,4 @@
-"""What one run measures, from QUICK, SERVERS and CASES."""
+"""What one run measures, from QUICK, SERVERS, CASES, ROUNDS and SECONDS."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import json
 import os
 from dataclasses import dataclass
 
-from cases import CASES, QUICK, Case
+from cases import CASES, QUICK, WAYS, Case
 from load import Bodies
 from servers import MODELS, SERVERS, Server
 
 from slipway.errors import SlipwayError
+
+FEW = ("us", "off", "mlflow", "floor", "constant")  # the servers of a QUICK run
+MOST = 600  # rounds, and seconds of one
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Plan:
     seconds: int  # of one round
     starts: int
     cores: tuple[int, int]  # the server's and the load's
+    only_ways: bool = False  # whether nothing is measured, and our ways are looked at
 
 
 def choose() -> Plan:
@@ -31,30 +35,42 @@ def choose() -> Plan:
     Raises SlipwayError when it names nothing there is, or when there is one core only.
     """
     quick = os.environ.get("QUICK", "") not in ("", "0")
-    names = os.environ.get("SERVERS", "").split() or (["us", "mlflow", "floor", "constant"] if quick else list(SERVERS))
+    names = os.environ.get("SERVERS", "").split() or (list(FEW) if quick else list(SERVERS))
     beginnings = tuple(os.environ.get("CASES", "").split()) or (QUICK if quick else ("",))
+    only_ways = beginnings == ("ways",)
+    if only_ways:
+        names, beginnings = ["us"], ("",)
     names = list(SERVERS) if names == ["all"] else names
     cases = [case for case in CASES if case.key.startswith(beginnings)]
     if not cases or {*names} - {*SERVERS}:
         keys = " ".join(case.key for case in CASES)
-        known = f"SERVERS from {' '.join(SERVERS)}, or all; CASES from {keys}, or beginnings of these"
+        known = f"SERVERS from {' '.join(SERVERS)}, or all; CASES from {keys}, or beginnings of these; CASES=ways"
         raise SlipwayError("SERVERS or CASES names what is not there", known)
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) == 1:
         raise SlipwayError(
             "this process may use one core only", "a machine with two: one for the server, one for the load"
         )
-    rounds, seconds, starts = (1, 1, 1) if quick else (3, 2, 3)
-    return Plan(
-        [SERVERS[name] for name in names], cases, rounds, seconds, starts, (cores[1], cores[0])
-    )  # the first core has the interrupts too
+    rounds = _read("ROUNDS", 1 if quick else 3)
+    servers, seconds = [SERVERS[name] for name in names], _read("SECONDS", 1)
+    own, load = cores[1], cores[0]  # the first core has the interrupts too
+    return Plan(servers, cases, rounds, seconds, min(rounds, 3), (own, load), only_ways)
+
+
+def _read(name: str, default: int) -> int:
+    given = os.environ.get(name, "").strip() or str(default)
+    if not (given.isascii() and given.isdigit() and 0 < int(given) <= MOST):
+        raise SlipwayError(f"{name} is {given!r}", f"a whole number from 1 to {MOST}")
+    return int(given)
 
 
 def takes_part(server: Server, case: Case) -> bool:
     """Whether a server is measured in a case: it speaks the body and serves the model.
 
-    The constant is measured where its bar stands.
+    The constant is measured where its bar stands, and ours without shortcuts where it has some.
     """
+    if server.name == "off" and WAYS[case.model] != "shortcut":
+        return False
     if server.name == "constant":
         return (case.model, case.rows, case.body) == ("elasticnet", 1, "json")
     return case.body in server.bodies and (server.pyfunc or case.model != "pyfunc")

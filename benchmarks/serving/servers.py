@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
+
+from environments import BESIDE, OURS
+from processes import find_family
 
 from slipway import ports
 from slipway.errors import SlipwayError
@@ -27,6 +29,9 @@ BUILD = ROOT / "build" / "bench"
 MODELS, VENVS, LOGS = BUILD / "models", BUILD / "venvs", BUILD / "logs"
 INVOCATIONS = {"json": ("split", "/invocations"), "csv": ("csv", "/invocations")}
 V2 = "/v2/models/bench/infer"
+TENSORS = {"v2": ("v2", V2), "v2cols": ("v2cols", V2)}
+START = '$BIN/python -m scoring $MODEL --port $PORT --identity {"name":"bench","version":"1"}'
+OWN_BODIES = {**INVOCATIONS, "records": ("records", "/invocations"), **TENSORS, "v2bin": ("v2bin", V2)}
 DEADLINE = 120  # s to the first right answer
 
 
@@ -36,32 +41,35 @@ class Server:
 
     name: str
     title: str
-    environment: str  # its file in peers/; empty: our own .venv
+    environment: str  # its name in `environments`
     command: str  # $MODEL is an MLflow folder if the server takes one, else a joblib file
     bodies: dict[str, tuple[str, str]]
     variables: str = ""
     batches: bool = False  # whether it must be told how many requests to gather ($BATCH) before it predicts
     pyfunc: bool = False  # whether it serves an MLflow model of any flavour
 
+    @property
+    def libraries(self) -> Path:
+        """The folder of its environment."""
+        return VENVS / self.environment
+
 
 SERVERS = {
     server.name: server
     for server in (
-        Server(
-            "us", "Slipway", "", '$BIN/python -m scoring $MODEL --port $PORT --identity {"name":"bench","version":"1"}',
-            {**INVOCATIONS, "v2": ("v2", V2), "v2bin": ("v2bin", V2)}, pyfunc=True,
-        ),
+        Server("us", "Slipway", OURS, START, OWN_BODIES, pyfunc=True),
+        Server("off", "Slipway, no shortcuts", OURS, START, OWN_BODIES, "SCORING_SHORTCUTS=off", pyfunc=True),
         Server(
             "mlflow", "MLflow", "mlflow",
             "$BIN/mlflow models serve --env-manager local --workers 1 --model-uri $MODEL --port $PORT",
-            INVOCATIONS, pyfunc=True,
+            {**INVOCATIONS, "records": ("records", "/invocations")}, pyfunc=True,
         ),
         Server(
             "kserve", "KServe", "kserve", "$BIN/python with_kserve.py $MODEL --http_port=$PORT --enable_grpc=False",
-            {"json": ("instances", "/v1/models/bench:predict"), "v2": ("v2", V2), "v2bin": ("v2bin", V2)},
+            {"json": ("instances", "/v1/models/bench:predict"), **TENSORS, "v2bin": ("v2bin", V2)},
         ),
         Server(
-            "mlserver", "MLServer", "mlserver", "$BIN/mlserver start .", {"json": ("v2", V2), "v2": ("v2", V2)},
+            "mlserver", "MLServer", "mlserver", "$BIN/mlserver start .", {"json": ("v2", V2), **TENSORS},
             "MLSERVER_HOST=127.0.0.1 MLSERVER_HTTP_PORT=$PORT MLSERVER_GRPC_PORT=$FREE MLSERVER_METRICS_PORT=$OTHER "
             "MLSERVER_PARALLEL_WORKERS=0 MLSERVER_MODEL_NAME=bench "
             "MLSERVER_MODEL_IMPLEMENTATION=mlserver_sklearn.SKLearnModel "
@@ -79,7 +87,10 @@ SERVERS = {
             {"json": ("rows", "/predict")},
             batches=True,
         ),
-        Server("floor", "bare uvicorn", "floor", "$BIN/python floor.py $MODEL $PORT", {"json": INVOCATIONS["json"]}),
+        Server(
+            "floor", "bare uvicorn", "floor", "$BIN/python floor.py $MODEL $PORT",
+            {"json": INVOCATIONS["json"], **TENSORS},
+        ),
         Server("constant", "a constant", "floor", "$BIN/python floor.py constant $PORT", {"json": INVOCATIONS["json"]}),
     )
 }  # fmt: skip
@@ -89,12 +100,18 @@ class Running:
     """A server of one model, started when made; it must be stopped."""
 
     def __init__(
-        self, server: Server, model: str, *, batch: int, core: int | None, options: tuple[str, ...] = ()
+        self,
+        server: Server,
+        model: str,
+        *,
+        batch: int = 1,
+        core: int | None = None,
+        given: dict[str, str] | None = None,
     ) -> None:
         self.server, self.port = server, ports.find_free()
         folder = MODELS / model
-        given = {
-            "BIN": str((VENVS / server.environment if server.environment else ROOT / ".venv") / "bin"),
+        places = {
+            "BIN": str(server.libraries / "bin"),
             "MODEL": str(folder / ("mlflow" if server.pyfunc else "model.joblib")),
             "PORT": str(self.port),
             "FREE": str(ports.find_free()),
@@ -104,9 +121,13 @@ class Running:
         }
         self.log = LOGS / f"{server.name}-{model}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        variables = dict(Template(part).substitute(given).split("=", 1) for part in server.variables.split())
-        variables["PATH"] = f"{given['BIN']}{os.pathsep}{os.environ['PATH']}"
-        command = [Template(part).substitute(given) for part in server.command.split()] + list(options)
+        variables = dict(Template(part).substitute(places).split("=", 1) for part in server.variables.split())
+        paths = [ROOT / "src"] if server.environment == OURS else []
+        paths += [VENVS / name for name in BESIDE if name == model]
+        variables |= given or {}
+        variables["PYTHONPATH"] = os.pathsep.join(map(str, paths))
+        variables["PATH"] = f"{places['BIN']}{os.pathsep}{os.environ['PATH']}"
+        command = [Template(part).substitute(places) for part in server.command.split()]
         pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
         self.started = time.perf_counter()
         with self.log.open("wb") as log:
@@ -150,18 +171,6 @@ class Running:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    def measure_memory(self) -> float:
-        """Return the MB of the server's processes.
-
-        What they share with each other or with others is counted in parts (PSS).
-        """
-        kilobytes = 0
-        for pid in find_family(self.process.pid):
-            with suppress(OSError):
-                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-                kilobytes += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-        return kilobytes * 1024 / 1e6
-
     def stop(self) -> None:
         """Stop it with all its processes: kindly, then for good."""
         family = find_family(self.process.pid)
@@ -176,18 +185,6 @@ class Running:
         self.process.wait()
 
 
-def find_family(ancestor: int) -> list[int]:
-    """Return the ids of a process and of all that it started, directly or not."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError, ValueError):
-            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-    found = [ancestor]
-    for pid in found:
-        found += [child for child, parent in parents.items() if parent == pid]
-    return found
-
-
 def stop_all() -> None:
     """Stop whatever this process has started and not stopped.
 
@@ -196,9 +193,3 @@ def stop_all() -> None:
     for pid in find_family(os.getpid())[1:]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-if sys.platform != "linux":
-    raise SlipwayError(
-        "the serving benchmark needs Linux: it binds processes to cores and reads their memory from /proc"
-    )

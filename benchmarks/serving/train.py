@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import joblib
 import mlflow
+import mlflow.lightgbm
 import numpy as np
 import pandas as pd
+from cases import CASES
+from lightgbm import LGBMRegressor
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 REQUIREMENTS = [f"{name}=={version(name)}" for name in ("mlflow", "numpy", "pandas", "scikit-learn", "skops")]
 BODIES = {1: 100, 100: 10, 10_000: 2}  # rows: different bodies of that size
+ALWAYS = {1, 100}  # rows of what a server is asked besides its cases
 
 
 class Score(mlflow.pyfunc.PythonModel):
@@ -64,6 +68,7 @@ def write_bodies(folder: Path, name: str, frame: pd.DataFrame) -> None:
     ]
     bodies: dict[str, Any] = {
         "split": {"dataframe_split": frame.to_dict("split", index=False)},
+        "records": {"dataframe_records": records},
         "instances": {
             "instances": frame.to_numpy().tolist() if numeric else [{k: [v] for k, v in row.items()} for row in records]
         },
@@ -71,6 +76,7 @@ def write_bodies(folder: Path, name: str, frame: pd.DataFrame) -> None:
         "v2": {"inputs": [{**tensor, "data": frame.to_numpy().ravel().tolist()}]}
         if numeric
         else {"inputs": columns, "parameters": {"content_type": "pd"}},
+        "v2cols": {"inputs": columns, "parameters": {"content_type": "pd"}},
     }
     written = {form: json.dumps(body).encode() for form, body in bodies.items()}
     written["csv"] = frame.to_csv(index=False).encode()
@@ -101,13 +107,17 @@ def write(folder: Path, frame: pd.DataFrame, model: Any) -> None:  # noqa: ANN40
     if python:
         mlflow.pyfunc.save_model(python_model=model, **about)
     else:
-        trees = isinstance(
-            model, RandomForestRegressor | HistGradientBoostingRegressor
-        )  # MLflow cannot save it with skops, its default
-        mlflow.sklearn.save_model(model, serialization_format="cloudpickle" if trees else "skops", **about)
+        if isinstance(model, LGBMRegressor):
+            about["pip_requirements"] = [*REQUIREMENTS, f"lightgbm=={version('lightgbm')}"]
+            mlflow.lightgbm.save_model(model, **about)
+        else:
+            trees = isinstance(
+                model, RandomForestRegressor | HistGradientBoostingRegressor
+            )  # MLflow cannot save it with skops, its default
+            mlflow.sklearn.save_model(model, serialization_format="cloudpickle" if trees else "skops", **about)
         joblib.dump(model, folder / "model.joblib")
-    for rows, count in BODIES.items():
-        right = []
+    for rows in sorted({case.rows for case in CASES if case.model == folder.name} | ALWAYS):
+        right, count = [], BODIES[rows]
         for number in range(count):
             chosen = frame.iloc[np.arange(number * rows, (number + 1) * rows) % len(frame)].reset_index(drop=True)
             write_bodies(folder, f"{number:03}", chosen)
@@ -128,6 +138,7 @@ def main(folder: Path) -> None:
     write(folder / "elasticnet", diabetes, make_pipeline(StandardScaler(), linear).fit(diabetes, progression))
     write(folder / "forest", diabetes, RandomForestRegressor(100, random_state=0).fit(diabetes, progression))
     write(folder / "histograms", diabetes, HistGradientBoostingRegressor(random_state=0).fit(diabetes, progression))
+    write(folder / "lightgbm", diabetes, LGBMRegressor(random_state=0, verbose=-1).fit(diabetes, progression))
     write(
         folder / "digits", digits, make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(digits, digit)
     )

@@ -51,7 +51,7 @@ def load(settings: Settings) -> Model:
             )
         bytecode.keep_out(folder)
         missing = check_libraries(folder) if settings.check_libraries == "on" else []
-        model = _load(folder, identity, mlmodel, settings.batching)
+        model = _load(folder, identity, mlmodel, settings)
     except (ModelError, KeyboardInterrupt):
         raise
     except BaseException as error:
@@ -151,7 +151,7 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def _load(folder: Path, identity: Identity, mlmodel: dict[str, Any], batching: str) -> Model:
+def _load(folder: Path, identity: Identity, mlmodel: dict[str, Any], settings: Settings) -> Model:
     given = signature.parse(mlmodel)
     body = _read_example(folder, mlmodel.get("saved_input_example_info") or {})
 
@@ -162,17 +162,17 @@ def _load(folder: Path, identity: Identity, mlmodel: dict[str, Any], batching: s
 
     why = _why_generic(mlmodel, given)
     if why:
-        return _rehearsed(generic(why), batching, mlmodel)
+        return _rehearsed(generic(why), settings, mlmodel)
     flavor = mlmodel["flavors"]["sklearn"]
     try:
         method = mlmodel["flavors"]["python_function"].get("predict_fn") or "predict"
         estimator = EstimatorModel(identity, given, body, _unpickle(folder, flavor), method, generic)
-        return _rehearsed(estimator, batching, mlmodel)
+        return _rehearsed(estimator, settings, mlmodel)
     except ModelError:
         raise
     except Exception as error:  # noqa: BLE001 -- a way of ours, not the model, may be what fails
         try:
-            return _rehearsed(generic(f"the shortcut failed: {type(error).__name__}"), batching, mlmodel)
+            return _rehearsed(generic(f"the shortcut failed: {type(error).__name__}"), settings, mlmodel)
         except Exception:  # noqa: BLE001 -- it is the model, and the first words say it best
             raise error from None
 
@@ -198,9 +198,9 @@ def _why_generic(mlmodel: dict[str, Any], given: Signature) -> str:
     return "" if given.columns or given.tensor else "its signature has neither plain columns nor one matrix"
 
 
-def _rehearsed(model: Model, batching: str, mlmodel: dict[str, Any]) -> Model:
+def _rehearsed(model: Model, settings: Settings, mlmodel: dict[str, Any]) -> Model:
     model.task = str((mlmodel.get("metadata") or {}).get("task") or "")
-    rehearsal.rehearse(model, batching)
+    rehearsal.rehearse(model, settings)
     return model
 
 

@@ -23,25 +23,31 @@ from scoring.codecs.fast_json import decoder_for
 from scoring.errors import ModelError, Refusal
 from scoring.models import independence
 from scoring.models.proof import SLOW_S
+from scoring.models.ways import Way
 
 if TYPE_CHECKING:
     from scoring.models.aliases import Predictions
     from scoring.models.base import Model
     from scoring.models.rows import Table
+    from scoring.settings import Settings
 
 MANY = 256  # rows, to learn what a row costs
 VERY_SLOW_S = 5.0  # a predict of scikit-learn's own that takes longer is asked nothing about joining
 logger = logging.getLogger("scoring")
 
 
-def rehearse(model: Model, batching: str) -> None:
+def rehearse(model: Model, settings: Settings) -> None:
     """Have a model answer its own example.
 
     Raise what it raises, and ModelError for an answer that cannot be written as JSON.
     """
     decoder = decoder_for(model.signature)
     example = _read(model)
-    model.choose_way(example)
+    if settings.shortcuts == "on":
+        model.choose_way(example)
+    else:
+        model.ways = {method: Way(model.longest, "shortcuts are off") for method in model.methods}
+    batching = settings.batching
     model.batchable = batching == "on" and decoder is not None
     if example is None:
         if model.example and not model.signature.columns:

@@ -39,6 +39,9 @@ class Settings:
     batching: str = _setting(
         "auto", "let waiting requests share a predict; auto: if the model's rows prove independent", ("auto", *SWITCH)
     )
+    shortcuts: str = _setting(
+        "on", "predict by the shortest way that is proven equal; off: as the model's library does", SWITCH
+    )
     max_batch: int = _setting(1024, "rows in one shared predict")
     threads: int = _setting(0, "predicts at a time for a model without batching, and streams at a time; 0: eight")
     max_body: int = _setting(64 * MIB, "bytes of one request; more is answered with 413")

@@ -1,6 +1,7 @@
 """The floor and the constant.
 
-One ASGI function on uvicorn that predicts from /invocations, or reads the body and answers a constant.
+One ASGI function on uvicorn that predicts from dataframe_split or from v2 tensors, or reads the body and answers a
+constant.
 
 Start it with floor.py MODEL PORT, or with floor.py constant PORT.
 """
@@ -17,22 +18,35 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 def make_predict(path: str) -> Callable[[bytes], bytes]:
-    """Load an estimator and return what answers a dataframe_split body; texts need a DataFrame, numbers do not."""
+    """Load an estimator and return what answers a body; texts need a DataFrame, numbers do not."""
     import joblib  # the constant needs none of these
     import numpy as np
     import orjson
 
     estimator = joblib.load(path)
 
-    def predict(body: bytes) -> bytes:
-        split = orjson.loads(body)["dataframe_split"]
+    def read_split(split: dict[str, Any]) -> Any:
         if any(isinstance(value, str) for value in split["data"][0]):
             import pandas as pd
 
-            rows = pd.DataFrame(split["data"], columns=split["columns"])
-        else:
-            rows = np.array(split["data"], dtype=np.float64)
-        return orjson.dumps({"predictions": estimator.predict(rows).tolist()})
+            return pd.DataFrame(split["data"], columns=split["columns"])
+        return np.array(split["data"], dtype=np.float64)
+
+    def read_tensors(inputs: list[dict[str, Any]]) -> Any:
+        if any(each["datatype"] == "BYTES" for each in inputs):
+            import pandas as pd
+
+            return pd.DataFrame({each["name"]: each["data"] for each in inputs})
+        return np.hstack([np.array(each["data"], dtype=np.float64).reshape(each["shape"]) for each in inputs])
+
+    def predict(body: bytes) -> bytes:
+        given = orjson.loads(body)
+        if "inputs" not in given:
+            return orjson.dumps({"predictions": estimator.predict(read_split(given["dataframe_split"])).tolist()})
+        found = estimator.predict(read_tensors(given["inputs"]))
+        kind = "FP64" if found.dtype.kind == "f" else "INT64"
+        output = {"name": "predict", "datatype": kind, "shape": list(found.shape), "data": found.tolist()}
+        return orjson.dumps({"model_name": "bench", "outputs": [output]})
 
     return predict
 

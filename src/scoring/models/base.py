@@ -47,6 +47,7 @@ class Model:
         self.methods: tuple[str, ...] = ("predict",)
         self.classes: list[Any] | None = None
         self.ways: dict[str, Way] = {}  # by method
+        self.longest = "mlflow"  # the name of the way that needs no proof
         self.gives: dict[
             str, np.ndarray
         ] = {}  # predictions of each method for no rows, where they are an array: type and shape
@@ -128,6 +129,7 @@ class EstimatorModel(Model):
         generic: Callable[[], Model],
     ) -> None:
         super().__init__(identity, signature, example)
+        self.longest = "matrix" if signature.tensor else "frame"
         self._estimator = estimator
         self._make_generic = generic
         self._default = method  # what `pyfunc_predict_fn` named when the model was logged

@@ -197,6 +197,18 @@ def test_the_ways(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert f"model unregistered: predict by frame ({why})" in caplog.messages
 
 
+@pytest.mark.parametrize(("rows", "way"), [(ROWS, "frame"), (ROWS.to_numpy(), "matrix")], ids=["columns", "a tensor"])
+def test_shortcuts_can_be_off(tmp_path: Path, rows: Data, way: str) -> None:
+    """Without shortcuts, a model predicts by its library's own method, and what it says of its way is why."""
+    fitted = make_pipeline(StandardScaler(), LinearRegression()).fit(rows, TARGET)
+    _estimator(tmp_path, fitted, rows)
+    model = loading.load(Settings(tmp_path / "model", shortcuts="off"))
+
+    assert model.ways == {"predict": Way(way, "shortcuts are off")}
+    given = Table(9, block=ROWS.to_numpy()[:9])
+    assert np.allclose(model.predict([given], "predict", None), fitted.predict(rows[:9]), rtol=1e-12)
+
+
 def test_values_that_are_missing_take_the_shortcut_where_it_is_proven(tmp_path: Path) -> None:
     """Columns with NaN, which MLflow calls optional, are columns of a matrix; rows without such a column are none."""
     rows = ROWS.mask(np.random.default_rng(0).random(ROWS.shape) < 0.1)
