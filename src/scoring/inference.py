@@ -13,7 +13,8 @@ from scoring.codecs import open_inference, tensors
 from scoring.codecs import predictions as output
 from scoring.codecs.fast_json import decoder_for
 from scoring.codecs.media import CSV, JSON, PARQUET, is_table, media_type
-from scoring.codecs.simd import NUMBER_S, OBJECT_S, read_seconds
+from scoring.codecs.plain import tensors as plain_tensors
+from scoring.codecs.plain.simd import NUMBER_S, OBJECT_S, read_seconds
 from scoring.errors import Refusal
 from scoring.models.rows import Table
 from scoring.transfer import streams
@@ -35,6 +36,7 @@ DATED = 1024  # the same where it must find out how dates are written
 SMALL = 8 * 1024  # the same for JSON of whatever form
 WIDE = 64  # columns; pandas takes longer to read more of them
 TOO_LARGE = 413
+HEADER_LENGTH = b"inference-header-content-length"
 HEAVY_THREADS = 2
 FEW_FILES = 8  # that are read in the event loop
 STREAM = b'"stream"'
@@ -51,6 +53,7 @@ class Scorer:
         self._bounds = Bounds.of(settings)
         self._inline_bounds = self._bounds.with_few_empty()
         self._decoder = decoder_for(model.signature, self._bounds)
+        self._tensors = plain_tensors.reader_for(model.signature, self._bounds)
         self._quick, self._value_s = (FAST_JSON_MAX, NUMBER_S) if _is_matrix(model) else (INLINE_MAX, OBJECT_S)
         self._odd = DATED if any(column.type == "datetime" for column in self._columns or ()) else PANDAS_MAX
         self._light = BatchQueue(
@@ -63,9 +66,8 @@ class Scorer:
         name, version = _header(model.identity.name), _header(model.identity.version)
         self.headers = b"x-model-name: %s\r\nx-model-version: %s\r\n" % (name, version)
         self.header_list = [(b"x-model-name", name), (b"x-model-version", version)]
-        self.log_fields = msgspec.json.encode({"model": name.decode("latin-1"), "version": version.decode("latin-1")})[
-            1:-1
-        ]  # of a line
+        named = {"model": name.decode("latin-1"), "version": version.decode("latin-1")}
+        self.log_fields = msgspec.json.encode(named)[1:-1]  # of a line
 
     def close(self) -> None:
         """Let the threads of all queues end."""
@@ -151,16 +153,21 @@ class Scorer:
         """Take a request of the Open Inference Protocol; raise Refusal for what is none."""
         identity = self.model.identity
         if self._decoder and len(self._columns or ()) <= WIDE and self._is_quick(request.body):
-            parsed = self._parse_tensors(request)
-            if parsed.is_quick and (table := self._read_tensors(request, parsed)[0]):
+            table, parsed = self._read_plain(request)
+            if parsed is None:
+                parsed = self._parse_tensors(request)
+                table = self._read_tensors(request, parsed)[0] if parsed.is_quick else None
+            if table:
                 method, params = self.model.params_of(parsed.params())
-                encode = partial(open_inference.encode, parsed, identity, method)
-                self._submit(request, table, encode, method, params)
+                self._submit(request, table, partial(open_inference.encode, parsed, identity, method), method, params)
                 return
 
         def run() -> tuple[open_inference.Request, str, Any]:
-            parsed = self._parse_tensors(request)
-            table, arrays = self._read_tensors(request, parsed)
+            table, parsed = self._read_plain(request)
+            arrays: dict[str, Any] = {}
+            if parsed is None:
+                parsed = self._parse_tensors(request)
+                table, arrays = self._read_tensors(request, parsed)
             method, params = self.model.params_of(parsed.params())
             _stop_if_over(request)
             if table:
@@ -170,22 +177,23 @@ class Scorer:
         queue = self._heavy if self._decoder else self._light
         queue.submit(QueuedPredict(request, lambda done: open_inference.encode(done[0], identity, *done[1:]), run=run))
 
+    def _read_plain(self, request: Request) -> tuple[Table | None, open_inference.Request | None]:
+        """Return the rows of a plain request, and what else it says; twice None for any other."""
+        is_json = request.header(HEADER_LENGTH) is None and self._bounds.seems_plain(request.body, 1)
+        table, parsed = (self._tensors and is_json and self._tensors.decode(request.body)) or (None, None)
+        if table:
+            self._check_rows(request, table)
+        return table, parsed
+
     def _parse_tensors(self, request: Request) -> open_inference.Request:
-        return open_inference.parse(request.body, request.header(b"inference-header-content-length"), self._bounds)
+        return open_inference.parse(request.body, request.header(HEADER_LENGTH), self._bounds)
 
     def _read_tensors(self, request: Request, parsed: open_inference.Request) -> tuple[Table | None, dict[str, Any]]:
         """Return the rows of a request where the model takes rows, or else its arrays."""
         if self._columns:
             tensors.check_names([tensor.name for tensor in parsed.infer.inputs], self._columns)
         arrays = parsed.arrays()
-        tensor = self.model.signature.tensor
-        table = (
-            tensors.to_table(arrays, self._columns)
-            if self._columns
-            else tensors.to_matrix(arrays, *tensor)
-            if tensor
-            else None
-        )
+        table = tensors.to_rows(arrays, self.model.signature)
         if table:
             self._check_rows(request, table)
         return table, arrays

@@ -2,24 +2,25 @@
 
 What it declines, `mlflow_forms` reads.
 
-A body is taken here only when it is plain: dataframe_split, dataframe_records or inputs by column, every value of
-exactly the column's type. The result is then what MLflow's own parsing and casting gives (tests/contract compares
-them).
+A body is taken here only when it is plain: dataframe_split, dataframe_records, inputs by column or instances that are
+objects, every value of exactly the column's type, or null where that means NaN or no text. The result is then what
+MLflow's own parsing and casting gives (tests/contract compares them). Large bodies of numbers become a matrix
+(`plain.numbers`).
 """
 
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from operator import itemgetter
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-import numpy as np
 from msgspec import UNSET, Raw, UnsetType
 
 from scoring.bounds import DEFAULT
-from scoring.codecs.simd import count_brackets, parse_numbers
+from scoring.codecs.plain.numbers import HUGE, NumberReader, read_lists
 from scoring.models.rows import Table
 from scoring.models.signature import NUMBERS
 
@@ -31,13 +32,10 @@ if TYPE_CHECKING:
 
 LARGE = 4096  # bytes; from here on simdjson's way into a matrix is the shorter one
 NUL = b"\\u0000"
+NULL = b"null"
 PLANS = 64  # orders of columns that are remembered, fewer when the columns are many
 NAMES = 64 * 1024  # columns in all plans together
-EXTRA = 1000  # columns that a plain body may have beside those of the model
-SPLIT = b'"dataframe_split"'
-HUGE = 256 * 1024  # bytes
 KEY = 512  # bytes; of a longer list of columns its hash is remembered
-NOT_PLAIN = {"dataframe_records", "inputs", "instances", "params", "messages", "prompt", "input"}
 FAILURES = (
     msgspec.MsgspecError,
     ValueError,
@@ -47,7 +45,6 @@ FAILURES = (
     OverflowError,
     RuntimeError,
 )  # simdjson's are RuntimeErrors, some of them
-EXACT = 2.0**53  # below this a double holds every whole number
 TYPES: dict[str, Any] = {
     "double": float,
     "float": float,
@@ -56,6 +53,8 @@ TYPES: dict[str, Any] = {
     "boolean": bool,
     "string": str,
 }
+OR_NULL = {"double": float | None, "float": float | None, "string": str | None}  # in a table; other columns need values
+OR_NAN = {"double": float | None, "float": float | None}  # in an array, where numpy writes a null among texts as "None"
 
 
 class _Split(msgspec.Struct, forbid_unknown_fields=True):
@@ -81,22 +80,26 @@ class Decoder:
         self.width = len(columns)
         self._bounds = bounds
         self._names = [column.name for column in columns]
-        self._kinds = [TYPES.get(column.type) for column in columns]
+        self._kinds = [(TYPES | OR_NULL).get(column.type) for column in columns]
         self._kind_of = dict(zip(self._names, self._kinds, strict=True))
         self._able = all(self._kinds)
         self._body = msgspec.json.Decoder(_Body)
         self._list = msgspec.json.Decoder(list[str])
         self._plans: dict[bytes, tuple[msgspec.json.Decoder[Any], Callable[[Any], Any] | None]] = {}
-        self._integers = [at for at, column in enumerate(columns) if column.type in {"long", "integer"}]
-        self._bound = 2.0**31 if any(column.type == "integer" for column in columns) else EXACT
+        self._numbers = NumberReader(columns, bounds)
         self._numeric = all(column.type in NUMBERS for column in columns)
         if self._able:
-            fields = [(f"f{at}", kind) for at, kind in enumerate(self._kinds)]
+            self._texts = [at for at, column in enumerate(columns) if column.type == "string"]
             rename = {f"f{at}": name for at, name in enumerate(self._names)}
+            fields = [(f"f{at}", kind) for at, kind in enumerate(self._kinds)]
             self._records = msgspec.json.Decoder(_list_of(msgspec.defstruct("Record", fields, rename=rename)))
-            lists = [(f"f{at}", _list_of(kind)) for at, kind in enumerate(self._kinds)]
+            fields = [(f"f{at}", (TYPES | OR_NAN)[column.type]) for at, column in enumerate(columns)]
+            self._instances = msgspec.json.Decoder(
+                _list_of(msgspec.defstruct("Instance", fields, rename=rename, forbid_unknown_fields=True))
+            )
+            fields = [(name, _list_of(kind)) for name, kind in fields]
             self._by_column = msgspec.json.Decoder(
-                msgspec.defstruct("Inputs", lists, rename=rename, forbid_unknown_fields=True)
+                msgspec.defstruct("Inputs", fields, rename=rename, forbid_unknown_fields=True)
             )
 
     def decode(self, body: bytes) -> Table | None:
@@ -105,7 +108,11 @@ class Decoder:
             return None
         try:
             if len(body) > LARGE and self._numeric:
-                return self._decode_large(body)
+                with suppress(*FAILURES):
+                    if table := self._numbers.read(body):
+                        return table
+                if len(body) > HUGE and NULL not in body:
+                    return None
             if not body.isascii():
                 body.decode()  # msgspec does not look at text that it skips
             return self._decode_small(body, self._body.decode(body))
@@ -113,29 +120,36 @@ class Decoder:
             return None
 
     def _decode_small(self, whole: bytes, body: _Body) -> Table | None:
-        if any(form is not UNSET for form in (body.params, body.instances, body.messages, body.prompt, body.input)):
+        if any(form is not UNSET for form in (body.params, body.messages, body.prompt, body.input)):
             return None
-        given = [form is not UNSET for form in (body.dataframe_split, body.dataframe_records, body.inputs)]
+        given = [
+            form is not UNSET for form in (body.dataframe_split, body.dataframe_records, body.inputs, body.instances)
+        ]
         if sum(given) != 1:
             return None
-        if body.dataframe_split is not UNSET:
-            decoder, order = self._plan(bytes(body.dataframe_split.columns))
-            rows = decoder.decode(body.dataframe_split.data)
-            if order:
-                rows = [order(row) for row in rows]
-        elif body.dataframe_records is not UNSET:
-            rows = [msgspec.structs.astuple(record) for record in self._records.decode(body.dataframe_records)]
-        elif NUL in bytes(body.inputs):  # type: ignore[arg-type]
-            return None  # numpy drops it at the end of a text, under MLflow too
-        else:
-            rows = list(zip(*msgspec.structs.astuple(self._by_column.decode(body.inputs)), strict=True))  # type: ignore[arg-type]
-        if whole.count(b"[") + whole.count(b"{") > self._bounds.max_depth:
-            lists = (
-                len(rows) if body.inputs is UNSET else len(self._names)
-            )  # of values; what else is nested, is in what nobody reads
-            if not self._bounds.is_shallow(whole, lists - 1):
-                return None
-        return Table(len(rows), rows) if rows else None
+        rows = self._rows_of_table(body) if given[0] or given[1] else self._rows_of_arrays(body)
+        lists = (
+            len(self._names) if given[2] else len(rows)
+        )  # and objects, of values; what else is nested, is in what nobody reads
+        if not rows or len(rows) * self.width > self._bounds.max_cells or not self._bounds.is_shallow(whole, lists - 1):
+            return None
+        empty = (at for at in self._texts if all(row[at] is None for row in rows)) if NULL in whole else ()
+        return Table(len(rows), rows, nulls=tuple(empty))
+
+    def _rows_of_table(self, body: _Body) -> list[Any]:
+        if body.dataframe_split is UNSET:
+            return [msgspec.structs.astuple(record) for record in self._records.decode(body.dataframe_records)]  # type: ignore[arg-type]
+        decoder, order = self._plan(bytes(body.dataframe_split.columns))
+        rows = decoder.decode(body.dataframe_split.data)
+        return [order(row) for row in rows] if order else rows
+
+    def _rows_of_arrays(self, body: _Body) -> list[Any]:
+        data: Any = body.instances if body.inputs is UNSET else body.inputs
+        if NUL in bytes(data):
+            return []  # numpy drops it at the end of a text, under MLflow too
+        if body.inputs is UNSET:
+            return [msgspec.structs.astuple(instance) for instance in self._instances.decode(data)]
+        return list(zip(*msgspec.structs.astuple(self._by_column.decode(data)), strict=True))
 
     def _plan(self, columns: bytes) -> tuple[msgspec.json.Decoder[Any], Callable[[Any], Any] | None]:
         """Return the decoder for rows in a request's order of columns, and their indices in the signature's order."""
@@ -144,7 +158,7 @@ class Decoder:
             self._plans[key] = plan  # the newest again
             return plan
         given = self._list.decode(columns)
-        at = self._positions(given)
+        at = self._numbers.positions(given)
         kinds = tuple(self._kind_of.get(name, Any) for name in given)
         decoder = msgspec.json.Decoder(_list_of(GenericAlias(tuple, kinds)))
         order = None
@@ -155,51 +169,6 @@ class Decoder:
             if len(self._plans) > max(2, min(PLANS, NAMES // len(given))):
                 self._plans.pop(next(iter(self._plans)), None)
         return decoder, order
-
-    def _positions(self, given: list[str]) -> list[int]:
-        """Return where the signature's columns stand among a request's.
-
-        Raise KeyError or ValueError where they do not, or twice.
-        """
-        if len(given) > len(self._names) + EXTRA:
-            raise ValueError(len(given))
-        place = {name: at for at, name in enumerate(given)}
-        if len(place) != len(given):
-            raise ValueError(given)
-        return [place[name] for name in self._names]
-
-    def _decode_large(self, body: bytes) -> Table | None:
-        """Read a dataframe_split of numbers into a matrix; None for another form, or rows that are surely too long."""
-        if SPLIT not in body or (
-            len(body) > HUGE and body.count(b",") > (count_brackets(body) + 1) * (self.width + EXTRA)
-        ):
-            return None
-        document: Any = parse_numbers(body)
-        keys, split = list(document.keys()), document["dataframe_split"]
-        given = split["columns"].as_list()
-        if len(set(keys)) != len(keys) or NOT_PLAIN & set(keys) or sorted(split.keys()) != ["columns", "data"]:
-            return None
-        at = self._positions(given)
-        rows = split["data"]
-        n, width = len(rows), len(given)
-        self._bounds.check_rows(n)
-        # simdjson flattens whatever is nested: so every row has the right length, and there are no further brackets in
-        # the body.
-        if (
-            n == 0
-            or set(map(len, rows)) != {width}
-            or count_brackets(body) != n + 2
-            or body.count(b"{") >= self._bounds.max_depth
-        ):
-            return None
-        block = np.frombuffer(rows.as_buffer(of_type="d"), dtype=np.float64).reshape(n, width)
-        if given != self._names:
-            block = block[:, at]
-        if self._integers:
-            whole = block[:, self._integers]
-            if np.abs(whole).max() >= self._bound or (whole != np.trunc(whole)).any():
-                return None
-        return Table(n, block=block)
 
 
 def decoder_for(signature: Signature, bounds: Bounds = DEFAULT) -> Decoder | MatrixDecoder | None:
@@ -245,25 +214,16 @@ class MatrixDecoder:
     def decode(self, body: bytes) -> Table | None:
         """Return the rows of a plain body; None for any other, right or wrong."""
         try:
+            if len(body) > LARGE and self._kind.startswith("float"):
+                block = read_lists(body, self.width, self._bounds)
+                return None if block is None else Table(len(block), block=block)
             if not body.isascii():
                 body.decode()  # msgspec does not look at text that it skips
             given = self._body.decode(body)
             forms = [form for form in msgspec.structs.astuple(given) if form is not UNSET]
             if len(forms) != 1 or (given.inputs is UNSET and given.instances is UNSET):
                 return None
-            if len(body) > LARGE and self._kind.startswith("float"):
-                table = self._decode_large(bytes(forms[0]))
-            else:
-                rows = self._rows.decode(forms[0])
-                table = Table(len(rows), rows) if rows else None
+            rows = self._rows.decode(forms[0])
         except FAILURES:
             return None
-        return table if table and self._bounds.is_shallow(body, table.n) else None
-
-    def _decode_large(self, data: bytes) -> Table | None:
-        rows: Any = parse_numbers(data)
-        n = len(rows)
-        self._bounds.check_rows(n)
-        if n == 0 or set(map(len, rows)) != {self.width} or count_brackets(data) != n + 1:
-            return None
-        return Table(n, block=np.frombuffer(rows.as_buffer(of_type="d"), dtype=np.float64).reshape(n, self.width))
+        return Table(len(rows), rows) if rows and self._bounds.is_shallow(body, len(rows)) else None

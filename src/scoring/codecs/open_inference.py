@@ -37,26 +37,30 @@ AROUND = 3  # levels of a request, in which data are
 NAMES = {np.dtype(kind): name for name, kind in TYPES.items()}
 
 
-class _Output(msgspec.Struct):
+class Output(msgspec.Struct):
+    """An output that is asked for."""
+
     name: str
     parameters: dict[str, Any] | None = None
 
 
-class _Infer(msgspec.Struct):
+class Infer(msgspec.Struct):
+    """A request, as its JSON says it."""
+
     inputs: list[Tensor]
     id: str | None = None
     parameters: dict[str, Any] | None = None
-    outputs: list[_Output] | None = None
+    outputs: list[Output] | None = None
 
 
-_decoder = msgspec.json.Decoder(_Infer)
+_decoder = msgspec.json.Decoder(Infer)
 
 
 @dataclass(slots=True)
 class Request:
     """A parsed request, with what follows its JSON."""
 
-    infer: _Infer
+    infer: Infer
     binary: memoryview
     bounds: Bounds = DEFAULT
 
@@ -135,7 +139,7 @@ def parse(body: bytes, header_length: bytes | None, bounds: Bounds = DEFAULT) ->
     return Request(infer, memoryview(body)[end:], bounds)
 
 
-def _is_shallow(head: bytes, infer: _Infer, bounds: Bounds) -> bool:
+def _is_shallow(head: bytes, infer: Infer, bounds: Bounds) -> bool:
     """Whether a request's JSON is not too deep; how deep data are, is in their shape, or else they are refused."""
     if count_opened(head) <= bounds.max_depth:
         return True

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scoring.models.aliases import Values
-    from scoring.models.signature import Column
+    from scoring.models.signature import Column, Signature
 
 MATRIX = 2  # dimensions
 EXTRA = 1000  # inputs that a request may have beside the columns
@@ -32,6 +32,13 @@ def check_names(names: Sequence[str], columns: Sequence[Column]) -> None:
         missing := [str(column.name) for column in columns if column.required and str(column.name) not in given]
     ):
         raise bad(f"inputs that the model needs are missing: {', '.join(missing)}")
+
+
+def to_rows(arrays: dict[str, np.ndarray], signature: Signature) -> Table | None:
+    """Return the rows where the signature is columns or a matrix; None for any other. Raises Refusal."""
+    if signature.columns:
+        return to_table(arrays, signature.columns)
+    return to_matrix(arrays, *signature.tensor) if signature.tensor else None
 
 
 def to_table(arrays: dict[str, np.ndarray], columns: Sequence[Column]) -> Table:

@@ -31,10 +31,14 @@ class Table:
     rows: Sequence[Sequence[Any]] = ()
     block: np.ndarray | None = None
     frame: pd.DataFrame | None = None
+    nulls: tuple[int, ...] = ()  # columns of text in `rows` without any value, to which pandas gives another type
 
-    def kind(self) -> tuple[str, ...] | None:
-        """Return what must be equal in tables that are joined: which columns are there; None: all."""
-        return None if self.frame is None else tuple(self.frame.columns)
+    def kind(self) -> tuple[Any, ...] | None:
+        """Return what must be equal in tables that are joined: which columns are there, and which are empty.
+
+        None: all are there, and none is empty.
+        """
+        return self.nulls or None if self.frame is None else tuple(self.frame.columns)
 
     def has_all(self, columns: Sequence[Column]) -> bool:
         """Whether none of the columns is left out, as optional ones may be."""

@@ -11,6 +11,7 @@ import simdjson
 if TYPE_CHECKING:
     from scoring.models.aliases import Json
 
+SHORT = 2048  # bytes, in which Python counts more quickly than numpy
 KEPT = 4 * 1024 * 1024  # bytes; a parser keeps about three times the largest body that it has seen
 BYTE_S, BRACKET_S, QUOTE_S = (
     1e-9,
@@ -33,9 +34,12 @@ def parse_numbers(body: bytes) -> Json:
         return simdjson.Parser().parse(body)
 
 
-def count_brackets(body: bytes) -> int:
-    """Return the number of lists that begin in JSON whose strings have no brackets."""
-    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord("[")))
+def count(body: bytes, *signs: bytes) -> list[int]:
+    """Return how often each of some bytes occurs; numpy counts four times as fast as `bytes.count`."""
+    if len(body) <= SHORT:
+        return [body.count(sign) for sign in signs]
+    given = np.frombuffer(body, np.uint8)
+    return [int(np.count_nonzero(given == ord(sign))) for sign in signs]
 
 
 def read_seconds(body: bytes, value_s: float = NUMBER_S) -> float:
@@ -43,6 +47,5 @@ def read_seconds(body: bytes, value_s: float = NUMBER_S) -> float:
 
     Values, keys, lists and objects each take their time.
     """
-    signs = np.frombuffer(body, np.uint8)
-    commas, quotes, *brackets = (int(np.count_nonzero(signs == sign)) for sign in b',"[{')
-    return len(body) * BYTE_S + commas * value_s + quotes * QUOTE_S + sum(brackets) * BRACKET_S
+    commas, quotes, lists, objects = count(body, b",", b'"', b"[", b"{")
+    return len(body) * BYTE_S + commas * value_s + quotes * QUOTE_S + (lists + objects) * BRACKET_S

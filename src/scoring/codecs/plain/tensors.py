@@ -1,0 +1,212 @@
+"""Plain requests of the Open Inference Protocol: JSON with one tensor a column, or one of doubles, read in one pass.
+
+What it declines, `open_inference` and `codecs.tensors` read. Columns are taken here only when each has its own
+datatype, flat data and the shape [rows] or [rows, 1]; where they are few values, only in the signature's order.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from types import GenericAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+
+from scoring.bounds import DEFAULT, count_opened
+from scoring.codecs.open_inference import Infer, Output, Request
+from scoring.codecs.plain.numbers import NumberReader
+from scoring.codecs.plain.simd import count, parse_numbers
+from scoring.models.rows import Table
+from scoring.models.signature import NUMBERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scoring.bounds import Bounds
+    from scoring.models.signature import Column, Signature
+
+LARGE = 512  # bytes a column; from here on simdjson's way into a matrix is the shorter one
+MOST = 64  # columns; more are seldom sent so
+AROUND = 3  # objects of a request with one tensor, at most
+SMALL = 2048  # bytes; of fewer, the tensor is as soon read otherwise
+BELOW = 2  # levels that are in a tensor's own object: itself, and its shape or its data
+WHOLE = ("long", "integer")
+KINDS: dict[str, tuple[str, Any]] = {  # by the column's type: datatype, and what its data are
+    "double": ("FP64", float),
+    "float": ("FP32", float),
+    "long": ("INT64", Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]),
+    "integer": ("INT32", Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]),
+    "boolean": ("BOOL", bool),
+    "string": ("BYTES", str),
+}
+FAILURES = (msgspec.MsgspecError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RuntimeError)
+LARGEST = float(np.finfo(np.float32).max)
+
+
+class TensorReader:
+    """Reads such requests for one signature: columns, a matrix of so many doubles, or either."""
+
+    def __init__(self, columns: Sequence[Column], width: int, bounds: Bounds = DEFAULT) -> None:
+        self._bounds = bounds
+        self._width = width  # of a matrix; 0 where there may be none
+        self._names = [column.name for column in columns]
+        self._datatypes = [KINDS[column.type][0] for column in columns]
+        self._numeric = all(column.type in NUMBERS for column in columns)
+        self._numbers = NumberReader(columns, bounds)
+        self._whole = {at for at, column in enumerate(columns) if column.type in WHOLE}
+        self._singles = [at for at, column in enumerate(columns) if column.type == "float"]
+        tensors = GenericAlias(tuple, tuple(_struct_of(column) for column in columns))
+        self._decoder = msgspec.json.Decoder(
+            msgspec.defstruct("Columns", [("inputs", tensors), *_BESIDE], forbid_unknown_fields=True)
+        )
+
+    def decode(self, body: bytes) -> tuple[Table, Request] | None:
+        """Return the rows of a plain request and what else it says; None for any other, right or wrong.
+
+        Raises Refusal for too many rows.
+        """
+        try:
+            if self._width and len(body) > SMALL and count(body, b"{")[0] <= AROUND:
+                found = self._read_matrix(body)
+            elif self._numeric and len(body) > LARGE * len(self._names):
+                found = self._read_large(body)
+            else:
+                found = self._read_small(body)
+        except FAILURES:
+            return None
+        if found is None or found[0].n * max(self._width, len(self._names)) > self._bounds.max_cells:
+            return None
+        table, infer = found
+        return table, Request(infer, memoryview(b""), self._bounds)
+
+    def _read_matrix(self, body: bytes) -> tuple[Table, Infer] | None:
+        document: Any = parse_numbers(body)
+        infer, extra = self._beside(document)
+        (tensor,) = document["inputs"]
+        n, width = tensor["shape"].as_list()
+        data, lists = tensor["data"], count(body, b"[", b"{")
+        is_column = len(self._names) == 1 and tensor["name"] == self._names[0]
+        if (
+            infer is None
+            or n == 0
+            or is_column
+            or width != self._width
+            or not _is_alone(tensor, "FP64")
+            or lists not in ([3, 2 + extra], [3 + n, 2 + extra])
+            or len(data) != (n * width if lists[0] == 3 else n)  # noqa: PLR2004 -- as above
+            or (lists[0] > 3 and set(map(len, data)) != {width})  # noqa: PLR2004 -- as above
+        ):
+            return None
+        self._bounds.check_rows(n)
+        block = np.frombuffer(data.as_buffer(of_type="d"), np.float64).reshape(n, width)
+        return Table(n, block=block), infer
+
+    def _read_small(self, body: bytes) -> tuple[Table, Infer] | None:
+        if not body.isascii():
+            body.decode()  # msgspec does not look at text that it skips
+        if not self._names:
+            return None
+        given: Any = self._decoder.decode(body)
+        data = [tensor.data for tensor in given.inputs]
+        n, width = len(data[0]), len(data)
+        shapes = ([n], [n, 1])
+        if (
+            n == 0
+            or any(tensor.shape not in shapes or len(tensor.data) != n for tensor in given.inputs)
+            or count_opened(body) - (1 + BELOW) * width + BELOW > self._bounds.max_depth
+            or any(tensor.parameters and "binary_data_size" in tensor.parameters for tensor in given.inputs)
+        ):
+            return None
+        self._bounds.check_rows(n)
+        infer = Infer([], given.id, given.parameters, given.outputs)
+        if not self._numeric:
+            return Table(n, list(zip(*data, strict=True))), infer
+        block = np.array(list(chain.from_iterable(data)), np.float64).reshape(width, n).T
+        return self._finish(block, infer)
+
+    def _read_large(self, body: bytes) -> tuple[Table, Infer] | None:
+        width = len(self._names)
+        lists, objects = count(body, b"[", b"{")
+        if lists != 1 + 2 * width or objects - width not in {1, 2}:  # simdjson flattens whatever is nested
+            return None
+        document: Any = parse_numbers(body)
+        infer, extra = self._beside(document)
+        found = {tensor["name"]: tensor for tensor in document["inputs"]}
+        if infer is None or objects != 1 + width + extra or len(found) != width:
+            return None
+        tensors = [found[name] for name in self._names]
+        n = len(tensors[0]["data"])
+        self._bounds.check_rows(n)
+        block, shapes = np.empty((n, width)), ([n], [n, 1])
+        for at, tensor in enumerate(tensors):
+            data = tensor["data"]
+            if not _is_alone(tensor, self._datatypes[at]) or tensor["shape"].as_list() not in shapes or len(data) != n:
+                return None
+            kind, dtype = ("i", np.int64) if at in self._whole else ("d", np.float64)
+            block[:, at] = np.frombuffer(data.as_buffer(of_type=kind), dtype)
+        return self._finish(block, infer) if n else None
+
+    @staticmethod
+    def _beside(document: Any) -> tuple[Infer | None, int]:  # noqa: ANN401 -- simdjson's values have no types
+        """Return what a request says beside its inputs, and in how many objects; None where that is not plain."""
+        keys = list(document.keys())
+        beside = set(keys) - {"inputs"}
+        if len(set(keys)) != len(keys) or not beside <= {"id", "parameters"}:
+            return None, 0
+        given = {key: document[key] for key in beside}
+        is_object = hasattr(given.get("parameters"), "as_dict")
+        if is_object:
+            given["parameters"] = given["parameters"].as_dict()
+        return msgspec.convert({"inputs": [], **given}, Infer), int(is_object)
+
+    def _finish(self, block: np.ndarray, infer: Infer) -> tuple[Table, Infer] | None:
+        """Return numbers as a table; None for those that a column's type does not hold."""
+        for at in self._singles:
+            if np.abs(block[:, at]).max() > LARGEST:
+                return None
+            block[:, at] = block[:, at].astype(np.float32)
+        return (Table(len(block), block=block), infer) if self._numbers.holds(block) else None
+
+
+_PARTS = ["data", "datatype", "name", "shape"]
+_BESIDE: list[tuple[str, Any, Any]] = [
+    ("id", str | None, None),
+    ("parameters", dict[str, Any] | None, None),
+    ("outputs", list[Output] | None, None),
+]
+
+
+def _struct_of(column: Column) -> type[msgspec.Struct]:
+    """Return what a column's tensor is, as compiled code checks it."""
+    datatype, kind = KINDS[column.type]
+    return msgspec.defstruct(
+        "Tensor",
+        [
+            ("name", Literal[column.name]),
+            ("shape", list[int]),
+            ("datatype", Literal[datatype]),
+            ("data", GenericAlias(list, kind)),
+            ("parameters", dict[str, Any] | None, None),
+        ],
+        forbid_unknown_fields=True,
+    )
+
+
+def _is_alone(tensor: Any, datatype: str) -> bool:  # noqa: ANN401 -- as above
+    """Whether a tensor of a type has nothing beside its name, shape and data."""
+    return len(tensor) == len(_PARTS) and sorted(tensor.keys()) == _PARTS and tensor["datatype"] == datatype
+
+
+def reader_for(signature: Signature, bounds: Bounds = DEFAULT) -> TensorReader | None:
+    """Return the reader for a signature; None for many columns, or one of a type or name that it does not know."""
+    columns = signature.columns or ()
+    kind, width = signature.tensor or ("", 0)
+    if columns and all(column.type == "double" for column in columns):
+        width = len(columns)
+    elif kind != "float64":
+        width = 0
+    if not (columns or width) or len(columns) > MOST:
+        return None
+    is_known = all(column.type in KINDS and isinstance(column.name, str) for column in columns)
+    return TensorReader(columns, width, bounds) if is_known else None
