@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-GROUPS = ("serving", "parquet", "training", "mlflow", "deployer", "host", "dev", "setup", "lock")  # of the checkout; exported
+GROUPS = (
+    "serving",
+    "parquet",
+    "training",
+    "mlflow",
+    "deployer",
+    "host",
+    "dev",
+    "setup",
+    "lock",
+)  # of the checkout; exported
 OF_FOLDER = ("serving", "training")  # what is exported of a model folder's lock
 ADDED_TO = ("model", "training")  # groups that a library can be added to
 HEAD = "[dependency-groups]\n"

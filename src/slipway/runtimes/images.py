@@ -70,7 +70,8 @@ def _build_layer(settings: Settings, model: ModelFolder, lock: Lock, target: str
     place = _check_context(model) if target == "train" else ""
     tag = (training_tag if place else runtime_tag)(model, lock, held[BASE])
     if tag not in held:
-        arguments = {"BASE_IMAGE": BASE, "SYSTEM": " ".join(lock.system), "KEPT": " ".join(lock.kept)} | ({"MODEL_DIR": place} if place else {})
+        arguments = {"BASE_IMAGE": BASE, "SYSTEM": " ".join(lock.system), "KEPT": " ".join(lock.kept)}
+        arguments |= {"MODEL_DIR": place} if place else {}
         options = [*docker_cli.flags("--build-arg", arguments), "--build-context", f"lock={lock.folder}"]
         _build(settings, _dockerfile(model), target, tag, options)
     return tag

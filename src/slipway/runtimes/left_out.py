@@ -1,4 +1,4 @@
-"""What a version is served without: libraries that MLflow and skops ask for, and that loading and predicting never need.
+"""What a version is served without: libraries that MLflow and skops ask for, and loading and predicting never need.
 
 The environment's own Python runs this file, in an image's build, too, with what to keep and the command that removes:
 python left_out.py cryptography -- uv pip uninstall. What another library asks for stays.
@@ -39,7 +39,8 @@ def find(packages: Path, kept: set[str]) -> list[str]:
 
     What a library asks for in its extras counts where it is `kept`, or somebody asks for it with extras.
     """
-    lines = {_plain(each.metadata["Name"]): each.requires or [] for each in metadata.distributions(path=[str(packages)])}
+    there = metadata.distributions(path=[str(packages)])
+    lines = {_plain(each.metadata["Name"]): each.requires or [] for each in there}
     named = [found for each in lines.values() for line in each if (found := NAME.match(line))]
     wide = kept | {_plain(found[1]) for found in named if found[2]}
     stay, new = set[str](), {name for name in lines if name not in LEFT_OUT or name in kept}

@@ -109,7 +109,7 @@ def of_version(settings: Settings, registry: Registry | None, model: ModelRef, f
     """
     folder = model_folder.load(settings.model_dir)
     if settings.serving.scoring.get("SCORING_CHECK_LIBRARIES") == "off":
-        return of_folder(settings, folder)
+        return _complete(settings, folder, of_folder(settings, folder), files)
     lock = Lock(files / model_files.ENVIRONMENT)
     # In a cluster the version's image is there already: with other files it would not start
     is_written = bool(model.name and model.version) and _is_ours(settings) and not settings.cluster.is_inside
