@@ -5,7 +5,10 @@ import os
 import signal
 import sys
 
+from scoring.processes import deferral
+
 gc.disable()  # until the model is loaded: searching the imports for garbage takes a sixth of a start
+deferral.defer()  # here, and not in main(), as each worker begins with these lines, too
 
 
 def leave(*_: object) -> None:

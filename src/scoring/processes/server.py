@@ -22,6 +22,7 @@ from scoring.http.app import Application
 from scoring.http.fast_protocol import DirectProtocol
 from scoring.http.state import ServerState
 from scoring.metrics import Metrics
+from scoring.processes import deferral
 from scoring.processes.supervisor import MODEL_DID_NOT_LOAD, SECONDS_TO_ANSWER, Supervisor, bind
 from scoring.processes.worker import Server
 
@@ -89,6 +90,7 @@ def _make(settings: Settings, shared: Path | None) -> Application:
     except ModelError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(MODEL_DID_NOT_LOAD)
+    deferral.end()
     _keep_memory()
     gc.freeze()  # what is there now stays, and need not be looked at again
     gc.enable()
