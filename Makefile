@@ -108,6 +108,10 @@ serve_model: .venv/host ## Serve a model on :8001: MODEL=models:/diabetes@champi
 predict: .venv/host ## Predict a file without a server: MODEL=… FILE=rows.csv OUT=out.csv PARAMS='{"…": …}'
 	@$(ENV) $(PYTHON) scripts/model.py predict
 
+.PHONY: score_batch
+score_batch: .venv/host ## Score files of any size, resumable: MODEL=… DATA=rows/ OUT=scored/ WORKERS=2 KEYS=id
+	@$(ENV) $(PYTHON) scripts/model.py score
+
 .PHONY: test_api
 test_api: .venv/host ## Test the served model's API: PORT=8001 or URL=http://… MODEL=…
 	@$(ENV) $(PYTHON) scripts/model.py test

@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--keys", default="null", help="columns to keep, a JSON list; null: those that are no input")
     parser.add_argument("--params", default="null", help="the model's params, as JSON")
     parser.add_argument("--form", default="", choices=["", "csv", "parquet"], help="what to write; none: as the input")
-    parser.add_argument("--most", type=int, default=1000, help="rows that may be set aside, altogether")
+    parser.add_argument("--max-rejects", type=int, default=1000, help="rows that may be set aside, altogether")
     parser.add_argument("--called", default="", help="what DATA is called in the manifest")
     parser.add_argument("--bar", action="store_true", help="draw a bar")
     given, rest = parser.parse_known_args()
@@ -64,7 +64,7 @@ def score(given: argparse.Namespace, rest: list[str], workers: int) -> dict[str,
     if others:
         print(f"note: {others} files of DATA end in neither .csv nor .parquet, and are left out", file=sys.stderr)
     options = [part for name in ("data", "out", "keys", "params") for part in (f"--{name}", getattr(given, name))]
-    with Crew([*rest, *options, "--most", str(given.most)]) as crew:
+    with Crew([*rest, *options, "--max-rejects", str(given.max_rejects)]) as crew:
         about = {"model": crew.start(), "data": given.called or given.data, "format": given.form}
         about |= {"keys": json.loads(given.keys), "params": json.loads(given.params)}
         batch = plan.prepare(out, about, sources, crew.cut)
@@ -85,9 +85,9 @@ def _score(crew: Crew, batch: plan.Plan, done: dict[int, Done], workers: int, gi
     try:
         for said in crew.score([part for part in batch.parts if part.number not in done], workers):
             rejects += said.get("rejects", 0)
-            if "many" in said or rejects > given.most:
+            if "many" in said or rejects > given.max_rejects:
                 first = f"; one of them: {said['many']}" if "many" in said else ""
-                raise bad(f"more than {given.most} rows are not predicted (MAX_REJECTS){first}")
+                raise bad(f"more than {given.max_rejects} rows are not predicted (MAX_REJECTS){first}")
             if found := said.get("done"):
                 done[found["number"]] = Done(**found)
             else:

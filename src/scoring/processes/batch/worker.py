@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--out", required=True)
     parser.add_argument("--keys", default="null", help="JSON: a list of columns, or null")
     parser.add_argument("--params", default="null", help="JSON")
-    parser.add_argument("--most", type=int, default=1000, help="rows that may be set aside")
+    parser.add_argument("--max-rejects", type=int, default=1000, help="rows that may be set aside")
     given, rest = parser.parse_known_args()
     settings = server_settings.load(rest)
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
@@ -48,7 +48,7 @@ def main() -> None:
             model = loading.load(settings)
             (data, _), (out, _) = storage.find(given.data), storage.find(given.out)
             keys, params = json.loads(given.keys), json.loads(given.params)
-            scorer = Scorer(model, data, out, keys, params, given.most)
+            scorer = Scorer(model, data, out, keys, params, given.max_rejects)
             identity = model.identity
             say(ready={"name": identity.name, "version": identity.version, "checksum": identity.checksum})
             for task in map(json.loads, sys.stdin):
