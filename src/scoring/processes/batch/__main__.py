@@ -17,7 +17,7 @@ from scoring import settings as server_settings
 from scoring.errors import ModelError, Refusal, bad
 from scoring.processes.batch import life, plan, storage
 from scoring.processes.batch.crew import DID_NOT_LOAD, Crew
-from scoring.processes.batch.part import Done
+from scoring.processes.batch.plan import Done
 from scoring.processes.batch.progress import Progress
 
 if TYPE_CHECKING:

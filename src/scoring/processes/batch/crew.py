@@ -17,7 +17,7 @@ from scoring.errors import ModelError, bad
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from scoring.processes.batch.part import Part
+    from scoring.processes.batch.plan import Part
     from scoring.processes.batch.storage import Entry
 
 DID_NOT_LOAD = 3

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from scoring.bounds import Bounds
 from scoring.errors import ColumnsRefusal, Refusal, ValueRefusal, bad
 from scoring.processes.batch import rows, writers
+from scoring.processes.batch.plan import Done, Part
 from scoring.processes.columns import to_columns
 
 if TYPE_CHECKING:
@@ -23,44 +24,6 @@ if TYPE_CHECKING:
 
 SHOWN = 40  # characters of a wrong value
 BOUNDS = Bounds()
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of an input file: bytes of CSV, or row groups of Parquet."""
-
-    number: int
-    source: str
-    output: str
-    begin: int
-    end: int
-    place: int  # the line of CSV, or the row of Parquet, that it begins with, from 1
-    weight: int  # bytes
-
-    @property
-    def rejects(self) -> str:
-        """The file of the rows that are set aside."""
-        return f"_rejects/{self.output}.csv"
-
-    @property
-    def record(self) -> str:
-        """The file that says that it is done."""
-        return f"_parts/{self.number:05}.json"
-
-
-@dataclass
-class Done:
-    """What became of a part."""
-
-    number: int
-    source: str
-    output: str
-    rows_in: int
-    rows_out: int
-    rejects: int
-    size: int
-    sha256: str
-    seconds: float
 
 
 class TooManyError(Exception):

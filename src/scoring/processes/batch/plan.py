@@ -9,7 +9,6 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from scoring.errors import bad
-from scoring.processes.batch.part import Done, Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +20,44 @@ if TYPE_CHECKING:
 PLAN, MANIFEST, SUCCESS = "_plan.json", "_manifest.json", "_SUCCESS"
 FORMS = (".csv", ".parquet")
 ANOTHER = "OUT holds a batch with another {}: {}; take another OUT, or delete that one"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of an input file: bytes of CSV, or row groups of Parquet."""
+
+    number: int
+    source: str
+    output: str
+    begin: int
+    end: int
+    place: int  # the line of CSV, or the row of Parquet, that it begins with, from 1
+    weight: int  # bytes
+
+    @property
+    def rejects(self) -> str:
+        """The file of the rows that are set aside."""
+        return f"_rejects/{self.output}.csv"
+
+    @property
+    def record(self) -> str:
+        """The file that says that it is done."""
+        return f"_parts/{self.number:05}.json"
+
+
+@dataclass
+class Done:
+    """What became of a part."""
+
+    number: int
+    source: str
+    output: str
+    rows_in: int
+    rows_out: int
+    rejects: int
+    size: int
+    sha256: str
+    seconds: float
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from scoring import loading
 from scoring import settings as server_settings
 from scoring.errors import ModelError, Refusal
 from scoring.processes.batch import life, rows, storage
-from scoring.processes.batch.part import Part, Scorer, TooManyError, explain, to_json
+from scoring.processes.batch.part import Scorer, TooManyError, explain, to_json
+from scoring.processes.batch.plan import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
