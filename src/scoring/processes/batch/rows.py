@@ -77,7 +77,9 @@ class Records:
             return read
         body = self.header + self.body
         table = csv_body.read(body, columns, bounds)
-        others = pd.read_csv(io.BytesIO(body), dtype=str, keep_default_na=False, usecols=list(kept))[list(kept)]
+        others = pd.DataFrame(index=range(table.n))
+        if kept:
+            others = pd.read_csv(io.BytesIO(body), dtype=str, keep_default_na=False, usecols=list(kept))[list(kept)]
         if len(others) != table.n:
             raise bad(csv_body.UNREADABLE)
         return table, others if pa is None else pa.table({name: pa.array(others[name], pa.string()) for name in kept})

@@ -34,9 +34,8 @@ def join(kept: Any, predictions: pd.DataFrame, version: str) -> Any:  # noqa: AN
         added = pa.Table.from_pandas(predictions, preserve_index=False)
     except pa.ArrowException:
         raise bad("the predictions have no one type") from None
-    for name, values in zip(added.column_names, added.columns, strict=True):
-        kept = kept.append_column(name, values)
-    return kept.append_column(VERSION, pa.repeat(pa.scalar(version), len(predictions)))
+    columns = [*kept.columns, *added.columns, pa.repeat(pa.scalar(version), len(predictions))]
+    return pa.table(columns, names=[*kept.column_names, *added.column_names, VERSION])
 
 
 class ParquetWriter:
