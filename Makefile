@@ -242,6 +242,10 @@ bench_local: .venv/host ## Measure the local loop: start, train, rebuild, memory
 bench_serving: .venv/host ## Measure the model server against its peers, with wrk: QUICK=1, CASES=…, SERVERS=…
 	@$(ENV) $(PYTHON) benchmarks/serving/run.py
 
+.PHONY: bench_batch
+bench_batch: .venv/host ## Measure score_batch beside a pandas loop over mlflow.pyfunc: ROWS=10000000 WORKERS=2
+	@$(ENV) $(PYTHON) benchmarks/score_batch.py
+
 .PHONY: bench_release
 bench_release: .venv/host ## Measure promotion, rollback and deployment, and what callers notice (needs Docker)
 	@$(ENV) $(PYTHON) -m benchmarks.release
