@@ -108,6 +108,10 @@ serve_model: .venv/host ## Serve a model on :8001: MODEL=models:/diabetes@champi
 predict: .venv/host ## Predict a file without a server: MODEL=… FILE=rows.csv OUT=out.csv PARAMS='{"…": …}'
 	@$(ENV) $(PYTHON) scripts/model.py predict
 
+.PHONY: score_batch
+score_batch: .venv/host ## Score files of any size, resumable: MODEL=… DATA=rows/ OUT=scored/ WORKERS=2 KEYS=id
+	@$(ENV) $(PYTHON) scripts/model.py score
+
 .PHONY: test_api
 test_api: .venv/host ## Test the served model's API: PORT=8001 or URL=http://… MODEL=…
 	@$(ENV) $(PYTHON) scripts/model.py test
@@ -237,6 +241,10 @@ bench_local: .venv/host ## Measure the local loop: start, train, rebuild, memory
 .PHONY: bench_serving
 bench_serving: .venv/host ## Measure the model server against its peers, with wrk: QUICK=1 CASES=… SERVERS=… ROUNDS=3
 	@$(ENV) $(PYTHON) benchmarks/serving/run.py
+
+.PHONY: bench_batch
+bench_batch: .venv/host ## Measure score_batch beside a pandas loop over mlflow.pyfunc: ROWS=10000000 WORKERS=2
+	@$(ENV) $(PYTHON) benchmarks/score_batch.py
 
 .PHONY: bench_release
 bench_release: .venv/host ## Measure promotion, rollback and deployment, and what callers notice (needs Docker)

@@ -111,6 +111,14 @@ class Runtime(Protocol):
         `options` are those of scoring.processes.files.
         """
 
+    def score_batch(
+        self, prepared: Prepared, places: tuple[str, str], options: list[str], output: IO[bytes]
+    ) -> tuple[int, str]:
+        """Score files in a separate program, whose result goes to `output`; return its exit code and last words.
+
+        `places` are DATA and OUT, paths or s3://…; `options` are those of scoring.processes.batch.
+        """
+
     def live_server(self, folder: Path) -> LiveServer:
         """Return the server on PORT whose versions change while it answers; it keeps its records in a folder."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import socket
@@ -20,6 +21,8 @@ USER_ID = 10001  # of the user in our images
 HARDENING = ["--init", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108 -- the container's
 LOGS = ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"]  # they rotate
 UNLIMITED = re.compile(r"0+(\.0*)?[a-zA-Z]*")  # a limit of 0, in any unit
+# What a client of S3 reads
+CLOUD = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL")
 # Settings of the server that name files of this machine
 SCORING_FILES = {"SCORING_API_KEYS_FILE", "SCORING_TLS_CERT", "SCORING_TLS_KEY"}
 
@@ -86,3 +89,8 @@ def name_reference(services: Services) -> str:
     """Return the name of the container in which this thread makes reference predictions."""
     host, thread = model_folder.plain(socket.gethostname()), threading.get_native_id()
     return f"{services.project}-reference-{host}-{os.getpid()}-{thread}"
+
+
+def name_batch(services: Services, out: str) -> str:
+    """Return the name of the container that writes to an OUT: one alone does."""
+    return f"{services.project}-batch-{hashlib.sha256(out.encode()).hexdigest()[:12]}"

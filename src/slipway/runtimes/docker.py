@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,7 +17,6 @@ from slipway.settings import LOCAL, MLFLOW_INSIDE
 
 if TYPE_CHECKING:
     import subprocess
-    from pathlib import Path
 
     from slipway.runtimes.locks import Lock
     from slipway.settings import Settings
@@ -120,16 +120,44 @@ class Docker:
 
     def predict_file(self, prepared: Prepared, file: Path, options: list[str], output: IO[bytes]) -> tuple[int, str]:
         """Predict in a container without a network, which sees the file by the name `rows`."""
-        name, inside = containers.name_reference(self._settings.services), f"/given/rows{file.suffix}"
-        ownership.remove_container(name)
-        confined = ["--name", name, "--no-healthcheck", "--network", "none", *containers.confinement(self._settings)]
-        given = ["--user", containers.reading_user(file), "--volume", f"{file}:{inside}:ro"]
+        inside = f"/given/rows{file.suffix}"
+        given = ["--network", "none", "--user", containers.reading_user(file), "--volume", f"{file}:{inside}:ro"]
+        name = containers.name_reference(self._settings.services)
+        return self._run(prepared, name, given, ["files", "/opt/model", "--file", inside, *options], output)
+
+    def score_batch(
+        self, prepared: Prepared, places: tuple[str, str], options: list[str], output: IO[bytes]
+    ) -> tuple[int, str]:
+        """Score in a container that sees DATA and OUT, and has a network only for those that are no paths."""
+        data, out = (Path(each) for each in places)
+        given, inside = list[str](), list(places)
+        if data.exists():
+            inside[0] = f"/given/{data.name}" if data.is_file() else "/given"
+            given += ["--volume", f"{data}:{inside[0]}:ro"]
+        if out.exists():
+            inside[1] = "/out"
+            given += ["--volume", f"{out}:/out", "--user", containers.reading_user(out)]
+        if not (data.exists() and out.exists()):
+            given += [part for name in containers.CLOUD for part in ("--env", name)]  # the client has the values
+        else:
+            given += ["--network", "none"]
+        name = containers.name_batch(self._settings.services, places[1])
+        return self._run(
+            prepared, name, given, ["batch", "/opt/model", "--data", inside[0], "--out", inside[1], *options], output
+        )
+
+    def _run(
+        self, prepared: Prepared, name: str, given: list[str], program: list[str], output: IO[bytes]
+    ) -> tuple[int, str]:
+        """Run a program of scoring.processes in a container of the version's image."""
+        ownership.remove_container(name)  # of an earlier life
         scoring = self._settings.serving.scoring
+        given = [*containers.confinement(self._settings), *given]
         given += docker_cli.flags("--env", {key: scoring[key] for key in scoring.keys() - containers.SCORING_FILES})
-        program = ["python", "-W", "ignore", "-m", "scoring.processes.files", "/opt/model", "--file", inside, *options]
-        command = docker_cli.run(self.image(prepared), ["--rm", *confined, *given], program)
+        command = ["python", "-W", "ignore", "-m", f"scoring.processes.{program[0]}", *program[1:]]
+        options = ["--rm", "--name", name, "--no-healthcheck", *given]
         try:
-            return shell.show(command, output=output)
+            return shell.show(docker_cli.run(self.image(prepared), options, command), output=output)
         finally:
             ownership.remove_container(name)
 

@@ -91,10 +91,20 @@ class Host:
 
     def predict_file(self, prepared: Prepared, file: Path, options: list[str], output: IO[bytes]) -> tuple[int, str]:
         """Predict in a separate process."""
+        return self._run(prepared, "files", ["--file", str(file), *options], output)
+
+    def score_batch(
+        self, prepared: Prepared, places: tuple[str, str], options: list[str], output: IO[bytes]
+    ) -> tuple[int, str]:
+        """Score in separate processes."""
+        return self._run(prepared, "batch", ["--data", places[0], "--out", places[1], *options], output)
+
+    def _run(self, prepared: Prepared, program: str, options: list[str], output: IO[bytes]) -> tuple[int, str]:
+        """Run a program of scoring.processes with the version's libraries."""
         python = environments.find_python(self._settings, prepared.lock)
-        program = [str(python), "-W", "ignore", "-m", "scoring.processes.files", str(prepared.files)]
+        command = [str(python), "-W", "ignore", "-m", f"scoring.processes.{program}", str(prepared.files), *options]
         variables = self._settings.serving.scoring | {"SCORING_IDENTITY": prepared.identity}
-        return shell.show([*program, "--file", str(file), *options], env=variables, output=output)
+        return shell.show(command, env=variables, output=output)
 
     def live_server(self, folder: Path) -> LiveServer:
         """Return a server that is made of processes."""

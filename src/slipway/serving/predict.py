@@ -39,7 +39,7 @@ def predict(settings: Settings, uri: str, file: str, out: str = "", params: str 
     rows, target = _find_rows(file), _find_target(out)
     if target == rows:
         raise SlipwayError(f"OUT names the same file as FILE: {file}", CURE, USAGE)
-    options = ["--params", _check_params(params)] if params.strip() else []
+    options = ["--params", check_params(params)] if params.strip() else []
     if PARQUET in {rows.suffix.lower(), target.suffix.lower() if target else ""}:
         settings = replace(settings, serving=replace(settings.serving, parquet=True))
     prepared = server.prepare(settings, uri)
@@ -116,7 +116,8 @@ def _check_form(name: str, file: Path) -> None:
         raise SlipwayError(f"{name} is {file.name}: must end in {', '.join(FORMS)}", CURE, USAGE)
 
 
-def _check_params(params: str) -> str:
+def check_params(params: str) -> str:
+    """Return params, or raise SlipwayError for what is no JSON object."""
     try:
         value = json.loads(params)
     except ValueError:

@@ -1,0 +1,184 @@
+"""A batch beside the usual way: a pandas loop over mlflow.pyfunc, on the same rows, in the same run.
+
+Rows a second, the ratio, and the most memory that each takes (PSS, all processes): make bench_batch ROWS=10000000
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import mlflow.sklearn
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from mlflow.models import infer_signature
+from rich.console import Console
+from rich.table import Table
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import ElasticNet
+
+from slipway.settings import BUILD
+
+ROWS = int(os.environ.get("ROWS") or 500_000)
+WORKERS = int(os.environ.get("WORKERS") or 1)
+COLUMNS = [f"x{at}" for at in range(10)]
+CHUNK = 10_000  # rows of the loop, and of a row group
+LOOP = """
+import sys, warnings
+import mlflow, pandas as pd, pyarrow as pa, pyarrow.parquet as pq
+warnings.simplefilter("ignore")
+folder, rows, out, chunk = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+model = mlflow.pyfunc.load_model(folder)
+if rows.endswith(".csv"):
+    for at, frame in enumerate(pd.read_csv(rows, chunksize=chunk)):
+        keys = frame[["id"]].assign(prediction=model.predict(frame.drop(columns="id")), model_version="1")
+        keys.to_csv(out, mode="a" if at else "w", header=not at, index=False)
+else:
+    writer = None
+    for batch in pq.ParquetFile(rows).iter_batches(chunk):
+        frame = batch.to_pandas()
+        keys = frame[["id"]].assign(prediction=model.predict(frame.drop(columns="id")), model_version="1")
+        table = pa.Table.from_pandas(keys, preserve_index=False)
+        writer = writer or pq.ParquetWriter(out, table.schema)
+        writer.write_table(table)
+    writer.close()
+"""
+
+
+def make_models(place: Path) -> None:
+    """Save a forest of 100 trees and a linear model."""
+    numbers = np.random.default_rng(0)
+    rows = pd.DataFrame(numbers.normal(size=(2000, len(COLUMNS))), columns=COLUMNS)
+    target = rows.to_numpy() @ numbers.normal(size=len(COLUMNS)) + numbers.normal(size=len(rows))
+    for name, estimator in (("forest", RandomForestRegressor(100, random_state=0)), ("linear", ElasticNet())):
+        estimator.fit(rows, target)
+        signature = infer_signature(rows, target)
+        example = rows.head()
+        mlflow.sklearn.save_model(
+            estimator, str(place / name), signature=signature, input_example=example, pip_requirements=[]
+        )
+
+
+def make_rows(place: Path) -> None:
+    """Write the rows as CSV and as Parquet, a chunk at a time."""
+    numbers, writer = np.random.default_rng(1), None
+    with (place / "rows.csv").open("w", encoding="utf-8") as csv:
+        for at in range(0, ROWS, 100_000):
+            rows = pd.DataFrame(numbers.normal(size=(min(100_000, ROWS - at), len(COLUMNS))), columns=COLUMNS)
+            rows.insert(0, "id", range(at, at + len(rows)))
+            rows.to_csv(csv, index=False, header=not at)
+            table = pa.Table.from_pandas(rows, preserve_index=False)
+            writer = writer or pq.ParquetWriter(place / "rows.parquet", table.schema)
+            writer.write_table(table)
+    if writer:
+        writer.close()
+
+
+def find_tree(root: int) -> set[int]:
+    """Return the ids of a process and of all that it started."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has ended
+            continue
+    found = {root}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def measure_memory(processes: set[int]) -> float:
+    """Return the MB that processes take, what they share counted once."""
+    total = 0
+    for each in processes:
+        try:
+            text = Path(f"/proc/{each}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+    return total / 1024
+
+
+def run(command: list[str], **variables: str) -> tuple[float, float]:
+    """Return the seconds that a command takes, start and all, and the most MB."""
+    most, done = [0.0], threading.Event()
+    started = time.monotonic()
+    process = subprocess.Popen(command, env={**os.environ, **variables}, stdout=subprocess.DEVNULL)
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            most[0] = max(most[0], measure_memory(find_tree(process.pid)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    code = process.wait()
+    seconds = time.monotonic() - started
+    done.set()
+    watcher.join()
+    if code:
+        sys.exit(f"{' '.join(command[:6])} … ended with exit code {code}")
+    return seconds, most[0]
+
+
+def compare(place: Path, model: str, form: str) -> dict[str, Any]:
+    """Return the figures of both for a model and a form of file; end unless they predict the same."""
+    rows, loop, ours = place / f"rows.{form}", place / f"loop.{form}", place / "ours"
+    shutil.rmtree(ours, ignore_errors=True)
+    identity = json.dumps({"name": model, "version": "1"})
+    program = [sys.executable, "-W", "ignore", "-m", "scoring.processes.batch", str(place / model)]
+    command = [*program, "--data", str(rows), "--out", str(ours)]
+    our_seconds, our_memory = run(command, SCORING_IDENTITY=identity, SCORING_WORKERS=str(WORKERS))
+    usual = [sys.executable, "-c", LOOP, str(place / model), str(rows), str(loop), str(CHUNK)]
+    seconds, memory = run(usual, OMP_NUM_THREADS="1")
+    check_equal(loop, sorted(ours.glob(f"*.{form}")))
+    return {
+        "case": f"{model}, {form}", "ours": ROWS / our_seconds, "loop": ROWS / seconds, "ratio": seconds / our_seconds,
+        "our MB": our_memory, "loop MB": memory,
+    }  # fmt: skip
+
+
+def check_equal(loop: Path, ours: list[Path]) -> None:
+    """End unless both predict the same for the same keys, but for the last bits that BLAS's order leaves open."""
+    read = pd.read_csv if loop.suffix == ".csv" else pd.read_parquet
+    expected = read(loop)
+    found = pd.concat([read(path) for path in ours], ignore_index=True)
+    same = found["id"].equals(expected["id"])
+    if not same or not np.allclose(found["prediction"], expected["prediction"], rtol=1e-12, atol=1e-12):
+        sys.exit(f"{loop.name}: the predictions differ")
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    warnings.simplefilter("ignore")
+    place = BUILD / "bench_batch"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    make_models(place)
+    make_rows(place)
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    table = Table(
+        title=f"{ROWS:,} rows × {len(COLUMNS)} columns, WORKERS={WORKERS}; {processor}, {os.cpu_count()} cores"
+    )
+    for name in ("", "rows a second", "of the loop", "ratio", "MB", "of the loop"):
+        table.add_column(name, justify="right")
+    for model in ("linear", "forest"):
+        for form in ("csv", "parquet"):
+            found = compare(place, model, form)
+            figures = [f"{found[name]:,.0f}" for name in ("ours", "loop", "our MB", "loop MB")]
+            table.add_row(found["case"], *figures[:2], f"{found['ratio']:.1f}", *figures[2:])
+    Console().print(table)
+    shutil.rmtree(place)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""A batch: files of any size scored by the version's own libraries, part after part, and a run of it in MLflow."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sys
+import tempfile
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+from slipway import runtimes, shell
+from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
+from slipway.polling import poll
+from slipway.registry import model_uri
+from slipway.serving import predict, server
+from slipway.settings import BUILD, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from slipway.runtimes.base import Prepared
+    from slipway.settings import Settings
+
+CLOUD = "s3://"
+CURE = "make score_batch MODEL=… DATA=rows/ OUT=scored/"
+GOES_ON = "the same command, which goes on where it was, once that is put right"
+TAG = "slipway.batch"  # of a run: which batch it was
+MODEL_TAG = "slipway.model"
+LOCK = "_lock"  # in OUT, held while we live
+MOMENT = 1.0  # s for another to give it up
+
+
+def score(settings: Settings, uri: str, data: str, out: str, options: dict[str, str]) -> None:
+    """Score DATA, files or a folder of them, into the folder OUT, and log a run to the experiment of the model.
+
+    `options` are KEYS, FORMAT, PARAMS and MAX_REJECTS. Raises SlipwayError for what cannot be used, and when the batch
+    does not come to its end; what is whole by then stays, and is not done again.
+    """
+    if settings.cluster.context:
+        raise SlipwayError(
+            "CONTEXT is set: make score_batch runs on this machine, not in a cluster",
+            "CONTEXT= make score_batch …",
+            USAGE,
+        )
+    given, source, target = _read(options), _find_data(data), _find_out(out)
+    _check_apart(source, target)
+    prepared = server.prepare(settings, uri)
+    arguments = [*given, "--called", data.strip(), *(["--bar"] if sys.stderr.isatty() else [])]
+    with _locked(target):
+        total = _run(settings, prepared, (source, target), arguments)
+    rejects = f", {total['rejects']:,} set aside in {out}/_rejects" if total["rejects"] else ""
+    again = "" if total["parts_now"] else " before"
+    print(f"scored {total['rows_out']:,} rows{again} into {target}, by {prepared.model.uri}{rejects}", flush=True)
+    params = {"data": data, "out": out, "workers": settings.serving.scoring["SCORING_WORKERS"]}
+    params |= {name.strip("-").replace("-", "_"): value for name, value in zip(given[::2], given[1::2], strict=True)}
+    _log(prepared, params, total)
+
+
+def _run(settings: Settings, prepared: Prepared, places: tuple[str, str], arguments: list[str]) -> dict[str, Any]:
+    BUILD.mkdir(exist_ok=True)
+    with tempfile.TemporaryFile(dir=BUILD) as output:
+        code, last = runtimes.of(settings).score_batch(prepared, places, arguments, output)
+        output.seek(0)
+        said = output.read().decode().strip()
+    if code == MODEL_DID_NOT_LOAD:
+        words = shell.quote(last)
+        raise SlipwayError(f"{prepared.model.uri} did not load: {words}", model_uri.choose_cure(words), code)
+    if code != 0 or not said:
+        raise SlipwayError(f"the batch in {places[1]} is not whole: see the error above", GOES_ON)
+    return dict(json.loads(said.splitlines()[-1]))
+
+
+def _log(prepared: Prepared, params: dict[str, str], total: dict[str, Any]) -> None:
+    """Log a run of a batch that is whole, unless it has one."""
+    registry, model = prepared.registry, prepared.model
+    if registry is None or registry.find_runs(f"tags.`{TAG}` = '{total['id']}'"):
+        return
+    trained = registry.find_run(model.run_id) if model.run_id else None
+    named = registry.find_experiment(model.name) if model.name and not trained else None
+    experiment = trained.info.experiment_id if trained else named.experiment_id if named else ""
+    if not experiment:
+        print(f"note: {model.uri} has no experiment, so that no run is logged", file=sys.stderr)
+        return
+    tags = {TAG: total["id"], MODEL_TAG: model.uri, "mlflow.source.name": "make score_batch"}
+    metrics = {name: float(total[name]) for name in ("rows_in", "rows_out", "rejects", "seconds", "parts")}
+    run = registry.log_run(
+        experiment, f"batch-{total['id'][:8]}", tags, {"model": model.uri, **params}, metrics, model.model_id
+    )
+    print(f"logged as run {run}", flush=True)
+
+
+def _read(options: dict[str, str]) -> list[str]:
+    """Return the program's options."""
+    keys, form, params, most = (options[name].strip() for name in ("KEYS", "FORMAT", "PARAMS", "MAX_REJECTS"))
+    if form not in {"", "csv", "parquet"}:
+        raise SlipwayError(f"FORMAT is {form!r}: must be csv or parquet", "FORMAT=parquet", USAGE)
+    if not most.isdigit():
+        raise SlipwayError(f"MAX_REJECTS is {most!r}: must be a number of rows", "MAX_REJECTS=1000", USAGE)
+    found = ["--max-rejects", most]
+    found += ["--keys", json.dumps(keys.replace(",", " ").split())] if keys else []
+    found += ["--form", form] if form else []
+    return found + (["--params", predict.check_params(params)] if params else [])
+
+
+def _find_data(data: str) -> str:
+    if not data.strip():
+        raise SlipwayError("DATA is empty: which rows?", CURE, USAGE)
+    if data.strip().startswith(CLOUD):
+        return data.strip()
+    path = (ROOT / shell.expand(data)).resolve()
+    if not path.exists():
+        raise SlipwayError(f"DATA names neither a file nor a folder: {data}", CURE)
+    return str(path)
+
+
+def _find_out(out: str) -> str:
+    if not out.strip():
+        raise SlipwayError("OUT is empty: where to?", CURE, USAGE)
+    if out.strip().startswith(CLOUD):
+        return out.strip()
+    path = (ROOT / shell.expand(out)).resolve()
+    if path.exists() and not path.is_dir():
+        raise SlipwayError(f"OUT is a file, and must be a folder: {out}", CURE, USAGE)
+    return str(path)
+
+
+def _check_apart(data: str, out: str) -> None:
+    if f"{out}/".startswith(f"{data}/") or f"{data}/".startswith(f"{out}/"):
+        raise SlipwayError(f"DATA and OUT lie in each other: {data}, {out}", CURE, USAGE)
+
+
+@contextmanager
+def _locked(out: str) -> Iterator[None]:
+    """Hold OUT while we live, making it if missing: the kernel releases the lock however we end."""
+    if out.startswith(CLOUD):
+        yield
+        return
+    folder = ROOT / out
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("w", encoding="utf-8")
+    except OSError as error:
+        raise SlipwayError(f"cannot write to OUT {out}: {error.strerror}", "OUT=…, a folder of yours") from None
+    with file:
+        if not poll(lambda: _lock(file), MOMENT, 0.05):
+            raise SlipwayError(f"another make score_batch writes to {out}", "Ctrl-C there, or another OUT")
+        yield
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
