@@ -208,9 +208,9 @@ class Registry:
         run = self.find_run(run_id)
         return {name: value for name, value in run.data.metrics.items() if not name.startswith("fold_")} if run else {}
 
-    def end_run(self, run_id: str) -> None:
-        """Mark a run as killed."""
-        self._ask(self._client.set_terminated, run_id, "KILLED")
+    def end_run(self, run_id: str, status: str = "KILLED") -> None:
+        """Mark a run as killed, or as FINISHED or FAILED."""
+        self._ask(self._client.set_terminated, run_id, status)
 
     def find_experiment(self, name: str) -> Experiment | None:
         """Return the experiment with a name."""
