@@ -6,7 +6,7 @@ import json
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar
 
 from slipway.errors import SlipwayError
 from slipway.model_folder import LOCK
@@ -50,7 +50,7 @@ class Registry:
         self._client = mlflow.MlflowClient(tracking_uri=uri)
 
     @classmethod
-    def connect(cls, settings: Settings) -> Registry:
+    def connect(cls, settings: Settings) -> Self:
         """Return the registry; raise UnreachableError if none answers: MLflow's own client would try for minutes."""
         connection.check_reachable(settings)
         connection.make_embedded_store(settings)

@@ -28,14 +28,14 @@ class RunLog(Registry):
         from mlflow.entities import Metric
 
         for at in range(0, len(points), METRICS):
-            batch = [Metric(*point) for point in points[at : at + METRICS]]  # type: ignore[no-untyped-call]
+            batch = [Metric(*point) for point in points[at : at + METRICS]]
             self._ask(self._client.log_batch, run_id, batch)
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         """Log parameters to a run, batch by batch."""
         from mlflow.entities import Param
 
-        texts = [Param(*item) for item in params.items()]  # type: ignore[no-untyped-call]
+        texts = [Param(*item) for item in params.items()]
         for at in range(0, len(texts), PARAMS):
             self._ask(self._client.log_batch, run_id, params=texts[at : at + PARAMS])
 
