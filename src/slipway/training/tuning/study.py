@@ -14,10 +14,12 @@ from optuna.trial import Trial, TrialState
 
 from slipway import model_folder
 from slipway.errors import SlipwayError
+from slipway.registry import connection
 from slipway.settings import STATE, sqlite_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
     from slipway.training.tuning.space import Space
 
-PLACE = STATE / "tuning"
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 WHY = "why"  # attribute of a trial that failed: in which words
 STARTUP = 5  # trials that have to complete before another is compared with their median
@@ -85,9 +86,8 @@ def opened(
     A study is of one question: the folder's code and libraries, its space and metric, the script's other arguments.
     When one of these changes, another study begins in the same file. Raises SlipwayError while another process works.
     """
-    PLACE.mkdir(parents=True, exist_ok=True)
-    where = hashlib.sha256(f"{model.path}\0{settings.tracking_uri}".encode()).hexdigest()[:8]
-    file = PLACE / f"{model_folder.plain(model.name)}-{where}.db"
+    file = find_file(settings, model)
+    file.parent.mkdir(parents=True, exist_ok=True)
     with file.with_suffix(".lock").open("w") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,6 +106,13 @@ def opened(
         seed = int(key[:6], 16) + len(study.get_trials(deepcopy=False))
         study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=workers > 1)
         yield Search(key, study, space)
+
+
+def find_file(settings: Settings, model: ModelFolder) -> Path:
+    """Return the database of a folder's studies that log to a tracking server, or to an embedded store, beside that."""
+    store = connection.find_embedded_file(settings)
+    where = hashlib.sha256(f"{model.path}\0{settings.tracking_uri}".encode()).hexdigest()[:8]
+    return (store.parent if store else STATE) / "tuning" / f"{model_folder.plain(model.name)}-{where}.db"
 
 
 def find_key(model: ModelFolder, space: Space, arguments: list[str]) -> str:
