@@ -102,7 +102,7 @@ def tuning(tmp_path: Path) -> Tuning:
 
 
 def check_search(tuning: Tuning, trials: int) -> None:
-    """Check that the study has every trial once, MLflow a run of each without files, and the registry the best, once."""
+    """Check that the study and MLflow have every trial once, without files, and the registry has the best, once."""
     assert tuning.count("COMPLETE") == trials
     assert tuning.count("RUNNING", "WAITING", "FAIL", "PRUNED") == 0
     (version,) = tuning.kit.client.search_model_versions("name = 'tiny'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from slipway.registry.client import GONE, Registry
@@ -16,6 +17,10 @@ METRICS, PARAMS = 1000, 100  # that MLflow takes in one call
 
 class RunLog(Registry):
     """The registry, and what it takes to log runs there."""
+
+    def __init__(self, uri: str) -> None:
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for every run
+        super().__init__(uri)
 
     def begin_run(self, experiment: str, name: str, tags: dict[str, str]) -> str:
         """Begin a run in an experiment, made if missing; return its id."""
