@@ -80,6 +80,10 @@ add: .venv/host ## Add libraries to MODEL_DIR's model and lock: LIBRARY="lightgb
 train_model: .venv/host ## Train and register the model: TRAIN_ARGS="--alpha 0.3" KEPT=…
 	@$(ENV) $(PYTHON) scripts/model.py train
 
+.PHONY: tune_model
+tune_model: .venv/host ## Search for the best arguments, train and register them: TRIALS=50 WORKERS=2
+	@$(ENV) $(PYTHON) scripts/model.py tune
+
 .PHONY: env
 env: .venv/host ## Print the variables that have a notebook log here: eval "$(make -s env)"
 	@$(ENV) $(PYTHON) scripts/model.py env

@@ -56,6 +56,16 @@ def train(kept: str) -> None:
 
 
 @cli.command()
+@click.option("--trials", envvar="TRIALS", type=click.IntRange(1, 100_000), default=50, help="in all; default: 50")
+@click.option("--workers", envvar="WORKERS", type=click.IntRange(1, 1000), default=1, help="at a time; default: 1")
+def tune(trials: int, workers: int) -> None:
+    """Search for the best arguments of MODEL_DIR's script, by model.toml's [tune]; train and register the best."""
+    from slipway.training.tuning.search import tune
+
+    tune(settings.load(), trials, workers)
+
+
+@cli.command()
 @click.option("--model", envvar="MODEL", default="", help=ADDRESS)
 def validate(model: str) -> None:
     """Score a model on the held-out rows of MODEL_DIR's train.py, and log the scores to the model's own run."""

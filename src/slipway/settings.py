@@ -7,7 +7,7 @@ import re
 import shlex
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from slipway import hints, ports
@@ -123,9 +123,10 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Training:
-    """What train.py is given, and what a training Job asks the cluster for."""
+    """What train.py is given, how long a trial of it may take, and what a training Job asks the cluster for."""
 
     args: str
+    trial_timeout: int  # s
     cpu: str
     memory: str
     gpu: str
@@ -171,8 +172,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
     runtime = env["RUNTIME"]
     if runtime not in {"docker", "host"}:
         raise SlipwayError(f"RUNTIME is {runtime!r}: must be docker or host", "RUNTIME=host make …", USAGE)
-    ca_bundle = env["CA_BUNDLE"]
-    if ca_bundle and not Path(ca_bundle).is_file():
+    if (ca_bundle := env["CA_BUNDLE"]) and not Path(ca_bundle).is_file():
         raise SlipwayError(f"CA_BUNDLE does not name a file: {ca_bundle}", "the path of a PEM file, or unset it", USAGE)
     workers = env["WORKERS"]
     if not workers.isdigit() or workers == "0":
@@ -234,6 +234,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         ),
         training=Training(
             args=env["TRAIN_ARGS"],
+            trial_timeout=_seconds(env, "TRIAL_TIMEOUT"),
             cpu=env["TRAIN_CPU"],
             memory=env["TRAIN_MEMORY"],
             gpu=env["TRAIN_GPU"],
@@ -242,7 +243,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
     )
 
 
-def sqlite_uri(file: Path) -> str:
+def sqlite_uri(file: PurePath) -> str:
     """Return the address of a sqlite database, as SQLAlchemy reads it: what follows a ? is options, and %41 is an A."""
     return f"sqlite:///{str(file).replace('%', '%25').replace('?', '%3F')}"
 

@@ -22,7 +22,7 @@ from slipway.errors import SlipwayError
 from slipway.settings import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 NOT_FOUND, TIMED_OUT = 127, 124
 LAST_LINES = 12  # of a program, kept for the reason that it failed for
@@ -76,10 +76,11 @@ def show(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     output: IO[bytes] | None = None,
+    begun: Callable[[subprocess.Popen[bytes]], None] | None = None,
 ) -> tuple[int, str]:
     """Run a program with its output shown as it comes; return its exit code, and the last lines that it printed.
 
-    With `output`, what it writes to stdout goes there. Ctrl-C ends it as it does in `wait`.
+    With `output`, what it writes to stdout goes there; `begun` gets the process. Ctrl-C ends it as it does in `wait`.
     """
     echo(command)
     with _missing():
@@ -87,6 +88,8 @@ def show(
             command, env=_environment(env), cwd=cwd, stdout=output or subprocess.PIPE, stderr=subprocess.PIPE
         )
     interruption.register(process)
+    if begun:
+        begun(process)
     last: deque[str] = deque(maxlen=LAST_LINES)
     pumps = [
         threading.Thread(target=_pump, args=(source, target, last), daemon=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Literal, ParamSpec, Self, TypeVar
 
 from slipway.errors import SlipwayError
 from slipway.model_folder import LOCK
@@ -51,7 +50,7 @@ class Registry:
         self._client = mlflow.MlflowClient(tracking_uri=uri)
 
     @classmethod
-    def connect(cls, settings: Settings) -> Registry:
+    def connect(cls, settings: Settings) -> Self:
         """Return the registry; raise UnreachableError if none answers: MLflow's own client would try for minutes."""
         connection.check_reachable(settings)
         connection.make_embedded_store(settings)
@@ -209,25 +208,9 @@ class Registry:
         run = self.find_run(run_id)
         return {name: value for name, value in run.data.metrics.items() if not name.startswith("fold_")} if run else {}
 
-    def log_run(  # noqa: PLR0913, PLR0917 -- what a run has
-        self, experiment: str, name: str, tags: dict[str, str], params: dict[str, str], metrics: dict[str, float],
-        model_id: str | None,
-    ) -> str:  # fmt: skip
-        """Log a finished run to an experiment, by its id, with the logged model that it used; return the run's id."""
-        from mlflow.entities import LoggedModelInput, Metric, Param
-
-        run_id = str(self._ask(self._client.create_run, experiment, tags=tags, run_name=name).info.run_id)
-        now = int(time.time() * 1000)
-        noted = [Metric(key, value, now, 0) for key, value in metrics.items()]
-        self._ask(self._client.log_batch, run_id, noted, [Param(key, value) for key, value in params.items()])
-        if model_id:
-            self._ask(self._client.log_inputs, run_id, models=[LoggedModelInput(model_id)])
-        self._ask(self._client.set_terminated, run_id)
-        return run_id
-
-    def end_run(self, run_id: str) -> None:
-        """Mark a run as killed."""
-        self._ask(self._client.set_terminated, run_id, "KILLED")
+    def end_run(self, run_id: str, status: str = "KILLED") -> None:
+        """Mark a run as killed, or as FINISHED or FAILED."""
+        self._ask(self._client.set_terminated, run_id, status)
 
     def find_experiment(self, name: str) -> Experiment | None:
         """Return the experiment with a name."""

@@ -8,10 +8,12 @@ import signal
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Protocol
 
 from slipway import shell
 from slipway.polling import poll
+from slipway.settings import sqlite_uri
 
 if TYPE_CHECKING:
     import subprocess
@@ -28,6 +30,7 @@ Command = tuple[list[str], dict[str, str]]  # a program with its arguments, and 
 CURRENT = "current"  # in a live server's folder: a link that names the version that answers
 KEEPER = "keeper"  # the name, among those of versions, of what holds the port
 LOOK_S = 0.05  # between two looks at a program that is to end
+STORE = "mlflow.db"  # the database in a script's own store
 LONGEST_PAUSE_S = 60.0  # between two starts of a program that keeps ending
 
 
@@ -59,6 +62,15 @@ class Script:
     variables: Mapping[str, str] = field(default_factory=dict)
     kept: Path | None = None  # the only folder that it may write to
     mounts: Mapping[Path, str] = field(default_factory=dict)  # where a container finds files of ours, to read only
+    store: Path | None = None  # a folder, whose mlflow.db it logs to, and nowhere else; it may write to that, too
+    note: Path | None = None  # where its process is noted, for `clear_script` after a crash; names its container
+
+
+def name_store(place: str) -> dict[str, str]:
+    """Return the variables that have MLflow log to a store in a folder: runs, files and registered models alike."""
+    uri = sqlite_uri(PurePosixPath(place, STORE))
+    root = PurePosixPath(place, "artifacts").as_uri()  # else an experiment's files would lie in the script's folder
+    return {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri, "_MLFLOW_SERVER_ARTIFACT_ROOT": root}
 
 
 class Runtime(Protocol):
@@ -74,6 +86,12 @@ class Runtime(Protocol):
 
     def run_script(self, model: ModelFolder, script: Script) -> tuple[int, str]:
         """Run a script of the model folder; return its exit code, and the last lines that it printed."""
+
+    def start_script(self, model: ModelFolder, script: Script, log: Path) -> subprocess.Popen[bytes]:
+        """Start a script of the model folder, which has a `note`, in the background, with its output in `log`."""
+
+    def clear_script(self, note: Path) -> None:
+        """End the script that was started with a note, even in another process."""
 
     def name_training(self, model: ModelFolder, lock: Lock) -> str:
         """Return the tag of the image that scripts run in with a lock, or a phrase if there is none."""

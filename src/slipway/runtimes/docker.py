@@ -12,7 +12,7 @@ from slipway.bootstrap import docker_cli, ownership
 from slipway.bootstrap.proxies import no_proxy, reach_directly
 from slipway.errors import SlipwayError
 from slipway.runtimes import containers, images
-from slipway.runtimes.base import KEEPER, Command, LiveServer, Prepared, Script
+from slipway.runtimes.base import KEEPER, Command, LiveServer, Prepared, Script, name_store
 from slipway.settings import LOCAL, MLFLOW_INSIDE
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from slipway.runtimes.locks import Lock
     from slipway.settings import Settings
 
+STORE_INSIDE = "/store"  # a script's own store, as its container sees it
 WORKPLACE = "/app/model"  # a volume that begins as the image has it, and ends with the container
 ENGINE_S = 60  # more for a container to begin and end
 INSIDE = "/opt/live"  # a live server's folder, as its container sees it
@@ -40,23 +41,40 @@ class Docker:
 
     def run_script(self, model: model_folder.ModelFolder, script: Script) -> tuple[int, str]:
         """Run a script in a container of the training image."""
+        name = script.note.stem if script.note else containers.training_container(self._settings.services)
+        command, hidden = self._script_command(model, script, name)
+        try:
+            return shell.show(command, env=hidden)
+        finally:
+            ownership.remove_container(name)  # one that did not stop in time
+
+    def start_script(self, model: model_folder.ModelFolder, script: Script, log: Path) -> subprocess.Popen[bytes]:
+        """Start a container of the training image, with the name of the script's note."""
+        name = script.note.stem if script.note else containers.training_container(self._settings.services)
+        command, hidden = self._script_command(model, script, name)
+        return shell.start(command, env=hidden, log=log)
+
+    def clear_script(self, note: Path) -> None:
+        """Remove the container with the note's name."""
+        ownership.remove_container(note.stem)
+
+    def _script_command(self, model: model_folder.ModelFolder, script: Script, name: str) -> Command:
+        """Return the command that runs a script in a container of that name; build its image."""
         image = images.build_training(self._settings, model, script.lock)
         network, uri = self._find_tracking()
-        given = {**no_proxy(), "MLFLOW_TRACKING_URI": uri, **({"KEPT_DIR": "/kept"} if script.kept else {})}
+        given = {**no_proxy(), "MLFLOW_TRACKING_URI": uri, **(name_store(STORE_INSIDE) if script.store else {})}
+        given |= {"KEPT_DIR": "/kept"} if script.kept else {}
         told = {key: value for key, value in script.variables.items() if key not in given}
         hidden = {key: value for key, value in told.items() if not OF_CLIENT.match(key)}
         given |= {key: value for key, value in told.items() if key not in hidden}
         volumes = [part for path, place in script.mounts.items() for part in ("--volume", f"{path}:{place}:ro")]
-        if script.kept:
-            volumes += ["--user", containers.writing_user(script.kept), "--volume", f"{script.kept}:/kept"]
-        name = containers.training_container(self._settings.services)
+        for path, place in ((script.kept, "/kept"), (script.store, STORE_INSIDE)):
+            if path:
+                volumes += ["--user", containers.writing_user(path), "--volume", f"{path}:{place}"]
         options = ["--rm", "--name", name, *containers.confinement(self._settings), *network, *volumes]
         options += ["--volume", WORKPLACE, *docker_cli.flags("--env", given)]
         options += [part for key in hidden for part in ("--env", key)]  # the client has the values: no list shows them
-        try:
-            return shell.show(docker_cli.run(image, options, ["python", *script.command]), env=hidden)
-        finally:
-            ownership.remove_container(name)  # one that did not stop in time
+        return docker_cli.run(image, options, ["python", *script.command]), hidden
 
     def _find_tracking(self) -> tuple[list[str], str]:
         """Return docker's options for the network, and the tracking server's address in it."""

@@ -9,13 +9,14 @@ import shutil
 import signal
 import sys
 from dataclasses import replace
-from typing import IO, TYPE_CHECKING
+from functools import partial
+from typing import IO, TYPE_CHECKING, cast
 
 from slipway import ports, shell
 from slipway.registry import model_files
 from slipway.registry.client import Registry
 from slipway.runtimes import environments
-from slipway.runtimes.base import Command, LiveServer, Prepared, Script
+from slipway.runtimes.base import Command, LiveServer, Prepared, Script, name_store
 
 if TYPE_CHECKING:
     import subprocess
@@ -38,10 +39,28 @@ class Host:
 
     def run_script(self, model: ModelFolder, script: Script) -> tuple[int, str]:
         """Run a script in the model folder, where it sees all files."""
+        command, given = self._script_command(script)
+        note = partial(_note_process, script.note) if script.note else None
+        return shell.show(command, env=given, cwd=model.path, begun=note)
+
+    def start_script(self, model: ModelFolder, script: Script, log: Path) -> subprocess.Popen[bytes]:
+        """Start a script in the model folder."""
+        command, given = self._script_command(script)
+        process = shell.start(command, env=given, cwd=model.path, log=log)
+        if script.note:
+            _note_process(script.note, process)
+        return process
+
+    def clear_script(self, note: Path) -> None:
+        """Kill the process of the note, and what it started."""
+        _kill_noted(note)
+
+    def _script_command(self, script: Script) -> Command:
         python = environments.find_python(self._settings, script.lock, training=True)
         given = {**script.variables, "MLFLOW_TRACKING_URI": self._settings.tracking_uri}
+        given |= name_store(str(script.store)) if script.store else {}
         given |= {"KEPT_DIR": str(script.kept)} if script.kept else {}
-        return shell.show([str(python), *script.command], env=given, cwd=model.path)
+        return [str(python), *script.command], given
 
     def name_training(self, model: ModelFolder, lock: Lock) -> str:  # noqa: ARG002 -- see Runtime
         """Return a phrase: there is no image."""
@@ -68,20 +87,12 @@ class Host:
         """Start the server, and note its process beside the log, for `clear_trial` after a crash."""
         command, environment = self.serve_command(prepared, name)
         process = shell.start(command, env=environment, log=log)
-        words = " ".join(command[1:])  # its files and its port: the process list shows them of no other
-        log.with_suffix(".pid").write_text(f"{process.pid} {words}", encoding="utf-8")
+        _note_process(log.with_suffix(".pid"), process)
         return process
 
     def clear_trial(self, name: str, log: Path) -> None:  # noqa: ARG002 -- see Runtime
-        """Kill the recorded process, unless its pid belongs to another by now."""
-        note = log.with_suffix(".pid")
-        if not note.exists():
-            return
-        pid, _, words = note.read_text(encoding="utf-8").partition(" ")
-        if pid.isdigit() and words and words in shell.read_command(pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
-        note.unlink(missing_ok=True)
+        """Kill the recorded process."""
+        _kill_noted(log.with_suffix(".pid"))
 
     def predict(self, prepared: Prepared, rows: str, seconds: int) -> shell.Answer:
         """Predict in a separate process."""
@@ -109,6 +120,23 @@ class Host:
     def live_server(self, folder: Path) -> LiveServer:
         """Return a server that is made of processes."""
         return Processes(self._settings, folder)
+
+
+def _note_process(note: Path, process: subprocess.Popen[bytes]) -> None:
+    """Write a process's pid, and of its command what the process list shows of no other: its files, values, port."""
+    words = " ".join(cast("list[str]", process.args)[1:])
+    note.write_text(f"{process.pid} {words}", encoding="utf-8")
+
+
+def _kill_noted(note: Path) -> None:
+    """Kill the process of a note, with its group if it leads one, unless its pid belongs to another by now."""
+    if not note.exists():
+        return
+    pid, _, words = note.read_text(encoding="utf-8").partition(" ")
+    if pid.isdigit() and words and words in shell.read_command(pid):
+        with contextlib.suppress(ProcessLookupError):
+            (os.killpg if os.getpgid(int(pid)) == int(pid) else os.kill)(int(pid), signal.SIGKILL)
+    note.unlink(missing_ok=True)
 
 
 class Pod(Host):

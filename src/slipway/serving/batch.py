@@ -6,6 +6,7 @@ import fcntl
 import json
 import sys
 import tempfile
+import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from slipway import runtimes, shell
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
 from slipway.polling import poll
 from slipway.registry import model_uri
+from slipway.registry.run_log import RunLog
 from slipway.serving import predict, server
 from slipway.settings import BUILD, ROOT
 
@@ -27,6 +29,7 @@ CURE = "make score_batch MODEL=… DATA=rows/ OUT=scored/"
 GOES_ON = "the same command, which goes on where it was, once that is put right"
 TAG = "slipway.batch"  # of a run: which batch it was
 MODEL_TAG = "slipway.model"
+METRICS = ("rows_in", "rows_out", "rejects", "seconds", "parts")
 LOCK = "_lock"  # in OUT, held while we live
 MOMENT = 1.0  # s for another to give it up
 
@@ -82,11 +85,14 @@ def _log(prepared: Prepared, params: dict[str, str], total: dict[str, Any]) -> N
     if not experiment:
         print(f"note: {model.uri} has no experiment, so that no run is logged", file=sys.stderr)
         return
+    log, now = RunLog(registry.uri), int(time.time() * 1000)
     tags = {TAG: total["id"], MODEL_TAG: model.uri, "mlflow.source.name": "make score_batch"}
-    metrics = {name: float(total[name]) for name in ("rows_in", "rows_out", "rejects", "seconds", "parts")}
-    run = registry.log_run(
-        experiment, f"batch-{total['id'][:8]}", tags, {"model": model.uri, **params}, metrics, model.model_id
-    )
+    run = log.begin_run(experiment, f"batch-{total['id'][:8]}", tags)
+    log.log_params(run, {"model": model.uri, **params})
+    log.log_metrics(run, [(name, float(total[name]), now, 0) for name in METRICS])
+    if model.model_id:
+        log.log_used_model(run, model.model_id)
+    log.end_run(run, "FINISHED")
     print(f"logged as run {run}", flush=True)
 
 

@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 KEPT = STATE / "kept"  # models that MLflow did not take
 
 
-def train(settings: Settings, kept: str = "") -> ModelVersion:
+def train(settings: Settings, kept: str = "", session: str = "", note: Path | None = None) -> ModelVersion:
     """Run the folder's script, register what it logged, print a table of it, and return the version.
 
-    With `kept`, the script logs that file, left by a training that lost its server. Raises SlipwayError when the script
+    With `kept`, the script logs that file, left by a training that lost its server. With `session` its run is found
+    again, and with `note` its process, by whoever begins this again after a crash. Raises SlipwayError when the script
     fails.
     """
     model = model_folder.load(settings.model_dir)
@@ -55,8 +56,8 @@ def train(settings: Settings, kept: str = "") -> ModelVersion:
     for remark in causes.foresee(model):
         print(remark, file=sys.stderr, flush=True)
     started = time.monotonic()
-    script = Script([model.script, *arguments], locks.of_folder(settings, model), kept=KEPT)
-    code, said, session = run_logging(settings, model, script)
+    script = Script([model.script, *arguments], locks.of_folder(settings, model), kept=KEPT, note=note)
+    code, said, session = run_logging(settings, model, script, session)
     seconds = time.monotonic() - started
     if code != 0:
         _explain(settings, model, code, said, sorted(set(KEPT.glob("*")) - files_before))
@@ -86,14 +87,16 @@ def conclude(  # noqa: PLR0913, PLR0917 -- what a script left behind
     return run, version, verdict
 
 
-def run_logging(settings: Settings, model: model_folder.ModelFolder, script: Script) -> tuple[int, str, str]:
+def run_logging(
+    settings: Settings, model: model_folder.ModelFolder, script: Script, session: str = ""
+) -> tuple[int, str, str]:
     """Run a script that logs one run.
 
     Return its exit code, what it printed last, and the session that `register` finds the run by.
 
     Ctrl-C marks the run, so that it does not look as if it still ran, and is raised on.
     """
-    session = uuid.uuid4().hex
+    session = session or uuid.uuid4().hex
     try:
         variables = write_context(settings, model, script.command[0], script.lock, session)
         code, said = run_script(settings, model, replace(script, variables=variables))

@@ -15,6 +15,7 @@ CALLER = {
     "RUNTIME": "host",
     "MODEL_DIR": "examples/wine",
     "TRAIN_ARGS": "--alpha 1",
+    "TRIAL_TIMEOUT": "90",
     "PORT": "9001",
     "URL": "http://cluster:80/",
     "MLFLOW_PORT": "5050",
@@ -135,7 +136,7 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
             tracking_host="mlflow.example",
             is_inside=False,
         ),
-        training=settings.Training(args="--alpha 1", cpu="4", memory="8Gi", gpu="1", retries="0"),
+        training=settings.Training(args="--alpha 1", trial_timeout=90, cpu="4", memory="8Gi", gpu="1", retries="0"),
     )
     assert settings.load().serving.api_url == "http://cluster:80"
 

@@ -1,0 +1,190 @@
+"""Trials of a search: the folder's script with other arguments, in its environment, with a store of its own each."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from optuna.trial import TrialState
+
+from slipway import runtimes, shell
+from slipway.errors import USAGE, SlipwayError
+from slipway.runtimes.base import STORE, Script
+from slipway.settings import BUILD
+from slipway.training import causes, provenance
+from slipway.training.tuning import space, store
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+    from optuna.trial import Trial
+
+    from slipway.model_folder import ModelFolder
+    from slipway.runtimes.locks import Lock
+    from slipway.settings import Settings
+
+LOOK_S = 0.1  # between two looks at the trials that run
+DENSE = 64  # steps that are all compared; beyond, half as many of each doubling
+SHOWN = 2000  # characters of a failed trial's last lines
+OUTPUT = 16_384  # bytes of its output that are read
+ALONE = dict.fromkeys(  # what numerical libraries and joblib make threads and processes by
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS", "LOKY_MAX_CPU_COUNT"), "1"
+)
+
+
+@dataclass
+class Running:
+    """A trial whose script runs."""
+
+    trial: Trial
+    child: str  # its run's id
+    process: subprocess.Popen[bytes]
+    folder: Path
+    note: Path
+    began: float
+    changed: float = 0.0  # when its store was written to, as far as it was read
+    reported: set[int] = field(default_factory=set)  # steps
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a trial ended."""
+
+    state: TrialState
+    logged: store.Logged
+    value: float | None = None
+    error: SlipwayError | None = None
+    said: str = ""  # last, by a script that failed
+    is_final: bool = False  # whether every other trial would fail in the same way
+
+
+class Trials:
+    """Starts, watches and ends trials."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 -- what a trial is made of
+        self, settings: Settings, model: ModelFolder, lock: Lock, arguments: list[str], key: str, workers: int
+    ) -> None:
+        self._settings, self._model, self._lock, self._arguments = settings, model, lock, arguments
+        self._runtime = runtimes.of(settings)
+        self._variables = (ALONE if workers > 1 else {}) | provenance.write_variables(model)
+        self._place = BUILD / "tuning" / key
+        self._name = f"{settings.services.project}-tune-{key}"
+
+    def note(self, what: object) -> Path:
+        """Return where the process of a trial, or of the training of the best, is noted."""
+        return self._place / f"{self._name}-{what}.pid"
+
+    def clear(self, lost: list[int]) -> None:
+        """End what a search that was killed left running, and prepare the store that each trial gets a copy of."""
+        for what in ("store", "best", *lost):
+            self._runtime.clear_script(self.note(what))
+        shutil.rmtree(self._place, ignore_errors=True)
+        self._place.mkdir(parents=True)
+
+    def prepare(self) -> None:
+        """Make the store that each trial gets a copy of: its tables take seconds. Raises SlipwayError if it cannot."""
+        running = self._start("store", store.MAKE)
+        try:
+            if running.wait() != 0:
+                words = shell.quote(self._read_output(self._place / "store"))
+                raise SlipwayError(f"MLflow, as {self._model.script} would use it, cannot make a store: {words}")
+        finally:
+            self.end(running, self.note("store"))
+
+    def start(self, trial: Trial, child: str) -> Running:
+        """Start a trial with its values."""
+        folder = self._place / str(trial.number)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        shutil.copyfile(self._place / "store" / STORE, folder / STORE)
+        arguments = [*self._arguments, *space.write(trial.params)]
+        process = self._start(str(trial.number), [self._model.script, *arguments])
+        return Running(trial, child, process, folder, self.note(trial.number), time.monotonic())
+
+    def look(self, running: Running) -> Ended | None:
+        """Return how a trial has ended; end it if it takes too long, or is worse than others were at its step."""
+        if (code := running.process.poll()) is not None:
+            return self._judge(running, code)
+        if time.monotonic() > running.began + (limit := self._settings.training.trial_timeout):
+            self.end(running.process, running.note)
+            words = f"{self._model.script} did not end within {limit} s (TRIAL_TIMEOUT)"
+            error = SlipwayError(words, f"TRIAL_TIMEOUT={2 * limit} with the same command")
+            return Ended(TrialState.FAIL, self._read(running), error=error, said=self._read_output(running.folder))
+        if self._is_worse(running):
+            self.end(running.process, running.note)
+            return Ended(TrialState.PRUNED, self._read(running))
+        return None
+
+    def end(self, process: subprocess.Popen[bytes], note: Path) -> None:
+        """End a script, and the container that it runs in."""
+        shell.stop(process)
+        self._runtime.clear_script(note)
+
+    def forget(self, running: Running) -> None:
+        """Delete a trial's store, and all that its script wrote to it."""
+        running.note.unlink(missing_ok=True)
+        shutil.rmtree(running.folder, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Delete the folder of the trials."""
+        shutil.rmtree(self._place, ignore_errors=True)
+
+    def _start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
+        folder = self._place / name
+        folder.mkdir(exist_ok=True)
+        script = Script(command, self._lock, variables=self._variables, store=folder, note=self.note(name))
+        return self._runtime.start_script(self._model, script, self._place / f"{name}.log")
+
+    def _is_worse(self, running: Running) -> bool:
+        """Report a metric's new steps to the study; return whether its pruner gives the trial up.
+
+        What is logged once is no step: the script is about to end.
+        """
+        try:
+            changed = (running.folder / STORE).stat().st_mtime
+        except OSError:
+            return False
+        if changed == running.changed:
+            return False
+        running.changed = changed
+        steps = store.read(running.folder, self._model.metric, only=True).list_steps(self._model.metric)
+        for place, (step, value) in enumerate(steps):
+            if step >= 0 and step not in running.reported and is_compared(place) and math.isfinite(value):
+                running.trial.report(value, step)
+                running.reported.add(step)
+        return len(steps) > 1 and running.trial.should_prune()
+
+    def _judge(self, running: Running, code: int) -> Ended:
+        logged, metric, script = self._read(running), self._model.metric, self._model.script
+        value = logged.find(metric)
+        if code != 0:
+            said = self._read_output(running.folder)
+            error = causes.explain(self._settings, self._model, code, said)
+            is_final = code == USAGE or bool(causes.MISSING.search(said))
+            return Ended(TrialState.FAIL, logged, error=error, said=said, is_final=is_final)
+        if value is None:
+            there = ", ".join(logged.names) or "none"
+            error = SlipwayError(f"{script} did not log the metric {metric!r} of model.toml; it logged: {there}")
+            return Ended(TrialState.FAIL, logged, error=error, is_final=True)
+        if not math.isfinite(value):
+            return Ended(TrialState.FAIL, logged, error=SlipwayError(f"{script} logged {metric} {value}"))
+        return Ended(TrialState.COMPLETE, logged, value)
+
+    def _read(self, running: Running) -> store.Logged:
+        return store.read(running.folder, self._model.metric)
+
+    @staticmethod
+    def _read_output(folder: Path) -> str:
+        """Return the end of what a trial's script printed."""
+        with folder.with_name(f"{folder.name}.log").open("rb") as log:
+            log.seek(max(0, log.seek(0, 2) - OUTPUT))
+            return log.read().decode("utf-8", "replace")
+
+
+def is_compared(place: int) -> bool:
+    """Whether the n-th step of a trial is reported: a database takes no ten thousand of them in time (pure)."""
+    return place < DENSE or place % (1 << (place.bit_length() - DENSE.bit_length() + 1)) == 0
