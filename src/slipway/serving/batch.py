@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from slipway import runtimes, shell
@@ -48,6 +49,8 @@ def score(settings: Settings, uri: str, data: str, out: str, options: dict[str, 
         )
     given, source, target = _read(options), _find_data(data), _find_out(out)
     _check_apart(source, target)
+    if options["FORMAT"] == "parquet" or _holds_parquet(source):
+        settings = predict.with_parquet(settings)
     prepared = server.prepare(settings, uri)
     arguments = [*given, "--called", data.strip(), *(["--bar"] if sys.stderr.isatty() else [])]
     with _locked(target):
@@ -118,6 +121,12 @@ def _find_data(data: str) -> str:
     if not path.exists():
         raise SlipwayError(f"DATA names neither a file nor a folder: {data}", CURE)
     return str(path)
+
+
+def _holds_parquet(data: str) -> bool:
+    """Whether a file, or one of a folder's, is Parquet; of a bucket nothing is known yet."""
+    path = Path(data)
+    return data.startswith(CLOUD) or path.suffix.lower() == predict.PARQUET or any(path.rglob(f"*{predict.PARQUET}"))
 
 
 def _find_out(out: str) -> str:

@@ -41,7 +41,7 @@ def predict(settings: Settings, uri: str, file: str, out: str = "", params: str 
         raise SlipwayError(f"OUT names the same file as FILE: {file}", CURE, USAGE)
     options = ["--params", check_params(params)] if params.strip() else []
     if PARQUET in {rows.suffix.lower(), target.suffix.lower() if target else ""}:
-        settings = replace(settings, serving=replace(settings.serving, parquet=True))
+        settings = with_parquet(settings)
     prepared = server.prepare(settings, uri)
     if target is None:
         _show(settings, prepared, rows, options)
@@ -89,6 +89,11 @@ def _run(settings: Settings, prepared: Prepared, rows: Path, options: list[str],
         raise SlipwayError(f"{prepared.model.uri} does not predict {rows.name}: see the error above")
     found = re.findall(r"^rows: (\d+)$", last, re.MULTILINE)
     return f"{int(found[-1]):,}" if found else "the"
+
+
+def with_parquet(settings: Settings) -> Settings:
+    """Return settings with which a version is served with pyarrow."""
+    return replace(settings, serving=replace(settings.serving, parquet=True))
 
 
 def _find_rows(file: str) -> Path:
