@@ -17,7 +17,7 @@ WAYS = {  # to their predictions, as /model.json names them: measured by a longe
     "forest": "shortcut",
     "histograms": "shortcut",
     "digits": "shortcut",
-    "strings": "frame",
+    "strings": "shortcut",
     "pyfunc": "mlflow",
 }
 BODIES = {"json": "JSON", "csv": "CSV", "v2": "v2 JSON", "v2bin": "v2 binary"}
