@@ -119,10 +119,12 @@ class _Proof:
         given = proof.finite(self._example[numbers].to_numpy(np.float64))
         if not self._ends_agree(self._table(given, with_unknown=False)):
             return False
-        groups = [*proof.groups(given), *proof.more_groups(None, given)]
-        tables = [self._table(rows, with_unknown=unknown) for rows in groups for unknown in (False, True)]
-        found = [self._agrees([table]) for table in tables]
-        if not any(found) or None in found or not all(self._agree_without(value) for value in (np.nan, None)):
+        near, sizes = proof.groups(given), proof.more_groups(None, given)
+        known, others = ([self._table(rows, with_unknown=each) for rows in near] for each in (False, True))
+        alone = [[self._table(rows, with_unknown=False)] for rows in sizes]
+        if not all(self._agrees(tables) for tables in (known, *alone)) or self._agrees(others) is None:
+            return False
+        if not all(self._agree_without(value) for value in (np.nan, None)):
             return False
         floats = [column.name for column in self._wanted if column.type in {"double", "float"}]
         self.call.takes_nan = self._agrees(self._without(floats, np.nan)) is not None

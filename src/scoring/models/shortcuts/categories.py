@@ -1,6 +1,6 @@
 """Encoders as tables: what a column's categories become is asked of scikit-learn once, and looked up from then on.
 
-An encoder, and the imputers before it, treat each column and each value by itself. So the rows that they make of each
+An encoder, and the imputers before it, treat each column and each value by itself. So their results for each
 known category, of one that is unknown and of what is missing say everything: how they encode, and what they drop, join
 or refuse.
 """
@@ -115,7 +115,7 @@ def _table(steps: list[Estimator], column: int, place: slice) -> tuple[Index, np
 
 
 def _ask(steps: list[Estimator], column: int, values: np.ndarray) -> np.ndarray:
-    """Return what the steps make of rows with these values in one column, and a known one in each other."""
+    """Return the encoded rows of these values in one column, and of a known one in each other."""
     import pandas as pd
 
     others = [

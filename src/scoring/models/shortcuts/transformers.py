@@ -39,7 +39,7 @@ def build(step: Estimator, at: list[int] | None = None) -> Made:
 
 
 def chain(steps: Sequence[Estimator], at: list[int] | None = None) -> Made:
-    """Return what fitted transformers make of the columns `at`, one after the other."""
+    """Return what becomes of the columns `at` in fitted transformers, one after the other; raise UnknownError."""
     encoders = [place for place, step in enumerate(steps) if kinds.is_exactly(step, categories.ENCODERS)]
     if encoders and all(kinds.is_exactly(step, {"SimpleImputer"}) for step in steps[: encoders[0]]):
         made, rest = categories.build(list(steps[: encoders[0] + 1]), at), steps[encoders[0] + 1 :]
@@ -85,9 +85,9 @@ def _side_by_side(step: Estimator, at: list[int] | None) -> Made:
         blocks.append(build(each, places if at is None else [at[place] for place in places]))
     if not blocks:
         raise UnknownError("its ColumnTransformer has no transformers")
-    makers = [block.apply for block in blocks]
+    applied = [block.apply for block in blocks]
     known = {column: values for block in blocks for column, values in block.known.items()}
-    return Made(lambda source: np.hstack([make(source) for make in makers]), step.sparse_output_, known)
+    return Made(lambda source: np.hstack([apply(source) for apply in applied]), step.sparse_output_, known)
 
 
 def _elementwise(step: Estimator) -> Matrix:
