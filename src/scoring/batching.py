@@ -3,8 +3,8 @@
 What waits together is predicted together, and what is slow runs beside the event loop.
 
 Nothing is held back in the hope of more: a request that comes alone is predicted at once. Requests that arrive in one
-turn of the loop, or while a predict is under way, share the next one. One that follows its own connection's last request
-does not wait for the turn's end either: a client with one connection waits 10 µs less, and many hardly ever come so.
+turn of the loop, or while a predict is under way, share the next one. One that comes by the same connection as the one
+before does not wait for the turn's end either: a lone client is answered sooner, and of many hardly one comes so.
 """
 
 from __future__ import annotations
