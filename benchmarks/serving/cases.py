@@ -80,12 +80,8 @@ CASES = [
     *(Case("elasticnet", 10_000, 1, body) for body in ("json", "records", "v2", "v2bin")),
     *(Case(model, 1, 64, body) for model in ("elasticnet", "digits") for body in ("v2", "v2cols")),
     *(Case(model, 100, 16, body) for model in ("elasticnet", "digits") for body in ("v2", "v2cols")),
-    *(
-        Case(model, rows, clients)
-        for model in ("forest", "histograms", "lightgbm", "digits", "strings")
-        for rows, clients in ((1, 64), (100, 16))
-    ),
-    Case("pyfunc", 1, 64),
+    *(Case(model, 100, 16) for model in ("forest", "digits")),
+    *(Case(model, 1, 64) for model in MODELS if model != "elasticnet"),
 ]
 QUICK = (
     "elasticnet-1x1-json", "elasticnet-1x64-json", "elasticnet-100x16-json", "elasticnet-10000x1",

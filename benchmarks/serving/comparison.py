@@ -46,7 +46,7 @@ def compare(results: Results, key: str, figure: str, name: str) -> tuple[str, fl
 def say(factor: float, *, more: bool) -> str:
     """Return a factor in words: 71x; where less is better, the part of the other's that ours is: 1/73."""
     if more:
-        return f"{factor:.0f}x" if factor >= 10 else f"{factor:.3g}x"
+        return f"{factor:.0f}x" if factor >= 100 else f"{factor:.3g}x"
     if factor < 2:
         return f"{1 / factor:.2g}" if factor != 1 else "1"
-    return f"1/{factor:.0f}" if factor >= 10 else f"1/{factor:.2g}"
+    return f"1/{factor:.0f}" if factor >= 100 else f"1/{factor:.3g}"

@@ -144,14 +144,14 @@ Seconds from process start to the first correct answer (median of {results["star
         held = f"{memory['MB']:.0f} MB" if "MB" in memory else memory["void"]
         lines.append(f"| {SERVERS[name].title} | {start} | {held} |")
     if image := results["image"].get("us"):
-        lines += ["", f"- The served image, {image['tag']}: {image['MB']:.0f} MB"]
+        lines += ["", f"- The served image, `{image['tag']}`: {image['MB']:.0f} MB"]
     if results["workers"]:
         workers = {"one": "1 worker", "us": "2 workers"}
         shown = (
             f"{words}, on cores shared with the load: {describe(results['workers'][name])}"
             for name, words in workers.items()
         )
-        lines += ["", *(f"- Slipway, {each}" for each in shown)]
+        lines += [*([] if image else [""]), *(f"- Slipway, {each}" for each in shown)]
     return [*lines, ""]
 
 

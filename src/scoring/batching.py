@@ -3,7 +3,8 @@
 What waits together is predicted together, and what is slow runs beside the event loop.
 
 Nothing is held back in the hope of more: a request that comes alone is predicted at once. Requests that arrive in one
-turn of the loop, or while a predict is under way, share the next one.
+turn of the loop, or while a predict is under way, share the next one. One that comes by the same connection as the one
+before does not wait for the turn's end either: a lone client is answered sooner, and of many hardly one comes so.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Request(Protocol):
 
     body: bytes
     rows: int  # that it asks for, once they are counted
+    follows: bool  # the request before it came by the same connection, so that no other came since
 
     @property
     def is_over(self) -> bool:
@@ -130,7 +132,10 @@ class BatchQueue:
         if queued.table:
             self._rows += queued.table.n
         self._metrics.waiting(1)
-        self._schedule()
+        if queued.request.follows and not ahead and not self._running:
+            self._start()
+        else:
+            self._schedule()
 
     def close(self) -> None:
         """Let the threads end when they have nothing left to do; what waits is still predicted."""

@@ -47,6 +47,7 @@ class Exchange:
         self.started = time.perf_counter()
         state.metrics.began(1)  # until it is answered, or its client has gone
         self.rows = 0
+        self.follows = False
         self.is_v2 = path.endswith(b"/infer")
         self.scorer = state.scorer
         self.held = 0  # bytes of the body that are counted in state.room

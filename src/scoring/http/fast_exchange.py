@@ -105,6 +105,7 @@ class DirectExchange(Exchange):
             self.refuse(Refusal(413, TOO_LARGE.format(self.state.settings.max_body)))
             return
         self.is_whole = True
+        self.follows, self.state.newest = self.state.newest is self._protocol, self._protocol
         self.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
         self.handle(self.handler)

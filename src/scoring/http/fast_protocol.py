@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scoring.http.state import ServerState
     from scoring.settings import Settings
 
+SPARE_S = 2.0  # a connection waits longer than it says: a request that is sent at the limit is answered
 IDLE = 0.5  # s without a request, after which a connection is closed when the server ends
 LARGEST_HEAD = 64 * 1024  # bytes of a request's line and headers
 CLOSE_DELAY_S = 2  # to read and drop what a refused client still sends: closed at once, it would lose the answer
@@ -39,7 +40,7 @@ class DirectProtocol(HttpToolsProtocol):
 
     cycle: Any  # uvicorn's, or a DirectExchange
     exchange: DirectExchange | None = None  # the newest; requests of uvicorn's may be queued behind it
-    since = 0.0  # when the connection, or its newest request, began
+    since = 0.0  # when the connection, or its newest request, began, or that was answered
     head = 0  # bytes of the head that is arriving
     messages = 0  # that have begun
     in_head = False
@@ -59,7 +60,6 @@ class DirectProtocol(HttpToolsProtocol):
         """Take what arrived; a head without end is refused."""
         if self.is_broken:
             return
-        self._unset_keepalive_if_required()
         before, at_begin = self.messages, self.is_whole and not self.in_head
         try:
             self.parser.feed_data(data)
@@ -104,13 +104,6 @@ class DirectProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection, unless a request has come that the event loop has not read yet."""
-        if has_data(self.transport):
-            self.timeout_keep_alive_task = self.loop.call_later(IDLE, self.timeout_keep_alive_handler)
-        else:
-            super().timeout_keep_alive_handler()
-
     def date(self) -> bytes:
         """Return uvicorn's own headers (the date, once a second) as they go on the line."""
         given = self.server_state.default_headers
@@ -128,14 +121,20 @@ class DirectProtocol(HttpToolsProtocol):
             self.pipeline.popleft()
 
     def on_response_complete(self) -> None:
-        """Go on with what is queued; what is no HTTP comes last."""
+        """Go on with what is queued; what is no HTTP comes last.
+
+        uvicorn would set a timer to close the connection, for each answer; `expire` does that.
+        """
         if self.is_over:
             self.pipeline.clear()
-            return
-        is_last = not self.pipeline
-        super().on_response_complete()
-        if self.is_broken and is_last:
-            self.cut(bad(NO_HTTP))
+        elif self.pipeline:
+            super().on_response_complete()
+        else:
+            self.server_state.total_requests += 1
+            self.since = time.perf_counter()
+            self.flow.resume_reading()
+            if self.is_broken:
+                self.cut(bad(NO_HTTP))
 
     def cut(self, refusal: Refusal) -> None:
         """Answer what never became a request, and close the connection."""
@@ -259,14 +258,20 @@ def expire(connections: Iterable[DirectProtocol], settings: Settings, now: float
         if exchange and not exchange.is_over and (now - exchange.started > seconds or exchange.is_too_slow()):
             exchange.keep_alive = exchange.keep_alive and exchange.is_whole
             exchange.refuse(Refusal(504, "the request took too long") if exchange.is_whole else Refusal(408, LATE))
-        elif now - connection.since > seconds and (connection.cycle is None or connection.cycle.response_complete):
+        elif connection.cycle is None or connection.cycle.response_complete:
+            idle = now - connection.since
             if connection.in_head:
-                connection.cut(Refusal(408, LATE))
+                if idle > seconds:
+                    connection.cut(Refusal(408, LATE))
             elif not connection.is_whole:  # it was answered and still sends that body
+                if idle > seconds:
+                    connection.transport.close()
+            elif idle > _longest(connection, settings) and not has_data(connection.transport):
                 connection.transport.close()
-            elif (
-                connection.cycle is None
-                and now - connection.since > settings.keep_alive
-                and not has_data(connection.transport)
-            ):
-                connection.transport.close()  # it never asked for anything; uvicorn closes those that did
+
+
+def _longest(connection: DirectProtocol, settings: Settings) -> float:
+    """Return the seconds that a connection may be idle; the first request may take as long as any."""
+    if connection.cycle is None:
+        return max(settings.request_timeout, settings.keep_alive)
+    return settings.keep_alive + SPARE_S

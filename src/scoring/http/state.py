@@ -50,6 +50,7 @@ class ServerState:
     fast: dict[bytes, Handler]  # the same of those that need no ASGI
     arriving: set[Arriving] = field(default_factory=set)
     connections: set[Any] = field(default_factory=set)  # uvicorn's, of the direct way
+    newest: object = None  # of them, by which the newest request came
     draining: bool = False  # connections are closed after their next answer
     is_ending: bool = False  # for good
     has_successor: bool = False  # another process accepts on the port

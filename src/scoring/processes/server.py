@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 BACKLOG = 2048
 SHARED = "/dev/shm"  # noqa: S108 -- memory, and there where the file system cannot be written to
 CANNOT_LISTEN = 1
-SPARE_S = 2.0  # a connection waits longer than it says: a request that is sent at the limit is answered
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 KEEP = 16 * 1024 * 1024  # bytes, for each thread
 
@@ -71,7 +70,6 @@ def _config(settings: Settings, shared: Path | None) -> uvicorn.Config:
         server_header=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=max(1, round(settings.drain)),
-        timeout_keep_alive=settings.keep_alive + SPARE_S,  # type: ignore[arg-type] # a number of seconds, and not only a whole one
         timeout_worker_healthcheck=SECONDS_TO_ANSWER,
         ssl_certfile=settings.tls_cert or None,
         ssl_keyfile=settings.tls_key or None,

@@ -31,6 +31,7 @@ class Request:
 
     body: bytes = b""
     rows: int = 1
+    follows: bool = False
     is_over: bool = False
     answered: bytes | int = 0
 
@@ -91,6 +92,11 @@ def _answers(requests: list[Request], values: list[float]) -> tuple[list[bytes |
 def test_a_predict_is_shared() -> None:
     """Requests of one turn share predicts, of at most so many rows, and each gets its own part."""
     assert _answers([Request() for _ in range(4)], [1, 2, 3, 4]) == ([b"2", b"4", b"6", b"8"], [3, 1])
+
+
+def test_who_follows_itself_does_not_wait() -> None:
+    """A request that came by the connection of the one before is predicted at once, unless others wait."""
+    assert _answers([Request(follows=True), Request(), Request(follows=True)], [1, 2, 3])[1] == [1, 2]
 
 
 def test_nothing_is_predicted_for_who_has_gone() -> None:

@@ -35,7 +35,7 @@ class _Request:
     """A request as the scorer sees it."""
 
     def __init__(self, body: bytes, content_type: bytes) -> None:
-        self.body, self.rows = body, 0
+        self.body, self.rows, self.follows = body, 0, False
         self._content_type = content_type
 
     def header(self, name: bytes) -> bytes | None:
