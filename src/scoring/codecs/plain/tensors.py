@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 LARGE = 512  # bytes a column; from here on simdjson's way into a matrix is the shorter one
 MOST = 64  # columns; more are seldom sent so
-AROUND = 3  # objects of a request with one tensor, at most
+AROUND = 3  # objects of a request with one tensor: itself, the tensor and its parameters
+LISTS = 3  # and lists, where its data are flat
 SMALL = 2048  # bytes; of fewer, the tensor is as soon read otherwise
 BELOW = 2  # levels that are in a tensor's own object: itself, and its shape or its data
 WHOLE = ("long", "integer")
@@ -67,10 +68,11 @@ class TensorReader:
         Raises Refusal for too many rows.
         """
         try:
-            if self._width and len(body) > SMALL and count(body, b"{")[0] <= AROUND:
-                found = self._read_matrix(body)
-            elif self._numeric and len(body) > LARGE * len(self._names):
-                found = self._read_large(body)
+            opened = count(body, b"[", b"{") if len(body) > SMALL else [0, 0]  # simdjson flattens whatever is nested
+            if self._width and 0 < opened[1] <= AROUND:
+                found = self._read_matrix(body, opened)
+            elif self._numeric and len(body) > max(SMALL, LARGE * len(self._names)):
+                found = self._read_large(body, opened)
             else:
                 found = self._read_small(body)
         except FAILURES:
@@ -80,12 +82,12 @@ class TensorReader:
         table, infer = found
         return table, Request(infer, memoryview(b""), self._bounds)
 
-    def _read_matrix(self, body: bytes) -> tuple[Table, Infer] | None:
+    def _read_matrix(self, body: bytes, opened: list[int]) -> tuple[Table, Infer] | None:
         document: Any = parse_numbers(body)
         infer, extra = self._beside(document)
         (tensor,) = document["inputs"]
         n, width = tensor["shape"].as_list()
-        data, lists = tensor["data"], count(body, b"[", b"{")
+        data, lists = tensor["data"], opened[0]
         is_column = len(self._names) == 1 and tensor["name"] == self._names[0]
         if (
             infer is None
@@ -93,9 +95,10 @@ class TensorReader:
             or is_column
             or width != self._width
             or not _is_alone(tensor, "FP64")
-            or lists not in ([3, 2 + extra], [3 + n, 2 + extra])
-            or len(data) != (n * width if lists[0] == 3 else n)  # noqa: PLR2004 -- as above
-            or (lists[0] > 3 and set(map(len, data)) != {width})  # noqa: PLR2004 -- as above
+            or lists not in {LISTS, LISTS + n}
+            or opened[1] != AROUND - 1 + extra
+            or len(data) != (n * width if lists == LISTS else n)
+            or (lists > LISTS and set(map(len, data)) != {width})
         ):
             return None
         self._bounds.check_rows(n)
@@ -125,10 +128,10 @@ class TensorReader:
         block = np.array(list(chain.from_iterable(data)), np.float64).reshape(width, n).T
         return self._finish(block, infer)
 
-    def _read_large(self, body: bytes) -> tuple[Table, Infer] | None:
+    def _read_large(self, body: bytes, opened: list[int]) -> tuple[Table, Infer] | None:
         width = len(self._names)
-        lists, objects = count(body, b"[", b"{")
-        if lists != 1 + 2 * width or objects - width not in {1, 2}:  # simdjson flattens whatever is nested
+        lists, objects = opened
+        if lists != 1 + 2 * width or objects - width not in {1, 2}:
             return None
         document: Any = parse_numbers(body)
         infer, extra = self._beside(document)
