@@ -7,6 +7,7 @@ datatype, flat data and the shape [rows] or [rows, 1]; where they are few values
 from __future__ import annotations
 
 from itertools import chain
+from operator import attrgetter
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 LARGE = 512  # bytes a column; from here on simdjson's way into a matrix is the shorter one
 MOST = 64  # columns; more are seldom sent so
 AROUND = 3  # objects of a request with one tensor: itself, the tensor and its parameters
+ROW = 256  # bytes a column, which one row does not exceed
 LISTS = 3  # and lists, where its data are flat
 SMALL = 2048  # bytes; of fewer, the tensor is as soon read otherwise
 BELOW = 2  # levels that are in a tensor's own object: itself, and its shape or its data
@@ -57,10 +59,8 @@ class TensorReader:
         self._numbers = NumberReader(columns, bounds)
         self._whole = {at for at, column in enumerate(columns) if column.type in WHOLE}
         self._singles = [at for at, column in enumerate(columns) if column.type == "float"]
-        tensors = GenericAlias(tuple, tuple(_struct_of(column) for column in columns))
-        self._decoder = msgspec.json.Decoder(
-            msgspec.defstruct("Columns", [("inputs", tensors), *_BESIDE], forbid_unknown_fields=True)
-        )
+        self._row = _decoder_of([_cell_of(column) for column in columns])
+        self._decoder = _decoder_of([_struct_of(column) for column in columns])
 
     def decode(self, body: bytes) -> tuple[Table, Request] | None:
         """Return the rows of a plain request and what else it says; None for any other, right or wrong.
@@ -68,6 +68,8 @@ class TensorReader:
         Raises Refusal for too many rows.
         """
         try:
+            if len(body) <= ROW * len(self._names) and not self._singles and (row := self._read_row(body)):
+                return row
             opened = count(body, b"[", b"{") if len(body) > SMALL else [0, 0]  # simdjson flattens whatever is nested
             if self._width and 0 < opened[1] <= AROUND:
                 found = self._read_matrix(body, opened)
@@ -105,6 +107,20 @@ class TensorReader:
         block = np.frombuffer(data.as_buffer(of_type="d"), np.float64).reshape(n, width)
         return Table(n, block=block), infer
 
+    def _read_row(self, body: bytes) -> tuple[Table, Request] | None:
+        """Return a request of one row, which compiled code checks all by itself; None for any other."""
+        try:
+            given: Any = self._row.decode(body if body.isascii() else body.decode())
+        except msgspec.MsgspecError:
+            return None
+        if given.parameters and not self._bounds.is_shallow(body):
+            return None
+        row = tuple(chain.from_iterable(map(_DATA, given.inputs)))
+        return Table(1, [row]), self._request(given)
+
+    def _request(self, given: Any) -> Request:  # noqa: ANN401 -- one of the structs that are made of the signature
+        return Request(Infer([], given.id, given.parameters, given.outputs), memoryview(b""), self._bounds)
+
     def _read_small(self, body: bytes) -> tuple[Table, Infer] | None:
         if not body.isascii():
             body.decode()  # msgspec does not look at text that it skips
@@ -122,7 +138,7 @@ class TensorReader:
         ):
             return None
         self._bounds.check_rows(n)
-        infer = Infer([], given.id, given.parameters, given.outputs)
+        infer = self._request(given).infer
         if not self._numeric:
             return Table(n, list(zip(*data, strict=True))), infer
         block = np.array(list(chain.from_iterable(data)), np.float64).reshape(width, n).T
@@ -178,6 +194,32 @@ _BESIDE: list[tuple[str, Any, Any]] = [
     ("parameters", dict[str, Any] | None, None),
     ("outputs", list[Output] | None, None),
 ]
+
+
+_DATA = attrgetter("data")
+
+
+def _decoder_of(tensors: list[type[msgspec.Struct]]) -> msgspec.json.Decoder[Any]:
+    """Return the decoder of a request with these inputs in this order."""
+    inputs = GenericAlias(tuple, tuple(tensors))
+    return msgspec.json.Decoder(
+        msgspec.defstruct("Columns", [("inputs", inputs), *_BESIDE], forbid_unknown_fields=True)
+    )
+
+
+def _cell_of(column: Column) -> type[msgspec.Struct]:
+    """Return what a column's tensor with one value is, of the shape [1] or [1, 1]."""
+    datatype, kind = KINDS[column.type]
+    return msgspec.defstruct(
+        "Cell",
+        [
+            ("name", Literal[column.name]),
+            ("shape", Annotated[list[Literal[1]], msgspec.Meta(min_length=1, max_length=2)]),
+            ("datatype", Literal[datatype]),
+            ("data", GenericAlias(tuple, (kind,))),
+        ],
+        forbid_unknown_fields=True,
+    )
 
 
 def _struct_of(column: Column) -> type[msgspec.Struct]:
