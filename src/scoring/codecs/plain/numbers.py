@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EXTRA = 1000  # columns that a plain body may have beside those of the model
 EXACT = 2.0**53  # below this a double holds every whole number
+DEEP = 4  # levels of the deepest form
 HUGE = 256 * 1024  # bytes; such a body is not read twice
 MANY = 24 * 1024  # bytes of objects; of fewer, a tuple each is made sooner
 FORMS = frozenset(
@@ -53,6 +54,8 @@ class NumberReader:
 
         Raises Refusal for too many rows, and what simdjson, msgspec and numpy raise for what is not plain either.
         """
+        if self._bounds.max_depth < DEEP:
+            return None
         if begin := OF_RECORDS.match(body):
             found = self._read_records(body, begin) if len(body) > MANY else None
         elif OF_COLUMNS.match(body):

@@ -31,6 +31,7 @@ LARGE = 512  # bytes a column; from here on simdjson's way into a matrix is the 
 MOST = 64  # columns; more are seldom sent so
 AROUND = 3  # objects of a request with one tensor: itself, the tensor and its parameters
 ROW = 256  # bytes a column, which one row does not exceed
+DEEP = 4  # levels of a plain request
 LISTS = 3  # and lists, where its data are flat
 SMALL = 2048  # bytes; of fewer, the tensor is as soon read otherwise
 BELOW = 2  # levels that are in a tensor's own object: itself, and its shape or its data
@@ -88,13 +89,11 @@ class TensorReader:
         document: Any = parse_numbers(body)
         infer, extra = self._beside(document)
         (tensor,) = document["inputs"]
-        n, width = tensor["shape"].as_list()
+        n, width = np.frombuffer(_shape_of(tensor), np.int64).tolist()
         data, lists = tensor["data"], opened[0]
-        is_column = len(self._names) == 1 and tensor["name"] == self._names[0]
         if (
             infer is None
             or n == 0
-            or is_column
             or width != self._width
             or not _is_alone(tensor, "FP64")
             or lists not in {LISTS, LISTS + n}
@@ -157,10 +156,11 @@ class TensorReader:
         tensors = [found[name] for name in self._names]
         n = len(tensors[0]["data"])
         self._bounds.check_rows(n)
-        block, shapes = np.empty((n, width)), ([n], [n, 1])
+        block = np.empty((n, width))
+        shapes = {np.array(shape, np.int64).tobytes() for shape in ([n], [n, 1])}
         for at, tensor in enumerate(tensors):
             data = tensor["data"]
-            if not _is_alone(tensor, self._datatypes[at]) or tensor["shape"].as_list() not in shapes or len(data) != n:
+            if not _is_alone(tensor, self._datatypes[at]) or _shape_of(tensor) not in shapes or len(data) != n:
                 return None
             kind, dtype = ("i", np.int64) if at in self._whole else ("d", np.float64)
             block[:, at] = np.frombuffer(data.as_buffer(of_type=kind), dtype)
@@ -243,15 +243,20 @@ def _is_alone(tensor: Any, datatype: str) -> bool:  # noqa: ANN401 -- as above
     return len(tensor) == len(_PARTS) and sorted(tensor.keys()) == _PARTS and tensor["datatype"] == datatype
 
 
+def _shape_of(tensor: Any) -> bytes:  # noqa: ANN401 -- as above
+    """Return a shape as int64; raise TypeError for one that is not whole numbers."""
+    return bytes(tensor["shape"].as_buffer(of_type="i"))
+
+
 def reader_for(signature: Signature, bounds: Bounds = DEFAULT) -> TensorReader | None:
     """Return the reader for a signature; None for many columns, or one of a type or name that it does not know."""
     columns = signature.columns or ()
     kind, width = signature.tensor or ("", 0)
     if columns and all(column.type == "double" for column in columns):
-        width = len(columns)
+        width = len(columns) if len(columns) > 1 else 0  # the only one is a column
     elif kind != "float64":
         width = 0
-    if not (columns or width) or len(columns) > MOST:
+    if not (columns or width) or len(columns) > MOST or bounds.max_depth < DEEP:
         return None
     is_known = all(column.type in KINDS and isinstance(column.name, str) for column in columns)
     return TensorReader(columns, width, bounds) if is_known else None
