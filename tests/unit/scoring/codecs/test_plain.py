@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 NUMBERS = ("double", "float", "long", "integer")
 KINDS = (*NUMBERS, "boolean", "string")
 FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
-OTHERS = [
+OTHERS: list[Any] = [
     None,
     True,
     "1",
