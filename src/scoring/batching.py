@@ -210,7 +210,7 @@ class BatchQueue:
         """Predict, and give back to the system what a large body took."""
         with memory.uncollected():
             worked = self._work(batch)
-        memory.trim()
+        memory.trim_soon()
         return worked
 
     def _answers(self, batch: list[QueuedPredict]) -> tuple[list[tuple[QueuedPredict, Any]], int]:

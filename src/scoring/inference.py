@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from scoring.models.base import Model
     from scoring.settings import Settings
 
-FAST_JSON_MAX = 2560 * 1024  # bytes of numbers that are read in INLINE; reading more would hold up the event loop
+FAST_JSON_MAX = 1024 * 1024  # bytes of numbers that are read in INLINE; reading more would hold up the event loop
 INLINE_MAX = 256 * 1024  # the same for other bodies
 PANDAS_MAX = 8 * 1024  # the same for a body that pandas must read
 DATED = 1024  # the same where it must find out how dates are written

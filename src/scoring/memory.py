@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 _lock = threading.Lock()
 _quiet = 0  # large bodies that are under way
+_timer: threading.Timer | None = None  # until the next trim
+TRIM_S = (
+    0.5  # a trim costs as much as reading 2 MB of JSON, and the next large body would ask for the same memory again
+)
 
 
 @contextlib.contextmanager
@@ -31,6 +35,23 @@ def uncollected() -> Iterator[None]:
             _quiet -= 1
             if not _quiet:
                 gc.enable()
+
+
+def trim_soon() -> None:
+    """Give back what the allocators keep free, once for all large bodies of a moment."""
+    global _timer  # noqa: PLW0603 -- so is the process's memory
+    with _lock:
+        if _timer is None:
+            _timer = threading.Timer(TRIM_S, _trim_now)
+            _timer.daemon = True
+            _timer.start()
+
+
+def _trim_now() -> None:
+    global _timer  # noqa: PLW0603 -- as above
+    with _lock:
+        _timer = None
+    trim()
 
 
 def trim() -> None:

@@ -16,6 +16,8 @@ import numpy as np
 
 from scoring.bounds import DEFAULT
 from scoring.codecs import csv_body, fast_json, mlflow_forms, open_inference, tensors, v2_data
+from scoring.codecs.plain import numbers
+from scoring.codecs.plain import tensors as plain
 from scoring.errors import Refusal
 from scoring.models import rows as table
 from scoring.models.signature import Column, Signature
@@ -47,7 +49,7 @@ warnings.simplefilter("ignore")
 
 def try_json(columns: Sequence[Column], large: int, body: bytes) -> None:
     """Compare the short way with the long one: what the short one takes, the long one takes, as the same."""
-    fast_json.LARGE = large
+    fast_json.LARGE = numbers.MANY = large
     found = fast_json.Decoder(columns).decode(body)
     value = _allowed(lambda: mlflow_forms.parse(body))
     if value is not None and mlflow_forms.is_message(value):
@@ -87,6 +89,8 @@ def try_v2(signature: Signature, body: bytes) -> None:
     for v2_data.LARGE in (0, 10**9):
         found.append(_allowed(lambda: open_inference.parse(body[2:], length).arrays()))
     one, other = found
+    if length is None:
+        _compare_plain(signature, body[2:], one)
     assert (one is None) == (other is None), "one way takes it, the other does not"
     if one is None or other is None:
         return
@@ -100,6 +104,21 @@ def try_v2(signature: Signature, body: bytes) -> None:
         assert rows is None or len(table.frame([rows], columns)) == rows.n
     elif signature.tensor is not None:
         tensors.to_matrix(one, *signature.tensor)
+
+
+def _compare_plain(signature: Signature, body: bytes, arrays: dict[str, np.ndarray] | None) -> None:
+    """Compare the short way of a request, as a small one and as a large one, with what the long way read."""
+    reader = plain.reader_for(signature)
+    for plain.LARGE, plain.SMALL in ((0, 0), (512, 2048)):
+        if reader is None or (found := reader.decode(body)) is None:
+            continue
+        assert arrays is not None, "taken by the short way only"
+        expected = tensors.to_rows(arrays, signature)
+        assert expected is not None
+        if signature.columns:
+            same_frames(table.frame([found[0]], signature.columns), table.frame([expected], signature.columns))
+        else:
+            assert np.array_equal(found[0].block, expected.block)  # type: ignore[arg-type]
 
 
 def same_frames(one: pd.DataFrame, other: pd.DataFrame) -> None:

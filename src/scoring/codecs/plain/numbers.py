@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EXTRA = 1000  # columns that a plain body may have beside those of the model
 EXACT = 2.0**53  # below this a double holds every whole number
+DEEP = 4  # levels of the deepest form
 HUGE = 256 * 1024  # bytes; such a body is not read twice
 MANY = 24 * 1024  # bytes of objects; of fewer, a tuple each is made sooner
 FORMS = frozenset(
@@ -53,6 +54,8 @@ class NumberReader:
 
         Raises Refusal for too many rows, and what simdjson, msgspec and numpy raise for what is not plain either.
         """
+        if self._bounds.max_depth < DEEP:
+            return None
         if begin := OF_RECORDS.match(body):
             found = self._read_records(body, begin) if len(body) > MANY else None
         elif OF_COLUMNS.match(body):
@@ -85,17 +88,16 @@ class NumberReader:
     def _read_split(self, body: bytes) -> np.ndarray | None:
         if SPLIT not in body:
             return None
-        lists, objects = count(body, b"[", b"{")
-        if len(body) > HUGE and count(body, b",")[0] > (lists + 1) * (len(self._names) + EXTRA):
-            return None  # surely, its rows are too long
         document: Any = parse_numbers(body)
         keys, split = list(document.keys()), document["dataframe_split"]
         if len(set(keys)) != len(keys) or len(FORMS & set(keys)) > 1 or sorted(split.keys()) != ["columns", "data"]:
             return None
         given = split["columns"].as_list()
         at = self.positions(given)
-        block = _flatten(split["data"], len(given), lists - 1, self._bounds)
-        if block is None or objects >= self._bounds.max_depth:
+        if len(keys) > 1 and count(body, b"{")[0] >= self._bounds.max_depth:
+            return None
+        block = _flatten(split["data"], len(given), count(body, b"[")[0] - 1, self._bounds)
+        if block is None:
             return None
         return block if given == self._names else block[:, at]
 
@@ -103,7 +105,7 @@ class NumberReader:
         document: Any = parse_numbers(body)
         inputs = document["inputs"]
         names, width = list(inputs.keys()), len(self._names)
-        if list(document.keys()) != ["inputs"] or count(body, b"[", b"{") != [width, 2] or len(names) != width:
+        if list(document.keys()) != ["inputs"] or count(body, b"[") != [width] or len(names) != width:
             return None
         return gather([inputs[names[at]] for at in self.positions(names)], self._bounds)
 
@@ -128,8 +130,9 @@ def read_lists(body: bytes, width: int, bounds: Bounds) -> np.ndarray | None:
     forms = list(FORMS.intersection(keys))
     if len(set(keys)) != len(keys) or len(forms) != 1 or forms[0] not in {"inputs", "instances"}:
         return None
-    lists, objects = count(body, b"[", b"{")
-    return _flatten(document[forms[0]], width, lists, bounds) if objects < bounds.max_depth else None
+    if len(keys) > 1 and count(body, b"{")[0] >= bounds.max_depth:
+        return None
+    return _flatten(document[forms[0]], width, count(body, b"[")[0], bounds)
 
 
 def _to_lists(rows: bytes, keys: list[bytes]) -> bytes | None:

@@ -7,6 +7,7 @@ datatype, flat data and the shape [rows] or [rows, 1]; where they are few values
 from __future__ import annotations
 
 from itertools import chain
+from operator import attrgetter
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
 LARGE = 512  # bytes a column; from here on simdjson's way into a matrix is the shorter one
 MOST = 64  # columns; more are seldom sent so
-AROUND = 3  # objects of a request with one tensor, at most
+AROUND = 3  # objects of a request with one tensor: itself, the tensor and its parameters
+ROW = 256  # bytes a column, which one row does not exceed
+DEEP = 4  # levels of a plain request
+LISTS = 3  # and lists, where its data are flat
 SMALL = 2048  # bytes; of fewer, the tensor is as soon read otherwise
 BELOW = 2  # levels that are in a tensor's own object: itself, and its shape or its data
 WHOLE = ("long", "integer")
@@ -56,10 +60,8 @@ class TensorReader:
         self._numbers = NumberReader(columns, bounds)
         self._whole = {at for at, column in enumerate(columns) if column.type in WHOLE}
         self._singles = [at for at, column in enumerate(columns) if column.type == "float"]
-        tensors = GenericAlias(tuple, tuple(_struct_of(column) for column in columns))
-        self._decoder = msgspec.json.Decoder(
-            msgspec.defstruct("Columns", [("inputs", tensors), *_BESIDE], forbid_unknown_fields=True)
-        )
+        self._row = _decoder_of([_cell_of(column) for column in columns])
+        self._decoder = _decoder_of([_struct_of(column) for column in columns])
 
     def decode(self, body: bytes) -> tuple[Table, Request] | None:
         """Return the rows of a plain request and what else it says; None for any other, right or wrong.
@@ -67,10 +69,13 @@ class TensorReader:
         Raises Refusal for too many rows.
         """
         try:
-            if self._width and len(body) > SMALL and count(body, b"{")[0] <= AROUND:
-                found = self._read_matrix(body)
-            elif self._numeric and len(body) > LARGE * len(self._names):
-                found = self._read_large(body)
+            if len(body) <= ROW * len(self._names) and not self._singles and (row := self._read_row(body)):
+                return row
+            opened = count(body, b"[", b"{") if len(body) > SMALL else [0, 0]  # simdjson flattens whatever is nested
+            if self._width and 0 < opened[1] <= AROUND:
+                found = self._read_matrix(body, opened)
+            elif self._numeric and len(body) > max(SMALL, LARGE * len(self._names)):
+                found = self._read_large(body, opened)
             else:
                 found = self._read_small(body)
         except FAILURES:
@@ -80,27 +85,40 @@ class TensorReader:
         table, infer = found
         return table, Request(infer, memoryview(b""), self._bounds)
 
-    def _read_matrix(self, body: bytes) -> tuple[Table, Infer] | None:
+    def _read_matrix(self, body: bytes, opened: list[int]) -> tuple[Table, Infer] | None:
         document: Any = parse_numbers(body)
         infer, extra = self._beside(document)
         (tensor,) = document["inputs"]
-        n, width = tensor["shape"].as_list()
-        data, lists = tensor["data"], count(body, b"[", b"{")
-        is_column = len(self._names) == 1 and tensor["name"] == self._names[0]
+        n, width = np.frombuffer(_shape_of(tensor), np.int64).tolist()
+        data, lists = tensor["data"], opened[0]
         if (
             infer is None
             or n == 0
-            or is_column
             or width != self._width
             or not _is_alone(tensor, "FP64")
-            or lists not in ([3, 2 + extra], [3 + n, 2 + extra])
-            or len(data) != (n * width if lists[0] == 3 else n)  # noqa: PLR2004 -- as above
-            or (lists[0] > 3 and set(map(len, data)) != {width})  # noqa: PLR2004 -- as above
+            or lists not in {LISTS, LISTS + n}
+            or opened[1] != AROUND - 1 + extra
+            or len(data) != (n * width if lists == LISTS else n)
+            or (lists > LISTS and set(map(len, data)) != {width})
         ):
             return None
         self._bounds.check_rows(n)
         block = np.frombuffer(data.as_buffer(of_type="d"), np.float64).reshape(n, width)
         return Table(n, block=block), infer
+
+    def _read_row(self, body: bytes) -> tuple[Table, Request] | None:
+        """Return a request of one row, which compiled code checks all by itself; None for any other."""
+        try:
+            given: Any = self._row.decode(body if body.isascii() else body.decode())
+        except msgspec.MsgspecError:
+            return None
+        if given.parameters and not self._bounds.is_shallow(body):
+            return None
+        row = tuple(chain.from_iterable(map(_DATA, given.inputs)))
+        return Table(1, [row]), self._request(given)
+
+    def _request(self, given: Any) -> Request:  # noqa: ANN401 -- one of the structs that are made of the signature
+        return Request(Infer([], given.id, given.parameters, given.outputs), memoryview(b""), self._bounds)
 
     def _read_small(self, body: bytes) -> tuple[Table, Infer] | None:
         if not body.isascii():
@@ -119,16 +137,16 @@ class TensorReader:
         ):
             return None
         self._bounds.check_rows(n)
-        infer = Infer([], given.id, given.parameters, given.outputs)
+        infer = self._request(given).infer
         if not self._numeric:
             return Table(n, list(zip(*data, strict=True))), infer
         block = np.array(list(chain.from_iterable(data)), np.float64).reshape(width, n).T
         return self._finish(block, infer)
 
-    def _read_large(self, body: bytes) -> tuple[Table, Infer] | None:
+    def _read_large(self, body: bytes, opened: list[int]) -> tuple[Table, Infer] | None:
         width = len(self._names)
-        lists, objects = count(body, b"[", b"{")
-        if lists != 1 + 2 * width or objects - width not in {1, 2}:  # simdjson flattens whatever is nested
+        lists, objects = opened
+        if lists != 1 + 2 * width or objects - width not in {1, 2}:
             return None
         document: Any = parse_numbers(body)
         infer, extra = self._beside(document)
@@ -138,10 +156,11 @@ class TensorReader:
         tensors = [found[name] for name in self._names]
         n = len(tensors[0]["data"])
         self._bounds.check_rows(n)
-        block, shapes = np.empty((n, width)), ([n], [n, 1])
+        block = np.empty((n, width))
+        shapes = {np.array(shape, np.int64).tobytes() for shape in ([n], [n, 1])}
         for at, tensor in enumerate(tensors):
             data = tensor["data"]
-            if not _is_alone(tensor, self._datatypes[at]) or tensor["shape"].as_list() not in shapes or len(data) != n:
+            if not _is_alone(tensor, self._datatypes[at]) or _shape_of(tensor) not in shapes or len(data) != n:
                 return None
             kind, dtype = ("i", np.int64) if at in self._whole else ("d", np.float64)
             block[:, at] = np.frombuffer(data.as_buffer(of_type=kind), dtype)
@@ -177,6 +196,32 @@ _BESIDE: list[tuple[str, Any, Any]] = [
 ]
 
 
+_DATA = attrgetter("data")
+
+
+def _decoder_of(tensors: list[type[msgspec.Struct]]) -> msgspec.json.Decoder[Any]:
+    """Return the decoder of a request with these inputs in this order."""
+    inputs = GenericAlias(tuple, tuple(tensors))
+    return msgspec.json.Decoder(
+        msgspec.defstruct("Columns", [("inputs", inputs), *_BESIDE], forbid_unknown_fields=True)
+    )
+
+
+def _cell_of(column: Column) -> type[msgspec.Struct]:
+    """Return what a column's tensor with one value is, of the shape [1] or [1, 1]."""
+    datatype, kind = KINDS[column.type]
+    return msgspec.defstruct(
+        "Cell",
+        [
+            ("name", Literal[column.name]),
+            ("shape", Annotated[list[Literal[1]], msgspec.Meta(min_length=1, max_length=2)]),
+            ("datatype", Literal[datatype]),
+            ("data", GenericAlias(tuple, (kind,))),
+        ],
+        forbid_unknown_fields=True,
+    )
+
+
 def _struct_of(column: Column) -> type[msgspec.Struct]:
     """Return what a column's tensor is, as compiled code checks it."""
     datatype, kind = KINDS[column.type]
@@ -198,15 +243,20 @@ def _is_alone(tensor: Any, datatype: str) -> bool:  # noqa: ANN401 -- as above
     return len(tensor) == len(_PARTS) and sorted(tensor.keys()) == _PARTS and tensor["datatype"] == datatype
 
 
+def _shape_of(tensor: Any) -> bytes:  # noqa: ANN401 -- as above
+    """Return a shape as int64; raise TypeError for one that is not whole numbers."""
+    return bytes(tensor["shape"].as_buffer(of_type="i"))
+
+
 def reader_for(signature: Signature, bounds: Bounds = DEFAULT) -> TensorReader | None:
     """Return the reader for a signature; None for many columns, or one of a type or name that it does not know."""
     columns = signature.columns or ()
     kind, width = signature.tensor or ("", 0)
     if columns and all(column.type == "double" for column in columns):
-        width = len(columns)
+        width = len(columns) if len(columns) > 1 else 0  # the only one is a column
     elif kind != "float64":
         width = 0
-    if not (columns or width) or len(columns) > MOST:
+    if not (columns or width) or len(columns) > MOST or bounds.max_depth < DEEP:
         return None
     is_known = all(column.type in KINDS and isinstance(column.name, str) for column in columns)
     return TensorReader(columns, width, bounds) if is_known else None

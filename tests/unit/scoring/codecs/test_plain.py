@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 NUMBERS = ("double", "float", "long", "integer")
 KINDS = (*NUMBERS, "boolean", "string")
 FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
-OTHERS = [
+OTHERS: list[Any] = [
     None,
     True,
     "1",
@@ -228,6 +228,26 @@ def test_what_is_not_plain(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None
         found = None
 
     assert found is None
+
+
+@pytest.mark.parametrize("shape", ["[40.0]", "[true, 40]", "[[40]]", "[39]", "[40, 2]", "[-1]", '"40"', "[1, 40]"])
+@pytest.mark.parametrize("large", [0, 10**9], ids=["as large ones", "as small ones"])
+def test_shapes(shape: str, large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shape is whole numbers, and those of the data."""
+    monkeypatch.setattr(plain, "LARGE", large)
+    columns = [Column("a", "double"), Column("b", "double")]
+    values = json.dumps([0.5] * 40)
+    inputs = [f'{{"name": "{name}", "shape": [40], "datatype": "FP64", "data": {values}}}' for name in "ab"]
+    reader = plain.reader_for(Signature(tuple(columns)))
+    right = f'{{"inputs": [{", ".join(inputs)}], "id": "1"}}'
+    wrong = right.replace("[40]", shape, 1)
+
+    assert reader is not None
+    assert reader.decode(right.encode()) is not None
+    assert reader.decode(wrong.encode()) is None
+    assert reader.decode(right.replace("0.5", "true", 1).encode()) is None
+    matrix = {"name": "m", "shape": [20, 2], "datatype": "FP64", "data": [0.5] * 40, "x": " " * 4000}
+    assert reader.decode(json.dumps({"inputs": [matrix]}).encode()) is None
 
 
 def test_bounds_hold() -> None:
