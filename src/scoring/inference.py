@@ -12,7 +12,7 @@ from scoring.bounds import Bounds
 from scoring.codecs import open_inference, tensors
 from scoring.codecs import predictions as output
 from scoring.codecs.fast_json import decoder_for
-from scoring.codecs.media import CSV, JSON, PARQUET, is_table, media_type
+from scoring.codecs.media import CSV, JSON, PARQUET, is_table, media_type, parquet
 from scoring.codecs.simd import NUMBER_S, OBJECT_S, read_seconds
 from scoring.errors import Refusal
 from scoring.models.rows import Table
@@ -248,9 +248,7 @@ class Scorer:
         if mime == CSV:
             return csv_body.read(body, columns, bounds), None, _encode
         if mime == PARQUET:
-            from scoring.codecs import parquet_body  # brings pyarrow
-
-            return parquet_body.read(body, columns, bounds), None, _encode
+            return parquet().read(body, columns, bounds), None, _encode
         value = mlflow_forms.parse(body, bounds)
         if mlflow_forms.is_message(value):
             params = {

@@ -20,7 +20,7 @@ from mlflow.pyfunc import PyFuncModel, scoring_server
 from mlflow.pyfunc.model import ChatAgent, ChatModel, ResponsesAgent
 
 from scoring.bounds import measure
-from scoring.codecs import csv_body, mlflow_forms
+from scoring.codecs import csv_body, media, mlflow_forms
 from scoring.codecs.tensors import as_text
 from scoring.errors import Refusal, bad, not_predicted
 from scoring.models import boosters, params, rows
@@ -188,9 +188,7 @@ def _measured(body: bytes, mime: str, bounds: Bounds) -> dict[str, Any]:
         csv_body.check(body, 0, bounds)
         return {}
     if mime == scoring_server.CONTENT_TYPE_PARQUET:
-        from scoring.codecs import parquet_body  # noqa: PLC0415 -- brings pyarrow
-
-        parquet_body.check(body, bounds)
+        media.parquet().check(body, bounds)
         return {}
     value = mlflow_forms.parse(body, bounds)
     if mlflow_forms.is_message(value):

@@ -83,6 +83,7 @@ class Serving:
 
     port: int
     url: str  # of an API elsewhere, or ""
+    parquet: bool  # whether a version is served with what reads Parquet
     scoring: dict[str, str]  # the model server's own settings, by the names of their variables
     predict_timeout: int  # s
     start_timeout: int  # s
@@ -206,6 +207,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         serving=Serving(
             port=_port(env, "PORT"),
             url=env["URL"],
+            parquet=env["PARQUET"] not in {"", "0"},
             predict_timeout=_seconds(env, "PREDICT_TIMEOUT"),
             start_timeout=_seconds(env, "START_TIMEOUT"),
             test_timeout=_seconds(env, "TEST_TIMEOUT"),

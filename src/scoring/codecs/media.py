@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from scoring.errors import Refusal
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 JSON, CSV, PARQUET = b"application/json", b"text/csv", b"application/vnd.apache.parquet"
 BINARY = b"application/octet-stream"  # of an answer with binary tensors
 Encoded = tuple[bytes, bytes, tuple[tuple[bytes, bytes], ...]]  # body, content type, further headers
+
+
+def parquet() -> ModuleType:
+    """Return the codec of Parquet; raise Refusal (415) where pyarrow is not installed."""
+    try:
+        from scoring.codecs import parquet_body
+    except ModuleNotFoundError:
+        words = "this server does not read Parquet: send JSON or CSV, or have the model served with PARQUET=1"
+        raise Refusal(415, words) from None
+    return parquet_body
 
 
 def is_table(content_type: bytes) -> bool:

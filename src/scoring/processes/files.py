@@ -21,21 +21,21 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from scoring import loading
 from scoring import settings as server_settings
 from scoring.bounds import Bounds
-from scoring.codecs import csv_body, mlflow_forms, parquet_body
+from scoring.codecs import csv_body, mlflow_forms
 from scoring.codecs import predictions as output
-from scoring.codecs.media import CSV, JSON, PARQUET
+from scoring.codecs.media import CSV, JSON, PARQUET, parquet
 from scoring.errors import ColumnsRefusal, ModelError, Refusal, ValueRefusal, bad
 from scoring.models.rows import frame as to_frame
 from scoring.processes.columns import to_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pyarrow.parquet as pq
 
     from scoring.models.aliases import Json, Predictions
     from scoring.models.base import Model
@@ -81,6 +81,9 @@ class Writer:
         self.rows += len(rows)
 
     def _write_parquet(self, rows: pd.DataFrame) -> None:
+        import pyarrow as pa  # not installed unless a file is Parquet
+        import pyarrow.parquet as pq
+
         try:
             table = pa.Table.from_pandas(rows, preserve_index=False)
             if self._parquet is None:  # a column that is empty so far may have words later
@@ -201,10 +204,14 @@ def _record(lines: IO[bytes]) -> Iterator[bytes]:
 
 
 def _read_parquet(file: Path, rows: int) -> Iterator[Chunk]:
+    codec = parquet()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         opened = pq.ParquetFile(file)
     except (pa.ArrowException, OSError):
-        raise bad(parquet_body.NO_PARQUET) from None
+        raise bad(codec.NO_PARQUET) from None
     total, seen = max(opened.metadata.num_rows, 1), 0
     for batch in opened.iter_batches(rows):
         table = pa.Table.from_batches([batch])
@@ -239,7 +246,7 @@ def _table(model: Model, body: bytes, mime: bytes, bounds: Bounds) -> tuple[Tabl
     if mime is CSV:
         return csv_body.read(body, columns, bounds), None
     if mime is PARQUET:
-        return parquet_body.read(body, columns, bounds), None
+        return parquet().read(body, columns, bounds), None
     value = mlflow_forms.parse(body, bounds)
     return mlflow_forms.to_table(value, columns, bounds), value.get("params")
 

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-GROUPS = ("serving", "training", "mlflow", "deployer", "host", "dev", "setup", "lock")  # of the checkout; exported
+GROUPS = (
+    "serving",
+    "parquet",
+    "training",
+    "mlflow",
+    "deployer",
+    "host",
+    "dev",
+    "setup",
+    "lock",
+)  # of the checkout; exported
 OF_FOLDER = ("serving", "training")  # what is exported of a model folder's lock
 ADDED_TO = ("model", "training")  # groups that a library can be added to
 HEAD = "[dependency-groups]\n"
@@ -47,6 +57,13 @@ def read_system(folder: Path) -> list[str]:
     file = folder / "model.toml"
     text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
     place = find_array(text, "system")
+    return [text[begin + 1 : end - 1] for begin, end in place.strings] if place else []
+
+
+def read_model(folder: Path) -> list[str]:
+    """Return what the group `model` of the pyproject.toml that a folder uses asks for."""
+    text = (find(folder) / "pyproject.toml").read_text(encoding="utf-8", errors="replace")
+    place = find_array(text, "model") if HEAD in text else None
     return [text[begin + 1 : end - 1] for begin, end in place.strings] if place else []
 
 

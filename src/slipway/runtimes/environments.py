@@ -22,10 +22,12 @@ from packaging.utils import canonicalize_name
 
 from slipway import shell
 from slipway.errors import SlipwayError
-from slipway.runtimes import locks, pythons, requirements
+from slipway.runtimes import left_out, locks, pythons, requirements
 from slipway.settings import BUILD, ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from slipway.runtimes.locks import Lock
     from slipway.settings import Settings
 
@@ -60,13 +62,19 @@ def find_python(settings: Settings, lock: Lock, *, training: bool = False) -> Pa
         with suppress(OSError):
             os.utime(place)
         return place / "bin" / "python"
-    _make(settings, place, lock.folder / (locks.TRAINING if training else locks.SERVING), interpreter)
+    _make(settings, place, lock.folder / (locks.TRAINING if training else locks.SERVING), interpreter,
+          None if training else lock.kept)  # fmt: skip
     _prune(place)
     return place / "bin" / "python"
 
 
-def _make(settings: Settings, place: Path, wanted: Path, interpreter: Path | None) -> None:
-    """Make an environment under another name and move it to its place: what is there is whole."""
+def _make(
+    settings: Settings, place: Path, wanted: Path, interpreter: Path | None, kept: Collection[str] | None
+) -> None:
+    """Make an environment under another name and move it to its place: what is there is whole.
+
+    One that serves has not what is `left_out`, but what is `kept`.
+    """
     PLACE.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=PLACE))
     try:
@@ -75,6 +83,10 @@ def _make(settings: Settings, place: Path, wanted: Path, interpreter: Path | Non
         print(f"making {place.relative_to(ROOT)} from the version's lock", file=sys.stderr, flush=True)
         _run(settings, "pip", "install", "--quiet", "--require-hashes", "--python", str(made / "bin" / "python"),
              "--requirement", str(wanted))  # fmt: skip
+        if kept is not None:
+            python = made / "bin" / "python"
+            remove, variables = pythons.uv("pip", "uninstall", "--quiet", "--python", str(python))
+            _try(settings, [str(python), left_out.__file__, *kept, "--", *remove], variables)
         packages = next(made.glob("lib/python3*/site-packages"))
         source = os.path.relpath(ROOT / "src", packages)  # a checkout may be moved
         (packages / "slipway.pth").write_text(f"{source}\n{HOLD}", encoding="utf-8")
@@ -89,7 +101,10 @@ def _make(settings: Settings, place: Path, wanted: Path, interpreter: Path | Non
 
 
 def _run(settings: Settings, *arguments: str) -> None:
-    command, variables = pythons.uv(*arguments)
+    _try(settings, *pythons.uv(*arguments))
+
+
+def _try(settings: Settings, command: list[str], variables: dict[str, str]) -> None:
     answer = shell.ask(command, env=variables)
     if answer.code == 0:
         return

@@ -15,7 +15,7 @@ from slipway import model_folder, shell
 from slipway.bootstrap import docker_cli
 from slipway.bootstrap.proxies import build_environment
 from slipway.errors import SlipwayError
-from slipway.runtimes import locks, pythons
+from slipway.runtimes import left_out, locks, pythons
 from slipway.settings import ROOT
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def _build_layer(settings: Settings, model: ModelFolder, lock: Lock, target: str
     place = _check_context(model) if target == "train" else ""
     tag = (training_tag if place else runtime_tag)(model, lock, held[BASE])
     if tag not in held:
-        arguments = {"BASE_IMAGE": BASE, "SYSTEM": " ".join(lock.system)} | ({"MODEL_DIR": place} if place else {})
+        arguments = {"BASE_IMAGE": BASE, "SYSTEM": " ".join(lock.system), "KEPT": " ".join(lock.kept)}
+        arguments |= {"MODEL_DIR": place} if place else {}
         options = [*docker_cli.flags("--build-arg", arguments), "--build-context", f"lock={lock.folder}"]
         _build(settings, _dockerfile(model), target, tag, options)
     return tag
@@ -131,8 +132,9 @@ def build_deployer(settings: Settings, model: ModelFolder) -> str:
 
 def runtime_tag(model: ModelFolder, lock: Lock, base: str = "") -> str:
     """Return the tag of the image that serves with a lock, on a base image (its id; default: the engine's)."""
-    parts = [_dockerfile(model), lock.folder / locks.SERVING, *(ROOT / path for path in SERVER)]
-    return f"{RUNTIME}:{model_folder.digest(parts, base or _look()[BASE], *lock.system)[:DIGITS]}"
+    parts = [_dockerfile(model), lock.folder / locks.SERVING, Path(left_out.__file__)]
+    parts += [ROOT / path for path in SERVER]
+    return f"{RUNTIME}:{model_folder.digest(parts, base or _look()[BASE], *lock.system, *lock.kept)[:DIGITS]}"
 
 
 def training_tag(model: ModelFolder, lock: Lock, base: str = "") -> str:

@@ -20,12 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slipway import model_folder
+from slipway.bootstrap import projects
 from slipway.errors import SlipwayError
 from slipway.registry import model_files
-from slipway.runtimes import declared, pythons, requirements, resolution
-from slipway.settings import BUILD
+from slipway.runtimes import declared, left_out, pythons, requirements, resolution
+from slipway.settings import BUILD, ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from slipway.model_folder import ModelFolder
     from slipway.registry.client import Registry
     from slipway.registry.model_uri import ModelRef
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 SERVING, TRAINING, ABOUT = "requirements.txt", "training.txt", "environment.json"
+PARQUET = "pyarrow"
 DIGITS = 12  # of a digest
 PYTHON = re.compile(r"3\.\d+")
 OLDEST = (3, 10)  # Python that MLflow 3 runs in
@@ -82,6 +86,11 @@ class Lock:
             raise SlipwayError(f"{self.folder / ABOUT} names {wrong[0]!r}, which is no Debian package")
         return names
 
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The libraries that the model asks for though others are served without them: see `left_out`."""
+        return tuple(map(requirements.canonical, self._about.get("kept", ())))
+
     @cached_property
     def _about(self) -> dict[str, str | list[str]]:
         return dict(json.loads((self.folder / ABOUT).read_text(encoding="utf-8")))
@@ -100,7 +109,7 @@ def of_version(settings: Settings, registry: Registry | None, model: ModelRef, f
     """
     folder = model_folder.load(settings.model_dir)
     if settings.serving.scoring.get("SCORING_CHECK_LIBRARIES") == "off":
-        return of_folder(settings, folder)
+        return _complete(settings, folder, of_folder(settings, folder), files)
     lock = Lock(files / model_files.ENVIRONMENT)
     # In a cluster the version's image is there already: with other files it would not start
     is_written = bool(model.name and model.version) and _is_ours(settings) and not settings.cluster.is_inside
@@ -115,7 +124,7 @@ def of_version(settings: Settings, registry: Registry | None, model: ModelRef, f
         with suppress(SlipwayError):  # the lock of another version over the same files
             model_files.record_checksum(registry, str(model.name), str(model.version), files)
     _check_base(settings, lock, files, model.uri)
-    return _renew(settings, folder, lock, files, model.uri)
+    return _complete(settings, folder, _renew(settings, folder, lock, files, model.uri), files)
 
 
 def give(settings: Settings, registry: Registry, model: ModelRef, files: Path, trained: Lock) -> None:
@@ -183,6 +192,25 @@ def _renew(settings: Settings, folder: ModelFolder, lock: Lock, files: Path, uri
     return _resolve(settings, replace(folder, system=lock.system), replace(asked, python=lock.python), texts)
 
 
+def _complete(settings: Settings, folder: ModelFolder, lock: Lock, files: Path) -> Lock:
+    """Return a lock that also says what of `left_out` the model asks for, and has pyarrow if Parquet is to be read."""
+    serving, asked = _read(lock.folder / SERVING), requirements.read("", files)
+    kept = {*lock.kept, *_find_kept(asked.lines if asked else [])}
+    lacks = settings.serving.parquet and PARQUET not in requirements.pins(serving)
+    if kept == set(lock.kept) and not lacks:
+        return lock
+    serving += _read(ROOT / "requirements" / "parquet.txt") if lacks else ""
+    training = _read(lock.folder / TRAINING)
+    return _keep(settings, replace(folder, system=lock.system), serving, training, lock.python, kept)
+
+
+def _find_kept(lines: Iterable[str]) -> set[str]:
+    """Return what of `left_out` stays because requirements name it, and the names whose extras they ask for."""
+    wanted = [found for line in lines if (found := requirements.parse(line))]
+    names = {requirements.canonical(each.name) for each in wanted}
+    return {requirements.canonical(each.name) for each in wanted if each.extras} | names & left_out.LEFT_OUT.keys()
+
+
 def _check_base(settings: Settings, lock: Lock, files: Path, uri: str) -> None:
     """Say that a model was trained on another base image, or in another Python.
 
@@ -204,10 +232,14 @@ def _check_base(settings: Settings, lock: Lock, files: Path, uri: str) -> None:
     _say(f"{words}, which should read its files; if not: {cure}")
 
 
-def _keep(settings: Settings, folder: ModelFolder, serving: str, training: str, python: str = "") -> Lock:
+def _keep(  # noqa: PLR0913, PLR0917 -- the parts of a lock
+    settings: Settings, folder: ModelFolder, serving: str, training: str, python: str = "", kept: Iterable[str] = ()
+) -> Lock:
     """Return a lock of this content in `build/locks`."""
     python = python or pythons.of_runtime(settings)
     about = {"python": python, "image": pythons.name_image(settings, python), "system": list(folder.system)}
+    if kept := sorted({*kept, *_find_kept(projects.read_model(folder.path))}):
+        about["kept"] = kept
     place = BUILD / "locks"
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place) as scratch:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import tempfile
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
 from rich.console import Console
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from slipway.runtimes.base import Prepared
     from slipway.settings import Settings
 
-FORMS = {".csv": "csv", ".parquet": "parquet", ".json": "json"}
+PARQUET = ".parquet"
+FORMS = {".csv": "csv", PARQUET: "parquet", ".json": "json"}
 SHOWN = 10  # rows, where no file is written
 CURE = "make predict MODEL=… FILE=rows.csv OUT=predictions.csv"
 
@@ -38,6 +40,8 @@ def predict(settings: Settings, uri: str, file: str, out: str = "", params: str 
     if target == rows:
         raise SlipwayError(f"OUT names the same file as FILE: {file}", CURE, USAGE)
     options = ["--params", _check_params(params)] if params.strip() else []
+    if PARQUET in {rows.suffix.lower(), target.suffix.lower() if target else ""}:
+        settings = replace(settings, serving=replace(settings.serving, parquet=True))
     prepared = server.prepare(settings, uri)
     if target is None:
         _show(settings, prepared, rows, options)

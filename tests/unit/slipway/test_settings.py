@@ -38,6 +38,7 @@ CALLER = {
     "REGISTRY_IMAGE": "registry.example/registry:2",
     "CA_BUNDLE": str(ROOT / "Makefile"),
     "WORKERS": "3",
+    "PARQUET": "1",
     "CONTEXT": "prod",
     "NAMESPACE": "ml",
     "ROLLOUT_TIMEOUT": "60",
@@ -112,6 +113,7 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
             ca_bundle=ROOT / "Makefile",
         ),
         serving=settings.Serving(
+            parquet=True,
             port=9001,
             url="http://cluster:80/",
             predict_timeout=61,

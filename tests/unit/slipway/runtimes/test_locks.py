@@ -207,3 +207,29 @@ def test_the_first_use_records_a_lock_with_its_own_folder_alone(
 
     assert locks.of_version(ours, registry, version, files).is_whole
     assert given == [version] * recorded
+
+
+def test_what_a_model_names_is_kept_in_its_environment(host: Settings, files: Path) -> None:
+    """A library that is left out elsewhere, and extras, stay if the model asks for them: in another environment."""
+    plain = locks.of_version(host, None, VERSION, files)
+    shutil.copytree(plain.folder, files / "environment")
+    write(files, f"{PANDAS}\ncryptography\npandas[excel]\n")
+    lock = locks.of_version(host, None, VERSION, files)
+
+    assert plain.kept == ()
+    assert lock.kept == ("cryptography", "pandas")
+    assert lock.digest != plain.digest
+    assert (lock.folder / "requirements.txt").read_text() == (plain.folder / "requirements.txt").read_text()
+
+
+def test_parquet_is_added_to_any_version(host: Settings, files: Path) -> None:
+    """PARQUET=1 adds pyarrow, with hashes, to what a version is served with, an old one's too; its lock stays."""
+    plain = locks.of_version(host, None, VERSION, files)
+    shutil.copytree(plain.folder, files / "environment")
+    lock = locks.of_version(changed(host, serving={"parquet": True}), None, VERSION, files)
+    found = (lock.folder / "requirements.txt").read_text()
+
+    assert "pyarrow" not in requirements.pins((plain.folder / "requirements.txt").read_text())
+    assert requirements.pins(found)["pyarrow"]
+    assert re.search(r"^pyarrow==\S+ .*\\\n +--hash=sha256:", found, re.MULTILINE)
+    assert locks.of_version(host, None, VERSION, files).folder == files / "environment"
