@@ -67,7 +67,8 @@ def test_a_model_predicts_without_what_is_left_out(name: str, tmp_path: Path) ->
     more = changed(loaded, serving={"parquet": True})
     parquet = server.prepare(more, uri)
     _, taken = _serve(more, parquet, tmp_path / "parquet.log")
-    assert isinstance(example := mlmodel.read_example(prepared.files), dict)
+    example = mlmodel.read_example(prepared.files)
+    assert isinstance(example, dict)
     pd.DataFrame(**example["dataframe_split"]).to_csv(rows := tmp_path / "rows.csv", index=False)
     predict.predict(loaded, uri, str(rows), str(out := tmp_path / "out.parquet"))
 
