@@ -28,9 +28,9 @@ KUBECTL = re.compile(
     r"(?<![\w/.-])kubectl (?=[a-z])(?!config |kustomize |version)"
 )  # of a cluster, which it does not name yet
 TYPED_AGAIN = {  # say which model, server, services or cluster is meant; images and limits say how, and are a machine's
-    "RUNTIME", "MODEL_DIR", "PORT", "WORKERS", "MLFLOW_PORT", "DEPLOYER_PORT", "REGISTRY_PORT", "MLFLOW_TRACKING_URI",
-    "MLFLOW_ARTIFACT_ROOT", "COMPOSE_PROJECT_NAME", "BACKUP_DIR", "CONTEXT", "NAMESPACE", "REGISTRY", "IMAGE_LOAD",
-    "TRACKING_IN_CLUSTER",
+    "RUNTIME", "MODEL_DIR", "PORT", "WORKERS", "PARQUET", "MLFLOW_PORT", "DEPLOYER_PORT", "REGISTRY_PORT",
+    "MLFLOW_TRACKING_URI", "MLFLOW_ARTIFACT_ROOT", "COMPOSE_PROJECT_NAME", "BACKUP_DIR", "CONTEXT", "NAMESPACE",
+    "REGISTRY", "IMAGE_LOAD", "TRACKING_IN_CLUSTER",
 }  # fmt: skip
 SERVER = "SCORING_"  # begins the names of the model server's own settings
 _caller: dict[str, str] = {}  # the environment as the caller gave it, once the settings were read from it

@@ -280,9 +280,8 @@ def _tracking_uri(value: str) -> str:
 def _limit(env: dict[str, str], name: str, form: str) -> str:
     value = env[name]
     if not re.fullmatch(form, value):
-        raise SlipwayError(
-            f"{name} is {value!r}: must be a container limit such as {name}=2", f"{name}=0 for none", USAGE
-        )
+        words = f"{name} is {value!r}: must be a container limit such as {name}=2"
+        raise SlipwayError(words, f"{name}=0 for none", USAGE)
     return value
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from slipway.model_folder import ModelFolder
 from slipway.registry.model_uri import ModelRef
-from slipway.runtimes import containers, docker, images
+from slipway.runtimes import containers, docker, images, left_out
 from slipway.runtimes.base import Prepared
 from slipway.runtimes.locks import Lock
 from slipway.settings import ROOT, Settings
@@ -30,7 +30,7 @@ def test_the_serving_image_builds_nothing(served: str, program: str) -> None:
 
 
 def test_the_serving_image_holds_what_serving_needs(served: str) -> None:
-    """Of MLflow it has the skinny distribution alone; no matplotlib, no pytest, no library's own tests."""
+    """Of MLflow it has the skinny distribution alone, and not all that this asks for; no library's own tests."""
     code = "import importlib.metadata as m; print(*sorted({d.name.lower() for d in m.distributions(path=['{}'])}))"
     packages = run_once(served, "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
     distributions = run_once(served, "python", "-c", code.replace("{}", packages)).split()
@@ -38,8 +38,10 @@ def test_the_serving_image_holds_what_serving_needs(served: str) -> None:
 
     assert packages.startswith("/opt/venv/")
     assert [name for name in distributions if name.startswith("mlflow")] == ["mlflow-skinny"]
-    assert not {"matplotlib", "pytest", "pip", "setuptools", "sqlalchemy"} & set(distributions)
+    assert not {"matplotlib", "pytest", "pip", "setuptools", "sqlalchemy", "pyarrow"} & set(distributions)
+    assert not left_out.LEFT_OUT.keys() & set(distributions)
     assert tests == ""
+    assert int(run_once(served, "du", "-sm", "--apparent-size", "/opt/venv").split()[0]) < 330
 
 
 def test_the_labels_say_what_it_is(served: str) -> None:

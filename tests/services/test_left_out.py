@@ -67,9 +67,9 @@ def test_a_model_predicts_without_what_is_left_out(name: str, tmp_path: Path) ->
     more = changed(loaded, serving={"parquet": True})
     parquet = server.prepare(more, uri)
     _, taken = _serve(more, parquet, tmp_path / "parquet.log")
-    (rows := tmp_path / "rows.csv").write_text(
-        pd.DataFrame(**mlmodel.read_example(prepared.files)["dataframe_split"]).to_csv(index=False)
-    )  # type: ignore[index] # checked above
+    example = mlmodel.read_example(prepared.files)
+    assert isinstance(example, dict)
+    pd.DataFrame(**example["dataframe_split"]).to_csv(rows := tmp_path / "rows.csv", index=False)
     predict.predict(loaded, uri, str(rows), str(out := tmp_path / "out.parquet"))
 
     assert not there & {*left_out.LEFT_OUT, "pyarrow"}

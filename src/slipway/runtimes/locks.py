@@ -19,6 +19,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from slipway import model_folder
 from slipway.bootstrap import projects
 from slipway.errors import SlipwayError
@@ -89,7 +91,7 @@ class Lock:
     @property
     def kept(self) -> tuple[str, ...]:
         """The libraries that the model asks for though others are served without them: see `left_out`."""
-        return tuple(map(requirements.canonical, self._about.get("kept", ())))
+        return tuple(map(canonicalize_name, self._about.get("kept", ())))
 
     @cached_property
     def _about(self) -> dict[str, str | list[str]]:
@@ -207,8 +209,8 @@ def _complete(settings: Settings, folder: ModelFolder, lock: Lock, files: Path) 
 def _find_kept(lines: Iterable[str]) -> set[str]:
     """Return what of `left_out` stays because requirements name it, and the names whose extras they ask for."""
     wanted = [found for line in lines if (found := requirements.parse(line))]
-    names = {requirements.canonical(each.name) for each in wanted}
-    return {requirements.canonical(each.name) for each in wanted if each.extras} | names & left_out.LEFT_OUT.keys()
+    names = {canonicalize_name(each.name) for each in wanted}
+    return {canonicalize_name(each.name) for each in wanted if each.extras} | names & left_out.LEFT_OUT.keys()
 
 
 def _check_base(settings: Settings, lock: Lock, files: Path, uri: str) -> None:
