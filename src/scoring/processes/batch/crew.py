@@ -89,8 +89,9 @@ def _drive(
 ) -> None:
     """Give a worker one part after another, until none is left."""
     try:
-        if is_new:
-            said.put(_ask(worker, None))
+        if is_new and "error" in (answer := _ask(worker, None)):
+            said.put(answer)
+            return
         while True:
             part = waiting.get_nowait()
             answer = _ask(worker, asdict(part))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 ROWS = 20_000  # of Parquet that are predicted together
 BYTES = 16 * 1024 * 1024  # that they may take, on average
-GROUPS = 64 * 1024 * 1024  # bytes of the row groups that make a part
+GROUPS = 32 * 1024 * 1024  # bytes of CSV, or of row groups, that make a part
 WIDTHS = {"double": "float64", "float": "float64", "long": "int64", "integer": "int32"}  # of numbers in a CSV
 PARQUET = ".parquet"
 
