@@ -5,6 +5,7 @@ export MODEL_DIR="${MODEL_DIR:-model}"  # the model folder to work on
 export TRAIN_ARGS="${TRAIN_ARGS:-}"  # arguments for the script that trains, such as --alpha 0.3; they follow those of the folder's params.env
 export PORT="${PORT:-8001}"  # where serve_model listens, on 127.0.0.1
 export WORKERS="${WORKERS:-1}"  # processes of the model server; its other settings, SCORING_…: docs/api.md
+export MAX_REJECTS="${MAX_REJECTS:-1000}"  # rows that a model may refuse in one score_batch, which sets them aside; more end it
 export URL="${URL:-}"  # the API that test_api calls; empty: the one on PORT
 export MLFLOW_PORT="${MLFLOW_PORT:-5000}"  # where the tracking server listens, on 127.0.0.1
 export DEPLOYER_PORT="${DEPLOYER_PORT:-8002}"  # where the deployer listens, on 127.0.0.1

@@ -87,6 +87,7 @@ class Serving:
     predict_timeout: int  # s
     start_timeout: int  # s
     test_timeout: int  # s
+    max_rejects: str  # rows that a batch may set aside
     request_timeout: int  # s; the tracking server's, too, when it is looked for
 
     @property
@@ -206,6 +207,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         serving=Serving(
             port=_port(env, "PORT"),
             url=env["URL"],
+            max_rejects=env["MAX_REJECTS"],
             predict_timeout=_seconds(env, "PREDICT_TIMEOUT"),
             start_timeout=_seconds(env, "START_TIMEOUT"),
             test_timeout=_seconds(env, "TEST_TIMEOUT"),

@@ -20,6 +20,7 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
     return kit
 
 
+@pytest.mark.thorough
 def test_a_batch_is_scored_and_logged(kit: Kit, tmp_path: Path) -> None:
     """Once: the same command again does nothing, and one with wrong words says what to do."""
     (run,) = kit.client.search_runs(["1"])
