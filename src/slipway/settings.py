@@ -163,7 +163,6 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from `variables`, by default the environment.
 
     What they lack, or leave empty, is as in mlflow_env.sh: that is all that `make` adds.
-
     Raises SlipwayError (exit code 2) for a value that cannot be used.
     """
     given = os.environ if variables is None else variables
