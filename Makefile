@@ -247,7 +247,7 @@ bench_serving: .venv/host ## Measure the model server against its peers, with wr
 	@$(ENV) $(PYTHON) benchmarks/serving/run.py
 
 .PHONY: bench_batch
-bench_batch: .venv/host ## Measure score_batch beside a pandas loop over mlflow.pyfunc: ROWS=10000000 WORKERS=2
+bench_batch: .venv/host ## Measure score_batch beside a pandas loop over mlflow.pyfunc: ROWS=10000000 CASES=linear
 	@$(ENV) $(PYTHON) benchmarks/score_batch.py
 
 .PHONY: bench_release

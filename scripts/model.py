@@ -152,12 +152,11 @@ def predict(model: str, file: str, out: str, params: str) -> None:
 @click.option("--keys", envvar="KEYS", default="", help="columns to keep, or *: all; default: what is no input")
 @click.option("--format", "form", envvar="FORMAT", default="", help="csv or parquet; default: as each input file")
 @click.option("--params", envvar="PARAMS", default="", help="the model's params, a JSON object")
-@click.option("--max-rejects", envvar="MAX_REJECTS", default="1000", help="rows that may be set aside, default 1000")
-def score(model: str, data: str, out: str, keys: str, form: str, params: str, max_rejects: str) -> None:  # noqa: PLR0913, PLR0917 -- its options
+def score(model: str, data: str, out: str, keys: str, form: str, params: str) -> None:  # noqa: PLR0913, PLR0917 -- its options
     """Score files of any size with WORKERS processes into OUT; the same command goes on where one was stopped."""
     from slipway.serving import batch
 
-    options = {"KEYS": keys, "FORMAT": form, "PARAMS": params, "MAX_REJECTS": max_rejects or "1000"}
+    options = {"KEYS": keys, "FORMAT": form, "PARAMS": params}
     batch.score(settings.load(), model, data, out, options)
 
 

@@ -88,6 +88,7 @@ class Serving:
     predict_timeout: int  # s
     start_timeout: int  # s
     test_timeout: int  # s
+    max_rejects: str  # rows that a batch may set aside
     request_timeout: int  # s; the tracking server's, too, when it is looked for
 
     @property
@@ -164,7 +165,6 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from `variables`, by default the environment.
 
     What they lack, or leave empty, is as in mlflow_env.sh: that is all that `make` adds.
-
     Raises SlipwayError (exit code 2) for a value that cannot be used.
     """
     given = os.environ if variables is None else variables
@@ -208,6 +208,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
             port=_port(env, "PORT"),
             url=env["URL"],
             parquet=env["PARQUET"] not in {"", "0"},
+            max_rejects=env["MAX_REJECTS"],
             predict_timeout=_seconds(env, "PREDICT_TIMEOUT"),
             start_timeout=_seconds(env, "START_TIMEOUT"),
             test_timeout=_seconds(env, "TEST_TIMEOUT"),

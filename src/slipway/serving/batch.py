@@ -38,7 +38,7 @@ MOMENT = 1.0  # s for another to give it up
 def score(settings: Settings, uri: str, data: str, out: str, options: dict[str, str]) -> None:
     """Score DATA, files or a folder of them, into the folder OUT, and log a run to the experiment of the model.
 
-    `options` are KEYS, FORMAT, PARAMS and MAX_REJECTS. Raises SlipwayError for what cannot be used, and when the batch
+    `options` are KEYS, FORMAT and PARAMS. Raises SlipwayError for what cannot be used, and when the batch
     does not come to its end; what is whole by then stays, and is not done again.
     """
     if settings.cluster.context:
@@ -47,7 +47,8 @@ def score(settings: Settings, uri: str, data: str, out: str, options: dict[str, 
             "CONTEXT= make score_batch …",
             USAGE,
         )
-    given, source, target = _read(options), _find_data(data), _find_out(out)
+    given = _read(options, settings.serving.max_rejects)
+    source, target = _find_data(data), _find_out(out)
     _check_apart(source, target)
     if options["FORMAT"] == "parquet" or _holds_parquet(source):
         settings = predict.with_parquet(settings)
@@ -99,9 +100,9 @@ def _log(prepared: Prepared, params: dict[str, str], total: dict[str, Any]) -> N
     print(f"logged as run {run}", flush=True)
 
 
-def _read(options: dict[str, str]) -> list[str]:
+def _read(options: dict[str, str], most: str) -> list[str]:
     """Return the program's options."""
-    keys, form, params, most = (options[name].strip() for name in ("KEYS", "FORMAT", "PARAMS", "MAX_REJECTS"))
+    keys, form, params = (options[name].strip() for name in ("KEYS", "FORMAT", "PARAMS"))
     if form not in {"", "csv", "parquet"}:
         raise SlipwayError(f"FORMAT is {form!r}: must be csv or parquet", "FORMAT=parquet", USAGE)
     if not most.isdigit():

@@ -12,6 +12,7 @@ from slipway.settings import ROOT, STATE
 from tests.conftest import changed
 
 CALLER = {
+    "MAX_REJECTS": "7",
     "RUNTIME": "host",
     "MODEL_DIR": "examples/wine",
     "TRAIN_ARGS": "--alpha 1",
@@ -117,6 +118,7 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
             parquet=True,
             port=9001,
             url="http://cluster:80/",
+            max_rejects="7",
             predict_timeout=61,
             start_timeout=62,
             test_timeout=63,

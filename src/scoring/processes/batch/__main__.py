@@ -65,7 +65,7 @@ def score(given: argparse.Namespace, rest: list[str], workers: int) -> dict[str,
         print(f"note: {others} files of DATA end in neither .csv nor .parquet, and are left out", file=sys.stderr)
     options = [part for name in ("data", "out", "keys", "params") for part in (f"--{name}", getattr(given, name))]
     with Crew([*rest, *options, "--max-rejects", str(given.max_rejects)]) as crew:
-        about = {"model": crew.start(), "data": given.called or given.data, "format": given.form}
+        about = {"model": crew.start(workers), "data": given.called or given.data, "format": given.form}
         about |= {"keys": json.loads(given.keys), "params": json.loads(given.params)}
         batch = plan.prepare(out, about, sources, crew.cut)
         out.tidy()
@@ -73,17 +73,17 @@ def score(given: argparse.Namespace, rest: list[str], workers: int) -> dict[str,
         todo = [part for part in batch.parts if part.number not in done]
         if done:
             print(f"{len(done)} of {len(batch.parts)} parts are done already", file=sys.stderr, flush=True)
-        _score(crew, batch, done, workers, given)
+        _score(crew, batch, done, given)
     return {**plan.conclude(out, batch, done), "id": batch.id, "parts": len(batch.parts), "parts_now": len(todo)}
 
 
-def _score(crew: Crew, batch: plan.Plan, done: dict[int, Done], workers: int, given: argparse.Namespace) -> None:
+def _score(crew: Crew, batch: plan.Plan, done: dict[int, Done], given: argparse.Namespace) -> None:
     """Score the parts that are not `done`, and put there what becomes of them."""
     weights = {part.number: part.weight for part in batch.parts}
     progress = Progress(sum(weights.values()), sum(weights[each] for each in done), is_bar=given.bar)
     rejects = sum(each.rejects for each in done.values())
     try:
-        for said in crew.score([part for part in batch.parts if part.number not in done], workers):
+        for said in crew.score([part for part in batch.parts if part.number not in done]):
             rejects += said.get("rejects", 0)
             if "many" in said or rejects > given.max_rejects:
                 first = f"; one of them: {said['many']}" if "many" in said else ""

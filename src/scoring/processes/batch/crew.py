@@ -48,49 +48,50 @@ class Crew:
             worker.kill()
             worker.wait()
 
-    def start(self) -> dict[str, Any]:
-        """Start a worker, and return which model it has loaded. Raises ModelError, or Refusal."""
-        return dict(_check(_ask(self._spawn(), None))["ready"])
+    def start(self, workers: int) -> dict[str, Any]:
+        """Start the workers, and return which model the first has loaded. Raises ModelError, or Refusal."""
+        for _ in range(workers):
+            self._spawn()
+        return dict(_check(_ask(self._workers[0], None))["ready"])
 
     def cut(self, source: Entry) -> list[tuple[int, int, int, int]]:
         """Have the first worker cut a file."""
         answer = _check(_ask(self._workers[0], {"source": source.name, "size": source.size}))
         return [(begin, end, place, weight) for begin, end, place, weight in answer["cut"]]
 
-    def score(self, parts: Sequence[Part], workers: int) -> Iterator[dict[str, Any]]:
-        """Have as many workers score all parts, and yield what they say. Raises ModelError, or Refusal."""
+    def score(self, parts: Sequence[Part]) -> Iterator[dict[str, Any]]:
+        """Have the workers score all parts, and yield what they say. Raises ModelError, or Refusal."""
         waiting: queue.SimpleQueue[Part] = queue.SimpleQueue()
         said: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         for part in parts:
             waiting.put(part)
-        for at in range(min(workers, len(parts))):
-            is_new = at >= len(self._workers)
-            worker = self._spawn() if is_new else self._workers[at]
-            threading.Thread(target=_drive, args=(worker, waiting, said, is_new), daemon=True).start()
+        for at, worker in enumerate(self._workers[: len(parts)]):
+            threading.Thread(target=_drive, args=(worker, waiting, said, at > 0), daemon=True).start()
         left = len(parts)
         while left:
             answer = _check(said.get())
             left -= "done" in answer
             yield answer
 
-    def _spawn(self) -> subprocess.Popen[str]:
+    def _spawn(self) -> None:
         pipe = subprocess.PIPE
         environment = {**os.environ, **ONE_THREAD}
-        worker = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8", env=environment)
-        self._workers.append(worker)
-        return worker
+        self._workers.append(
+            subprocess.Popen(self._command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8", env=environment)
+        )
 
 
 def _drive(
     worker: subprocess.Popen[str],
     waiting: queue.SimpleQueue[Part],
     said: queue.SimpleQueue[dict[str, Any]],
-    is_new: bool,  # noqa: FBT001 -- a thread's
+    is_loading: bool,  # noqa: FBT001 -- a thread's
 ) -> None:
     """Give a worker one part after another, until none is left."""
     try:
-        if is_new:
-            said.put(_ask(worker, None))
+        if is_loading and "error" in (answer := _ask(worker, None)):
+            said.put(answer)
+            return
         while True:
             part = waiting.get_nowait()
             answer = _ask(worker, asdict(part))

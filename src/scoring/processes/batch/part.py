@@ -43,7 +43,7 @@ class Scorer:
         self._method, self._share = model.params_of(params)
         self._version = model.identity.version
         if self._version == "unregistered":
-            self._version = model.identity.checksum[:12] or self._version
+            self._version = model.identity.checksum.rpartition(":")[2][:12] or self._version
 
     def score(self, part: Part) -> Iterator[Done | dict[str, int]]:
         """Predict a part; yield the rows predicted and set aside, and bytes read, since the last time; then the end.

@@ -164,7 +164,7 @@ def _cut(sources: list[Entry], form: str, cut: Cut) -> list[Part]:
 
 def _word(value: object) -> str:
     if isinstance(value, dict):
-        return f"{value.get('name')} {value.get('version')} ({str(value.get('checksum'))[:12]})"
+        return f"{value.get('name')} {value.get('version')} ({str(value.get('checksum')).rpartition(':')[2][:12]})"
     return json.dumps(value)
 
 

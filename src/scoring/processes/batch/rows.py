@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from scoring.bounds import Bounds
     from scoring.models.signature import Column
 
-ROWS = 20_000  # of Parquet that are predicted together
+ROWS = 65_536  # of Parquet that are predicted together
 BYTES = 16 * 1024 * 1024  # that they may take, on average
-GROUPS = 64 * 1024 * 1024  # bytes of the row groups that make a part
+GROUPS = 32 * 1024 * 1024  # bytes of CSV, or of row groups, that make a part
 WIDTHS = {"double": "float64", "float": "float64", "long": "int64", "integer": "int32"}  # of numbers in a CSV
 PARQUET = ".parquet"
 
@@ -167,7 +167,7 @@ def read(  # noqa: PLR0913, PLR0917 -- a part's own
     if not name.lower().endswith(PARQUET):
         header, names, _ = records.read_header(file)
         for block in records.read_blocks(file, begin, end, place):
-            if block.body.strip():
+            if not block.body.isspace():
                 yield Records(header, names, block.line, block.body)
         return
     opened = open_parquet(file)

@@ -80,7 +80,7 @@ def _do(task: dict[str, Any], scorer: Scorer, data: storage.Place, out: storage.
     except Refusal as refusal:
         yield {"error": f"{name}: {explain(refusal)}", "code": REFUSED}
     except OSError as error:
-        yield {"error": f"{name}: {error.strerror or error}", "code": REFUSED}
+        yield {"error": f"{name}: {error.strerror or error or type(error).__name__}", "code": REFUSED}
 
 
 def _record(out: storage.Place, part: Part, done: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VERSION = "model_version"  # the last column
+GROUP, BYTES = 131_072, 16 * 1024 * 1024  # rows, and bytes, of a row group
 
 
 def join(kept: Any, predictions: pd.DataFrame, version: str) -> Any:  # noqa: ANN401 -- a table of pyarrow's or pandas'
@@ -46,21 +47,30 @@ class ParquetWriter:
             raise bad(NO_PYARROW.format("Parquet"))
         self._sink = sink
         self._writer: Any = None
+        self._held: list[Any] = []
 
     def write(self, rows: Any) -> None:  # noqa: ANN401 -- pyarrow's
         """Write some rows; raise Refusal for a column whose type differs from that of the rows before."""
         if self._writer is None:  # a column that is empty so far may have words later
             fields = [each.with_type(pa.string()) if pa.types.is_null(each.type) else each for each in rows.schema]
-            self._writer = pq.ParquetWriter(self._sink, pa.schema(fields))
+            texts = [each.name for each in fields if pa.types.is_string(each.type)]
+            self._writer = pq.ParquetWriter(self._sink, pa.schema(fields), use_dictionary=texts or False)
         try:
-            self._writer.write_table(rows.cast(self._writer.schema))
+            self._held.append(rows.cast(self._writer.schema))
         except pa.ArrowException:
-            raise ColumnsRefusal(
-                400, "a column of predictions has no one type, as Parquet needs it: FORMAT=csv"
-            ) from None
+            words = "a column of predictions has no one type, as Parquet needs it: FORMAT=csv"
+            raise ColumnsRefusal(400, words) from None
+        if sum(each.num_rows for each in self._held) >= GROUP or sum(each.nbytes for each in self._held) >= BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._writer.write_table(pa.concat_tables(self._held))
+            self._held = []
 
     def close(self) -> None:
         """Write what ends the file; one without rows has no columns either."""
+        self._flush()
         (self._writer or pq.ParquetWriter(self._sink, pa.schema([]))).close()
 
 

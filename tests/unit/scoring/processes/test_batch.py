@@ -181,30 +181,13 @@ def test_numbers_are_read_as_the_server_reads_them(model: Model, tmp_path: Path,
     assert (tmp_path / "out" / "rows.csv").read_text().splitlines()[1:] == expected
 
 
-def test_blocks_are_whole_records(tmp_path: Path) -> None:
-    """Whatever their size, with quotes, ends of lines in them, and an end of file without one."""
-    quotes = '""'
-    text = "".join(f'{n},"x\n{quotes * (n % 3)}",{n}\r\n' for n in range(200)) + '200,"y",200'
-    (tmp_path / "rows.csv").write_bytes(text.encode())
-    for size in (1, 7, 64, 1000, 100_000):
-        with (tmp_path / "rows.csv").open("rb") as file:
-            blocks = list(records.read_blocks(file, 0, len(text), 1, size))
-
-        assert b"".join(block.body for block in blocks).decode() == text
-        found = [each for block in blocks for each in records.split(block.body, block.line)]
-        assert [int(record.split(b",")[0]) for _, record in found] == list(range(201))
-        assert [line for line, _ in found] == [1 + 2 * n for n in range(201)]
-
-
 def test_a_large_file_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Into parts that together are the file, of CSV and of Parquet."""
     given = make_rows(3000)
     given.to_csv(tmp_path / "rows.csv", index=False)
     given.to_parquet(tmp_path / "rows.parquet", row_group_size=100)
     monkeypatch.setattr(rows, "GROUPS", 20_000)
-    monkeypatch.setattr(records, "BLOCK", 4096)
-    read_blocks = records.read_blocks
-    monkeypatch.setattr(records, "read_blocks", lambda *given: read_blocks(*given, 4096))
+    monkeypatch.setattr(records, "read_blocks", functools.partial(records.read_blocks, size=4096))
     for name in ("rows.csv", "rows.parquet"):
         with (tmp_path / name).open("rb") as file:
             size = (tmp_path / name).stat().st_size
