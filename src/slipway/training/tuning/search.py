@@ -34,7 +34,7 @@ STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialSta
 
 
 def tune(settings: Settings, trials: int, workers: int) -> None:
-    """Search for the arguments of the folder's script that make its metric best, by so many trials in all.
+    """Search for the arguments with which the folder's script has the best metric, by so many trials in all.
 
     Then train the best and register it. What an earlier call has done counts. Raises SlipwayError when the script
     fails from the beginning.
