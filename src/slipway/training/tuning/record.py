@@ -57,6 +57,12 @@ class Record:
             self._registry.tag_run(child, NOTE_TAG, words)
         self._registry.end_run(child, status)
 
+    def cut_off(self) -> None:
+        """End the runs of trials that are still running."""
+        for run in self._registry.find_runs(f"tags.`{STUDY_TAG}` = '{self._study}' and attributes.status = 'RUNNING'"):
+            if run.info.run_id != self.parent:
+                self._registry.end_run(run.info.run_id)
+
     def close(self, status: str, words: str, picture: Path | None = None) -> None:
         """Describe and end the parent run, with a picture of the search."""
         if picture:

@@ -19,7 +19,6 @@ from slipway.settings import BUILD, ROOT
 from slipway.training import causes, experiments, provenance
 from slipway.training.tuning import best, picture, space, study
 from slipway.training.tuning.record import Record
-from slipway.training.tuning.store import Logged
 from slipway.training.tuning.trials import LOOK_S, SHOWN, Ended, Running, Trials
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialSta
 
 
 def tune(settings: Settings, trials: int, workers: int) -> None:
-    """Search for the arguments of the folder's script that make its metric best, by so many trials in all.
+    """Search for the arguments with which the folder's script has the best metric, by so many trials in all.
 
     Then train the best and register it. What an earlier call has done counts. Raises SlipwayError when the script
     fails from the beginning.
@@ -129,10 +128,10 @@ class _Loop:
         """End what runs and mark its runs. A study of failures alone is forgotten: the same command begins anew."""
         for running in self._running:
             self._ran.end(running.process, running.note)
+        self._ran.kill(self._search.lost)  # one that was cut off as it began
         is_over = isinstance(error, SlipwayError) and not isinstance(error, connection.UnreachableError)
         with suppress(SlipwayError):  # without a server there is no run to mark
-            for running in self._running:
-                self._record.end(running.child, [], Logged(), "KILLED", "cut off; it is run again")
+            self._record.cut_off()
             words = (
                 f"stopped: {error.message}" if isinstance(error, SlipwayError) else "stopped; the same command goes on"
             )

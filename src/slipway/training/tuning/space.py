@@ -32,7 +32,7 @@ def read(model: ModelFolder) -> Space:
 
     A list is of choices, which the script gets as text (true and false in small letters); a table has `low` and `high`,
     both included: whole numbers if neither is written with a point. Raises SlipwayError when there is no such table,
-    and for values that make no sense.
+    and for values that contradict each other.
     """
     file = model.path / "model.toml"
     given = tomllib.loads(file.read_text(encoding="utf-8")).get("tune")

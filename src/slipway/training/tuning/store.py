@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from slipway.registry.run_log import Point
 
-MAKE = ["-c", "import mlflow; mlflow.MlflowClient().search_experiments()"]  # has MLflow make its tables
+MAKE = ["-c", "import mlflow; mlflow.search_experiments(max_results=1)"]  # has MLflow make its tables
 MOST = 20_000  # points of metrics, and parameters, that are taken of a trial
 # Of runs beside each other the newest with the metric counts, of nested ones the outermost
 RUN = """

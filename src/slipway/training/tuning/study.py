@@ -39,11 +39,15 @@ class Search:
     def __init__(self, key: str, study: optuna.Study, space: Space) -> None:
         self.key, self.study, self._space = key, study, space
         # Cut off with the process that ran them: each is run again, under its number and with its values
-        self.lost = [trial.number for trial in self._list(TrialState.RUNNING)]
         self._again = [trial._trial_id for trial in self._list(TrialState.RUNNING)]  # noqa: SLF001 -- no other name
 
     def _list(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states)
+
+    @property
+    def lost(self) -> list[int]:
+        """The numbers of the trials that run, or were cut off."""
+        return [trial.number for trial in self._list(TrialState.RUNNING)]
 
     @property
     def finished(self) -> list[int]:

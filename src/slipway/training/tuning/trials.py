@@ -19,6 +19,7 @@ from slipway.training.tuning import space, store
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Iterable
     from pathlib import Path
 
     from optuna.trial import Trial
@@ -79,11 +80,15 @@ class Trials:
         return self._place / f"{self._name}-{what}.pid"
 
     def clear(self, lost: list[int]) -> None:
-        """End what a search that was killed left running, and prepare the store that each trial gets a copy of."""
-        for what in ("store", "best", *lost):
-            self._runtime.clear_script(self.note(what))
+        """End what a search that was killed left running, and begin with an empty folder."""
+        self.kill(["store", "best", *lost])
         shutil.rmtree(self._place, ignore_errors=True)
         self._place.mkdir(parents=True)
+
+    def kill(self, names: Iterable[object]) -> None:
+        """End the scripts of trials, and the containers that they run in, whoever started them."""
+        for name in names:
+            self._runtime.clear_script(self.note(name))
 
     def prepare(self) -> None:
         """Make the store that each trial gets a copy of: its tables take seconds. Raises SlipwayError if it cannot."""
