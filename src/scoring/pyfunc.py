@@ -82,6 +82,7 @@ class GenericModel(Model):
         if self._raw is None or example is None or not self.signature.is_numeric or self.signature.params:
             return
         self._dtype = np.result_type(*(SCALARS[column.type] for column in self.signature.columns or ()))
+        self._single = rows.find_single(self.signature.columns or (), self._dtype)
         chooser = Chooser(self._raw, self.signature, self._dtype, "")
         for method in self.methods[:2]:
             if short := boosters.find(self._raw, method):
@@ -93,7 +94,7 @@ class GenericModel(Model):
     def predict(self, tables: Sequence[Table], method: str, params: dict[str, Any] | None) -> Predictions:
         """Predict the joined rows: a matrix for a signature that is one, else a DataFrame."""
         if (call := self._calls.get(method)) and tables[0].has_all(self.signature.columns or ()):
-            matrix = rows.matrix(tables, self._dtype)
+            matrix = rows.matrix(tables, self._dtype, self._single)
             if call.takes(matrix):
                 return call.predict(matrix)
         if self.signature.tensor:

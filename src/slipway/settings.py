@@ -70,10 +70,8 @@ class Images:
         """The major version of `POSTGRES_IMAGE`, from its tag."""
         found = re.search(r":(\d+)", self.postgres.split("@")[0].rsplit("/", 1)[-1])  # host:port/name:tag@digest
         if not found:
-            raise SlipwayError(
-                f"POSTGRES_IMAGE is {self.postgres!r}: its tag must start with the major version",
-                "POSTGRES_IMAGE=postgres:17", USAGE,
-            )  # fmt: skip
+            words = f"POSTGRES_IMAGE is {self.postgres!r}: its tag must start with the major version"
+            raise SlipwayError(words, "POSTGRES_IMAGE=postgres:17", USAGE)
         return found[1]
 
 

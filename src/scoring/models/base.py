@@ -11,7 +11,7 @@ import numpy as np
 
 from scoring.errors import bad
 from scoring.models import kinds, mixed, params, ways
-from scoring.models.rows import frame, matrix
+from scoring.models.rows import find_single, frame, matrix
 from scoring.models.signature import SCALARS
 from scoring.models.ways import Way
 
@@ -138,6 +138,7 @@ class EstimatorModel(Model):
             [signature.tensor[0]] if signature.tensor else [SCALARS[column.type] for column in signature.columns or ()]
         )
         self._dtype = np.result_type(*types) if signature.tensor or signature.is_numeric else np.dtype(object)
+        self._single = find_single(signature.columns or (), self._dtype)
         self._calls: dict[str, ways.Call | mixed.Call | None] = {}  # by method, what takes rows whose numbers are small
         self._check_params = params.checker(signature)
         self._foreign = kinds.find_foreign(estimator)
@@ -174,7 +175,7 @@ class EstimatorModel(Model):
             takes_matrix = self.signature.tensor is not None
             rows = matrix(tables, self._dtype) if takes_matrix else frame(tables, self.signature.columns or ())
             return getattr(self._estimator, method)(rows)
-        rows = matrix(tables, self._dtype)
+        rows = matrix(tables, self._dtype, self._single)
         return call.predict(rows) if call.takes(rows) else getattr(self._estimator, method)(rows)
 
     @cached_property

@@ -45,13 +45,27 @@ class Table:
         return self.frame is None or len(self.frame.columns) == len(columns)
 
 
-def matrix(tables: Sequence[Table], dtype: np.dtype[Any]) -> np.ndarray:
-    """Join tables into one matrix [rows of all, columns], row by row in memory, as the short ways are proven with."""
+def matrix(tables: Sequence[Table], dtype: np.dtype[Any], single: Sequence[int] = ()) -> np.ndarray:
+    """Join tables into one matrix [rows of all, columns], row by row in memory, as the short ways are proven with.
+
+    The columns at `single` hold what float32 has of them, as in the DataFrame that MLflow makes: see `find_single`.
+    """
     if all(table.rows for table in tables):
         rows = tables[0].rows if len(tables) == 1 else list(chain.from_iterable(table.rows for table in tables))
-        return np.array(rows, dtype=dtype)
-    blocks = [_block(table, dtype) for table in tables]
-    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        joined = np.array(rows, dtype=dtype)
+    else:
+        blocks = [_block(table, dtype) for table in tables]
+        joined = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    if single:
+        joined = joined.copy()  # it may be a request's own
+        with np.errstate(over="ignore"):
+            joined[:, single] = joined[:, single].astype(np.float32)
+    return joined
+
+
+def find_single(columns: Sequence[Column], dtype: np.dtype[Any]) -> list[int]:
+    """Return the places of the columns of float32 in a matrix of a wider type."""
+    return [at for at, column in enumerate(columns) if column.type == "float" and dtype != np.float32]
 
 
 def frame(tables: Sequence[Table], columns: Sequence[Column]) -> pd.DataFrame:

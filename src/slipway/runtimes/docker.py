@@ -155,10 +155,8 @@ class Docker:
         if out.exists():
             inside[1] = "/out"
             given += ["--volume", f"{out}:/out", "--user", containers.reading_user(out)]
-        if not (data.exists() and out.exists()):
-            given += [part for name in containers.CLOUD for part in ("--env", name)]  # the client has the values
-        else:
-            given += ["--network", "none"]
+        cloud = [part for name in containers.CLOUD for part in ("--env", name)]  # the client has the values
+        given += ["--network", "none"] if data.exists() and out.exists() else cloud
         name = containers.name_batch(self._settings.services, places[1])
         return self._run(
             prepared, name, given, ["batch", "/opt/model", "--data", inside[0], "--out", inside[1], *options], output
