@@ -13,6 +13,7 @@ from slipway.errors import SlipwayError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from optuna.distributions import BaseDistribution
 
@@ -61,9 +62,19 @@ def say(values: dict[str, object]) -> str:
 
 def find_unknown(space: Iterable[str], model: ModelFolder) -> list[str]:
     """Return the arguments that no Python file of the folder mentions, which may be misspelt."""
-    files = (file for file in model.path.rglob("*.py") if not any(part.startswith(".") for part in file.parts[:-1]))
+    files = (file for file in model.path.rglob("*.py") if not _is_hidden(file.relative_to(model.path)))
     text = "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
     return [name for name in space if name not in text and name.replace("-", "_") not in text]
+
+
+def find_fixed(space: Iterable[str], words: Iterable[str]) -> list[str]:
+    """Return the arguments that a command line sets (pure)."""
+    given = {word.split("=")[0].replace("_", "-") for word in words}
+    return [name for name in space if f"--{name}".replace("_", "-") in given]
+
+
+def _is_hidden(file: Path) -> bool:
+    return any(part.startswith(".") for part in file.parts[:-1])
 
 
 def _read(file: str, name: str, value: object) -> BaseDistribution:

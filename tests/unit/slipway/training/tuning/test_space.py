@@ -94,3 +94,20 @@ def test_an_argument_that_no_file_mentions_is_found(tmp_path: Path) -> None:
     (tmp_path / "options.py").write_text("parser.add_argument('--l1-ratio'); config.max_depth")
 
     assert space.find_unknown(["l1-ratio", "max-depth", "l1-rato"], _load(tmp_path, "")) == ["l1-rato"]
+
+
+def test_a_hidden_folder_hides_what_is_in_it_alone(tmp_path: Path) -> None:
+    """A folder that lies in a hidden one is searched like any other."""
+    (folder := tmp_path / ".checkouts" / "tiny").mkdir(parents=True)
+    (folder / "train.py").write_text("--alpha")
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "other.py").write_text("--beta")
+
+    assert space.find_unknown(["alpha", "beta"], _load(folder, "")) == ["beta"]
+
+
+def test_an_argument_that_is_set_cannot_vary() -> None:
+    """Each way to write it counts, and an argument that only begins alike does not."""
+    words = ["--l1_ratio=0.3", "--depth", "3", "--alpha-max", "1"]
+
+    assert space.find_fixed(["l1-ratio", "depth", "alpha"], words) == ["l1-ratio", "depth"]
