@@ -40,6 +40,11 @@ class Record:
         else:
             self.parent = self._begin(f"search {self._study}", {})
 
+    def is_cut_off(self) -> bool:
+        """Return whether the parent run has not been concluded."""
+        runs = self._registry.find_runs(f"tags.`{STUDY_TAG}` = '{self._study}'")
+        return any(TRIAL_TAG not in run.data.tags and run.info.status != "FINISHED" for run in runs)
+
     def begin(self, number: int, params: Mapping[str, str]) -> str:
         """Begin a trial's child run; return its id."""
         child = self._begin(f"trial {number}", {PARENT_TAG: self.parent, TRIAL_TAG: str(number)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from contextlib import suppress
@@ -11,7 +12,7 @@ from optuna.trial import TrialState
 from tqdm import tqdm
 
 from slipway import model_folder, shell
-from slipway.errors import SlipwayError
+from slipway.errors import USAGE, SlipwayError
 from slipway.registry import connection
 from slipway.registry.run_log import RunLog
 from slipway.runtimes import locks
@@ -40,10 +41,14 @@ def tune(settings: Settings, trials: int, workers: int) -> None:
     """
     if settings.cluster.context:
         words = "make tune_model runs its trials on this machine, and not in the cluster of CONTEXT"
-        raise SlipwayError(words, "CONTEXT= with the same command; then make train_on_kubernetes with the best values")
+        cure = "CONTEXT= with the same command; then make train_on_kubernetes with the best values"
+        raise SlipwayError(words, cure, USAGE)
     model = model_folder.load(settings.model_dir)
     varied = space.read(model)
     arguments = provenance.find_arguments(settings.training, model)
+    if fixed := space.find_fixed(varied, shlex.split(settings.training.args)):
+        words = f"TRAIN_ARGS sets {', '.join(fixed)}, which [tune] of {model.path.name}/model.toml varies"
+        raise SlipwayError(words, "leave it out of one of them", USAGE)
     connection.check_reachable(settings)
     remarks = causes.foresee(model)
     if unknown := space.find_unknown(varied, model):
@@ -54,14 +59,14 @@ def tune(settings: Settings, trials: int, workers: int) -> None:
     registry = RunLog.connect(settings)
     lock = locks.of_folder(settings, model)
     with study.opened(settings, model, varied, arguments, workers) as search:
-        ran = Trials(settings, model, lock, arguments, search.key, workers)
+        ran = Trials(settings, model, lock, arguments, search.key, workers, BUILD / "tuning" / search.place)
         ran.clear(search.lost)
         try:
-            if len(search.finished) < trials:
-                record = Record(registry, model.name, search.key)
+            record = Record(registry, model.name, search.key)
+            if len(search.finished) < trials or record.is_cut_off():
                 record.open(search.finished)
                 _Loop(model, search, ran, record, trials).run(workers)
-            best.ensure(settings, registry, model, search, ran.note("best"))
+            best.ensure(settings, registry, model, search, ran.note_down("best"))
         finally:
             ran.remove()
 
@@ -79,17 +84,18 @@ class _Loop:
         began = f"; {done} are done" if done else ""
         print(f"searching {self._model.name}: {self._trials} trials, {workers} at a time{began}", flush=True)
         try:
-            self._ran.prepare()
+            if done < self._trials:
+                self._ran.prepare()
             with tqdm(total=self._trials, initial=done, unit="trial", disable=None) as bar:
                 while self._fill(workers):
                     time.sleep(LOOK_S)
                     for running in [*self._running]:
                         if ended := self._ran.look(running):
                             self._finish(running, ended, bar)
+            self._record.close("FINISHED", self._describe(), self._draw())
         except BaseException as error:
             self._give_up(error)
             raise
-        self._record.close("FINISHED", self._describe(), self._draw())
 
     def _fill(self, workers: int) -> bool:
         """Start trials; return whether any runs."""

@@ -58,12 +58,12 @@ class Logged:
 
 
 def read(folder: Path, metric: str, *, only: bool = False) -> Logged:
-    """Return what was logged to the store in a folder, or nothing while that cannot be read; `only` that metric."""
-    try:
-        with closing(sqlite3.connect(f"{(folder / STORE).as_uri()}?mode=rw", uri=True, timeout=5)) as base:
-            return _read(base, metric, only=only)
-    except sqlite3.Error:
-        return Logged()
+    """Return what was logged to the store in a folder, `only` that metric.
+
+    Raises sqlite3.Error if it cannot be read.
+    """
+    with closing(sqlite3.connect(f"{(folder / STORE).as_uri()}?mode=rw", uri=True, timeout=5)) as base:
+        return _read(base, metric, only=only)
 
 
 def _read(base: sqlite3.Connection, metric: str, *, only: bool) -> Logged:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import sys
+import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,14 +32,16 @@ if TYPE_CHECKING:
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 WHY = "why"  # attribute of a trial that failed: in which words
+ID, FACTS = "id", "facts"  # attributes of a study
 STARTUP = 5  # trials that have to complete before another is compared with their median
 
 
 class Search:
     """A study, and the trials that it still needs."""
 
-    def __init__(self, key: str, study: optuna.Study, space: Space) -> None:
+    def __init__(self, key: str, study: optuna.Study, space: Space, place: str) -> None:
         self.key, self.study, self._space = key, study, space
+        self.place = place  # the name of its trials' folder: that of the file, which one process works on
         # Cut off with the process that ran them: each is run again, under its number and with its values
         self._again = [trial._trial_id for trial in self._list(TrialState.RUNNING)]  # noqa: SLF001 -- no other name
 
@@ -95,21 +99,28 @@ def opened(
     with file.with_suffix(".lock").open("w") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise SlipwayError(f"another make tune_model searches for {model.name}", "wait for it, or end it") from None
+        except OSError as error:
+            raise SlipwayError(f"cannot lock {held.name}: {error.strerror}") from None
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        key = find_key(model, space, arguments)
+        facts = find_facts(model, space, arguments)
+        key = find_key(facts)
         storage = optuna.storages.RDBStorage(sqlite_uri(file))
         pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=1)
         towards = optuna.study.StudyDirection[model.direction.upper()]
         name = f"{model.name}-{key}"
+        _say_changes(storage, name, facts)
         study = optuna.create_study(
             storage=storage, study_name=name, direction=towards, load_if_exists=True, pruner=pruner
         )
+        if ID not in study.user_attrs:  # the name is that of every copy of the folder, which may log to the same server
+            study.set_user_attr(FACTS, facts)
+            study.set_user_attr(ID, uuid.uuid4().hex[:12])
         # One seed would have a search that goes on draw what it has drawn
         seed = int(key[:6], 16) + len(study.get_trials(deepcopy=False))
         study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=workers > 1)
-        yield Search(key, study, space)
+        yield Search(str(study.user_attrs[ID]), study, space, file.stem)
 
 
 def find_file(settings: Settings, model: ModelFolder) -> Path:
@@ -119,13 +130,33 @@ def find_file(settings: Settings, model: ModelFolder) -> Path:
     return (store.parent if store else STATE) / "tuning" / f"{model_folder.plain(model.name)}-{where}.db"
 
 
-def find_key(model: ModelFolder, space: Space, arguments: list[str]) -> str:
-    """Return what identifies a study."""
+def find_facts(model: ModelFolder, space: Space, arguments: list[str]) -> dict[str, str]:
+    """Return what a study is of, by what people know it as: texts, and digests of the folder's files and folders."""
     question = {name: distribution_to_json(each) for name, each in space.items()}
-    facts = json.dumps([question, model.metric, model.direction, arguments])
-    code = sorted(path for path in model.path.iterdir() if path.name not in {"model.toml", *model_folder.NO_CODE})
-    code = [path for path in code if not path.name.startswith(".")]
-    return model_folder.digest([*code, model.requirements / "training.txt"], facts)[:12]
+    facts = {"the name": model.name, "[tune]": json.dumps(question), "the metric": f"{model.metric} {model.direction}"}
+    facts["the script's arguments"] = json.dumps(arguments)
+    code = [path for path in model.path.iterdir() if path.name not in {"model.toml", *model_folder.NO_CODE}]
+    facts |= {path.name: model_folder.digest([path]) for path in code if not path.name.startswith(".")}
+    return facts | {"the libraries": model_folder.digest([model.requirements / "training.txt"])}
+
+
+def find_key(facts: dict[str, str]) -> str:
+    """Return what tells a study from the others of its file (pure)."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def list_changes(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Return the facts that differ (pure)."""
+    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+
+
+def _say_changes(storage: optuna.storages.BaseStorage, name: str, facts: dict[str, str]) -> None:
+    """Say why a study begins where there are others: a script that writes to its folder changes what it is of."""
+    known = sorted(optuna.get_all_study_summaries(storage, False), key=lambda each: each._study_id)  # noqa: SLF001, FBT003 -- no other name
+    earlier = [each.user_attrs[FACTS] for each in known if FACTS in each.user_attrs]
+    if earlier and name not in {each.study_name for each in known}:
+        words = ", ".join(list_changes(earlier[-1], facts))
+        print(f"note: a new study begins, since this changed: {words}", file=sys.stderr, flush=True)
 
 
 def _draw(trial: Trial, name: str, distribution: BaseDistribution) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import sqlite3
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,7 +14,6 @@ from optuna.trial import TrialState
 from slipway import runtimes, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.runtimes.base import STORE, Script
-from slipway.settings import BUILD
 from slipway.training import causes, provenance
 from slipway.training.tuning import space, store
 
@@ -67,21 +67,36 @@ class Trials:
     """Starts, watches and ends trials."""
 
     def __init__(  # noqa: PLR0913, PLR0917 -- what a trial is made of
-        self, settings: Settings, model: ModelFolder, lock: Lock, arguments: list[str], key: str, workers: int
+        self,
+        settings: Settings,
+        model: ModelFolder,
+        lock: Lock,
+        arguments: list[str],
+        key: str,
+        workers: int,
+        place: Path,
     ) -> None:
         self._settings, self._model, self._lock, self._arguments = settings, model, lock, arguments
         self._runtime = runtimes.of(settings)
         self._variables = (ALONE if workers > 1 else {}) | provenance.write_variables(model)
-        self._place = BUILD / "tuning" / key
+        self._place = place
         self._name = f"{settings.services.project}-tune-{key}"
 
     def note(self, what: object) -> Path:
         """Return where the process of a trial, or of the training of the best, is noted."""
         return self._place / f"{self._name}-{what}.pid"
 
+    def note_down(self, what: object) -> Path:
+        """Return a note that is there before its process, or its container, is."""
+        note = self.note(what)
+        note.touch()
+        return note
+
     def clear(self, lost: list[int]) -> None:
-        """End what a search that was killed left running, and begin with an empty folder."""
+        """End what a search that was killed left running, of whatever study, and begin with an empty folder."""
         self.kill(["store", "best", *lost])
+        for note in self._place.glob("*.pid"):
+            self._runtime.clear_script(note)
         shutil.rmtree(self._place, ignore_errors=True)
         self._place.mkdir(parents=True)
 
@@ -141,7 +156,7 @@ class Trials:
     def _start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         folder = self._place / name
         folder.mkdir(exist_ok=True)
-        script = Script(command, self._lock, variables=self._variables, store=folder, note=self.note(name))
+        script = Script(command, self._lock, variables=self._variables, store=folder, note=self.note_down(name))
         return self._runtime.start_script(self._model, script, self._place / f"{name}.log")
 
     def _is_worse(self, running: Running) -> bool:
@@ -156,7 +171,10 @@ class Trials:
         if changed == running.changed:
             return False
         running.changed = changed
-        steps = store.read(running.folder, self._model.metric, only=True).list_steps(self._model.metric)
+        try:
+            steps = store.read(running.folder, self._model.metric, only=True).list_steps(self._model.metric)
+        except sqlite3.Error:  # another look will do
+            return False
         for place, (step, value) in enumerate(steps):
             if step >= 0 and step not in running.reported and is_compared(place) and math.isfinite(value):
                 running.trial.report(value, step)
@@ -164,13 +182,19 @@ class Trials:
         return len(steps) > 1 and running.trial.should_prune()
 
     def _judge(self, running: Running, code: int) -> Ended:
-        logged, metric, script = self._read(running), self._model.metric, self._model.script
-        value = logged.find(metric)
+        metric, script = self._model.metric, self._model.script
         if code != 0:
+            logged = self._read(running)
             said = self._read_output(running.folder)
             error = causes.explain(self._settings, self._model, code, said)
             is_final = code == USAGE or bool(causes.MISSING.search(said))
             return Ended(TrialState.FAIL, logged, error=error, said=said, is_final=is_final)
+        try:
+            logged = store.read(running.folder, metric)
+        except sqlite3.Error as failure:
+            error = SlipwayError(f"cannot read what {script} logged: {failure}")
+            return Ended(TrialState.FAIL, store.Logged(), error=error)
+        value = logged.find(metric)
         if value is None:
             there = ", ".join(logged.names) or "none"
             error = SlipwayError(f"{script} did not log the metric {metric!r} of model.toml; it logged: {there}")
@@ -180,7 +204,11 @@ class Trials:
         return Ended(TrialState.COMPLETE, logged, value)
 
     def _read(self, running: Running) -> store.Logged:
-        return store.read(running.folder, self._model.metric)
+        """Return what a trial that failed, or was given up, has logged, as far as that can be read."""
+        try:
+            return store.read(running.folder, self._model.metric)
+        except sqlite3.Error:
+            return store.Logged()
 
     @staticmethod
     def _read_output(folder: Path) -> str:

@@ -1,5 +1,7 @@
 """The study of a search: what goes on after a process was killed, what begins anew, and that two do not work on one."""
 
+import shutil
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,16 +62,48 @@ def test_a_search_that_goes_on_draws_other_values(host_settings: Settings, model
 
 def test_a_study_is_of_one_question(model: ModelFolder) -> None:
     """Code, space or arguments that change begin another study; the gate, the README and a sample request do not."""
-    key = study.find_key(model, SPACE, [])
+    key = _find_key(model, SPACE, [])
     (model.path / "README.md").write_text("words")
     (model.path / "request.json").write_text("{}")
     (model.path / "model.toml").write_text((model.path / "model.toml").read_text() + "[gate]\nmargin = 1.0\n")
 
-    assert study.find_key(model, SPACE, []) == key
-    assert study.find_key(model, {"alpha": FloatDistribution(0.0, 2.0)}, []) != key
-    assert study.find_key(model, SPACE, ["--quick"]) != key
+    assert _find_key(model, SPACE, []) == key
+    assert _find_key(model, {"alpha": FloatDistribution(0.0, 2.0)}, []) != key
+    assert _find_key(model, SPACE, ["--quick"]) != key
+    assert _find_key(replace(model, name="renamed"), SPACE, []) != key
     (model.path / "train.py").write_text("print(2)\n")
-    assert study.find_key(model, SPACE, []) != key
+    assert _find_key(model, SPACE, []) != key
+
+
+def test_no_two_searches_share_a_key(host_settings: Settings, model: ModelFolder, tmp_path: Path) -> None:
+    """A copy of the folder has a key of its own, by which its runs are found; a search that goes on keeps its key."""
+    copy = replace(model, path=tmp_path / "copy")
+    shutil.copytree(model.path, copy.path)
+    keys = []
+    for folder in (model, copy, model):
+        with study.opened(host_settings, folder, SPACE, [], 1) as search:
+            keys.append(search.key)
+
+    assert keys[0] == keys[2] != keys[1]
+
+
+def test_a_new_study_says_what_changed(
+    host_settings: Settings, model: ModelFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script that writes into its folder changes what the study is of; only then anything is said."""
+    printed = []
+    for write in (None, "a", "a", "b"):
+        if write:
+            (model.path / "rows.csv").write_text(write)
+        with study.opened(host_settings, model, SPACE, [], 1):
+            printed.append(capsys.readouterr().err)
+
+    words = "note: a new study begins, since this changed: rows.csv\n"
+    assert printed == ["", words, "", words]
+
+
+def _find_key(model: ModelFolder, space: "Space", arguments: list[str]) -> str:
+    return study.find_key(study.find_facts(model, space, arguments))
 
 
 def test_two_do_not_search_at_once(host_settings: Settings, model: ModelFolder) -> None:
