@@ -167,7 +167,7 @@ class Scorer:
         def run() -> tuple[open_inference.Request, str, Any]:
             table, parsed = (None, declined) if declined else self._read_plain(request)
             arrays: dict[str, Any] = {}
-            if table is None:
+            if table is None or parsed is None:
                 parsed = parsed or self._parse_tensors(request)
                 table, arrays = self._read_tensors(request, parsed)
             method, params = self.model.params_of(parsed.params())

@@ -28,6 +28,7 @@ from sklearn.preprocessing import (
 
 from scoring.models import mixed, proof
 from scoring.models.rows import Table, frame
+from scoring.models.shortcuts.sources import Source
 from scoring.models.signature import Column
 from tests.aliases import Data, Estimator
 
@@ -248,7 +249,12 @@ def test_a_wide_matrix_is_never_made(monkeypatch: pytest.MonkeyPatch) -> None:
     call = _find(make_pipeline(encoder, Ridge()).fit(FRAME, TARGET), "predict")
     assert not isinstance(call, str)
     made: list[int] = []
-    call.made = call.made._replace(apply=lambda source: made.append(len(source.values(1))) or np.zeros((1, 9)))
+
+    def make(source: Source) -> np.ndarray:
+        made.append(len(source.values(1)))
+        return np.zeros((1, 9))
+
+    call.made = call.made._replace(apply=make)
     monkeypatch.setattr(mixed, "MOST_CELLS", 9 * 100)
 
     assert call.predict([Table(150, rows=ROWS)]) is None
