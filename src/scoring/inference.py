@@ -152,6 +152,7 @@ class Scorer:
     def infer(self, request: Request) -> None:
         """Take a request of the Open Inference Protocol; raise Refusal for what is none."""
         identity = self.model.identity
+        declined: open_inference.Request | None = None  # it was parsed here, and is read elsewhere
         if self._decoder and len(self._columns or ()) <= WIDE and self._is_quick(request.body):
             table, parsed = self._read_plain(request)
             if parsed is None:
@@ -161,12 +162,13 @@ class Scorer:
                 method, params = self.model.params_of(parsed.params())
                 self._submit(request, table, partial(open_inference.encode, parsed, identity, method), method, params)
                 return
+            declined = parsed
 
         def run() -> tuple[open_inference.Request, str, Any]:
-            table, parsed = self._read_plain(request)
+            table, parsed = (None, declined) if declined else self._read_plain(request)
             arrays: dict[str, Any] = {}
-            if parsed is None:
-                parsed = self._parse_tensors(request)
+            if table is None or parsed is None:
+                parsed = parsed or self._parse_tensors(request)
                 table, arrays = self._read_tensors(request, parsed)
             method, params = self.model.params_of(parsed.params())
             _stop_if_over(request)

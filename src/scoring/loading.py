@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from scoring.settings import Settings
 
 META = "registered_model_meta"
+LEFT_OUT = {  # libraries by module, as slipway/runtimes/left_out.py has them; pyarrow is installed for Parquet alone
+    "_cffi_backend": "cffi", "cffi": "cffi", "cryptography": "cryptography", "databricks": "databricks-sdk",
+    "git": "gitpython", "gitdb": "gitdb", "google": "google-auth", "google.auth": "google-auth",
+    "google.oauth2": "google-auth", "prettytable": "prettytable", "pyarrow": "pyarrow", "pyasn1": "pyasn1",
+    "pyasn1_modules": "pyasn1-modules", "pycparser": "pycparser", "smmap": "smmap", "wcwidth": "wcwidth",
+}  # fmt: skip
 MLFLOW = {"mlflow", "mlflow-skinny"}
 logger = logging.getLogger("scoring")
 
@@ -57,7 +63,10 @@ def load(settings: Settings) -> Model:
     except BaseException as error:
         words = " ".join(str(error).split())  # a library's are several lines
         lacking = f"; it was trained with {', '.join(missing)}, not installed here" if missing else ""
-        if isinstance(error, ModuleNotFoundError) and not lacking:  # log_model takes along no file that it imports
+        if isinstance(error, ModuleNotFoundError) and (library := _find_left_out(error.name or "")):
+            adding = f"make add LIBRARY={library}, then train again, serves it with {library}"
+            lacking = "; PARQUET=1 serves it with pyarrow" if library == "pyarrow" else f"; {adding}"
+        elif isinstance(error, ModuleNotFoundError) and not lacking:  # log_model takes along no file that it imports
             lacking = "; a file beside the script goes into a model by code_paths=[…], a library by pip_requirements"
         if isinstance(error, AttributeError) and "__main__'" in words:  # skops and pickle hold its name only
             lacking = '; code of the training script goes into a model by serialization_format="cloudpickle"'
@@ -116,6 +125,12 @@ def checksum(folder: Path) -> str:
         with (folder / name).open("rb") as file:
             total.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
     return f"sha256:{total.hexdigest()}"
+
+
+def _find_left_out(module: str) -> str:
+    """Return the library with this module if it is one that models are served without; else nothing."""
+    package = module.partition(".")[0]
+    return LEFT_OUT.get(module) or (LEFT_OUT.get(package, "") if package != "google" else "")  # others' is google, too
 
 
 def check_libraries(folder: Path) -> list[str]:

@@ -42,9 +42,11 @@ def trim_soon() -> None:
     global _timer  # noqa: PLW0603 -- so is the process's memory
     with _lock:
         if _timer is None:
-            _timer = threading.Timer(TRIM_S, _trim_now)
-            _timer.daemon = True
-            _timer.start()
+            timer = threading.Timer(TRIM_S, _trim_now)
+            timer.daemon = True
+            with contextlib.suppress(RuntimeError):  # no thread may start: the next large body tries again
+                timer.start()
+                _timer = timer
 
 
 def _trim_now() -> None:

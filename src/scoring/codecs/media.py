@@ -19,7 +19,9 @@ def parquet() -> ModuleType:
     """Return the codec of Parquet; raise Refusal (415) where pyarrow is not installed."""
     try:
         from scoring.codecs import parquet_body
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name != "pyarrow":
+            raise
         words = "this server does not read Parquet: send JSON or CSV, or have the model served with PARQUET=1"
         raise Refusal(415, words) from None
     return parquet_body

@@ -27,6 +27,7 @@ class Connection(Protocol):
     """What an exchange needs of its connection: uvicorn's protocol, and what ours adds."""
 
     state: ServerState
+    is_first: bool
     url: bytes
     client: tuple[str, int] | None
     parser: httptools.HttpRequestParser
@@ -105,7 +106,9 @@ class DirectExchange(Exchange):
             self.refuse(Refusal(413, TOO_LARGE.format(self.state.settings.max_body)))
             return
         self.is_whole = True
-        self.follows, self.state.newest = self.state.newest is self._protocol, self._protocol
+        # Of many that arrive at once the others wait for the loop's next turn, in which it serves all connections
+        self.follows = self._protocol.is_first and self.state.newest is self._protocol
+        self.state.newest, self._protocol.is_first = self._protocol, False
         self.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
         self.handle(self.handler)

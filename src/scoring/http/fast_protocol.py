@@ -44,6 +44,7 @@ class DirectProtocol(HttpToolsProtocol):
     head = 0  # bytes of the head that is arriving
     messages = 0  # that have begun
     in_head = False
+    is_first = True  # no request has ended yet in what is being read
     is_whole = True  # the newest request has arrived
     is_broken = False  # what arrives now is no HTTP
     is_over = False  # nothing is answered any more
@@ -58,6 +59,11 @@ class DirectProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what arrived; a head without end is refused."""
+        self.is_first = True
+        self.read(data)
+
+    def read(self, data: bytes) -> None:
+        """Read what arrived, or the rest of it."""
         if self.is_broken:
             return
         before, at_begin = self.messages, self.is_whole and not self.in_head
@@ -85,7 +91,7 @@ class DirectProtocol(HttpToolsProtocol):
             return
         kept = [b"%s: %s" % (name, value) for name, value in self.headers if name not in {b"connection", b"upgrade"}]
         self.parser = httptools.HttpRequestParser(self)
-        self.data_received(b"\r\n".join([b"%s %s HTTP/1.1" % (method, self.url), *kept, b"", rest]))
+        self.read(b"\r\n".join([b"%s %s HTTP/1.1" % (method, self.url), *kept, b"", rest]))
 
     def shutdown(self) -> None:
         """End an idle connection once it has been idle for a while: a request may be on its way to it.

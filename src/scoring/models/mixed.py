@@ -57,6 +57,7 @@ class Call:
         self._places = {at: place for place, at in enumerate(numbers)}
         self._single = frozenset(at for at in numbers if wanted[at].type == "float")
         self.takes_nan = True
+        self._width = 0  # of the matrix, once one was made
 
     def predict(self, tables: Sequence[Table]) -> Predictions | None:
         """Return predictions; None for rows that only the method itself may take."""
@@ -66,22 +67,22 @@ class Call:
     def encode(self, tables: Sequence[Table]) -> np.ndarray | None:
         """Return the matrix that the last step takes; None as above."""
         taken = columns(tables, self.wanted)
-        if taken is None or not (source := self._read(taken)):
+        if taken is None or (self.made.is_sparse and len(taken[0]) * self._width > MOST_CELLS):
+            return None
+        if not (source := self._read(taken)):
             return None
         try:
             matrix = self.made.apply(source)
         except (KeyError, TypeError):  # a category that is refused, and pandas's NA, which is not even itself
             return None
-        return None if self.made.is_sparse and matrix.size > MOST_CELLS else matrix
+        self._width = matrix.shape[1]
+        return matrix
 
     def _read(self, taken: list[Values]) -> _Columns | None:
         matrix = np.array([taken[at] for at in self._places], np.float64).reshape(len(self._places), len(taken[0]))
         for at in self._single:
             matrix[self._places[at]] = matrix[self._places[at]].astype(np.float32)
-        most = np.abs(matrix).max(initial=0)
-        if self.takes_nan and np.isnan(most):
-            most = np.nanmax(np.abs(matrix), initial=0)
-        if not most < proof.LARGEST or len(taken[0]) == 0:  # NaN is not less either
+        if not proof.is_within(matrix, takes_nan=self.takes_nan) or len(taken[0]) == 0:
             return None
         return _Columns(taken, matrix, self._places, self._single)
 
@@ -97,8 +98,10 @@ def find(estimator: Estimator, method: str, wanted: Sequence[Column], example: T
         made, end = sklearn_fast.split(estimator, method)
     except UnknownError as unknown:
         return str(unknown)
-    proof = _Proof(estimator, method, Call(wanted, made, end), example)
-    return proof.call if proof.holds() else DIFFERENT
+    if proof.is_slow(getattr(estimator, method), frame([example], wanted)):
+        return "it is slow by itself"
+    judged = _Proof(estimator, method, Call(wanted, made, end), example)
+    return judged.call if judged.holds() else DIFFERENT
 
 
 class _Proof:
@@ -124,7 +127,7 @@ class _Proof:
         alone = [[self._table(rows, with_unknown=False)] for rows in sizes]
         if not all(self._agrees(tables) for tables in (known, *alone)) or self._agrees(others) is None:
             return False
-        if not all(self._agree_without(value) for value in (np.nan, None)):
+        if not all(self._agree_without(value) for value in (np.nan, None)) or not self._agree_on_rows(given[:1]):
             return False
         floats = [column.name for column in self._wanted if column.type in {"double", "float"}]
         self.call.takes_nan = self._agrees(self._without(floats, np.nan)) is not None
@@ -156,6 +159,14 @@ class _Proof:
         texts = [column.name for column in self._wanted if column.type == "string"]
         together = self._agrees(self._without(texts, value)) if texts else True
         return bool(together) or None not in [self._agrees(self._without([name], value)) for name in texts]
+
+    def _agree_on_rows(self, numbers: np.ndarray) -> bool:
+        """Whether the two agree on rows as they are decoded, one of which lacks a text, and on joined ones."""
+        whole = tuple(self._table(numbers, with_unknown=False).rows[0])
+        texts = [at for at, column in enumerate(self._wanted) if column.type == "string"]
+        tables = [Table(2, rows=[whole, (*whole[:at], None, *whole[at + 1 :])]) for at in texts]
+        joined = [tables, *([table] for table in tables), *([Table(1, rows=[whole]), table] for table in tables)]
+        return not texts or None not in [self._agrees(each) for each in joined]
 
     def _without(self, names: list[Any], value: float | None) -> list[Table]:
         """Return rows of the example, the columns `names` of which lack their values: one a row, or every 64th."""

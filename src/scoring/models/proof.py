@@ -47,6 +47,14 @@ def finite(example: np.ndarray) -> np.ndarray:
     return rows[whole] if (whole := usable.all(axis=1)).any() else np.where(usable, rows, 0.0)
 
 
+def is_within(matrix: np.ndarray, *, takes_nan: bool) -> bool:
+    """Whether all values are below LARGEST, but those that are NaN where that is taken."""
+    most = np.abs(matrix).max(initial=0)
+    if takes_nan and np.isnan(most):
+        most = np.nanmax(np.abs(matrix), initial=0)
+    return bool(most < LARGEST)  # NaN is not less
+
+
 def is_slow(call: Rows, rows: Data) -> bool:
     """Whether a call takes long, once it is warm; what is quick is called once, and an error is quick."""
     return all(_takes_long(call, rows) for _ in range(2))

@@ -102,7 +102,11 @@ def columns(tables: Sequence[Table], wanted: Sequence[Column]) -> list[Values] |
 
 def _columns(table: Table, wanted: Sequence[Column]) -> list[Values] | None:
     if table.rows:
-        return list(zip(*table.rows, strict=True))
+        taken: list[Values] = list(zip(*table.rows, strict=True))
+        for at, column in enumerate(wanted):
+            if column.type == "string" and at not in table.nulls and None in taken[at]:
+                taken[at] = _as_pandas(taken[at])
+        return taken
     if table.block is not None:
         return list(table.block.T)
     frame, found = table.frame, []
@@ -114,6 +118,16 @@ def _columns(table: Table, wanted: Sequence[Column]) -> list[Values] | None:
             return None
         found.append(values)
     return found
+
+
+def _as_pandas(texts: Values) -> Values:
+    """Return texts as the DataFrame of their rows has them: pandas 3 makes NaN of None among texts, pandas 2 does not.
+
+    scikit-learn tells them apart.
+    """
+    import pandas as pd
+
+    return pd.Series(list(texts)).tolist()
 
 
 def _block(table: Table, dtype: np.dtype[Any]) -> np.ndarray:

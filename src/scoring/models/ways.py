@@ -42,10 +42,7 @@ class Call(NamedTuple):
 
     def takes(self, rows: np.ndarray) -> bool:
         """Whether these rows are such a matrix."""
-        most = np.abs(rows).max(initial=0)
-        if self.takes_nan and np.isnan(most):
-            most = np.nanmax(np.abs(rows), initial=0)
-        return bool(most < proof.LARGEST) and len(rows) > 0  # NaN is not less either
+        return proof.is_within(rows, takes_nan=self.takes_nan) and len(rows) > 0
 
 
 class Chooser:

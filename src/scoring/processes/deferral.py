@@ -24,8 +24,9 @@ def defer() -> None:
 
 
 def end() -> None:
-    """Have all imports be ordinary ones again."""
-    builtins.__import__ = _import
+    """Have all imports be ordinary ones again, unless somebody else has put another way around ours meanwhile."""
+    if builtins.__import__ is _import_late:
+        builtins.__import__ = _import
 
 
 def _import_late(
@@ -70,4 +71,6 @@ class _Named:
         return getattr(importlib.import_module(STATS), self._name)(*arguments, **options)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- as above
+        if name.startswith("_"):  # numpy, pickle and copy ask whatever they get for such
+            raise AttributeError(name)
         return getattr(getattr(importlib.import_module(STATS), self._name), name)

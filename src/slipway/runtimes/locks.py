@@ -19,7 +19,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidName, canonicalize_name
 
 from slipway import model_folder
 from slipway.bootstrap import projects
@@ -90,8 +90,15 @@ class Lock:
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """The libraries that the model asks for though others are served without them: see `left_out`."""
-        return tuple(map(canonicalize_name, self._about.get("kept", ())))
+        """The libraries that the model asks for though others are served without them: see `left_out`.
+
+        All of them with a lock that says nothing of it: it was made when nothing was left out. Raises SlipwayError.
+        """
+        names = self._about.get("kept", sorted(left_out.LEFT_OUT))
+        try:
+            return tuple(canonicalize_name(name, validate=True) for name in names)
+        except (InvalidName, TypeError):
+            raise SlipwayError(f"{self.folder / ABOUT}: kept is no list of libraries: {names!r}") from None
 
     @cached_property
     def _about(self) -> dict[str, str | list[str]]:
@@ -240,8 +247,7 @@ def _keep(  # noqa: PLR0913, PLR0917 -- the parts of a lock
     """Return a lock of this content in `build/locks`."""
     python = python or pythons.of_runtime(settings)
     about = {"python": python, "image": pythons.name_image(settings, python), "system": list(folder.system)}
-    if kept := sorted({*kept, *_find_kept(projects.read_model(folder.path))}):
-        about["kept"] = kept
+    about["kept"] = sorted({*kept, *_find_kept(projects.read_model(folder.path))})
     place = BUILD / "locks"
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place) as scratch:

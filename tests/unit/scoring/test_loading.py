@@ -19,6 +19,7 @@ from scoring.errors import ModelError
 from scoring.models import skops_file
 from scoring.settings import Settings
 from slipway.registry import model_files
+from slipway.runtimes import left_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,3 +123,34 @@ def test_skops_is_whole_for_whoever_comes_later(tmp_path: Path) -> None:
     assert importlib.import_module("skops.io._trusted_types").SKLEARN_ESTIMATOR_TYPE_NAMES
     with pytest.raises(ModelError, match=r"builtins\.len"):
         skops_file.load(tmp_path / "bad.skops", [])
+
+
+@pytest.mark.parametrize(
+    ("module", "cure"),
+    [
+        ("cryptography.fernet", "make add LIBRARY=cryptography, then train again"),
+        ("git", "make add LIBRARY=gitpython, then train again"),
+        ("google.auth", "make add LIBRARY=google-auth, then train again"),
+        ("pyarrow", "PARQUET=1 serves it with pyarrow"),
+        ("google.cloud", "code_paths"),
+        ("own_module", "code_paths"),
+    ],
+)
+def test_a_library_that_is_left_out_has_its_own_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, cure: str
+) -> None:
+    """What a model's code imports and its requirements do not name is served once it is asked for."""
+
+    def fail(*_: object) -> None:
+        raise ModuleNotFoundError(f"No module named '{module}'", name=module)
+
+    monkeypatch.setattr(loading, "_load", fail)
+    monkeypatch.setattr(loading, "read_mlmodel", lambda _: {})
+
+    with pytest.raises(ModelError, match=f"No module named '{module}'.*{cure}"):
+        loading.load(Settings(tmp_path))
+
+
+def test_all_that_is_left_out_has_a_cure() -> None:
+    """The server knows the modules of every library that models are served without."""
+    assert set(loading.LEFT_OUT.values()) == {*left_out.LEFT_OUT, "pyarrow"}

@@ -72,10 +72,9 @@ class TensorReader:
             if len(body) <= ROW * len(self._names) and not self._singles and (row := self._read_row(body)):
                 return row
             opened = count(body, b"[", b"{") if len(body) > SMALL else [0, 0]  # simdjson flattens whatever is nested
-            if self._width and 0 < opened[1] <= AROUND:
-                found = self._read_matrix(body, opened)
-            elif self._numeric and len(body) > max(SMALL, LARGE * len(self._names)):
-                found = self._read_large(body, opened)
+            is_matrix = bool(self._width) and 0 < opened[1] <= AROUND
+            if is_matrix or (self._numeric and len(body) > max(SMALL, LARGE * len(self._names))):
+                found = self._read_numbers(body, opened, is_matrix=is_matrix)
             else:
                 found = self._read_small(body)
         except FAILURES:
@@ -85,8 +84,18 @@ class TensorReader:
         table, infer = found
         return table, Request(infer, memoryview(b""), self._bounds)
 
-    def _read_matrix(self, body: bytes, opened: list[int]) -> tuple[Table, Infer] | None:
+    def _read_numbers(self, body: bytes, opened: list[int], *, is_matrix: bool) -> tuple[Table, Infer] | None:
+        """Read one tensor, or one a column: two without parameters are as many objects as one with them."""
+        width = len(self._names)
+        is_columns = width > 0 and opened[0] == 1 + 2 * width and opened[1] - width in {1, 2}
+        if not (is_matrix or is_columns):
+            return None
         document: Any = parse_numbers(body)
+        if is_matrix and len(document["inputs"]) == 1:
+            return self._read_matrix(document, opened)
+        return self._read_columns(document, opened[1]) if is_columns else None
+
+    def _read_matrix(self, document: Any, opened: list[int]) -> tuple[Table, Infer] | None:  # noqa: ANN401 -- as below
         infer, extra = self._beside(document)
         (tensor,) = document["inputs"]
         n, width = np.frombuffer(_shape_of(tensor), np.int64).tolist()
@@ -112,7 +121,7 @@ class TensorReader:
             given: Any = self._row.decode(body if body.isascii() else body.decode())
         except msgspec.MsgspecError:
             return None
-        if given.parameters and not self._bounds.is_shallow(body):
+        if (given.parameters or given.outputs) and not self._bounds.is_shallow(body):
             return None
         row = tuple(chain.from_iterable(map(_DATA, given.inputs)))
         return Table(1, [row]), self._request(given)
@@ -139,16 +148,14 @@ class TensorReader:
         self._bounds.check_rows(n)
         infer = self._request(given).infer
         if not self._numeric:
+            if any(max(map(abs, data[at])) > LARGEST for at in self._singles):
+                return None
             return Table(n, list(zip(*data, strict=True))), infer
         block = np.array(list(chain.from_iterable(data)), np.float64).reshape(width, n).T
         return self._finish(block, infer)
 
-    def _read_large(self, body: bytes, opened: list[int]) -> tuple[Table, Infer] | None:
+    def _read_columns(self, document: Any, objects: int) -> tuple[Table, Infer] | None:  # noqa: ANN401 -- as below
         width = len(self._names)
-        lists, objects = opened
-        if lists != 1 + 2 * width or objects - width not in {1, 2}:
-            return None
-        document: Any = parse_numbers(body)
         infer, extra = self._beside(document)
         found = {tensor["name"]: tensor for tensor in document["inputs"]}
         if infer is None or objects != 1 + width + extra or len(found) != width:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,12 +13,18 @@ from sklearn.linear_model import LinearRegression
 from uvicorn import Config, server
 
 from scoring.http.app import Application
+from scoring.http.fast_exchange import DirectExchange
 from scoring.http.fast_protocol import LARGEST_HEAD, DirectProtocol
 from scoring.http.state import ServerState
 from scoring.metrics import Metrics
 from scoring.models.base import EstimatorModel, Identity
 from scoring.models.signature import Column, Signature
 from scoring.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scoring.http.exchange import Exchange
 
 ROWS = b'{"inputs": {"a": [2]}}'.ljust(200_000)
 HEAD = (
@@ -31,6 +38,7 @@ async def _statuses(pieces: list[bytes], count: int) -> list[int]:
     """Return the statuses of so many answers to what arrives in these pieces."""
     estimator = LinearRegression().fit(np.array([[0.0], [1.0]]), np.array([0.0, 1.0]))
     model = EstimatorModel(Identity(), Signature((Column("a", "double"),)), None, estimator, "predict", lambda: model)
+    model.predict_seconds = 0.0  # as one that was measured
     state = ServerState.of(Settings(Path(), access_log="off"), model, Metrics(None))
     config = Config(
         Application(state), http=DirectProtocol, interface="asgi3", lifespan="off", proxy_headers=False, log_config=None
@@ -72,3 +80,21 @@ def test_a_head_has_an_end(before: bytes, piece: int) -> None:
     count = 1 + bool(before)
 
     assert asyncio.run(_statuses([before, *pieces] if before else pieces, count)) == [200, 400][-count:]
+
+
+def test_only_the_first_of_a_burst_follows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of requests that arrive at once one may be predicted at once: the others leave the loop to other connections."""
+    rows = b'{"inputs": {"a": [2]}}'
+    small = HEAD.replace(b"%d" % len(ROWS), b"%d" % len(rows)) + b"\r\n" + rows
+    follow: list[bool] = []
+    handle = DirectExchange.handle
+
+    def watch(self: DirectExchange, handler: Callable[[Exchange], None]) -> None:
+        follow.append(self.follows)
+        handle(self, handler)
+
+    monkeypatch.setattr(DirectExchange, "handle", watch)
+
+    assert asyncio.run(_statuses([small, small, small * 20], 22)) == [200] * 22
+    assert follow[:4] == [False, True, True, False]
+    assert sum(follow) == 2

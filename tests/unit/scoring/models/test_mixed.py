@@ -28,6 +28,7 @@ from sklearn.preprocessing import (
 
 from scoring.models import mixed, proof
 from scoring.models.rows import Table, frame
+from scoring.models.shortcuts.sources import Source
 from scoring.models.signature import Column
 from tests.aliases import Data, Estimator
 
@@ -209,3 +210,52 @@ def test_columns_in_another_order_are_seen() -> None:
     fitted = make_pipeline(ONE_HOT, Ridge()).fit(FRAME[FRAME.columns[::-1]], TARGET)
 
     assert _find(fitted, "predict") == "it was trained with other columns"
+
+
+GAPS = pd.DataFrame({"c": ["x", "y", None, "y", "y", None], "v": [0.5, 1.5, 9.0, 2.5, 3.0, 8.0]})
+GAPPED = [Column("c", "string"), Column("v", "double")]
+WITH_GAPS: dict[str, Estimator] = {
+    "imputed": make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")),
+    "one-hot": OneHotEncoder(handle_unknown="ignore"),
+    "one-hot, sparse": OneHotEncoder(),
+    "ordinal": OrdinalEncoder(encoded_missing_value=-2, handle_unknown="use_encoded_value", unknown_value=-1),
+}
+
+
+@pytest.mark.parametrize("encoder", WITH_GAPS.values(), ids=WITH_GAPS)
+@pytest.mark.parametrize("last", [Ridge(), HistGradientBoostingRegressor(max_iter=3, min_samples_leaf=1)])
+def test_a_missing_text_among_others_is_what_pandas_makes_of_it(encoder: Estimator, last: Estimator) -> None:
+    """None among the texts of decoded rows gets the category that scikit-learn gives it in their DataFrame."""
+    before = make_column_transformer((encoder, ["c"]), ("passthrough", ["v"]), sparse_threshold=0)
+    fitted = make_pipeline(before, last).fit(GAPS, [0.0, 1.0, 5.0, 2.0, 3.0, 6.0])
+    call = mixed.find(fitted, "predict", GAPPED, Table(2, frame=GAPS[:2]))
+    mixed_rows, alone = Table(2, rows=[("x", 0.5), (None, 0.5)]), Table(1, rows=[(None, 0.5)], nulls=(0,))
+
+    assert not isinstance(call, str)
+    for tables in (
+        [mixed_rows],
+        [Table(1, rows=[("y", 0.5)]), mixed_rows],
+        [alone],
+        [mixed_rows, Table(2, frame=GAPS[1:3])],
+    ):
+        answer = call.predict(tables)
+        assert answer is None or proof.same(answer, fitted.predict(frame(tables, GAPPED)))
+    assert call.predict([mixed_rows]) is not None
+
+
+def test_a_wide_matrix_is_never_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows whose sparse matrix would be large as a dense one are declined before it is made."""
+    encoder = make_column_transformer((OneHotEncoder(), TEXTS), ("passthrough", ["size"]), sparse_threshold=1)
+    call = _find(make_pipeline(encoder, Ridge()).fit(FRAME, TARGET), "predict")
+    assert not isinstance(call, str)
+    made: list[int] = []
+
+    def make(source: Source) -> np.ndarray:
+        made.append(len(source.values(1)))
+        return np.zeros((1, 9))
+
+    call.made = call.made._replace(apply=make)
+    monkeypatch.setattr(mixed, "MOST_CELLS", 9 * 100)
+
+    assert call.predict([Table(150, rows=ROWS)]) is None
+    assert made == []

@@ -45,3 +45,18 @@ print(pickle.loads(pickle.dumps(norm(1.0))).mean(), stats is sys.modules["scipy.
 """
 
     assert _run(code) == ["1.0", "True", "True"]
+
+
+def test_another_way_to_import_stays_when_it_ends() -> None:
+    """What a model's code puts around `__import__` is not undone; hidden names of a stand-in are none."""
+    code = f"""
+import builtins
+stats = deferral._Late("scipy.stats")
+print(hasattr(stats.norm, "__array_struct__"), {IS_LOADED})
+ours = builtins.__import__
+builtins.__import__ = theirs = lambda *given, **named: ours(*given, **named)
+deferral.end()
+print(builtins.__import__ is theirs)
+"""
+
+    assert _run(code) == ["False", "False", "True"]

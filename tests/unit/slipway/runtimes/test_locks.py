@@ -13,7 +13,7 @@ import pytest
 from slipway import model_folder
 from slipway.errors import SlipwayError
 from slipway.registry import model_files
-from slipway.runtimes import locks, pythons, requirements, resolution
+from slipway.runtimes import left_out, locks, pythons, requirements, resolution
 from slipway.settings import ROOT, Settings
 from tests.conftest import changed
 from tests.unit.slipway.runtimes.conftest import LOCKED, PANDAS, VERSION, write
@@ -41,6 +41,7 @@ def test_the_folders_lock_has_it_at_no_cost(
         "python": pythons.OWN,
         "image": pythons.name_image(host, pythons.OWN),
         "system": [],
+        "kept": [],
     }
     assert capsys.readouterr().err == ""
 
@@ -220,6 +221,30 @@ def test_what_a_model_names_is_kept_in_its_environment(host: Settings, files: Pa
     assert lock.kept == ("cryptography", "pandas")
     assert lock.digest != plain.digest
     assert (lock.folder / "requirements.txt").read_text() == (plain.folder / "requirements.txt").read_text()
+
+
+def test_nothing_is_left_out_with_a_lock_from_before(host: Settings, files: Path) -> None:
+    """A lock that does not say what is kept was made when all was served: its model may import any of it."""
+    plain = locks.of_version(host, None, VERSION, files)
+    shutil.copytree(plain.folder, files / "environment")
+    about = files / "environment" / "environment.json"
+    about.write_text(
+        json.dumps({name: value for name, value in json.loads(about.read_text()).items() if name != "kept"})
+    )
+
+    assert locks.of_version(host, None, VERSION, files).kept == tuple(sorted(left_out.LEFT_OUT))
+
+
+@pytest.mark.parametrize("kept", [["--all"], ["a b"], [1], 7], ids=["option", "spaces", "number", "no list"])
+def test_what_is_kept_are_names(host: Settings, files: Path, kept: object) -> None:
+    """What a version says becomes arguments of commands."""
+    lock = locks.of_version(host, None, VERSION, files)
+    about = lock.folder / "environment.json"
+    shutil.copytree(lock.folder, files / "environment")
+    (files / "environment" / "environment.json").write_text(json.dumps(json.loads(about.read_text()) | {"kept": kept}))
+
+    with pytest.raises(SlipwayError, match="kept is no list of libraries"):
+        locks.of_version(host, None, VERSION, files)
 
 
 def test_parquet_is_added_to_any_version(host: Settings, files: Path) -> None:
