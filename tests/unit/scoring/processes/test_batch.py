@@ -28,7 +28,7 @@ from scoring import settings as server_settings
 from scoring.bounds import Bounds
 from scoring.codecs import csv_body
 from scoring.errors import Refusal
-from scoring.processes.batch import plan, records, rows, storage
+from scoring.processes.batch import plan, records, rows, storage, writers
 from scoring.processes.batch.part import Scorer, TooManyError
 from scoring.processes.batch.plan import Done, Part
 from tests.polling import wait_until
@@ -164,6 +164,23 @@ def test_keys_may_be_inputs(model: Model, tmp_path: Path) -> None:
     score(model, tmp_path / "rows.csv", tmp_path / "out", ["*"])
 
     assert (tmp_path / "out" / "rows.csv").read_text().startswith("id,a,b,prediction,model_version\nx,1.50,2,")
+
+
+@pytest.mark.parametrize("has_pyarrow", [True, False], ids=["pyarrow", "pandas"])
+def test_a_stray_quote_loses_no_row(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_pyarrow: bool
+) -> None:
+    """Nor does a column without a name, as pandas writes its index."""
+    if not has_pyarrow:
+        monkeypatch.setattr(rows, "pa", None)
+        monkeypatch.setattr(writers, "pa", None)
+    (tmp_path / "rows.csv").write_text(',note,a,b\n1,x,1.0,1\n2,5" pipe,2.0,1\n3,b,bad,1\n4,c,3.0,1\n')
+
+    done = score(model, tmp_path / "rows.csv", tmp_path / "out")
+
+    assert (done.rows_in, done.rows_out, done.rejects) == (4, 3, 1)
+    assert pd.read_csv(tmp_path / "out/rows.csv").iloc[:, 0].tolist() == [1, 2, 4]
+    assert "\nrows.csv,4,column a" in (tmp_path / "out/_rejects/rows.csv.csv").read_text()
 
 
 @pytest.mark.parametrize("row", ["1,0x10", "+1.5,+2", " 2 , 3 ", "1e5,1e1", "inf,1", "nan,1", "1,9999999999999999999"])
