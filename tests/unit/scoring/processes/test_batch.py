@@ -300,9 +300,47 @@ def test_what_is_done_is_not_done_again(folder: Path, tmp_path: Path) -> None:
     other = run(folder, data, out)
     _, said = other.communicate(timeout=60)
     assert (other.returncode, "OUT holds a batch with another input: rows0.csv has changed" in said) == (1, True), said
+    (data / "rows0.csv").unlink()
+    shutil.rmtree(out)
+    finish(run(folder, data, out))
+    fewer = run(folder, data, out, "--max-rejects", "0")
+    _, said = fewer.communicate(timeout=60)
+    assert (fewer.returncode, "1 rows are not predicted already, more than 0 (MAX_REJECTS)" in said) == (1, True), said
     shutil.rmtree(out)
     none = run(folder, data, out, "--max-rejects", "0")
     _, said = none.communicate(timeout=60)
     assert none.returncode == 1
     assert "more than 0 rows are not predicted (MAX_REJECTS); one of them: column a contains 'x'" in said
     assert not (out / plan.SUCCESS).exists()
+
+
+def test_a_folder_is_listed_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Links to files are files; one that leads to none is an error, unless its name begins with a dot."""
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    for name in ("in/b.csv", "in/deep/a.csv", "c.csv"):
+        (tmp_path / name).write_text("a\n1\n")
+    (tmp_path / "in" / "c.csv").symlink_to(tmp_path / "c.csv")
+    (tmp_path / "in" / ".#b.csv").symlink_to("nobody")
+    data = storage.Folder(tmp_path / "in")
+
+    assert [each.name for each in data.list()] == ["b.csv", "c.csv", "deep/a.csv"]
+    assert [each.name for each in data.list("b.csv")] == ["b.csv"]
+    (tmp_path / "in" / "linked").symlink_to(tmp_path / "in" / "deep")
+    with pytest.raises(OSError, match="a link that leads to no file"):
+        data.list()
+
+
+def test_a_file_that_changed_meanwhile_is_no_success(tmp_path: Path) -> None:
+    """The batch is what it began with, or it does not end well."""
+    data, out = storage.Folder(tmp_path / "in"), storage.Folder(tmp_path / "out")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "rows.csv").write_text("a\n")
+    about = {"format": ""}
+    batch = plan.prepare(out, about, data.list(), lambda _: [])
+    (tmp_path / "in" / "rows.csv").write_text("a\n1\n")
+
+    with pytest.raises(Refusal) as raised:
+        plan.conclude(out, batch, {}, data.list())
+
+    assert "rows.csv has changed; take another OUT" in raised.value.message
+    assert not (tmp_path / "out" / plan.SUCCESS).exists()
