@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import itertools
 import json
 import os
 import random
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import mlflow.sklearn
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from mlflow.models import infer_signature
 from sklearn.linear_model import LinearRegression
@@ -28,7 +26,7 @@ from scoring import settings as server_settings
 from scoring.bounds import Bounds
 from scoring.codecs import csv_body
 from scoring.errors import Refusal
-from scoring.processes.batch import plan, records, rows, storage, writers
+from scoring.processes.batch import plan, rows, storage, writers
 from scoring.processes.batch.part import Scorer, TooManyError
 from scoring.processes.batch.plan import Done, Part
 from tests.polling import wait_until
@@ -198,23 +196,6 @@ def test_numbers_are_read_as_the_server_reads_them(model: Model, tmp_path: Path,
     assert (tmp_path / "out" / "rows.csv").read_text().splitlines()[1:] == expected
 
 
-def test_a_large_file_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Into parts that together are the file, of CSV and of Parquet."""
-    given = make_rows(3000)
-    given.to_csv(tmp_path / "rows.csv", index=False)
-    given.to_parquet(tmp_path / "rows.parquet", row_group_size=100)
-    monkeypatch.setattr(rows, "GROUPS", 20_000)
-    monkeypatch.setattr(records, "read_blocks", functools.partial(records.read_blocks, size=4096))
-    for name in ("rows.csv", "rows.parquet"):
-        with (tmp_path / name).open("rb") as file:
-            size = (tmp_path / name).stat().st_size
-            cuts = rows.cut(file, name, size)
-
-            assert len(cuts) > 2
-            assert all(one[1] == other[0] for one, other in itertools.pairwise(cuts))
-            assert cuts[-1][1] == (size if name == "rows.csv" else pq.ParquetFile(file).num_row_groups)
-
-
 def run(folder: Path, data: Path, out: Path, *options: str) -> subprocess.Popen[str]:
     """Start a batch."""
     command = [sys.executable, "-W", "ignore", "-m", "scoring.processes.batch", str(folder)]
@@ -312,35 +293,3 @@ def test_what_is_done_is_not_done_again(folder: Path, tmp_path: Path) -> None:
     assert none.returncode == 1
     assert "more than 0 rows are not predicted (MAX_REJECTS); one of them: column a contains 'x'" in said
     assert not (out / plan.SUCCESS).exists()
-
-
-def test_a_folder_is_listed_whole_or_not_at_all(tmp_path: Path) -> None:
-    """Links to files are files; one that leads to none is an error, unless its name begins with a dot."""
-    (tmp_path / "in" / "deep").mkdir(parents=True)
-    for name in ("in/b.csv", "in/deep/a.csv", "c.csv"):
-        (tmp_path / name).write_text("a\n1\n")
-    (tmp_path / "in" / "c.csv").symlink_to(tmp_path / "c.csv")
-    (tmp_path / "in" / ".#b.csv").symlink_to("nobody")
-    data = storage.Folder(tmp_path / "in")
-
-    assert [each.name for each in data.list()] == ["b.csv", "c.csv", "deep/a.csv"]
-    assert [each.name for each in data.list("b.csv")] == ["b.csv"]
-    (tmp_path / "in" / "linked").symlink_to(tmp_path / "in" / "deep")
-    with pytest.raises(OSError, match="a link that leads to no file"):
-        data.list()
-
-
-def test_a_file_that_changed_meanwhile_is_no_success(tmp_path: Path) -> None:
-    """The batch is what it began with, or it does not end well."""
-    data, out = storage.Folder(tmp_path / "in"), storage.Folder(tmp_path / "out")
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "rows.csv").write_text("a\n")
-    about = {"format": ""}
-    batch = plan.prepare(out, about, data.list(), lambda _: [])
-    (tmp_path / "in" / "rows.csv").write_text("a\n1\n")
-
-    with pytest.raises(Refusal) as raised:
-        plan.conclude(out, batch, {}, data.list())
-
-    assert "rows.csv has changed; take another OUT" in raised.value.message
-    assert not (tmp_path / "out" / plan.SUCCESS).exists()
