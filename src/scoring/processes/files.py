@@ -30,6 +30,7 @@ from scoring.codecs import predictions as output
 from scoring.codecs.media import CSV, JSON, PARQUET, parquet
 from scoring.errors import ColumnsRefusal, ModelError, Refusal, ValueRefusal, bad
 from scoring.models.rows import frame as to_frame
+from scoring.processes.batch import records
 from scoring.processes.columns import to_columns
 
 if TYPE_CHECKING:
@@ -174,30 +175,31 @@ def _read_csv(file: Path, rows: int) -> Iterator[Chunk]:
     with file.open("rb") as lines:
         header = b"".join(_record(lines))
         while True:
-            records: list[bytes] = []
+            found: list[bytes] = []
             held = 0
-            while len(records) < rows and held < BYTES and (record := b"".join(_record(lines))):
-                records.append(record)
+            while len(found) < rows and held < BYTES and (record := b"".join(_record(lines))):
+                found.append(record)
                 held += len(record)
-            if not records:
+            if not found:
                 return
-            body = header + b"".join(records)
+            body = header + b"".join(found)
             try:
                 kept = pd.read_csv(io.BytesIO(body), dtype=str, keep_default_na=False)
             except Exception:  # noqa: BLE001 -- the codec says what is wrong with it
-                kept = pd.DataFrame(index=range(len(records)))
+                kept = pd.DataFrame(index=range(len(found)))
             yield Chunk(body, kept, lines.tell() / size)
 
 
 def _record(lines: IO[bytes]) -> Iterator[bytes]:
     """Yield the lines of the next record that is not empty."""
-    quotes = held = 0
+    held, is_inside = 0, False
     while line := lines.readline():
         if not held and not line.strip():
             continue
         yield line if line.endswith(b"\n") else line + b"\n"
-        quotes, held = quotes + line.count(b'"'), held + len(line)
-        if quotes % 2 == 0:
+        is_inside = records.is_open(line if held else line.removeprefix(records.BOM), is_inside=is_inside)
+        held += len(line)
+        if not is_inside:
             return
         if held > LONGEST:
             raise bad(f"a quote is not closed within {LONGEST} bytes")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 CLOUD = "s3://"
 CURE = "make score_batch MODEL=… DATA=rows/ OUT=scored/"
 GOES_ON = "the same command, which goes on where it was, once that is put right"
+OTHER = "take another OUT"  # in what the program says, when the same command can only fail again
 TAG = "slipway.batch"  # of a run: which batch it was
 MODEL_TAG = "slipway.model"
 METRICS = ("rows_in", "rows_out", "rejects", "seconds", "parts")
@@ -56,12 +57,20 @@ def score(settings: Settings, uri: str, data: str, out: str, options: dict[str, 
     arguments = [*given, "--called", data.strip(), *(["--bar"] if sys.stderr.isatty() else [])]
     with _locked(target):
         total = _run(settings, prepared, (source, target), arguments)
+        _report(settings, prepared, (data, out, target), given, total)
+
+
+def _report(
+    settings: Settings, prepared: Prepared, places: tuple[str, str, str], given: list[str], total: dict[str, Any]
+) -> None:
+    """Say what became of a batch, and log it, which two at once must not."""
+    data, out, target = places
     rejects = f", {total['rejects']:,} set aside in {out}/_rejects" if total["rejects"] else ""
-    again = "" if total["parts_now"] else " before"
+    again = " before" if total["parts"] and not total["parts_now"] else ""
     print(f"scored {total['rows_out']:,} rows{again} into {target}, by {prepared.model.uri}{rejects}", flush=True)
     params = {"data": data, "out": out, "workers": settings.serving.scoring["SCORING_WORKERS"]}
     params |= {name.strip("-").replace("-", "_"): value for name, value in zip(given[::2], given[1::2], strict=True)}
-    _log(prepared, params, total)
+    log_run(prepared, params, total)
 
 
 def _run(settings: Settings, prepared: Prepared, places: tuple[str, str], arguments: list[str]) -> dict[str, Any]:
@@ -74,14 +83,19 @@ def _run(settings: Settings, prepared: Prepared, places: tuple[str, str], argume
         words = shell.quote(last)
         raise SlipwayError(f"{prepared.model.uri} did not load: {words}", model_uri.choose_cure(words), code)
     if code != 0 or not said:
-        raise SlipwayError(f"the batch in {places[1]} is not whole: see the error above", GOES_ON)
+        raise SlipwayError(
+            f"the batch in {places[1]} is not whole: see the error above", OTHER if OTHER in last else GOES_ON
+        )
     return dict(json.loads(said.splitlines()[-1]))
 
 
-def _log(prepared: Prepared, params: dict[str, str], total: dict[str, Any]) -> None:
+def log_run(prepared: Prepared, params: dict[str, str], total: dict[str, Any]) -> None:
     """Log a run of a batch that is whole, unless it has one."""
     registry, model = prepared.registry, prepared.model
-    if registry is None or registry.find_runs(f"tags.`{TAG}` = '{total['id']}'"):
+    if registry is None:
+        return
+    before = registry.find_runs(f"tags.`{TAG}` = '{total['id']}'")
+    if any(run.info.status == "FINISHED" for run in before):
         return
     trained = registry.find_run(model.run_id) if model.run_id else None
     named = registry.find_experiment(model.name) if model.name and not trained else None
@@ -90,6 +104,8 @@ def _log(prepared: Prepared, params: dict[str, str], total: dict[str, Any]) -> N
         print(f"note: {model.uri} has no experiment, so that no run is logged", file=sys.stderr)
         return
     log, now = RunLog(registry.uri), int(time.time() * 1000)
+    for cut_off in before:
+        log.delete_run(cut_off.info.run_id)
     tags = {TAG: total["id"], MODEL_TAG: model.uri, "mlflow.source.name": "make score_batch"}
     run = log.begin_run(experiment, f"batch-{total['id'][:8]}", tags)
     log.log_params(run, {"model": model.uri, **params})
@@ -127,7 +143,9 @@ def _find_data(data: str) -> str:
 def _holds_parquet(data: str) -> bool:
     """Whether a file, or one of a folder's, is Parquet; of a bucket nothing is known yet."""
     path = Path(data)
-    return data.startswith(CLOUD) or path.suffix.lower() == predict.PARQUET or any(path.rglob(f"*{predict.PARQUET}"))
+    if data.startswith(CLOUD) or path.suffix.lower() == predict.PARQUET:
+        return True
+    return any(each.suffix.lower() == predict.PARQUET for each in path.rglob("*"))
 
 
 def _find_out(out: str) -> str:

@@ -70,11 +70,19 @@ def score(given: argparse.Namespace, rest: list[str], workers: int) -> dict[str,
         batch = plan.prepare(out, about, sources, crew.cut)
         out.tidy()
         done = plan.find_done(out, batch)
+        if none := {entry.name for entry in sources} - {part.source for part in batch.parts}:
+            print(f"note: {len(none)} files of DATA have no rows: {min(none)}", file=sys.stderr, flush=True)
         todo = [part for part in batch.parts if part.number not in done]
         if done:
             print(f"{len(done)} of {len(batch.parts)} parts are done already", file=sys.stderr, flush=True)
         _score(crew, batch, done, given)
-    return {**plan.conclude(out, batch, done), "id": batch.id, "parts": len(batch.parts), "parts_now": len(todo)}
+    sources, _ = plan.find_sources(data, only)
+    return {
+        **plan.conclude(out, batch, done, sources),
+        "id": batch.id,
+        "parts": len(batch.parts),
+        "parts_now": len(todo),
+    }
 
 
 def _score(crew: Crew, batch: plan.Plan, done: dict[int, Done], given: argparse.Namespace) -> None:
@@ -82,6 +90,8 @@ def _score(crew: Crew, batch: plan.Plan, done: dict[int, Done], given: argparse.
     weights = {part.number: part.weight for part in batch.parts}
     progress = Progress(sum(weights.values()), sum(weights[each] for each in done), is_bar=given.bar)
     rejects = sum(each.rejects for each in done.values())
+    if rejects > given.max_rejects:
+        raise bad(f"{rejects} rows are not predicted already, more than {given.max_rejects} (MAX_REJECTS)")
     try:
         for said in crew.score([part for part in batch.parts if part.number not in done]):
             rejects += said.get("rejects", 0)

@@ -91,6 +91,8 @@ class Scorer:
                 for half in halves:
                     yield from self._predict(half, kept, rejects)
                 return
+            if not chunk.is_one():
+                raise bad(f"the records from {chunk.place} on cannot be told apart: {explain(error)}") from None
             rejects.append((chunk.place, explain(error)))
             if len(rejects) > self._most:
                 raise TooManyError(f"{rejects[0][1]}, at {rejects[0][0]}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -75,9 +76,9 @@ def find_sources(data: Place, only: str) -> tuple[list[Entry], int]:
 
     Raises Refusal when there is none.
     """
-    named = [entry for entry in data.list() if not any(each[0] in "_." for each in entry.name.split("/"))]
-    if only:
-        named = [entry for entry in data.list() if entry.name == only]
+    named = data.list(only)
+    if not only:
+        named = [entry for entry in named if not any(each[0] in "_." for each in entry.name.split("/"))]
     found = [entry for entry in named if entry.name.lower().endswith(FORMS)]
     if not found:
         raise bad("DATA has no file that ends in .csv or .parquet")
@@ -92,7 +93,7 @@ def prepare(out: Place, about: dict[str, Any], sources: list[Entry], cut: Cut) -
     noted, files = out.read(PLAN), [asdict(each) for each in sources]
     if noted is None:
         if there := [entry.name for entry in out.list() if not entry.name.startswith(("_", "."))]:
-            raise bad(f"OUT holds {there[0]}, which no batch wrote: take an empty folder")
+            raise bad(f"OUT holds {there[0]}, which no batch wrote: take another OUT, an empty folder")
         plan = Plan(uuid.uuid4().hex, about, files, _cut(sources, str(about["format"]), cut))
         with out.write(PLAN) as written:
             written.file.write(json.dumps(asdict(plan), indent=1).encode())
@@ -121,8 +122,13 @@ def find_done(out: Place, plan: Plan) -> dict[int, Done]:
     return found
 
 
-def conclude(out: Place, plan: Plan, done: dict[int, Done]) -> dict[str, Any]:
-    """Write the manifest, then `_SUCCESS`, and return the totals. Raises Refusal when no row at all was predicted."""
+def conclude(out: Place, plan: Plan, done: dict[int, Done], sources: list[Entry]) -> dict[str, Any]:
+    """Write the manifest, then `_SUCCESS`, and return the totals; `sources` are the input files as they are now.
+
+    Raises Refusal when these are not what the batch began with, and when no row at all was predicted.
+    """
+    if (now := [asdict(entry) for entry in sources]) != plan.sources:
+        raise bad(ANOTHER.format("input", _differ(plan.sources, now)))
     each = [done[part.number] for part in plan.parts]
     total: dict[str, Any] = {
         "rows_in": sum(part.rows_in for part in each),
@@ -131,10 +137,13 @@ def conclude(out: Place, plan: Plan, done: dict[int, Done]) -> dict[str, Any]:
         "seconds": round(sum(part.seconds for part in each), 3),
     }
     if total["rejects"] and not total["rows_out"]:
-        raise bad(f"the model takes none of the {total['rows_in']} rows: see _rejects in OUT")
-    files = []
+        words = f"the model takes none of the {total['rows_in']} rows: see _rejects in OUT"
+        raise bad(f"{words}; then take another OUT, or delete that one")
+    files, by_source = [], defaultdict[str, list[Done]](list)
+    for part in each:
+        by_source[part.source].append(part)
     for source in plan.sources:
-        of_it = [part for part in each if part.source == source["name"]]
+        of_it = by_source[source["name"]]
         outputs = [{"name": part.output, "rows": part.rows_out, "sha256": part.sha256} for part in of_it]
         counts = {name: sum(getattr(part, name) for part in of_it) for name in ("rows_in", "rows_out", "rejects")}
         files.append({**source, **counts, "outputs": outputs})

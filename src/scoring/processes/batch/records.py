@@ -1,9 +1,13 @@
-"""CSV as bytes: blocks of whole records, found by quotes and ends of lines alone, at the speed of a disk."""
+"""CSV as bytes: blocks of whole records, found by quotes and ends of lines alone, at the speed of a disk.
+
+A quote begins a text only where a field begins, as for pandas and pyarrow; in the middle of a field it is a sign.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -15,6 +19,10 @@ if TYPE_CHECKING:
 BLOCK = 4 * 1024 * 1024  # bytes that are read, and predicted, together
 LONGEST = 64 * 1024 * 1024  # bytes of one record
 BOM = b"\xef\xbb\xbf"
+_QUOTED = rb'"(?<![^,\r\n]")[^"]*+(?:""[^"]*+)*+'  # up to the quote that closes it
+QUOTED = re.compile(rb'%b("|\Z)' % _QUOTED)
+RECORD = re.compile(rb'(?:[^"\r\n]++|%b(?:"|\Z)|")*+(?:\r\n?|\n|\Z)' % _QUOTED)
+WHOLE = re.compile(rb'(?:(?:[^"\n]++|%b"|"(?<=[^,\r\n]"))*+\n)*+' % _QUOTED)  # records
 
 
 @dataclass(frozen=True)
@@ -32,16 +40,21 @@ def read_header(file: IO[bytes]) -> tuple[bytes, list[str], int]:
     The file is left behind it. Raises Refusal for an empty file, or one whose header is no CSV in UTF-8.
     """
     file.seek(0)
-    header = b""
+    header, is_inside = b"", False
     while line := file.readline(LONGEST):
         if header.strip() or line.strip(b"\r\n \t"):
+            is_inside = is_open(line if header else line.removeprefix(BOM), is_inside=is_inside)
             header += line
-            if header.count(b'"') % 2 == 0:
+            if not is_inside:
                 break
         else:
             header = b""
         if len(header) >= LONGEST:
             break
+    if is_inside:
+        raise bad("the line of column names has a quote that nothing closes")
+    if next(RECORD.finditer(header.removeprefix(BOM).lstrip())).group().endswith(b"\r"):
+        raise bad("its lines end with \\r alone: write them with \\n")
     try:
         names = next(csv.reader(io.StringIO(header.removeprefix(BOM).decode(), newline="")))
     except (UnicodeDecodeError, csv.Error, StopIteration):
@@ -57,8 +70,16 @@ def read_blocks(file: IO[bytes], begin: int, end: int, line: int, size: int = BL
     file.seek(begin)
     at, rest = begin, b""
     while at + len(rest) < end:
-        rest += file.read(min(size, end - at - len(rest)))
-        cut = len(rest) if at + len(rest) >= end else _find_end(rest)
+        piece = file.read(min(size, end - at - len(rest)))
+        if not piece:
+            raise bad("the file has become shorter since the batch began")
+        rest += piece
+        is_last = at + len(rest) >= end
+        cut = _find_end(rest)
+        if is_last and b"\n" in rest[cut:].rstrip():
+            begun = line + rest.count(b"\n", 0, cut)
+            raise bad(f"a quote in the record that begins in line {begun} is not closed")
+        cut = len(rest) if is_last else cut
         if cut == 0 and len(rest) > LONGEST:
             raise bad(f"a quote, or a line, does not end within {LONGEST} bytes of line {line}")
         if cut:
@@ -67,31 +88,26 @@ def read_blocks(file: IO[bytes], begin: int, end: int, line: int, size: int = BL
             at, line = at + cut, line + body.count(b"\n")
 
 
+def is_open(line: bytes, *, is_inside: bool) -> bool:
+    """Return whether a line ends within quotes, which it may begin in, too."""
+    if b'"' not in line:
+        return is_inside
+    return any(not each.group(1) for each in QUOTED.finditer(b'"' + line if is_inside else line))
+
+
 def _find_end(body: bytes) -> int:
-    """Return where the last whole record ends: after the last end of a line that an even number of quotes precede."""
-    before = body.count(b'"')
-    end = body.rfind(b"\n")
-    before -= body.count(b'"', end + 1)
-    while end >= 0 and before % 2:
-        last, end = end, body.rfind(b"\n", 0, end)
-        before -= body.count(b'"', end + 1, last)
-    return end + 1
+    """Return where the last whole record ends: after the last end of a line that does not stand in quotes."""
+    if b'"' not in body:
+        return body.rfind(b"\n") + 1
+    found = WHOLE.match(body)
+    return found.end() if found else 0
 
 
 def split(body: bytes, line: int) -> list[tuple[int, bytes]]:
     """Return the records of a block that are not empty, each with the line that it begins in and its end of line."""
     found: list[tuple[int, bytes]] = []
-    record, quotes, begun = b"", 0, line
-    for each in io.BytesIO(body):
-        if not record:
-            begun = line
-        line += each.count(b"\n")
-        record += each
-        quotes += each.count(b'"')
-        if quotes % 2 == 0:
-            if record.strip():
-                found.append((begun, record if record.endswith(b"\n") else record + b"\n"))
-            record, quotes = b"", 0
-    if record.strip():
-        found.append((begun, record + b"\n"))
+    for match in RECORD.finditer(body):
+        if (record := match.group()).strip():
+            found.append((line, record if record.endswith((b"\n", b"\r")) else record + b"\n"))
+        line += record.count(b"\n")
     return found

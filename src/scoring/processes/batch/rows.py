@@ -55,6 +55,9 @@ class Chunk(Protocol):
     def halve(self) -> list[Chunk]:
         """Return two halves, or nothing if it is one row."""
 
+    def is_one(self) -> bool:
+        """Whether it is one row to its reader, too."""
+
 
 @dataclass
 class Records:
@@ -79,7 +82,9 @@ class Records:
         table = csv_body.read(body, columns, bounds)
         others = pd.DataFrame(index=range(table.n))
         if kept:
-            others = pd.read_csv(io.BytesIO(body), dtype=str, keep_default_na=False, usecols=list(kept))[list(kept)]
+            at = sorted(map(self.names.index, kept))  # a name may be empty, for which pandas has another
+            others = pd.read_csv(io.BytesIO(body), dtype=str, keep_default_na=False, usecols=at)
+            others = others.set_axis([self.names[each] for each in at], axis=1)[list(kept)]
         if len(others) != table.n:
             raise bad(csv_body.UNREADABLE)
         return table, others if pa is None else pa.table({name: pa.array(others[name], pa.string()) for name in kept})
@@ -122,6 +127,13 @@ class Records:
             Records(self.header, self.names, half[0][0], b"".join(each for _, each in half), half) for half in parts
         ]
 
+    def is_one(self) -> bool:
+        """Whether pandas sees no second row."""
+        try:
+            return len(pd.read_csv(io.BytesIO(self.header + self.body), dtype=str, nrows=2)) < 2  # noqa: PLR2004 -- rows
+        except Exception:  # noqa: BLE001 -- it is no row to pandas, which raises many
+            return True
+
 
 @dataclass
 class Batch:
@@ -145,6 +157,10 @@ class Batch:
             Batch(self.place, self.table.slice(0, middle)),
             Batch(self.place + middle, self.table.slice(middle)),
         ]
+
+    def is_one(self) -> bool:
+        """Whether it is one row."""
+        return int(self.table.num_rows) < 2  # noqa: PLR2004 -- rows
 
 
 def to_rows(table: Any, columns: Sequence[Column]) -> Table:  # noqa: ANN401 -- pyarrow's

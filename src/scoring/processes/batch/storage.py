@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -43,8 +44,8 @@ class Written:
 class Place(Protocol):
     """A folder, here or elsewhere. Names have slashes. Methods raise OSError."""
 
-    def list(self) -> list[Entry]:
-        """Return all files, at any depth, by name."""
+    def list(self, only: str = "") -> list[Entry]:
+        """Return all files, at any depth, by name; or the one that is named."""
 
     def open(self, name: str) -> IO[bytes]:
         """Open a file that can be read at any place."""
@@ -65,14 +66,23 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def list(self) -> list[Entry]:
-        """Return all files, at any depth, by name."""
-        found = []
-        for path in sorted(self._path.rglob("*")):
-            if path.is_file():
-                about = path.stat()
-                found.append(Entry(path.relative_to(self._path).as_posix(), about.st_size, about.st_mtime_ns))
-        return found
+    def list(self, only: str = "") -> list[Entry]:
+        """Return all files, at any depth, by name; or the one that is named."""
+        if only:
+            return [self._look(only)]
+        found: list[Entry] = []
+        for folder, folders, names in os.walk(self._path, onerror=_raise):
+            folders[:] = [each for each in folders if not each.startswith(".")]
+            for path in (Path(folder, each) for each in (*folders, *names) if not each.startswith(".")):
+                if path.is_file():
+                    found.append(self._look(path.relative_to(self._path).as_posix()))
+                elif path.is_symlink():
+                    raise OSError(errno.EINVAL, "a link that leads to no file", str(path))
+        return sorted(found, key=lambda entry: entry.name)
+
+    def _look(self, name: str) -> Entry:
+        about = (self._path / name).stat()
+        return Entry(name, about.st_size, about.st_mtime_ns)
 
     def open(self, name: str) -> IO[bytes]:
         """Open a file."""
@@ -116,11 +126,13 @@ class Bucket:
     def _find(self, name: str) -> str:
         return f"{self._root}/{name}"
 
-    def list(self) -> list[Entry]:
-        """Return all files, at any depth, by name."""
+    def list(self, only: str = "") -> list[Entry]:
+        """Return all files, at any depth, by name; or the one that is named."""
         from pyarrow import fs  # noqa: PLC0415 -- a version may lack it
 
-        found = self._files.get_file_info(fs.FileSelector(self._root, allow_not_found=True, recursive=True))
+        found = self._files.get_file_info(
+            [self._find(only)] if only else fs.FileSelector(self._root, allow_not_found=True, recursive=True)
+        )
         return sorted(
             (
                 Entry(each.path[len(self._root) + 1 :], each.size, each.mtime_ns)
@@ -181,3 +193,8 @@ def _seal(written: Written) -> None:
     written.size = written.file.tell()
     written.file.seek(0)
     written.sha256 = hashlib.file_digest(written.file, "sha256").hexdigest()  # type: ignore[arg-type] # IO[bytes] has all it needs
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # OUT may not be there yet
+        raise error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import itertools
 import json
 import os
 import random
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import mlflow.sklearn
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from mlflow.models import infer_signature
 from sklearn.linear_model import LinearRegression
@@ -28,7 +26,7 @@ from scoring import settings as server_settings
 from scoring.bounds import Bounds
 from scoring.codecs import csv_body
 from scoring.errors import Refusal
-from scoring.processes.batch import plan, records, rows, storage
+from scoring.processes.batch import plan, rows, storage, writers
 from scoring.processes.batch.part import Scorer, TooManyError
 from scoring.processes.batch.plan import Done, Part
 from tests.polling import wait_until
@@ -166,6 +164,23 @@ def test_keys_may_be_inputs(model: Model, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "rows.csv").read_text().startswith("id,a,b,prediction,model_version\nx,1.50,2,")
 
 
+@pytest.mark.parametrize("has_pyarrow", [True, False], ids=["pyarrow", "pandas"])
+def test_a_stray_quote_loses_no_row(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_pyarrow: bool
+) -> None:
+    """Nor does a column without a name, as pandas writes its index."""
+    if not has_pyarrow:
+        monkeypatch.setattr(rows, "pa", None)
+        monkeypatch.setattr(writers, "pa", None)
+    (tmp_path / "rows.csv").write_text(',note,a,b\n1,x,1.0,1\n2,5" pipe,2.0,1\n3,b,bad,1\n4,c,3.0,1\n')
+
+    done = score(model, tmp_path / "rows.csv", tmp_path / "out")
+
+    assert (done.rows_in, done.rows_out, done.rejects) == (4, 3, 1)
+    assert pd.read_csv(tmp_path / "out/rows.csv").iloc[:, 0].tolist() == [1, 2, 4]
+    assert "\nrows.csv,4,column a" in (tmp_path / "out/_rejects/rows.csv.csv").read_text()
+
+
 @pytest.mark.parametrize("row", ["1,0x10", "+1.5,+2", " 2 , 3 ", "1e5,1e1", "inf,1", "nan,1", "1,9999999999999999999"])
 def test_numbers_are_read_as_the_server_reads_them(model: Model, tmp_path: Path, row: str) -> None:
     """What pyarrow alone would take for a number, and what pandas alone does."""
@@ -179,23 +194,6 @@ def test_numbers_are_read_as_the_server_reads_them(model: Model, tmp_path: Path,
     score(model, tmp_path / "rows.csv", tmp_path / "out")
 
     assert (tmp_path / "out" / "rows.csv").read_text().splitlines()[1:] == expected
-
-
-def test_a_large_file_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Into parts that together are the file, of CSV and of Parquet."""
-    given = make_rows(3000)
-    given.to_csv(tmp_path / "rows.csv", index=False)
-    given.to_parquet(tmp_path / "rows.parquet", row_group_size=100)
-    monkeypatch.setattr(rows, "GROUPS", 20_000)
-    monkeypatch.setattr(records, "read_blocks", functools.partial(records.read_blocks, size=4096))
-    for name in ("rows.csv", "rows.parquet"):
-        with (tmp_path / name).open("rb") as file:
-            size = (tmp_path / name).stat().st_size
-            cuts = rows.cut(file, name, size)
-
-            assert len(cuts) > 2
-            assert all(one[1] == other[0] for one, other in itertools.pairwise(cuts))
-            assert cuts[-1][1] == (size if name == "rows.csv" else pq.ParquetFile(file).num_row_groups)
 
 
 def run(folder: Path, data: Path, out: Path, *options: str) -> subprocess.Popen[str]:
@@ -283,6 +281,12 @@ def test_what_is_done_is_not_done_again(folder: Path, tmp_path: Path) -> None:
     other = run(folder, data, out)
     _, said = other.communicate(timeout=60)
     assert (other.returncode, "OUT holds a batch with another input: rows0.csv has changed" in said) == (1, True), said
+    (data / "rows0.csv").unlink()
+    shutil.rmtree(out)
+    finish(run(folder, data, out))
+    fewer = run(folder, data, out, "--max-rejects", "0")
+    _, said = fewer.communicate(timeout=60)
+    assert (fewer.returncode, "1 rows are not predicted already, more than 0 (MAX_REJECTS)" in said) == (1, True), said
     shutil.rmtree(out)
     none = run(folder, data, out, "--max-rejects", "0")
     _, said = none.communicate(timeout=60)
