@@ -124,7 +124,7 @@ def _read(options: dict[str, str], most: str) -> list[str]:
     if not most.isdigit():
         raise SlipwayError(f"MAX_REJECTS is {most!r}: must be a number of rows", "MAX_REJECTS=1000", USAGE)
     found = ["--max-rejects", most]
-    found += ["--keys", json.dumps(keys.replace(",", " ").split())] if keys else []
+    found += ["--keys", json.dumps([name.strip() for name in keys.split(",") if name.strip()])] if keys else []
     found += ["--form", form] if form else []
     return found + (["--params", predict.check_params(params)] if params else [])
 
@@ -133,11 +133,20 @@ def _find_data(data: str) -> str:
     if not data.strip():
         raise SlipwayError("DATA is empty: which rows?", CURE, USAGE)
     if data.strip().startswith(CLOUD):
-        return data.strip()
+        return _check_cloud(data.strip())
     path = (ROOT / shell.expand(data)).resolve()
     if not path.exists():
         raise SlipwayError(f"DATA names neither a file nor a folder: {data}", CURE)
     return str(path)
+
+
+def _check_cloud(address: str) -> str:
+    """Return an address in S3; raise SlipwayError for one with a password, which would be logged."""
+    if "@" in address.removeprefix(CLOUD).partition("/")[0] or "secret_key=" in address:
+        raise SlipwayError(
+            "an address in S3 may not hold credentials", "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY", USAGE
+        )
+    return address
 
 
 def _holds_parquet(data: str) -> bool:
@@ -152,7 +161,7 @@ def _find_out(out: str) -> str:
     if not out.strip():
         raise SlipwayError("OUT is empty: where to?", CURE, USAGE)
     if out.strip().startswith(CLOUD):
-        return out.strip()
+        return _check_cloud(out.strip())
     path = (ROOT / shell.expand(out)).resolve()
     if path.exists() and not path.is_dir():
         raise SlipwayError(f"OUT is a file, and must be a folder: {out}", CURE, USAGE)
@@ -185,6 +194,8 @@ def _locked(out: str) -> Iterator[None]:
 def _lock(file: IO[str]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError as error:
+        raise SlipwayError(f"OUT cannot be locked: {error.strerror}", "OUT=…, a folder of this machine") from None
     return True

@@ -101,6 +101,8 @@ def _drive(
             said.put(answer)
     except queue.Empty:
         pass
+    except Exception as error:  # noqa: BLE001 -- who waits for an answer would wait for ever
+        said.put({"error": f"a worker's answer cannot be read: {error}", "code": 1})
 
 
 def _ask(worker: subprocess.Popen[str], task: dict[str, Any] | None) -> dict[str, Any]:

@@ -181,7 +181,10 @@ def find(address: str) -> tuple[Place, str]:
         from pyarrow import fs  # noqa: PLC0415 -- a version may lack it
     except ImportError:
         raise bad(NO_PYARROW.format(CLOUD)) from None
-    files, root = fs.FileSystem.from_uri(address)
+    try:
+        files, root = fs.FileSystem.from_uri(address)
+    except ValueError as error:  # pyarrow's ArrowInvalid is one
+        raise bad(f"{address!r} is no address in S3: {error}") from None
     if files.get_file_info(root).type == fs.FileType.File:
         path_of = PurePosixPath(root)
         return Bucket(files, str(path_of.parent)), path_of.name

@@ -81,6 +81,8 @@ def _do(task: dict[str, Any], scorer: Scorer, data: storage.Place, out: storage.
         yield {"error": f"{name}: {explain(refusal)}", "code": REFUSED}
     except OSError as error:
         yield {"error": f"{name}: {error.strerror or error or type(error).__name__}", "code": REFUSED}
+    except Exception as error:  # noqa: BLE001 -- a damaged file may raise whatever its reader does
+        yield {"error": f"{name}: {type(error).__name__}: {str(error).partition(chr(10))[0]}", "code": REFUSED}
 
 
 def _record(out: storage.Place, part: Part, done: dict[str, Any]) -> None:
