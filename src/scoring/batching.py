@@ -167,7 +167,7 @@ class BatchQueue:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self._threads, "predict")
             loop = asyncio.get_running_loop()
-            work = self._work if sum(len(queued.request.body) for queued in batch) < LARGE else self._work_and_tidy
+            work = self._work if sum(len(queued.request.body) for queued in batch) < LARGE else self._work_uncollected
             self._pool.submit(work, batch).add_done_callback(
                 lambda done: loop.call_soon_threadsafe(self._done, done.result())
             )
@@ -206,12 +206,10 @@ class BatchQueue:
         answers, rows = self._answers(batch)
         return answers, time.perf_counter() - started, rows
 
-    def _work_and_tidy(self, batch: list[QueuedPredict]) -> tuple[list[tuple[QueuedPredict, Any]], float, int]:
-        """Predict, and give back to the system what a large body took."""
+    def _work_uncollected(self, batch: list[QueuedPredict]) -> tuple[list[tuple[QueuedPredict, Any]], float, int]:
+        """Predict, and look for no garbage among what is made of a large body."""
         with memory.uncollected():
-            worked = self._work(batch)
-        memory.trim_soon()
-        return worked
+            return self._work(batch)
 
     def _answers(self, batch: list[QueuedPredict]) -> tuple[list[tuple[QueuedPredict, Any]], int]:
         first = batch[0]

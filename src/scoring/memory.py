@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import sys
 import threading
 from functools import cache
 from typing import TYPE_CHECKING
@@ -15,10 +14,12 @@ if TYPE_CHECKING:
 
 _lock = threading.Lock()
 _quiet = 0  # large bodies that are under way
+_forget: list[Callable[[], None]] = []
 _timer: threading.Timer | None = None  # until the next trim
 TRIM_S = (
     0.5  # a trim costs as much as reading 2 MB of JSON, and the next large body would ask for the same memory again
 )
+YOUNG = 1  # generation of garbage; to look at the oldest would stop all threads for long
 
 
 @contextlib.contextmanager
@@ -35,6 +36,11 @@ def uncollected() -> Iterator[None]:
             _quiet -= 1
             if not _quiet:
                 gc.enable()
+
+
+def forget_at_trim(forget: Callable[[], None]) -> None:
+    """Have what is kept for the next large body forgotten at each trim."""
+    _forget.append(forget)
 
 
 def trim_soon() -> None:
@@ -57,9 +63,11 @@ def _trim_now() -> None:
 
 
 def trim() -> None:
-    """Give back what the allocators of C and, where it is loaded, of Arrow keep free."""
-    if arrow := sys.modules.get("pyarrow"):
-        arrow.default_memory_pool().release_unused()
+    """Forget what is kept, and give back what C's allocator keeps free."""
+    for forget in _forget:
+        forget()
+    if not _quiet:
+        gc.collect(YOUNG)  # a table of pandas holds itself
     if found := _malloc_trim():
         found(0)
 

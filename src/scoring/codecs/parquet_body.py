@@ -28,6 +28,7 @@ FIELDS = 10_000  # that a file may have beside the model's columns
 GROUPS = 1000  # row groups; each takes a while to open
 BATCH = 8192  # rows whose texts are measured together
 NO_PARQUET = "the body is not a Parquet file that can be read as a table"
+pa.set_memory_pool(pa.system_memory_pool())  # `memory.trim` empties it; Arrow's own keeps what its threads freed
 
 
 def read(body: bytes, columns: Sequence[Column], bounds: Bounds) -> Table:

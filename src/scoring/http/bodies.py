@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol
 
+from scoring import memory
+
 if TYPE_CHECKING:
     from scoring.settings import Settings
 
@@ -58,9 +60,10 @@ class Room:
         return True
 
     def give_back(self, body: Body) -> None:
-        """Count a body no longer."""
+        """Count a body no longer, and give back to the system, soon, what a large one took."""
         self.held -= body.held
         if body.large_caller:
+            memory.trim_soon()
             self._by_caller[body.large_caller] -= body.held
             if not self._by_caller[body.large_caller]:
                 del self._by_caller[body.large_caller]

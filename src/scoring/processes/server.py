@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 BACKLOG = 2048
 SHARED = "/dev/shm"  # noqa: S108 -- memory, and there where the file system cannot be written to
 CANNOT_LISTEN = 1
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-KEEP = 16 * 1024 * 1024  # bytes, for each thread
+MALLOC = {"arena_max": -8, "trim_threshold": -1, "mmap_threshold": -3}  # of glibc's malloc.h
+KEEP = 16 * 1024 * 1024  # bytes that one request leaves for the next
 
 
 def run(settings: Settings) -> int:
@@ -81,6 +81,7 @@ def _make(settings: Settings, shared: Path | None) -> Application:
 
     End it with one line and code 3 when the model does not load.
     """
+    _set_malloc(arena_max=1)  # for all threads: malloc_trim does not shorten the others, each of which would keep as much
     warnings.simplefilter("ignore")  # libraries' advice is for those who train models
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
@@ -89,7 +90,7 @@ def _make(settings: Settings, shared: Path | None) -> Application:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(MODEL_DID_NOT_LOAD)
     deferral.end()
-    _keep_memory()
+    _set_malloc(trim_threshold=KEEP, mmap_threshold=KEEP // 2)
     gc.freeze()  # what is there now stays, and need not be looked at again
     gc.enable()
     model = application.state.scorer.model
@@ -100,9 +101,9 @@ def _make(settings: Settings, shared: Path | None) -> Application:
     return application
 
 
-def _keep_memory() -> None:
-    """Have glibc keep what a request needs for the next ones, and give back what only a very large one does."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library
+def _set_malloc(**values: int) -> None:
+    """Set parameters of glibc's malloc, without effect in another C library."""
+    with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
-        for parameter, size in ((M_TRIM_THRESHOLD, KEEP), (M_MMAP_THRESHOLD, KEEP // 2)):
-            library.mallopt(parameter, size)
+        for name, value in values.items():
+            library.mallopt(MALLOC[name], value)
