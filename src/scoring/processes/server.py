@@ -81,7 +81,7 @@ def _make(settings: Settings, shared: Path | None) -> Application:
 
     End it with one line and code 3 when the model does not load.
     """
-    _set_malloc(arena_max=1)  # for all threads: malloc_trim does not shorten the others, each of which would keep as much
+    _set_malloc(arena_max=1)  # for all threads: malloc_trim does not shorten the others
     warnings.simplefilter("ignore")  # libraries' advice is for those who train models
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
