@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import time
@@ -17,7 +16,7 @@ from slipway import hints, model_folder
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes import image_delivery, manifests, mlflow
 from slipway.kubernetes.cluster import kubectl
-from slipway.kubernetes.pods import job_log
+from slipway.kubernetes.pods import job_log, jobs
 from slipway.registry import connection
 from slipway.runtimes import images, locks
 from slipway.settings import BUILD, LOCAL
@@ -146,21 +145,16 @@ def describe(settings: Settings, job: str, container: dict[str, Any], session: s
         raise SlipwayError(
             f"TRAIN_RETRIES is {settings.training.retries!r}: must be a number", "TRAIN_RETRIES=2", USAGE
         )
-    at = "/spec/template/spec/containers/0"
-    patch = [
-        {"op": "replace", "path": "/metadata/name", "value": job},
-        {"op": "add", "path": "/metadata/annotations", "value": {SESSION: session}},
-        {"op": "replace", "path": "/spec/backoffLimit", "value": int(settings.training.retries)},
-        {"op": "replace", "path": f"{at}/resources", "value": read_resources(settings)},
-        *({"op": "add", "path": f"{at}/{key}", "value": value} for key, value in container.items()),
-    ]
-    return {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [os.path.relpath(manifests.MANIFESTS / "training", place)],
-        "namespace": settings.cluster.namespace,
-        "patches": [{"target": {"kind": "Job"}, "patch": json.dumps(patch)}],
-    }
+    made = jobs.Job(
+        name=job,
+        kind="training",
+        group=session,
+        container={**container, "resources": read_resources(settings)},
+        secret="slipway-training",  # noqa: S106 -- its name
+        retries=int(settings.training.retries),
+        annotations={SESSION: session},
+    )
+    return jobs.describe(made, settings.cluster.namespace, place)
 
 
 def _start(  # noqa: PLR0913, PLR0917 -- what makes a Job
@@ -176,7 +170,7 @@ def _start(  # noqa: PLR0913, PLR0917 -- what makes a Job
     container = {
         "image": image,
         "command": command,
-        "env": [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()],
+        "env": jobs.list_variables(variables),
     }
     job = f"{manifests.make_name(model.name)[:LONGEST].rstrip('-')}-train-{session[:8]}"
     place = (
