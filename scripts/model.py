@@ -59,10 +59,16 @@ def train(kept: str) -> None:
 @click.option("--trials", envvar="TRIALS", type=click.IntRange(1, 100_000), default=50, help="in all; default: 50")
 @click.option("--workers", envvar="WORKERS", type=click.IntRange(1, 1000), default=1, help="at a time; default: 1")
 def tune(trials: int, workers: int) -> None:
-    """Search for the best arguments of MODEL_DIR's script, by model.toml's [tune]; train and register the best."""
-    from slipway.training.tuning.search import tune
+    """Search for the best arguments of MODEL_DIR's script, by model.toml's [tune]; train and register the best.
 
-    tune(settings.load(), trials, workers)
+    With CONTEXT, trials are Jobs of that cluster.
+    """
+    loaded = settings.load()
+    if loaded.cluster.context:
+        from slipway.kubernetes.tuning.search import tune
+    else:
+        from slipway.training.tuning.search import tune
+    tune(loaded, trials, workers)
 
 
 @cli.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -36,22 +37,23 @@ if TYPE_CHECKING:
 SESSION = f"{manifests.PREFIX}session"  # annotates a Job with what its runs are found by
 QUANTITY = re.compile(r"\d+(\.\d+)?(m|[kMGTPE]i?)?")
 DEVICES = re.compile(r"(?:([\w.-]+/[\w.-]+)=)?(\d+)")
+SECRET = "slipway-training"  # noqa: S105 -- its name: each of its keys becomes a variable of a training
 LONGEST = 40  # of a model's name in that of its Jobs, whose pods get more appended
 
 
-def train(settings: Settings, job: str = "") -> ModelVersion:
+def train(settings: Settings, job: str = "", session: str = "") -> ModelVersion:
     """Train in the cluster of CONTEXT, show the Job's log, register what it logged, and return the version.
 
-    With `job`, follow one that goes on. Ctrl-C deletes the Job. Raises SlipwayError, with the script's own exit code,
-    when it fails.
+    With `job`, follow one that goes on; `session` is what whoever begins this again finds its runs by. Ctrl-C deletes
+    the Job. Raises SlipwayError, with the script's own exit code, when it fails.
     """
     cluster, model = kubectl.connect(settings), model_folder.load(settings.model_dir)
     inside = find_tracking(settings, cluster)
-    with _reached(settings, cluster, inside) as here:
+    with reached(settings, cluster, inside) as here:
         connection.check_reachable(here)
     started = time.monotonic()
     lock = locks.of_folder(settings, model)
-    session = _find_session(cluster, job) if job else uuid.uuid4().hex
+    session = _find_session(cluster, job) if job else session or uuid.uuid4().hex
     job = job or _start(settings, cluster, model, lock, inside, session)
     try:
         began_again = _follow(settings, cluster, job)
@@ -78,14 +80,14 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
         with suppress(SlipwayError):
             _end_runs(settings, cluster, inside, session)
         raise
-    with _reached(settings, cluster, inside) as here:
+    with reached(settings, cluster, inside) as here:
         if began_again:
             sessions.forget_lost(here, session)
         _, version, _ = training.conclude(here, model, session, lock, time.monotonic() - started)
     print(f"tracked by {inside}; the Job is {job}, whose log stays available for a while")
-    reached = f"{mlflow.HERE} " if inside == mlflow.find_address(settings) else ""  # as deploy_tracking says
+    forwarded = f"{mlflow.HERE} " if inside == mlflow.find_address(settings) else ""  # as deploy_tracking says
     there = f"CONTEXT={settings.cluster.context} NAMESPACE={settings.cluster.namespace}"
-    hints.say_next(f"{reached}make deploy MODEL={shlex.quote(f'models:/{version.name}/{version.version}')} {there}")
+    hints.say_next(f"{forwarded}make deploy MODEL={shlex.quote(f'models:/{version.name}/{version.version}')} {there}")
     return version
 
 
@@ -139,19 +141,30 @@ def read_resources(settings: Settings) -> dict[str, dict[str, str]]:
     return {"requests": requests, "limits": limits}
 
 
-def describe(settings: Settings, job: str, container: dict[str, Any], session: str, place: Path) -> dict[str, Any]:
-    """Return the kustomization of a Job: `container` has image, arguments and environment (pure)."""
+def name_job(model: model_folder.ModelFolder, session: str) -> str:
+    """Return the name of the Job of a training (pure)."""
+    end = hashlib.sha256(session.encode()).hexdigest()[:8]
+    return f"{manifests.make_name(model.name)[:LONGEST].rstrip('-')}-train-{end}"
+
+
+def read_retries(settings: Settings) -> int:
+    """Return how often a lost pod is replaced (pure). Raises SlipwayError (exit code 2) for what is no number."""
     if not settings.training.retries.isdigit():
         raise SlipwayError(
             f"TRAIN_RETRIES is {settings.training.retries!r}: must be a number", "TRAIN_RETRIES=2", USAGE
         )
+    return int(settings.training.retries)
+
+
+def describe(settings: Settings, job: str, container: dict[str, Any], session: str, place: Path) -> dict[str, Any]:
+    """Return the kustomization of a Job: `container` has image, arguments and environment (pure)."""
     made = jobs.Job(
         name=job,
         kind="training",
         group=session,
         container={**container, "resources": read_resources(settings)},
-        secret="slipway-training",  # noqa: S106 -- its name
-        retries=int(settings.training.retries),
+        secret=SECRET,
+        retries=read_retries(settings),
         annotations={SESSION: session},
     )
     return jobs.describe(made, settings.cluster.namespace, place)
@@ -172,7 +185,7 @@ def _start(  # noqa: PLR0913, PLR0917 -- what makes a Job
         "command": command,
         "env": jobs.list_variables(variables),
     }
-    job = f"{manifests.make_name(model.name)[:LONGEST].rstrip('-')}-train-{session[:8]}"
+    job = name_job(model, session)
     place = (
         BUILD / "k8s" / manifests.make_name(settings.cluster.context) / f"_training-{settings.cluster.namespace}" / job
     )
@@ -209,7 +222,7 @@ def _follow(settings: Settings, cluster: Cluster, job: str) -> bool:
 
 
 def _end_runs(settings: Settings, cluster: Cluster, inside: str, session: str) -> None:
-    with _reached(settings, cluster, inside) as here:
+    with reached(settings, cluster, inside) as here:
         sessions.end_runs(here, session)
 
 
@@ -221,12 +234,16 @@ def _find_session(cluster: Cluster, job: str) -> str:
     return str(session)
 
 
+def is_forwarded(settings: Settings, inside: str) -> bool:
+    """Whether the server that the cluster calls `inside` is reached by a forwarded port (pure)."""
+    plain = replace(settings, cluster=replace(settings.cluster, tracking_host=""))
+    return urlsplit(inside).hostname in mlflow.list_names(plain)
+
+
 @contextmanager
-def _reached(settings: Settings, cluster: Cluster, inside: str) -> Iterator[Settings]:
+def reached(settings: Settings, cluster: Cluster, inside: str) -> Iterator[Settings]:
     """Yield settings by which this machine reaches the server that the cluster calls `inside`."""
-    if urlsplit(inside).hostname not in mlflow.list_names(
-        replace(settings, cluster=replace(settings.cluster, tracking_host=""))
-    ):
+    if not is_forwarded(settings, inside):
         yield settings
         return
     with mlflow.reached(settings, cluster) as here:

@@ -1,0 +1,130 @@
+"""make tune_model with CONTEXT: trials as Jobs of a real cluster, killed in the middle and begun again."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from slipway import model_folder
+from slipway.kubernetes import mlflow
+from slipway.kubernetes.pods import jobs
+from slipway.registry.client import Registry
+from slipway.settings import ROOT, STATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.cluster.tracking.conftest import Tracked
+
+TRIALS = "app.kubernetes.io/name=slipway-trial"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Return a copy of the model that comes with Slipway, whose searches begin anew; nothing is left of them."""
+    copied = tmp_path / "model"
+    shutil.copytree(ROOT / "model", copied)
+    before = set((STATE / "tuning").glob("*"))
+    yield copied
+    for file in set((STATE / "tuning").glob("*")) - before:
+        file.unlink()
+
+
+def count(*states: str) -> int:
+    """Return how many trials the newest study has in some of Optuna's states."""
+    files = sorted((STATE / "tuning").glob("*.db"), key=lambda file: file.stat().st_mtime)
+    try:
+        with closing(sqlite3.connect(files[-1], timeout=30)) as base:
+            return sum(state in states for (state,) in base.execute("SELECT state FROM trials"))
+    except (IndexError, sqlite3.OperationalError):  # its tables are being made
+        return 0
+
+
+@pytest.mark.timeout(600)
+def test_a_search_survives_sigkill(tracked: Tracked, folder: Path) -> None:
+    """Killed among its trials, it follows those that still run, and ends with every trial once and one version."""
+    before = tracked.list_versions()
+    variables = {"MODEL_DIR": str(folder), "TRIALS": "4", "WORKERS": "2", "TRAIN_ARGS": "--repeats 10"}
+    first = tracked.start("tune_model", **variables)
+    tracked.wait(lambda: count("COMPLETE") or first.poll() is not None, "a trial ends")
+    first.kill()
+    said = first.communicate(timeout=60)[0]
+    running = count("RUNNING")
+    second = tracked.start("tune_model", **variables)
+    printed = second.communicate(timeout=400)[0]
+    with mlflow.reached(tracked.settings, tracked.cluster) as here:
+        registry = Registry.connect(here)
+        runs = registry.find_runs("tags.`mlflow.source.name` = 'make tune_model'")
+        (parent,) = [run for run in runs if "slipway.trial" not in run.data.tags]
+        children = registry.find_runs(f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
+    versions = {number: tags for number, tags in tracked.list_versions().items() if number not in before}
+    metric = model_folder.load(folder).metric
+    best = min(children, key=lambda run: float(run.data.metrics[metric]))
+
+    assert running > 0, said
+    assert second.returncode == 0, printed
+    assert "trials still run, or have ended since: they are followed" in printed
+    assert (count("COMPLETE"), count("RUNNING", "WAITING", "FAIL", "PRUNED")) == (4, 0)
+    assert sorted(run.data.tags["slipway.trial"] for run in children) == ["0", "1", "2", "3"]
+    assert {run.info.status for run in (parent, *children)} == {"FINISHED"}
+    assert not any(run.outputs and run.outputs.model_outputs for run in children)
+    (tags,) = versions.values()
+    assert tags["slipway.trial"] == best.data.tags["slipway.trial"]
+    assert tracked.cluster.list("jobs", TRIALS) == []
+    (training,) = tracked.cluster.list("jobs", f"{jobs.GROUP}={tags['slipway.study']}-{tags['slipway.trial']}")
+    assert training["status"]["succeeded"] == 1
+
+
+TINY = 'name = "tiny"\nmetric = "loss"\ndirection = "minimize"\n[tune]\nalpha = { low = 0.0, high = 1.0 }\n'
+TRAIN = """
+import argparse, time
+parser = argparse.ArgumentParser()
+parser.add_argument("--alpha", type=float)
+alpha = parser.parse_args().alpha
+import mlflow
+class Constant(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input: list[float]) -> list[float]:
+        return model_input
+with mlflow.start_run():
+    if alpha > 0.8:
+        bytearray(2 << 30)
+    for step in range(10):
+        mlflow.log_metric("loss", (alpha - 0.3) ** 2, step=step)
+        time.sleep(1)
+    about = {"pip_requirements": ["mlflow-skinny"], "input_example": [1.0], "registered_model_name": "tiny"}
+    mlflow.pyfunc.log_model(name="model", python_model=Constant(), **about)
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(900)
+def test_trials_are_pruned_and_fail(tracked: Tracked, folder: Path) -> None:
+    """One that is worse than the others is ended and KILLED, one that needs too much memory FAILED; the rest goes on.
+
+    One whose pod is deleted is begun again.
+    """
+    (folder / "model.toml").write_text(TINY)
+    (folder / "train.py").write_text(TRAIN)
+    process = tracked.start("tune_model", MODEL_DIR=str(folder), TRIALS="16", WORKERS="3")
+    tracked.wait(lambda: tracked.find_pod(TRIALS).get("status", {}).get("phase") == "Running", "a trial runs")
+    tracked.kill(TRIALS)
+    printed = process.communicate(timeout=700)[0]
+    with mlflow.reached(tracked.settings, tracked.cluster) as here:
+        registry = Registry.connect(here)
+        (version,) = registry.find_versions("tiny").values()
+        runs = registry.find_runs(f"tags.`slipway.study` = '{version.tags['slipway.study']}'")
+    trials = [run for run in runs if "slipway.trial" in run.data.tags]
+    states = [run.info.status for run in trials]
+    words = [run.data.tags["mlflow.note.content"] for run in trials if run.info.status == "FAILED"]
+
+    assert process.returncode == 0, printed
+    assert len(trials) == count("PRUNED", "FAIL", "COMPLETE") == 16
+    assert states.count("KILLED") == count("PRUNED") > 0
+    assert states.count("FAILED") == count("FAIL") > 0
+    assert all("train.py needed more memory than 1Gi" in each for each in words)
+    assert tracked.cluster.list("jobs", TRIALS) == []
