@@ -85,10 +85,15 @@ def train(settings: Settings, job: str = "", session: str = "") -> ModelVersion:
             sessions.forget_lost(here, session)
         _, version, _ = training.conclude(here, model, session, lock, time.monotonic() - started)
     print(f"tracked by {inside}; the Job is {job}, whose log stays available for a while")
+    hints.say_next(suggest(settings, inside, f"models:/{version.name}/{version.version}"))
+    return version
+
+
+def suggest(settings: Settings, inside: str, uri: str) -> str:
+    """Return the command that deploys a version of the server that the cluster calls `inside` (pure)."""
     forwarded = f"{mlflow.HERE} " if inside == mlflow.find_address(settings) else ""  # as deploy_tracking says
     there = f"CONTEXT={settings.cluster.context} NAMESPACE={settings.cluster.namespace}"
-    hints.say_next(f"{forwarded}make deploy MODEL={shlex.quote(f'models:/{version.name}/{version.version}')} {there}")
-    return version
+    return f"{forwarded}make deploy MODEL={shlex.quote(uri)} {there}"
 
 
 def find_tracking(settings: Settings, cluster: Cluster) -> str:

@@ -48,6 +48,7 @@ class InCluster:
         self._inside = training_job.find_tracking(settings, self._cluster)
         self._stack = stack
         self._here: Settings | None = None
+        self._trials: JobTrials | None = None
         self.settings = settings
         if training_job.is_forwarded(settings, self._inside):  # by another port each time
             where = f"{settings.cluster.context}/{settings.cluster.namespace}"
@@ -61,6 +62,8 @@ class InCluster:
         try:
             connection.check_reachable(self._here)
         except connection.UnreachableError:
+            if self._trials and self._trials.was_ended:  # who stops the search does not wait for a server
+                raise
             self._here = self._connect_again()
         yield self._here
 
@@ -76,9 +79,9 @@ class InCluster:
 
     def make_trials(self, model: ModelFolder, lock: Lock, arguments: list[str], search: Search, workers: int) -> Trials:  # noqa: ARG002 -- each has a pod of its own
         """Return trials as Jobs, which follow those that an earlier call left running."""
-        trials = JobTrials(self._given, self._cluster, model, lock, arguments, search)
-        trials.clear(search.lost)
-        return trials
+        self._trials = JobTrials(self._given, self._cluster, model, lock, arguments, search)
+        self._trials.clear(search.lost)
+        return self._trials
 
     def is_training(self, model: ModelFolder, session: str) -> bool:
         """Whether there is a Job of the session that has not ended."""
@@ -100,3 +103,7 @@ class InCluster:
             with self.reached() as here:
                 sessions.forget_lost(here, session)
         return version
+
+    def suggest(self, uri: str) -> str:
+        """Return the command that deploys it."""
+        return training_job.suggest(self._given, self._inside, uri)

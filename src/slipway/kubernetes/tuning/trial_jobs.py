@@ -77,6 +77,7 @@ class JobTrials(Trials):
         self._seen: dict[str, jobs.Seen] = {}
         self._seen_at, self._moved_at = 0.0, time.monotonic()
         self._image = ""
+        self.was_ended = False
 
     def clear(self, lost: list[int]) -> None:
         """Begin with an empty folder, and with the Jobs of cut-off trials alone."""
@@ -143,6 +144,7 @@ class JobTrials(Trials):
 
     def end(self, lost: list[int]) -> None:  # noqa: ARG002 -- all of the study's Jobs
         """Delete all Jobs of the study, unless the cluster does not answer."""
+        self.was_ended = True
         with suppress(SlipwayError):
             self._cluster.check()
             self._group.delete()

@@ -42,7 +42,7 @@ def ensure(site: Site, model: ModelFolder, search: Search) -> None:
     if there := [number for number, each in found.items() if each.tags.get(TRIAL_TAG) == str(best.number)]:
         uri = f"models:/{model.name}/{there[0]}"
         print(f"trial {best.number} is registered already: {uri}")
-        hints.say_next(f"make promote MODEL={shlex.quote(uri)}")
+        hints.say_next(site.suggest(uri))
         return
     training = site.settings.training
     words = shlex.join([*shlex.split(training.args), *space.write(best.params)])

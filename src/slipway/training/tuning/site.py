@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -40,6 +41,9 @@ class Site(Protocol):
     def train(self, given: Training, model: ModelFolder, session: str, *, began_again: bool) -> ModelVersion:
         """Train with what is given, and register it, once; with `began_again` after a training that was cut off."""
 
+    def suggest(self, uri: str) -> str:
+        """Return the command that comes next for a version that is registered."""
+
 
 class Here:
     """The site that is this machine."""
@@ -72,3 +76,7 @@ class Here:
         if began_again:
             sessions.forget_lost(settings, session)
         return version
+
+    def suggest(self, uri: str) -> str:
+        """Return the command that promotes it."""
+        return f"make promote MODEL={shlex.quote(uri)}"

@@ -122,8 +122,9 @@ def opened(
         seed = int(key[:6], 16) + len(study.get_trials(deepcopy=False))
         study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=workers > 1)
         own = str(study.user_attrs[ID])
-        ids = [str(each.user_attrs.get(ID)) for each in optuna.get_all_study_summaries(storage, False)]  # noqa: FBT003 -- no other name
-        yield Search(own, study, space, file.stem, [each for each in ids if each not in {own, "None"}])
+        known = optuna.get_all_study_summaries(storage, False)  # noqa: FBT003 -- no other name
+        others = [str(each.user_attrs[ID]) for each in known if each.user_attrs.get(ID, own) != own]
+        yield Search(own, study, space, file.stem, others)
 
 
 def find_file(settings: Settings, model: ModelFolder) -> Path:
