@@ -139,19 +139,24 @@ def read_resources(settings: Settings) -> dict[str, dict[str, str]]:
     return {"requests": requests, "limits": limits}
 
 
-def describe(settings: Settings, job: str, container: dict[str, Any], session: str, place: Path) -> dict[str, Any]:
-    """Return the kustomization of a Job: `container` has image, arguments and environment (pure)."""
+def read_retries(settings: Settings) -> int:
+    """Return how often a pod that ended badly is replaced (pure). Raises SlipwayError (exit code 2) for no number."""
     if not settings.training.retries.isdigit():
         raise SlipwayError(
             f"TRAIN_RETRIES is {settings.training.retries!r}: must be a number", "TRAIN_RETRIES=2", USAGE
         )
+    return int(settings.training.retries)
+
+
+def describe(settings: Settings, job: str, container: dict[str, Any], session: str, place: Path) -> dict[str, Any]:
+    """Return the kustomization of a Job: `container` has image, arguments and environment (pure)."""
     made = jobs.Job(
         name=job,
         kind="training",
         group=session,
         container={**container, "resources": read_resources(settings)},
         secret="slipway-training",  # noqa: S106 -- its name
-        retries=int(settings.training.retries),
+        retries=read_retries(settings),
         annotations={SESSION: session},
     )
     return jobs.describe(made, settings.cluster.namespace, place)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,7 @@ class Group:
         self._ended: dict[str, Seen] = {}  # remembered, since the cluster removes them in time
         self._hopeless: dict[str, str] = {}  # Jobs that we end, and why
         self._said: set[str] = set()
+        self._lost: set[str] = set()  # pods of which that was said
         self._last_run = time.monotonic()
 
     def look(self) -> dict[str, Seen]:
@@ -189,12 +191,25 @@ class Group:
         answer = self.cluster.ask_silently("logs", f"pod/{pod}", "--tail", str(lines))
         return answer.out.splitlines() if answer.code == 0 else []
 
+    def read_code(self, name: str) -> int:
+        """Return the exit code of the last pod of a Job that has ended."""
+        pods = self._ended[name].pods if name in self._ended else []
+        ending = job_log.read_ending(pods[-1]) if pods else None
+        return ending.code if ending else 1
+
+    def read_result(self, name: str) -> dict[str, Any]:
+        """Return the object in JSON that the last pod of an ended Job wrote last; {} when its log is gone."""
+        pods = self._ended[name].pods if name in self._ended else []
+        for line in reversed(self.read_log(pods[-1]["metadata"]["name"], WORDS) if pods else []):
+            with suppress(ValueError):
+                if isinstance(found := json.loads(line), dict):
+                    return found
+        return {}
+
     def delete(self) -> None:
         """Delete all Jobs, and wait for their pods: only then does nothing of them work any more."""
-        selector = f"{GROUP}={self.name}"
-        self.cluster.run("delete", "jobs", "--selector", selector, "--wait", "--timeout=60s", seconds=70)
-        pods = ("delete", "pods", "--selector", selector, "--wait", "--timeout=60s")
-        self.cluster.run(*pods, seconds=70)
+        foreground = ("--cascade=foreground", "--wait", "--timeout=60s")
+        self.cluster.run("delete", "jobs", "--selector", f"{GROUP}={self.name}", *foreground, seconds=70)
         self._ended.clear()
 
     def say(self, words: str) -> None:
@@ -211,6 +226,10 @@ class Group:
         """Say what pods wait for; end a Job whose pod never starts. Raises SlipwayError when none may start."""
         refused, reasons = "", ""
         for name, seen in waiting.items():
+            for lost in (each for each in seen.pods if job_log.read_ending(each)):
+                if lost["metadata"]["name"] not in self._lost:
+                    self._lost.add(lost["metadata"]["name"])
+                    self.say(f"{name} tries again: {self.explain(Seen(seen.job, [lost]))}")
             pod = next((each for each in reversed(seen.pods) if not job_log.read_ending(each)), None)
             if pod is None:
                 refused = refused or (diagnosis.read_refusal(self.cluster, name) if not seen.pods else "")
@@ -228,6 +247,8 @@ class Group:
             self.say(refused or reasons)
         silent = time.monotonic() - self._last_run
         if (refused and silent > REFUSED_S) or (reasons and silent > job_log.UNSCHEDULED):
+            for name in waiting:
+                self.end(name)
             raise SlipwayError(f"no pod starts: {refused or reasons}", self.cluster.show("get", "events"))
 
     def end(self, name: str) -> None:
