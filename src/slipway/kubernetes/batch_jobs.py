@@ -96,7 +96,7 @@ def find_place(name: str, address: str, mount: str) -> Place:
     example = f"{name}=s3://bucket/rows, or {name}=pvc://claim/rows"
     if not address.startswith(batch.VOLUME):
         words = f"{name} is {address!r}: the pods of a cluster reach s3://… and pvc://claim/path only"
-        raise SlipwayError(words, f"{example}; CONTEXT= make score_batch … works on this machine", USAGE)
+        raise SlipwayError(words, f"{example}; or no CONTEXT, to score on this machine", USAGE)
     if not CLAIM.fullmatch(claim) or ".." in path.split("/"):
         raise SlipwayError(f"{name} is {address!r}: must be pvc://claim/path", example, USAGE)
     path = posixpath.normpath(f"/{path}").strip("/")
@@ -164,6 +164,7 @@ class _Run:
 
     def __init__(self, group: Group, steps: list[list[Job]], place: Path, out: str) -> None:
         self._group, self._steps, self._place, self._out = group, steps, place, out
+        self._names: list[str] = []  # of the step's Jobs
         self._told: dict[str, dict[str, int]] = {}  # the last words of each share
         self._parts = 0  # of the batch
         self._shown = ""
@@ -174,17 +175,22 @@ class _Run:
             self._group.delete()  # of an earlier command, which have ended
         reached = [at for at, step in enumerate(self._steps) if any(job.name in there for job in step)]
         scored = 1 if there else 0
-        for step in self._steps[max(reached, default=0) :]:
+        said: dict[str, Any] = {}
+        for whole in self._steps[max(reached, default=0) :]:
+            step = whole
+            if len(whole) > 1 and said:  # the plan's: no more shares than parts, and none if all are done
+                step = whole[: said["parts"]] if said["parts_now"] else []
             if missing := [job for job in step if job.name not in there]:
                 print(f"creating {', '.join(job.name for job in missing)}", flush=True)
                 self._group.create(self._place, missing)
-            names = [job.name for job in step]
-            failed = self._group.follow(names, self._show)
-            if failed:
+            self._names, self._told = [job.name for job in step], {}
+            if failed := self._group.follow(self._names, self._show):
                 self._fail(failed)
-            said = self._group.read_result(names[-1])
+            if len(whole) > 1:
+                continue  # what shares did, the plan had to say
+            said = self._group.read_result(step[0].name)
             self._parts = said.get("parts", self._parts)
-            scored += said.get("parts_now", 0) if len(step) == 1 else 0  # of shares, the plan has said it
+            scored += said.get("parts_now", 0)
         if "rows_out" not in said:
             raise SlipwayError(f"the batch in {self._out} has ended, but its log does not say how", batch.GOES_ON)
         return said | {"parts_now": scored}
@@ -198,22 +204,18 @@ class _Run:
         raise SlipwayError(f"the batch in {self._out} is not whole: {name}{more}: {why}", cure or batch.GOES_ON)
 
     def _show(self, seen: dict[str, Seen]) -> None:
-        """Say how far all shares are together."""
-        running = 0
-        for name, each in seen.items():
-            pod = each.pods[-1] if each.pods else {}
-            phase = pod.get("status", {}).get("phase", "")
-            running += phase == "Running"
-            if name.endswith(f"-{PLAN}") or phase not in {"Running", "Succeeded"}:
-                continue
-            for line in self._group.read_log(pod["metadata"]["name"], LOG_LINES):
+        """Say how far the shares are together; each pod tells it in a line of JSON now and then."""
+        pods = {name: seen[name].pods[-1] for name in self._names if seen[name].pods}
+        phases = {name: pod.get("status", {}).get("phase", "") for name, pod in pods.items()}
+        for name in (each for each, phase in phases.items() if phase in {"Running", "Succeeded"}):
+            for line in self._group.read_log(pods[name]["metadata"]["name"], LOG_LINES):
                 if line.startswith('{"parts": ') and '"of": ' in line:
                     self._told[name] = json.loads(line)
         if not self._told:
             return
         parts, rows = (sum(each[key] for each in self._told.values()) for key in ("parts", "rows"))
         of = self._parts or max(each["of"] for each in self._told.values())
-        words = f"{parts} of {of} parts, {rows:,} rows, {running} pods run"
+        words = f"{parts} of {of} parts, {rows:,} rows; pods at work: {[*phases.values()].count('Running')}"
         if words != self._shown:
             self._shown = words
             job_log.say(words)

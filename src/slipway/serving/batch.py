@@ -139,7 +139,7 @@ def _find_data(data: str) -> str:
 def _check_here(name: str, address: str) -> None:
     if address.strip().startswith(VOLUME):
         words = f"{name} is {address}: a volume of a cluster, which this machine does not see"
-        raise SlipwayError(words, "make score_batch … CONTEXT=…, see kubectl config get-contexts", USAGE)
+        raise SlipwayError(words, "CONTEXT=…, one of kubectl config get-contexts", USAGE)
 
 
 def check_cloud(address: str) -> str:

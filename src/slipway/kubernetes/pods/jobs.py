@@ -226,8 +226,9 @@ class Group:
         """Say what pods wait for; end a Job whose pod never starts. Raises SlipwayError when none may start."""
         refused, reasons = "", ""
         for name, seen in waiting.items():
-            for lost in (each for each in seen.pods if job_log.read_ending(each)):
-                if lost["metadata"]["name"] not in self._lost:
+            for lost in seen.pods:
+                ending = job_log.read_ending(lost)
+                if ending and ending.code and lost["metadata"]["name"] not in self._lost:
                     self._lost.add(lost["metadata"]["name"])
                     self.say(f"{name} tries again: {self.explain(Seen(seen.job, [lost]))}")
             pod = next((each for each in reversed(seen.pods) if not job_log.read_ending(each)), None)
