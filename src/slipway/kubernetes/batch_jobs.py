@@ -173,6 +173,8 @@ class _Run:
         """Take the steps from the one that `there` has come to, and return the totals."""
         if not there:
             self._group.delete()  # of an earlier command, which have ended
+        plans = [name for name in there if name.endswith(f"-{PLAN}")]
+        self._parts = self._group.read_result(plans[0]).get("parts", 0) if plans else 0
         reached = [at for at, step in enumerate(self._steps) if any(job.name in there for job in step)]
         scored = 1 if there else 0
         said: dict[str, Any] = {}

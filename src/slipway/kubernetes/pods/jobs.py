@@ -124,6 +124,7 @@ class Group:
 
     def __init__(self, cluster: Cluster, name: str, again: str) -> None:
         self.cluster, self.name, self._again = cluster, name, again
+        self.seen: dict[str, Seen] = {}  # at the last look, or before they were gone
         self._ended: dict[str, Seen] = {}  # remembered, since the cluster removes them in time
         self._hopeless: dict[str, str] = {}  # Jobs that we end, and why
         self._said: set[str] = set()
@@ -138,6 +139,7 @@ class Group:
         for pod in sorted(pods, key=lambda each: str(each["metadata"]["creationTimestamp"])):
             if owner := found.get(pod["metadata"].get("labels", {}).get("job-name", "")):
                 owner.pods.append(pod)
+        self.seen |= found
         return found
 
     def create(self, place: Path, jobs: Sequence[Job]) -> None:
@@ -154,7 +156,8 @@ class Group:
     def follow(self, names: Sequence[str], show: Callable[[dict[str, Seen]], None]) -> dict[str, str]:
         """Look, and `show` what is seen, until these Jobs have ended; return those that failed, and why.
 
-        One whose pod can never start is ended; the others go on. Raises SlipwayError when the cluster lets none run.
+        A Job alone is not tried again when its program failed; one of several is, since the others go on meanwhile.
+        One whose pod can never start is ended. Raises SlipwayError when the cluster lets none run.
         """
         failed: dict[str, str] = {}
         while True:
@@ -165,11 +168,14 @@ class Group:
                 self._ended[name] = seen[name]
                 if seen[name].has("Failed"):
                     failed[name] = self._hopeless.get(name) or self.explain(seen[name])
-                    self.say(f"{name} failed: {failed[name]}")
+                    if len(names) > 1:
+                        self.say(f"{name} failed: {failed[name]}")
             show(seen)
             waiting = {name: seen[name] for name in names if not seen[name].has_ended}
             if not waiting:
                 return failed
+            if len(names) == 1:
+                self._check_alone(names[0], waiting[names[0]])
             self._check(waiting)
             time.sleep(POLL_S)
 
@@ -192,14 +198,14 @@ class Group:
         return answer.out.splitlines() if answer.code == 0 else []
 
     def read_code(self, name: str) -> int:
-        """Return the exit code of the last pod of a Job that has ended."""
-        pods = self._ended[name].pods if name in self._ended else []
+        """Return the exit code of the last pod of a Job that was seen and has ended."""
+        pods = self.seen[name].pods if name in self.seen else []
         ending = job_log.read_ending(pods[-1]) if pods else None
         return ending.code if ending else 1
 
     def read_result(self, name: str) -> dict[str, Any]:
-        """Return the object in JSON that the last pod of an ended Job wrote last; {} when its log is gone."""
-        pods = self._ended[name].pods if name in self._ended else []
+        """Return the object in JSON that the last pod of a Job wrote last; {} when its log is gone."""
+        pods = self.seen[name].pods if name in self.seen else []
         for line in reversed(self.read_log(pods[-1]["metadata"]["name"], WORDS) if pods else []):
             with suppress(ValueError):
                 if isinstance(found := json.loads(line), dict):
@@ -221,6 +227,15 @@ class Group:
     def _list(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         jobs, pods = (self.cluster.list(kind, f"{GROUP}={self.name}", strict=True) for kind in ("jobs.batch", "pods"))
         return jobs, pods
+
+    def _check_alone(self, name: str, seen: Seen) -> None:
+        ended = [
+            each for each in seen.pods if (ending := job_log.read_ending(each)) and ending.code and not ending.lost
+        ]
+        if ended and name not in self._hopeless:
+            self._hopeless[name] = self.explain(Seen(seen.job, ended[:1]))
+            self._lost |= {each["metadata"]["name"] for each in ended}
+            self.end(name)
 
     def _check(self, waiting: dict[str, Seen]) -> None:
         """Say what pods wait for; end a Job whose pod never starts. Raises SlipwayError when none may start."""
