@@ -153,7 +153,7 @@ def name_job(model: model_folder.ModelFolder, session: str) -> str:
 
 
 def read_retries(settings: Settings) -> int:
-    """Return how often a lost pod is replaced (pure). Raises SlipwayError (exit code 2) for what is no number."""
+    """Return how often a pod that ended badly is replaced (pure). Raises SlipwayError (exit code 2) for no number."""
     if not settings.training.retries.isdigit():
         raise SlipwayError(
             f"TRAIN_RETRIES is {settings.training.retries!r}: must be a number", "TRAIN_RETRIES=2", USAGE

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -123,9 +124,11 @@ class Group:
 
     def __init__(self, cluster: Cluster, name: str, again: str) -> None:
         self.cluster, self.name, self._again = cluster, name, again
+        self.seen: dict[str, Seen] = {}  # at the last look, or before they were gone
         self._ended: dict[str, Seen] = {}  # remembered, since the cluster removes them in time
         self._hopeless: dict[str, str] = {}  # Jobs that we end, and why
         self._said: set[str] = set()
+        self._lost: set[str] = set()  # pods of which that was said
         self._last_run = time.monotonic()
 
     def look(self) -> dict[str, Seen]:
@@ -136,6 +139,7 @@ class Group:
         for pod in sorted(pods, key=lambda each: str(each["metadata"]["creationTimestamp"])):
             if owner := found.get(pod["metadata"].get("labels", {}).get("job-name", "")):
                 owner.pods.append(pod)
+        self.seen |= found
         return found
 
     def create(self, place: Path, jobs: Sequence[Job]) -> None:
@@ -152,7 +156,8 @@ class Group:
     def follow(self, names: Sequence[str], show: Callable[[dict[str, Seen]], None]) -> dict[str, str]:
         """Look, and `show` what is seen, until these Jobs have ended; return those that failed, and why.
 
-        One whose pod can never start is ended; the others go on. Raises SlipwayError when the cluster lets none run.
+        A Job alone is not tried again when its program failed; one of several is, since the others go on meanwhile.
+        One whose pod can never start is ended. Raises SlipwayError when the cluster lets none run.
         """
         failed: dict[str, str] = {}
         while True:
@@ -163,11 +168,14 @@ class Group:
                 self._ended[name] = seen[name]
                 if seen[name].has("Failed"):
                     failed[name] = self._hopeless.get(name) or self.explain(seen[name])
-                    self.say(f"{name} failed: {failed[name]}")
+                    if len(names) > 1:
+                        self.say(f"{name} failed: {failed[name]}")
             show(seen)
             waiting = {name: seen[name] for name in names if not seen[name].has_ended}
             if not waiting:
                 return failed
+            if len(names) == 1:
+                self._check_alone(names[0], waiting[names[0]])
             self._check(waiting)
             time.sleep(POLL_S)
 
@@ -189,12 +197,25 @@ class Group:
         answer = self.cluster.ask_silently("logs", f"pod/{pod}", "--tail", str(lines))
         return answer.out.splitlines() if answer.code == 0 else []
 
+    def read_code(self, name: str) -> int:
+        """Return the exit code of the last pod of a Job that was seen and has ended."""
+        pods = self.seen[name].pods if name in self.seen else []
+        ending = job_log.read_ending(pods[-1]) if pods else None
+        return ending.code if ending else 1
+
+    def read_result(self, name: str) -> dict[str, Any]:
+        """Return the object in JSON that the last pod of a Job wrote last; {} when its log is gone."""
+        pods = self.seen[name].pods if name in self.seen else []
+        for line in reversed(self.read_log(pods[-1]["metadata"]["name"], WORDS) if pods else []):
+            with suppress(ValueError):
+                if isinstance(found := json.loads(line), dict):
+                    return found
+        return {}
+
     def delete(self) -> None:
         """Delete all Jobs, and wait for their pods: only then does nothing of them work any more."""
-        selector = f"{GROUP}={self.name}"
-        self.cluster.run("delete", "jobs", "--selector", selector, "--wait", "--timeout=60s", seconds=70)
-        pods = ("delete", "pods", "--selector", selector, "--wait", "--timeout=60s")
-        self.cluster.run(*pods, seconds=70)
+        foreground = ("--cascade=foreground", "--wait", "--timeout=60s")
+        self.cluster.run("delete", "jobs", "--selector", f"{GROUP}={self.name}", *foreground, seconds=70)
         self._ended.clear()
 
     def say(self, words: str) -> None:
@@ -207,10 +228,24 @@ class Group:
         jobs, pods = (self.cluster.list(kind, f"{GROUP}={self.name}", strict=True) for kind in ("jobs.batch", "pods"))
         return jobs, pods
 
+    def _check_alone(self, name: str, seen: Seen) -> None:
+        ended = [
+            each for each in seen.pods if (ending := job_log.read_ending(each)) and ending.code and not ending.lost
+        ]
+        if ended and name not in self._hopeless:
+            self._hopeless[name] = self.explain(Seen(seen.job, ended[:1]))
+            self._lost |= {each["metadata"]["name"] for each in ended}
+            self.end(name)
+
     def _check(self, waiting: dict[str, Seen]) -> None:
         """Say what pods wait for; end a Job whose pod never starts. Raises SlipwayError when none may start."""
         refused, reasons = "", ""
         for name, seen in waiting.items():
+            for lost in seen.pods:
+                ending = job_log.read_ending(lost)
+                if ending and ending.code and lost["metadata"]["name"] not in self._lost:
+                    self._lost.add(lost["metadata"]["name"])
+                    self.say(f"{name} tries again: {self.explain(Seen(seen.job, [lost]))}")
             pod = next((each for each in reversed(seen.pods) if not job_log.read_ending(each)), None)
             if pod is None:
                 refused = refused or (diagnosis.read_refusal(self.cluster, name) if not seen.pods else "")
@@ -228,6 +263,8 @@ class Group:
             self.say(refused or reasons)
         silent = time.monotonic() - self._last_run
         if (refused and silent > REFUSED_S) or (reasons and silent > job_log.UNSCHEDULED):
+            for name in waiting:
+                self.end(name)
             raise SlipwayError(f"no pod starts: {refused or reasons}", self.cluster.show("get", "events"))
 
     def end(self, name: str) -> None:
