@@ -81,7 +81,7 @@ train_model: .venv/host ## Train and register the model: TRAIN_ARGS="--alpha 0.3
 	@$(ENV) $(PYTHON) scripts/model.py train
 
 .PHONY: tune_model
-tune_model: .venv/host ## Search for the best arguments, train and register them: TRIALS=50 WORKERS=2
+tune_model: .venv/host ## Search for the best arguments, train and register them: TRIALS=50 WORKERS=2 CONTEXT=…
 	@$(ENV) $(PYTHON) scripts/model.py tune
 
 .PHONY: env

@@ -59,10 +59,16 @@ def train(kept: str) -> None:
 @click.option("--trials", envvar="TRIALS", type=click.IntRange(1, 100_000), default=50, help="in all; default: 50")
 @click.option("--workers", envvar="WORKERS", type=click.IntRange(1, 1000), default=1, help="at a time; default: 1")
 def tune(trials: int, workers: int) -> None:
-    """Search for the best arguments of MODEL_DIR's script, by model.toml's [tune]; train and register the best."""
-    from slipway.training.tuning.search import tune
+    """Search for the best arguments of MODEL_DIR's script, by model.toml's [tune]; train and register the best.
 
-    tune(settings.load(), trials, workers)
+    With CONTEXT, trials are Jobs of that cluster.
+    """
+    loaded = settings.load()
+    if loaded.cluster.context:
+        from slipway.kubernetes.tuning.search import tune
+    else:
+        from slipway.training.tuning.search import tune
+    tune(loaded, trials, workers)
 
 
 @cli.command()
@@ -147,17 +153,21 @@ def predict(model: str, file: str, out: str, params: str) -> None:
 
 @cli.command()
 @click.option("--model", envvar="MODEL", default="", help=ADDRESS)
-@click.option("--data", envvar="DATA", default="", help="a .csv or .parquet file, a folder of them, or s3://…")
-@click.option("--out", envvar="OUT", default="", help="the folder to write to, or s3://…")
+@click.option("--data", envvar="DATA", default="", help="a .csv or .parquet file, a folder, s3://…, pvc://…")
+@click.option("--out", envvar="OUT", default="", help="the folder to write to, s3://…, or pvc://…")
 @click.option("--keys", envvar="KEYS", default="", help="columns to keep, or *: all; default: what is no input")
 @click.option("--format", "form", envvar="FORMAT", default="", help="csv or parquet; default: as each input file")
 @click.option("--params", envvar="PARAMS", default="", help="the model's params, a JSON object")
 def score(model: str, data: str, out: str, keys: str, form: str, params: str) -> None:  # noqa: PLR0913, PLR0917 -- its options
-    """Score files of any size with WORKERS processes into OUT; the same command goes on where one was stopped."""
+    """Score files of any size with WORKERS processes, or Jobs of the cluster of CONTEXT, into OUT.
+
+    The same command goes on where one was stopped.
+    """
+    from slipway.kubernetes import batch_jobs
     from slipway.serving import batch
 
-    options = {"KEYS": keys, "FORMAT": form, "PARAMS": params}
-    batch.score(settings.load(), model, data, out, options)
+    loaded, options = settings.load(), {"KEYS": keys, "FORMAT": form, "PARAMS": params}
+    (batch_jobs if loaded.cluster.context else batch).score(loaded, model, data, out, options)
 
 
 @cli.command()

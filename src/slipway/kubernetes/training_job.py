@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import re
 import shlex
 import time
@@ -17,7 +17,7 @@ from slipway import hints, model_folder
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes import image_delivery, manifests, mlflow
 from slipway.kubernetes.cluster import kubectl
-from slipway.kubernetes.pods import job_log
+from slipway.kubernetes.pods import job_log, jobs
 from slipway.registry import connection
 from slipway.runtimes import images, locks
 from slipway.settings import BUILD, LOCAL
@@ -37,22 +37,23 @@ if TYPE_CHECKING:
 SESSION = f"{manifests.PREFIX}session"  # annotates a Job with what its runs are found by
 QUANTITY = re.compile(r"\d+(\.\d+)?(m|[kMGTPE]i?)?")
 DEVICES = re.compile(r"(?:([\w.-]+/[\w.-]+)=)?(\d+)")
+SECRET = "slipway-training"  # noqa: S105 -- its name: each of its keys becomes a variable of a training
 LONGEST = 40  # of a model's name in that of its Jobs, whose pods get more appended
 
 
-def train(settings: Settings, job: str = "") -> ModelVersion:
+def train(settings: Settings, job: str = "", session: str = "") -> ModelVersion:
     """Train in the cluster of CONTEXT, show the Job's log, register what it logged, and return the version.
 
-    With `job`, follow one that goes on. Ctrl-C deletes the Job. Raises SlipwayError, with the script's own exit code,
-    when it fails.
+    With `job`, follow one that goes on; `session` is what whoever begins this again finds its runs by. Ctrl-C deletes
+    the Job. Raises SlipwayError, with the script's own exit code, when it fails.
     """
     cluster, model = kubectl.connect(settings), model_folder.load(settings.model_dir)
     inside = find_tracking(settings, cluster)
-    with _reached(settings, cluster, inside) as here:
+    with reached(settings, cluster, inside) as here:
         connection.check_reachable(here)
     started = time.monotonic()
     lock = locks.of_folder(settings, model)
-    session = _find_session(cluster, job) if job else uuid.uuid4().hex
+    session = _find_session(cluster, job) if job else session or uuid.uuid4().hex
     job = job or _start(settings, cluster, model, lock, inside, session)
     try:
         began_again = _follow(settings, cluster, job)
@@ -79,15 +80,20 @@ def train(settings: Settings, job: str = "") -> ModelVersion:
         with suppress(SlipwayError):
             _end_runs(settings, cluster, inside, session)
         raise
-    with _reached(settings, cluster, inside) as here:
+    with reached(settings, cluster, inside) as here:
         if began_again:
             sessions.forget_lost(here, session)
         _, version, _ = training.conclude(here, model, session, lock, time.monotonic() - started)
     print(f"tracked by {inside}; the Job is {job}, whose log stays available for a while")
-    reached = f"{mlflow.HERE} " if inside == mlflow.find_address(settings) else ""  # as deploy_tracking says
-    there = f"CONTEXT={settings.cluster.context} NAMESPACE={settings.cluster.namespace}"
-    hints.say_next(f"{reached}make deploy MODEL={shlex.quote(f'models:/{version.name}/{version.version}')} {there}")
+    hints.say_next(suggest(settings, inside, f"models:/{version.name}/{version.version}"))
     return version
+
+
+def suggest(settings: Settings, inside: str, uri: str) -> str:
+    """Return the command that deploys a version of the server that the cluster calls `inside` (pure)."""
+    forwarded = f"{mlflow.HERE} " if inside == mlflow.find_address(settings) else ""  # as deploy_tracking says
+    there = f"CONTEXT={settings.cluster.context} NAMESPACE={settings.cluster.namespace}"
+    return f"{forwarded}make deploy MODEL={shlex.quote(uri)} {there}"
 
 
 def find_tracking(settings: Settings, cluster: Cluster) -> str:
@@ -140,27 +146,33 @@ def read_resources(settings: Settings) -> dict[str, dict[str, str]]:
     return {"requests": requests, "limits": limits}
 
 
-def describe(settings: Settings, job: str, container: dict[str, Any], session: str, place: Path) -> dict[str, Any]:
-    """Return the kustomization of a Job: `container` has image, arguments and environment (pure)."""
+def name_job(model: model_folder.ModelFolder, session: str) -> str:
+    """Return the name of the Job of a training (pure)."""
+    end = hashlib.sha256(session.encode()).hexdigest()[:8]
+    return f"{manifests.make_name(model.name)[:LONGEST].rstrip('-')}-train-{end}"
+
+
+def read_retries(settings: Settings) -> int:
+    """Return how often a pod that ended badly is replaced (pure). Raises SlipwayError (exit code 2) for no number."""
     if not settings.training.retries.isdigit():
         raise SlipwayError(
             f"TRAIN_RETRIES is {settings.training.retries!r}: must be a number", "TRAIN_RETRIES=2", USAGE
         )
-    at = "/spec/template/spec/containers/0"
-    patch = [
-        {"op": "replace", "path": "/metadata/name", "value": job},
-        {"op": "add", "path": "/metadata/annotations", "value": {SESSION: session}},
-        {"op": "replace", "path": "/spec/backoffLimit", "value": int(settings.training.retries)},
-        {"op": "replace", "path": f"{at}/resources", "value": read_resources(settings)},
-        *({"op": "add", "path": f"{at}/{key}", "value": value} for key, value in container.items()),
-    ]
-    return {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [os.path.relpath(manifests.MANIFESTS / "training", place)],
-        "namespace": settings.cluster.namespace,
-        "patches": [{"target": {"kind": "Job"}, "patch": json.dumps(patch)}],
-    }
+    return int(settings.training.retries)
+
+
+def describe(settings: Settings, job: str, container: dict[str, Any], session: str, place: Path) -> dict[str, Any]:
+    """Return the kustomization of a Job: `container` has image, arguments and environment (pure)."""
+    made = jobs.Job(
+        name=job,
+        kind="training",
+        group=session,
+        container={**container, "resources": read_resources(settings)},
+        secret=SECRET,
+        retries=read_retries(settings),
+        annotations={SESSION: session},
+    )
+    return jobs.describe(made, settings.cluster.namespace, place)
 
 
 def _start(  # noqa: PLR0913, PLR0917 -- what makes a Job
@@ -176,9 +188,9 @@ def _start(  # noqa: PLR0913, PLR0917 -- what makes a Job
     container = {
         "image": image,
         "command": command,
-        "env": [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()],
+        "env": jobs.list_variables(variables),
     }
-    job = f"{manifests.make_name(model.name)[:LONGEST].rstrip('-')}-train-{session[:8]}"
+    job = name_job(model, session)
     place = (
         BUILD / "k8s" / manifests.make_name(settings.cluster.context) / f"_training-{settings.cluster.namespace}" / job
     )
@@ -215,7 +227,7 @@ def _follow(settings: Settings, cluster: Cluster, job: str) -> bool:
 
 
 def _end_runs(settings: Settings, cluster: Cluster, inside: str, session: str) -> None:
-    with _reached(settings, cluster, inside) as here:
+    with reached(settings, cluster, inside) as here:
         sessions.end_runs(here, session)
 
 
@@ -227,12 +239,16 @@ def _find_session(cluster: Cluster, job: str) -> str:
     return str(session)
 
 
+def is_forwarded(settings: Settings, inside: str) -> bool:
+    """Whether the server that the cluster calls `inside` is reached by a forwarded port (pure)."""
+    plain = replace(settings, cluster=replace(settings.cluster, tracking_host=""))
+    return urlsplit(inside).hostname in mlflow.list_names(plain)
+
+
 @contextmanager
-def _reached(settings: Settings, cluster: Cluster, inside: str) -> Iterator[Settings]:
+def reached(settings: Settings, cluster: Cluster, inside: str) -> Iterator[Settings]:
     """Yield settings by which this machine reaches the server that the cluster calls `inside`."""
-    if urlsplit(inside).hostname not in mlflow.list_names(
-        replace(settings, cluster=replace(settings.cluster, tracking_host=""))
-    ):
+    if not is_forwarded(settings, inside):
         yield settings
         return
     with mlflow.reached(settings, cluster) as here:

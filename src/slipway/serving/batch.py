@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from slipway.settings import Settings
 
 CLOUD = "s3://"
+VOLUME = "pvc://"  # of a cluster
 CURE = "make score_batch MODEL=… DATA=rows/ OUT=scored/"
 GOES_ON = "the same command, which goes on where it was, once that is put right"
 OTHER = "take another OUT"  # in what the program says, when the same command can only fail again
@@ -42,25 +43,19 @@ def score(settings: Settings, uri: str, data: str, out: str, options: dict[str, 
     `options` are KEYS, FORMAT and PARAMS. Raises SlipwayError for what cannot be used, and when the batch
     does not come to its end; what is whole by then stays, and is not done again.
     """
-    if settings.cluster.context:
-        raise SlipwayError(
-            "CONTEXT is set: make score_batch runs on this machine, not in a cluster",
-            "CONTEXT= make score_batch …",
-            USAGE,
-        )
-    given = _read(options, settings.serving.max_rejects)
+    given = read_options(options, settings.serving.max_rejects)
     source, target = _find_data(data), _find_out(out)
-    _check_apart(source, target)
+    check_apart(source, target)
     if options["FORMAT"] == "parquet" or _holds_parquet(source):
         settings = predict.with_parquet(settings)
     prepared = server.prepare(settings, uri)
     arguments = [*given, "--called", data.strip(), *(["--bar"] if sys.stderr.isatty() else [])]
     with _locked(target):
         total = _run(settings, prepared, (source, target), arguments)
-        _report(settings, prepared, (data, out, target), given, total)
+        report(settings, prepared, (data, out, target), given, total)
 
 
-def _report(
+def report(
     settings: Settings, prepared: Prepared, places: tuple[str, str, str], given: list[str], total: dict[str, Any]
 ) -> None:
     """Say what became of a batch, and log it, which two at once must not."""
@@ -116,7 +111,7 @@ def log_run(prepared: Prepared, params: dict[str, str], total: dict[str, Any]) -
     print(f"logged as run {run}", flush=True)
 
 
-def _read(options: dict[str, str], most: str) -> list[str]:
+def read_options(options: dict[str, str], most: str) -> list[str]:
     """Return the program's options."""
     keys, form, params = (options[name].strip() for name in ("KEYS", "FORMAT", "PARAMS"))
     if form not in {"", "csv", "parquet"}:
@@ -132,15 +127,22 @@ def _read(options: dict[str, str], most: str) -> list[str]:
 def _find_data(data: str) -> str:
     if not data.strip():
         raise SlipwayError("DATA is empty: which rows?", CURE, USAGE)
+    _check_here("DATA", data)
     if data.strip().startswith(CLOUD):
-        return _check_cloud(data.strip())
+        return check_cloud(data.strip())
     path = (ROOT / shell.expand(data)).resolve()
     if not path.exists():
         raise SlipwayError(f"DATA names neither a file nor a folder: {data}", CURE)
     return str(path)
 
 
-def _check_cloud(address: str) -> str:
+def _check_here(name: str, address: str) -> None:
+    if address.strip().startswith(VOLUME):
+        words = f"{name} is {address}: a volume of a cluster, which this machine does not see"
+        raise SlipwayError(words, "CONTEXT=…, one of kubectl config get-contexts", USAGE)
+
+
+def check_cloud(address: str) -> str:
     """Return an address in S3; raise SlipwayError for one with a password, which would be logged."""
     if "@" in address.removeprefix(CLOUD).partition("/")[0] or "secret_key=" in address:
         raise SlipwayError(
@@ -160,15 +162,17 @@ def _holds_parquet(data: str) -> bool:
 def _find_out(out: str) -> str:
     if not out.strip():
         raise SlipwayError("OUT is empty: where to?", CURE, USAGE)
+    _check_here("OUT", out)
     if out.strip().startswith(CLOUD):
-        return _check_cloud(out.strip())
+        return check_cloud(out.strip())
     path = (ROOT / shell.expand(out)).resolve()
     if path.exists() and not path.is_dir():
         raise SlipwayError(f"OUT is a file, and must be a folder: {out}", CURE, USAGE)
     return str(path)
 
 
-def _check_apart(data: str, out: str) -> None:
+def check_apart(data: str, out: str) -> None:
+    """Raise SlipwayError (exit code 2) when one lies in the other."""
     if f"{out}/".startswith(f"{data}/") or f"{data}/".startswith(f"{out}/"):
         raise SlipwayError(f"DATA and OUT lie in each other: {data}, {out}", CURE, USAGE)
 

@@ -3,6 +3,9 @@
 Each input file, or part of a large one, becomes a file in OUT: keys, predictions, the model's version. What is done is
 not done again by a second call. The last line on stdout says in JSON what became of it. Exit code 1: something has to
 be put right; 3: the model does not load; 130: interrupted.
+
+Several may share a batch, each in a pod: first `--step plan`, alone; then `--step 1/3` to `3/3`, at once; then one
+without, which scores what may be left, and ends the batch.
 """
 
 from __future__ import annotations
@@ -18,13 +21,16 @@ from scoring.errors import ModelError, Refusal, bad
 from scoring.processes.batch import life, plan, storage
 from scoring.processes.batch.crew import DID_NOT_LOAD, Crew
 from scoring.processes.batch.plan import Done
-from scoring.processes.batch.progress import Progress
+from scoring.processes.batch.progress import Progress, Told
 
 if TYPE_CHECKING:
     from types import FrameType
     from typing import NoReturn
 
+    from scoring.processes.batch.plan import Part
+
 REFUSED, INTERRUPTED = 1, 130
+PLAN = "plan"  # a step
 
 
 def main() -> None:
@@ -40,6 +46,8 @@ def main() -> None:
     parser.add_argument("--max-rejects", type=int, default=1000, help="rows that may be set aside, altogether")
     parser.add_argument("--called", default="", help="what DATA is called in the manifest")
     parser.add_argument("--bar", action="store_true", help="draw a bar")
+    parser.add_argument("--tell", action="store_true", help="tell in JSON how far it is")
+    parser.add_argument("--step", default="", type=_read_step, help="plan, or 2/5: the second of five shares")
     given, rest = parser.parse_known_args()
     settings = server_settings.load(rest)
     try:
@@ -67,43 +75,64 @@ def score(given: argparse.Namespace, rest: list[str], workers: int) -> dict[str,
     with Crew([*rest, *options, "--max-rejects", str(given.max_rejects)]) as crew:
         about = {"model": crew.start(workers), "data": given.called or given.data, "format": given.form}
         about |= {"keys": json.loads(given.keys), "params": json.loads(given.params)}
+        if given.step and given.step != PLAN and out.read(plan.PLAN) is None:
+            raise bad(f"OUT has no {plan.PLAN} yet, which --step plan writes")
         batch = plan.prepare(out, about, sources, crew.cut)
-        out.tidy()
+        if not given.step:  # alone
+            out.tidy()
         done = plan.find_done(out, batch)
         if none := {entry.name for entry in sources} - {part.source for part in batch.parts}:
             print(f"note: {len(none)} files of DATA have no rows: {min(none)}", file=sys.stderr, flush=True)
-        todo = [part for part in batch.parts if part.number not in done]
+        about_it = {"id": batch.id, "parts": len(batch.parts)}
+        if given.step == PLAN:
+            return {**about_it, "parts_now": len(batch.parts) - len(done)}
+        share = _take(given.step, batch.parts)
+        todo = [part for part in share if part.number not in done]
         if done:
             print(f"{len(done)} of {len(batch.parts)} parts are done already", file=sys.stderr, flush=True)
-        _score(crew, batch, done, given)
+        _score(crew, share, done, given)
+    if given.step:
+        return {**about_it, "parts_now": len(todo)}
     sources, _ = plan.find_sources(data, only)
-    return {
-        **plan.conclude(out, batch, done, sources),
-        "id": batch.id,
-        "parts": len(batch.parts),
-        "parts_now": len(todo),
-    }
+    return {**plan.conclude(out, batch, done, sources), **about_it, "parts_now": len(todo)}
 
 
-def _score(crew: Crew, batch: plan.Plan, done: dict[int, Done], given: argparse.Namespace) -> None:
-    """Score the parts that are not `done`, and put there what becomes of them."""
-    weights = {part.number: part.weight for part in batch.parts}
-    progress = Progress(sum(weights.values()), sum(weights[each] for each in done), is_bar=given.bar)
+def _take(step: str, parts: list[Part]) -> list[Part]:
+    """Return the parts of a share, or all."""
+    at, _, count = (step or "1/1").partition("/")
+    return [part for part in parts if part.number % int(count) == int(at) - 1]
+
+
+def _score(crew: Crew, share: list[Part], done: dict[int, Done], given: argparse.Namespace) -> None:
+    """Score the parts of a share that are not `done`, and put there what becomes of them."""
+    weights = {part.number: part.weight for part in share}
+    before = sum(weights[each] for each in done if each in weights)
+    told = Told(weights, done.values()) if given.tell else None
+    progress = told or Progress(sum(weights.values()), before, is_bar=given.bar)
     rejects = sum(each.rejects for each in done.values())
     if rejects > given.max_rejects:
         raise bad(f"{rejects} rows are not predicted already, more than {given.max_rejects} (MAX_REJECTS)")
     try:
-        for said in crew.score([part for part in batch.parts if part.number not in done]):
+        for said in crew.score([part for part in share if part.number not in done]):
             rejects += said.get("rejects", 0)
             if "many" in said or rejects > given.max_rejects:
                 first = f"; one of them: {said['many']}" if "many" in said else ""
                 raise bad(f"more than {given.max_rejects} rows are not predicted (MAX_REJECTS){first}")
             if found := said.get("done"):
                 done[found["number"]] = Done(**found)
+                progress.finish(done[found["number"]])
             else:
                 progress.count(said["rows"], said["bytes"])
     finally:
         progress.end()
+
+
+def _read_step(words: str) -> str:
+    """Return a step, if it is one."""
+    at, _, count = words.partition("/")
+    if words in {"", PLAN} or (at.isdecimal() and count.isdecimal() and 1 <= int(at) <= int(count)):
+        return words
+    raise argparse.ArgumentTypeError(f"{words!r} is no step: plan, or 2/5")
 
 
 def _interrupt(_: int, __: FrameType | None) -> NoReturn:

@@ -1,9 +1,16 @@
-"""How far a batch is: a bar on a terminal, elsewhere a line now and then."""
+"""How far a batch is: a bar on a terminal, elsewhere a line now and then, or JSON for who reads the log of a pod."""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from scoring.processes.batch.plan import Done
 
 WIDTH = 24  # characters of the bar
 DRAWN_S, SAID_S = 0.2, 10.0  # between two of each
@@ -22,6 +29,9 @@ class Progress:
         self._rows += rows
         self._done += size
         self._show()
+
+    def finish(self, part: Done) -> None:
+        """Do nothing: what counts are rows and bytes."""
 
     def end(self) -> None:
         """Leave the bar's line."""
@@ -42,3 +52,29 @@ class Progress:
             print(f"\r{bar:·<{WIDTH}} {words}\x1b[K", end="", file=sys.stderr, flush=True)
         else:
             print(words.strip(), file=sys.stderr, flush=True)
+
+
+class Told:
+    """Counts parts and rows of a share of a batch, and tells them on stderr: those of an earlier process, too."""
+
+    def __init__(self, share: Collection[int], done: Collection[Done]) -> None:
+        self._of, self._share, self._shown = len(share), frozenset(share), 0.0
+        self._done = {each.number: each.rows_in for each in done if each.number in self._share}
+        self._rows = 0  # of parts that are not done
+
+    def count(self, rows: int, _: int) -> None:
+        """Count rows that were predicted."""
+        self._rows += rows
+        if time.monotonic() - self._shown >= SAID_S:
+            self.end()
+
+    def finish(self, part: Done) -> None:
+        """Count a part; a process has several at a time, so that rows of the others wait until they are done."""
+        self._done[part.number] = part.rows_in
+        self._rows = 0
+
+    def end(self) -> None:
+        """Tell how far it is."""
+        self._shown = time.monotonic()
+        told = {"parts": len(self._done), "of": self._of, "rows": sum(self._done.values()) + self._rows}
+        print(json.dumps(told), file=sys.stderr, flush=True)

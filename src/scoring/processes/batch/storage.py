@@ -8,6 +8,7 @@ import io
 import os
 import shutil
 import tempfile
+import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -100,7 +101,7 @@ class Folder:
         """Write a file beside its place, and move it there."""
         target = self._path / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_name(f".{target.name}.{os.getpid()}{UNFINISHED}")
+        unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}{UNFINISHED}")  # pods have the same pids
         try:
             with unfinished.open("w+b") as file:
                 written = Written(file)

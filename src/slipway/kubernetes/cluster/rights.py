@@ -92,10 +92,15 @@ def ask(cluster: Cluster, wanted: set[Right]) -> dict[Right, bool]:
 
 def check(cluster: Cluster, objects: Iterable[dict[str, Any]]) -> None:
     """Raise SlipwayError when the user may not deploy these objects to the namespace, with what is missing."""
-    if missing := sorted(right for right, allowed in ask(cluster, list_needed(objects)).items() if not allowed):
+    demand(cluster, list_needed(objects), "deploy to")
+
+
+def demand(cluster: Cluster, wanted: set[Right], what: str) -> None:
+    """Raise SlipwayError when the user lacks rights in the namespace for `what`, such as to "deploy to" it."""
+    if missing := sorted(right for right, allowed in ask(cluster, wanted).items() if not allowed):
         where = f"{cluster.context}, namespace {cluster.namespace}"
         cure = f"{cluster.show('auth', 'can-i', '--list')}; a cluster administrator grants rights: {DOCS}"
-        raise SlipwayError(f"you may not deploy to {where}: missing rights: {describe(missing)}", cure)
+        raise SlipwayError(f"you may not {what} {where}: missing rights: {describe(missing)}", cure)
 
 
 def describe(rights: Iterable[Right]) -> str:

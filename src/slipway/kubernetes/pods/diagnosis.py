@@ -1,10 +1,11 @@
-"""Why a Deployment does not come up: what the Deployment, its pods and their logs say (pure, but for the log)."""
+"""Why a Deployment does not come up: what the Deployment, its pods and their logs say (pure but for log and events)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from slipway.kubernetes import manifests
+from slipway.kubernetes.cluster import kubectl
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +25,16 @@ def find_refusal(deployment: Object | None) -> str:
         if (condition["type"], condition["status"]) == ("ReplicaFailure", "True"):
             return f"the cluster rejects its pods: {condition.get('message') or condition.get('reason', '')}"
     return ""
+
+
+def read_refusal(cluster: Cluster, name: str) -> str:
+    """Return why the cluster makes no pods for a Job or StatefulSet, of which only its events tell; or ""."""
+    fields = f"involvedObject.name={name},reason=FailedCreate"
+    answer = cluster.ask(
+        "get", "events", "--field-selector", fields, "--sort-by", "{.lastTimestamp}", "--output", "json"
+    )
+    events = kubectl.parse(answer) if answer.code == 0 else []
+    return f"the cluster rejects its pods: {events[-1].get('message', '')}" if events else ""
 
 
 def find_unplaced(pods: Iterable[Object]) -> str:

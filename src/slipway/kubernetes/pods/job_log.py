@@ -10,13 +10,15 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from slipway import shell
 from slipway.errors import SlipwayError
 from slipway.kubernetes.pods import diagnosis
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from slipway.kubernetes.cluster.kubectl import Cluster
 
 POLL_S = 2.0  # s between two looks
@@ -25,6 +27,8 @@ SILENCE = 300  # s that the cluster may not answer: a laptop that sleeps, a cont
 UNSCHEDULED = 900  # s that a pod may wait for a node, which the cluster may have to make first
 BY_SIGNAL = 128  # an exit code above it is 128 and the signal that killed
 OUT_OF_MEMORY = "OOMKilled"
+T = TypeVar("T")
+STARTED = time.monotonic()  # when this command began
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,28 @@ def describe_wait(pod: dict[str, Any]) -> str:
         if waiting:
             return f"its container is being created ({waiting.get('reason', '')})"
     return "" if status.get("containerStatuses") else "waiting for a node"
+
+
+def ask_patiently(ask: Callable[[], T], say_once: Callable[[str], None], words: str, again: str) -> T:
+    """Return a cluster's answer; one that does not answer is asked again for a while.
+
+    Raises ClusterUnreachableError, with `words` on what may go on there, and the command that follows it `again`.
+    """
+    deadline = time.monotonic() + SILENCE
+    while True:
+        try:
+            return ask()
+        except SlipwayError as error:
+            if time.monotonic() > deadline:
+                silence = f"the cluster has not answered for {SILENCE} s, and {words}: {error.message}"
+                raise ClusterUnreachableError(silence, again) from None
+            say_once("the cluster does not answer")
+            time.sleep(POLL_S)
+
+
+def say(words: str, started: float = STARTED) -> None:
+    """Say what goes on, with the time since the beginning."""
+    print(f"[{time.monotonic() - started:4.0f} s] {words}", file=sys.stderr, flush=True)
 
 
 class Followed:
@@ -158,22 +184,11 @@ class Followed:
 
     def _look(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Return the Job and its pods, oldest first; a cluster that does not answer is asked again for a while."""
-        deadline = time.monotonic() + SILENCE
-        while True:
-            try:
-                job, pods = self.cluster.get("job", self.job), self._list_pods()
-                break
-            except SlipwayError as error:
-                if time.monotonic() > deadline:
-                    words = (
-                        f"the cluster has not answered for {SILENCE} s, "
-                        f"and the Job {self.job} may still be running: {error.message}"
-                    )
-                    raise ClusterUnreachableError(
-                        words, f"make train_on_kubernetes JOB={self.job} CONTEXT={self.cluster.context}"
-                    ) from None
-                self._say("the cluster does not answer")
-                time.sleep(POLL_S)
+        again = f"make train_on_kubernetes JOB={self.job} CONTEXT={self.cluster.context}"
+        words = f"the Job {self.job} may still be running"
+        job, pods = ask_patiently(
+            lambda: (self.cluster.get("job", self.job), self._list_pods()), self._say, words, again
+        )
         if job is None:
             raise SlipwayError(f"the Job {self.job} is gone: somebody deleted it")
         return job, sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
@@ -188,5 +203,5 @@ class Followed:
     def _say(self, words: str) -> None:
         """Say what goes on, once, with the time since the beginning."""
         if words != self._said:
-            print(f"[{time.monotonic() - self.started:4.0f} s] {words}", file=sys.stderr, flush=True)
+            say(words, self.started)
             self._said = words

@@ -108,12 +108,7 @@ def _find_refusal(cluster: Cluster, kind: str, name: str) -> str:
     found = next(iter(kubectl.parse(answer)), None) if answer.code == 0 else None
     if kind != "statefulset" or not found or found.get("status", {}).get("replicas"):
         return diagnosis.find_refusal(found)
-    fields = f"involvedObject.name={name},reason=FailedCreate"
-    answer = cluster.ask(
-        "get", "events", "--field-selector", fields, "--sort-by", "{.lastTimestamp}", "--output", "json"
-    )
-    events = kubectl.parse(answer) if answer.code == 0 else []
-    return f"the cluster rejects its pods: {events[-1].get('message', '')}" if events else ""
+    return diagnosis.read_refusal(cluster, name)
 
 
 def _find_trouble(cluster: Cluster, name: str) -> str:

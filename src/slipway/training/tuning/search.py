@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from optuna.trial import TrialState
 from tqdm import tqdm
 
-from slipway import model_folder, shell
+from slipway import model_folder
 from slipway.errors import USAGE, SlipwayError
 from slipway.registry import connection
-from slipway.registry.run_log import RunLog
 from slipway.runtimes import locks
 from slipway.settings import BUILD, ROOT
 from slipway.training import causes, experiments, provenance
 from slipway.training.tuning import best, picture, space, study
 from slipway.training.tuning.record import Record
-from slipway.training.tuning.trials import LOOK_S, SHOWN, Ended, Running, Trials
+from slipway.training.tuning.site import Here, Site
+from slipway.training.tuning.trials import SHOWN, Ended, Running, Trials
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,39 +34,42 @@ STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialSta
 
 
 def tune(settings: Settings, trials: int, workers: int) -> None:
+    """Search on this machine, as `search` does."""
+    search(Here(settings), trials, workers)
+
+
+def search(site: Site, trials: int, workers: int) -> None:
     """Search for the arguments with which the folder's script has the best metric, by so many trials in all.
 
     Then train the best and register it. What an earlier call has done counts. Raises SlipwayError when the script
     fails from the beginning.
     """
-    if settings.cluster.context:
-        words = "make tune_model runs its trials on this machine, and not in the cluster of CONTEXT"
-        cure = "CONTEXT= with the same command; then make train_on_kubernetes with the best values"
-        raise SlipwayError(words, cure, USAGE)
+    settings = site.settings
     model = model_folder.load(settings.model_dir)
     varied = space.read(model)
     arguments = provenance.find_arguments(settings.training, model)
     if fixed := space.find_fixed(varied, shlex.split(settings.training.args)):
         words = f"TRAIN_ARGS sets {', '.join(fixed)}, which [tune] of {model.path.name}/model.toml varies"
         raise SlipwayError(words, "leave it out of one of them", USAGE)
-    connection.check_reachable(settings)
-    remarks = causes.foresee(model)
-    if unknown := space.find_unknown(varied, model):
-        remarks += [f"warning: no .py file of {model.path.name}/ mentions {', '.join(unknown)}, which [tune] varies"]
-    for remark in remarks:
-        print(remark, file=sys.stderr, flush=True)
-    experiments.ensure(settings, model.name)
-    registry = RunLog.connect(settings)
+    with site.reached() as here:
+        connection.check_reachable(here)
+        remarks = causes.foresee(model)
+        if unknown := space.find_unknown(varied, model):
+            remarks += [
+                f"warning: no .py file of {model.path.name}/ mentions {', '.join(unknown)}, which [tune] varies"
+            ]
+        for remark in remarks:
+            print(remark, file=sys.stderr, flush=True)
+        experiments.ensure(here, model.name)
     lock = locks.of_folder(settings, model)
-    with study.opened(settings, model, varied, arguments, workers) as search:
-        ran = Trials(settings, model, lock, arguments, search.key, workers, BUILD / "tuning" / search.place)
-        ran.clear(search.lost)
+    with study.opened(settings, model, varied, arguments, workers) as found:
+        ran = site.make_trials(model, lock, arguments, found, workers)
         try:
-            record = Record(registry, model.name, search.key)
-            if len(search.finished) < trials or record.is_cut_off():
-                record.open(search.finished)
-                _Loop(model, search, ran, record, trials).run(workers)
-            best.ensure(settings, registry, model, search, ran.note_down("best"))
+            record = Record(site, model.name, found.key)
+            if len(found.finished) < trials or record.is_cut_off():
+                record.open(found.finished)
+                _Loop(model, found, ran, record, trials).run(workers)
+            best.ensure(site, model, found)
         finally:
             ran.remove()
 
@@ -88,7 +91,7 @@ class _Loop:
                 self._ran.prepare()
             with tqdm(total=self._trials, initial=done, unit="trial", disable=None) as bar:
                 while self._fill(workers):
-                    time.sleep(LOOK_S)
+                    time.sleep(self._ran.pause)
                     for running in [*self._running]:
                         if ended := self._ran.look(running):
                             self._finish(running, ended, bar)
@@ -102,9 +105,7 @@ class _Loop:
         while len(self._running) < workers and len(self._search.finished) + len(self._running) < self._trials:
             trial = self._search.ask()
             child = self._record.begin(trial.number, {name: str(value) for name, value in trial.params.items()})
-            self._running.append(running := self._ran.start(trial, child))
-            if trial.number == 0:
-                shell.echo(running.process.args)  # type: ignore[arg-type] # a list
+            self._running.append(self._ran.start(trial, child))
         return bool(self._running)
 
     def _finish(self, running: Running, ended: Ended, bar: tqdm[Any]) -> None:
@@ -132,9 +133,7 @@ class _Loop:
 
     def _give_up(self, error: BaseException) -> None:
         """End what runs and mark its runs. A study of failures alone is forgotten: the same command begins anew."""
-        for running in self._running:
-            self._ran.end(running.process, running.note)
-        self._ran.kill(self._search.lost)  # one that was cut off as it began
+        self._ran.end(self._search.lost)
         is_over = isinstance(error, SlipwayError) and not isinstance(error, connection.UnreachableError)
         with suppress(SlipwayError):  # without a server there is no run to mark
             self._record.cut_off()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from slipway.runtimes.base import STORE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from slipway.registry.run_log import Point
@@ -33,6 +34,13 @@ POINTS = """
     WHERE run_uuid = ? AND (key = ? OR ?) ORDER BY timestamp DESC, step DESC LIMIT ?
 """
 PARAMS = "SELECT key, value FROM params WHERE run_uuid = ? LIMIT ?"
+COPIED = {  # of the tables, what is copied from a store elsewhere
+    "runs": ("run_uuid", "start_time"),
+    "tags": ("key", "value", "run_uuid"),
+    "metrics": ("key", "value", "timestamp", "step", "is_nan", "run_uuid"),
+    "params": ("key", "value", "run_uuid"),
+}
+Row = tuple[str, list[object]]  # of a table: its name, and the values of its columns in `COPIED`
 
 
 @dataclass
@@ -64,6 +72,15 @@ def read(folder: Path, metric: str, *, only: bool = False) -> Logged:
     """
     with closing(sqlite3.connect(f"{(folder / STORE).as_uri()}?mode=rw", uri=True, timeout=5)) as base:
         return _read(base, metric, only=only)
+
+
+def copy(folder: Path, rows: Iterable[Row]) -> None:
+    """Add rows of a store elsewhere to the copy in a folder, which is made by the first. Raises sqlite3.Error."""
+    with closing(sqlite3.connect(folder / STORE)) as base, base:
+        for table, columns in COPIED.items():
+            base.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(columns)})")
+        for table, values in rows:
+            base.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(COPIED[table]))})", values)  # noqa: S608 -- a table of ours
 
 
 def _read(base: sqlite3.Connection, metric: str, *, only: bool) -> Logged:

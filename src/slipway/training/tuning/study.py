@@ -39,8 +39,9 @@ STARTUP = 5  # trials that have to complete before another is compared with thei
 class Search:
     """A study, and the trials that it still needs."""
 
-    def __init__(self, key: str, study: optuna.Study, space: Space, place: str) -> None:
+    def __init__(self, key: str, study: optuna.Study, space: Space, place: str, others: list[str]) -> None:
         self.key, self.study, self._space = key, study, space
+        self.others = others  # the ids of the earlier studies of the file
         self.place = place  # the name of its trials' folder: that of the file, which one process works on
         # Cut off with the process that ran them: each is run again, under its number and with its values
         self._again = [trial._trial_id for trial in self._list(TrialState.RUNNING)]  # noqa: SLF001 -- no other name
@@ -120,7 +121,10 @@ def opened(
         # One seed would have a search that goes on draw what it has drawn
         seed = int(key[:6], 16) + len(study.get_trials(deepcopy=False))
         study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=workers > 1)
-        yield Search(str(study.user_attrs[ID]), study, space, file.stem)
+        own = str(study.user_attrs[ID])
+        known = optuna.get_all_study_summaries(storage, False)  # noqa: FBT003 -- no other name
+        others = [str(each.user_attrs[ID]) for each in known if each.user_attrs.get(ID, own) != own]
+        yield Search(own, study, space, file.stem, others)
 
 
 def find_file(settings: Settings, model: ModelFolder) -> Path:

@@ -43,9 +43,7 @@ class Running:
 
     trial: Trial
     child: str  # its run's id
-    process: subprocess.Popen[bytes]
     folder: Path
-    note: Path
     began: float
     changed: float = 0.0  # when its store was written to, as far as it was read
     reported: set[int] = field(default_factory=set)  # steps
@@ -64,7 +62,9 @@ class Ended:
 
 
 class Trials:
-    """Starts, watches and ends trials."""
+    """Starts, watches and ends trials: here as programs of this machine."""
+
+    pause = LOOK_S  # between two looks at all
 
     def __init__(  # noqa: PLR0913, PLR0917 -- what a trial is made of
         self,
@@ -81,6 +81,7 @@ class Trials:
         self._variables = (ALONE if workers > 1 else {}) | provenance.write_variables(model)
         self._place = place
         self._name = f"{settings.services.project}-tune-{key}"
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}  # by the numbers of trials
 
     def note(self, what: object) -> Path:
         """Return where the process of a trial, or of the training of the best, is noted."""
@@ -107,51 +108,67 @@ class Trials:
 
     def prepare(self) -> None:
         """Make the store that each trial gets a copy of: its tables take seconds. Raises SlipwayError if it cannot."""
-        running = self._start("store", store.MAKE)
+        process = self._start("store", store.MAKE)
         try:
-            if running.wait() != 0:
+            if process.wait() != 0:
                 words = shell.quote(self._read_output(self._place / "store"))
                 raise SlipwayError(f"MLflow, as {self._model.script} would use it, cannot make a store: {words}")
         finally:
-            self.end(running, self.note("store"))
+            self._end(process, self.note("store"))
 
     def start(self, trial: Trial, child: str) -> Running:
         """Start a trial with its values."""
-        folder = self._place / str(trial.number)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        folder = self._make_folder(trial)
         shutil.copyfile(self._place / "store" / STORE, folder / STORE)
-        arguments = [*self._arguments, *space.write(trial.params)]
-        process = self._start(str(trial.number), [self._model.script, *arguments])
-        return Running(trial, child, process, folder, self.note(trial.number), time.monotonic())
+        process = self._start(str(trial.number), self._command(trial))
+        self._processes[trial.number] = process
+        if trial.number == 0:
+            shell.echo(process.args)  # type: ignore[arg-type] # a list
+        return Running(trial, child, folder, time.monotonic())
 
     def look(self, running: Running) -> Ended | None:
         """Return how a trial has ended; end it if it takes too long, or is worse than others were at its step."""
-        if (code := running.process.poll()) is not None:
+        process, note = self._processes[running.trial.number], self.note(running.trial.number)
+        if (code := process.poll()) is not None:
             return self._judge(running, code)
-        if time.monotonic() > running.began + (limit := self._settings.training.trial_timeout):
-            self.end(running.process, running.note)
-            words = f"{self._model.script} did not end within {limit} s (TRIAL_TIMEOUT)"
-            error = SlipwayError(words, f"TRIAL_TIMEOUT={2 * limit} with the same command")
-            return Ended(TrialState.FAIL, self._read(running), error=error, said=self._read_output(running.folder))
+        if time.monotonic() > running.began + self._settings.training.trial_timeout:
+            self._end(process, note)
+            return self._time_out(running)
         if self._is_worse(running):
-            self.end(running.process, running.note)
+            self._end(process, note)
             return Ended(TrialState.PRUNED, self._read(running))
         return None
 
-    def end(self, process: subprocess.Popen[bytes], note: Path) -> None:
+    def end(self, lost: list[int]) -> None:
+        """End all that runs, and what was cut off as it began."""
+        for number, process in self._processes.items():
+            self._end(process, self.note(number))
+        self.kill(lost)
+
+    def _end(self, process: subprocess.Popen[bytes], note: Path) -> None:
         """End a script, and the container that it runs in."""
         shell.stop(process)
         self._runtime.clear_script(note)
 
     def forget(self, running: Running) -> None:
         """Delete a trial's store, and all that its script wrote to it."""
-        running.note.unlink(missing_ok=True)
+        del self._processes[running.trial.number]
+        self.note(running.trial.number).unlink(missing_ok=True)
         shutil.rmtree(running.folder, ignore_errors=True)
 
     def remove(self) -> None:
         """Delete the folder of the trials."""
         shutil.rmtree(self._place, ignore_errors=True)
+
+    def _make_folder(self, trial: Trial) -> Path:
+        folder = self._place / str(trial.number)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        return folder
+
+    def _command(self, trial: Trial) -> list[str]:
+        """Return the script with a trial's arguments."""
+        return [self._model.script, *self._arguments, *space.write(trial.params)]
 
     def _start(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         folder = self._place / name
@@ -181,12 +198,18 @@ class Trials:
                 running.reported.add(step)
         return len(steps) > 1 and running.trial.should_prune()
 
+    def _time_out(self, running: Running) -> Ended:
+        limit = self._settings.training.trial_timeout
+        words = f"{self._model.script} did not end within {limit} s (TRIAL_TIMEOUT)"
+        error = SlipwayError(words, f"TRIAL_TIMEOUT={2 * limit} with the same command")
+        return Ended(TrialState.FAIL, self._read(running), error=error, said=self._read_output(running.folder))
+
     def _judge(self, running: Running, code: int) -> Ended:
         metric, script = self._model.metric, self._model.script
         if code != 0:
             logged = self._read(running)
             said = self._read_output(running.folder)
-            error = causes.explain(self._settings, self._model, code, said)
+            error = self._explain(code, said)
             is_final = code == USAGE or bool(causes.MISSING.search(said))
             return Ended(TrialState.FAIL, logged, error=error, said=said, is_final=is_final)
         try:
@@ -202,6 +225,9 @@ class Trials:
         if not math.isfinite(value):
             return Ended(TrialState.FAIL, logged, error=SlipwayError(f"{script} logged {metric} {value}"))
         return Ended(TrialState.COMPLETE, logged, value)
+
+    def _explain(self, code: int, said: str) -> SlipwayError:
+        return causes.explain(self._settings, self._model, code, said)
 
     def _read(self, running: Running) -> store.Logged:
         """Return what a trial that failed, or was given up, has logged, as far as that can be read."""

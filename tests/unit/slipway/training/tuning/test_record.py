@@ -1,20 +1,21 @@
 """The runs of a search: whether an earlier call concluded them."""
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from slipway.registry.run_log import RunLog
+from slipway.settings import Settings
 from slipway.training.tuning.record import TRIAL_TAG, Record
-
-if TYPE_CHECKING:
-    from slipway.registry.run_log import RunLog
+from slipway.training.tuning.site import Here
 
 
 @pytest.mark.parametrize(
     ("status", "is_cut_off"), [("RUNNING", True), ("KILLED", True), ("FAILED", True), ("FINISHED", False)]
 )
-def test_a_search_is_concluded_by_its_parent_run(status: str, *, is_cut_off: bool) -> None:
+def test_a_search_is_concluded_by_its_parent_run(
+    status: str, *, is_cut_off: bool, host_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its trials may all have ended before its picture was drawn."""
     runs = [
         SimpleNamespace(
@@ -22,6 +23,7 @@ def test_a_search_is_concluded_by_its_parent_run(status: str, *, is_cut_off: boo
         ),
         SimpleNamespace(info=SimpleNamespace(run_id="parent", status=status), data=SimpleNamespace(tags={})),
     ]
-    log = SimpleNamespace(ensure_experiment=lambda _: "1", find_runs=lambda _: runs)
+    log = SimpleNamespace(find_runs=lambda _: runs)
+    monkeypatch.setattr(RunLog, "connect", lambda _: log)
 
-    assert Record(cast("RunLog", log), "tiny", "key").is_cut_off() == is_cut_off
+    assert Record(Here(host_settings), "tiny", "key").is_cut_off() == is_cut_off

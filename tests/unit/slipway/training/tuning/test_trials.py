@@ -3,6 +3,7 @@
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -45,7 +46,8 @@ def test_a_store_that_cannot_be_read_is_no_missing_metric(trials: Trials, tmp_pa
     (tmp_path / STORE).write_text("no database")
     process = subprocess.Popen(["true"])
     process.wait()
-    ended = trials.look(Running(cast("Trial", None), "", process, tmp_path, tmp_path / "note", time.monotonic()))
+    trials._processes[3] = process  # noqa: SLF001 -- as start leaves it
+    ended = trials.look(Running(cast("Trial", SimpleNamespace(number=3)), "", tmp_path, time.monotonic()))
 
     assert ended
     assert (ended.state, ended.is_final) == (TrialState.FAIL, False)

@@ -1,0 +1,1 @@
+"""A search whose trials are Jobs of a cluster, and whose best is trained there."""
