@@ -16,7 +16,7 @@ from scoring.errors import bad
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BLOCK = 4 * 1024 * 1024  # bytes that are read, and predicted, together
+BLOCK = 8 * 1024 * 1024  # bytes that are read, and predicted, together
 LONGEST = 64 * 1024 * 1024  # bytes of one record
 BOM = b"\xef\xbb\xbf"
 _QUOTED = rb'"(?<![^,\r\n]")[^"]*+(?:""[^"]*+)*+'  # up to the quote that closes it
