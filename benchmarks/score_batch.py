@@ -34,6 +34,7 @@ ROWS = int(os.environ.get("ROWS") or 500_000)
 MODELS = (os.environ.get("CASES") or "linear forest").split()
 WORKERS = int(os.environ.get("WORKERS") or 1)
 COLUMNS = [f"x{at}" for at in range(10)]
+FIFTHS = 5  # of the time, in each of which memory is shown
 CHUNK = 10_000  # rows of the loop, and of a row group
 LOOP = """
 import sys, warnings
@@ -117,16 +118,16 @@ def count_work() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def run(command: list[str], **variables: str) -> tuple[float, float, float]:
-    """Return the seconds that a command takes, start and all, those of processors, and the most MB."""
+def run(command: list[str], **variables: str) -> tuple[float, float, list[float]]:
+    """Return the seconds that a command takes, start and all, those of processors, and its MB, five times a second."""
     before = count_work()
-    most, done = [0.0], threading.Event()
+    taken, done = [0.0], threading.Event()
     started = time.monotonic()
     process = subprocess.Popen(command, env={**os.environ, **variables}, stdout=subprocess.DEVNULL)
 
     def watch() -> None:
         while not done.wait(0.2):
-            most[0] = max(most[0], measure_memory(find_tree(process.pid)))
+            taken.append(measure_memory(find_tree(process.pid)))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -136,7 +137,7 @@ def run(command: list[str], **variables: str) -> tuple[float, float, float]:
     watcher.join()
     if code:
         sys.exit(f"{' '.join(command[:6])} … ended with exit code {code}")
-    return seconds, count_work() - before, most[0]
+    return seconds, count_work() - before, taken
 
 
 def compare(place: Path, model: str, form: str) -> dict[str, Any]:
@@ -156,8 +157,9 @@ def compare(place: Path, model: str, form: str) -> dict[str, Any]:
         "loop": ROWS / seconds,
         "ratio": seconds / our_seconds,
         "work": work / our_work,
-        "our MB": our_memory,
-        "loop MB": memory,
+        "our MB": max(our_memory),
+        "loop MB": max(memory),
+        "fifths": [max(each, default=0) for each in np.array_split(our_memory, FIFTHS)],
     }
 
 
@@ -184,13 +186,26 @@ def main() -> None:
     table = Table(
         title=f"{ROWS:,} rows × {len(COLUMNS)} columns, WORKERS={WORKERS}; {processor}, {os.cpu_count()} cores"
     )
-    for name in ("", "rows a second", "of the loop", "ratio", "of processor time", "MB", "of the loop"):
+    for name in (
+        "",
+        "rows a second",
+        "of the loop",
+        "ratio",
+        "of processor time",
+        "MB",
+        "of the loop",
+        "MB by fifths of the time",
+    ):
         table.add_column(name, justify="right")
     for model in MODELS:
         for form in ("csv", "parquet"):
             found = compare(place, model, form)
             figures = [f"{found[name]:,.0f}" for name in ("ours", "loop", "our MB", "loop MB")]
-            table.add_row(found["case"], *figures[:2], f"{found['ratio']:.1f}", f"{found['work']:.1f}", *figures[2:])
+            by_time = " ".join(f"{each:.0f}" for each in found["fifths"])
+            table.add_row(
+                found["case"], *figures[:2], f"{found['ratio']:.1f}", f"{found['work']:.1f}", *figures[2:], by_time
+            )
+            print(f"{found['case']}: {found['ratio']:.2f} ({found['work']:.2f}), MB {by_time}", flush=True)
     Console().print(table)
     shutil.rmtree(place)
 

@@ -42,7 +42,7 @@ def rehearse(model: Model, settings: Settings) -> None:
     Raise what it raises, and ModelError for an answer that cannot be written as JSON.
     """
     decoder = decoder_for(model.signature)
-    example = _read(model)
+    example = read(model)
     if settings.shortcuts == "on":
         model.choose_way(example)
     else:
@@ -67,7 +67,7 @@ def rehearse(model: Model, settings: Settings) -> None:
             model.row_seconds = proof.row_seconds
 
 
-def _read(model: Model) -> Table | None:
+def read(model: Model) -> Table | None:
     """Return the example's rows, where the model takes rows and the example can be read as such."""
     if not model.example:
         return None

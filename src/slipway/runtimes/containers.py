@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import os
 import re
 import socket
@@ -83,6 +85,13 @@ def serving_options(settings: Settings, name: str, published: str | None = None)
     options += docker_cli.flags("--env", variables)
     place = f"127.0.0.1:{settings.serving.port}:8080" if published is None else published
     return [*placement(settings, name, place), *options]
+
+
+def bind(path: Path, place: str, *options: str) -> list[str]:
+    """Return the option that has a container see a path of this machine, whose name may have colons and commas."""
+    words = io.StringIO()
+    csv.writer(words, lineterminator="").writerow(["type=bind", f"source={path}", f"target={place}", *options])
+    return ["--mount", words.getvalue()]
 
 
 def name_reference(services: Services) -> str:

@@ -139,7 +139,8 @@ class Docker:
     def predict_file(self, prepared: Prepared, file: Path, options: list[str], output: IO[bytes]) -> tuple[int, str]:
         """Predict in a container without a network, which sees the file by the name `rows`."""
         inside = f"/given/rows{file.suffix}"
-        given = ["--network", "none", "--user", containers.reading_user(file), "--volume", f"{file}:{inside}:ro"]
+        given = ["--network", "none", "--user", containers.reading_user(file)]
+        given += containers.bind(file, inside, "readonly")
         name = containers.name_reference(self._settings.services)
         return self._run(prepared, name, given, ["files", "/opt/model", "--file", inside, *options], output)
 
@@ -151,10 +152,10 @@ class Docker:
         given, inside = list[str](), list(places)
         if data.exists():
             inside[0] = f"/given/{data.name}" if data.is_file() else "/given"
-            given += ["--volume", f"{data}:{inside[0]}:ro"]
+            given += containers.bind(data, inside[0], "readonly")
         if out.exists():
             inside[1] = "/out"
-            given += ["--volume", f"{out}:/out", "--user", containers.reading_user(out)]
+            given += [*containers.bind(out, "/out"), "--user", containers.reading_user(out)]
         cloud = [part for name in containers.CLOUD for part in ("--env", name)]  # the client has the values
         given += ["--network", "none"] if data.exists() and out.exists() else cloud
         name = containers.name_batch(self._settings.services, places[1])

@@ -44,6 +44,7 @@ FORESTS = {
     "RandomForestClassifier": "DecisionTreeClassifier",
     "ExtraTreesClassifier": "ExtraTreeClassifier",
 }  # and their trees
+MANY = 2048  # rows; so many are sorted by the first tree's leaves: neighbours walk the other trees much alike, too
 OF_TREES = ("predict", "predict_proba")
 BOOSTED = {
     "GradientBoostingRegressor": trees.boosting,
@@ -169,12 +170,21 @@ def _forest(forest: Estimator, method: str) -> Rows | str:
     if classes is not None and forest.n_outputs_ > 1:
         return "it has several outputs of classes"
     is_single = classes is None and forest.n_outputs_ == 1
+    width = forest.n_outputs_ if classes is None else len(classes)
     few = trees.sum_values(own) if is_single else trees.sum_vectors(own)
 
     def average(rows: np.ndarray) -> np.ndarray:
         rows = rows.astype(np.float32, order="C")
         if few and len(rows) <= trees.FEW:
             return few(rows) / len(own)
+        if len(rows) >= MANY:
+            order = own[0].apply(rows).argsort()
+            found = np.empty((len(rows), width))
+            found[order] = add(rows[order])
+            return found
+        return add(rows)
+
+    def add(rows: np.ndarray) -> np.ndarray:
         return np.asarray(sum(tree.predict(rows).reshape(len(rows), -1) for tree in own) / len(own))
 
     if is_single:

@@ -16,6 +16,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is begun yet
+
 from scoring import settings as server_settings
 from scoring.errors import ModelError, Refusal, bad
 from scoring.processes.batch import life, plan, storage
@@ -36,7 +38,8 @@ PLAN = "plan"  # a step
 def main() -> None:
     """Read the arguments, score, and end with the code that says how it went."""
     life.end_with_parent()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, _interrupt)
     parser = argparse.ArgumentParser(prog="python -m scoring.processes.batch", description=__doc__)
     parser.add_argument("--data", required=True, help="a .csv or .parquet file, or a folder of them; or s3://…")
     parser.add_argument("--out", required=True, help="a folder, or s3://…")
@@ -73,7 +76,11 @@ def score(given: argparse.Namespace, rest: list[str], workers: int) -> dict[str,
         print(f"note: {others} files of DATA end in neither .csv nor .parquet, and are left out", file=sys.stderr)
     options = [part for name in ("data", "out", "keys", "params") for part in (f"--{name}", getattr(given, name))]
     with Crew([*rest, *options, "--max-rejects", str(given.max_rejects)]) as crew:
-        about = {"model": crew.start(workers), "data": given.called or given.data, "format": given.form}
+        about = {
+            "model": crew.start(min(workers, plan.count_most(sources))),
+            "data": given.called or given.data,
+            "format": given.form,
+        }
         about |= {"keys": json.loads(given.keys), "params": json.loads(given.params)}
         if given.step and given.step != PLAN and out.read(plan.PLAN) is None:
             raise bad(f"OUT has no {plan.PLAN} yet, which --step plan writes")

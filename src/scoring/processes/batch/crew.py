@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ DID_NOT_LOAD = 3
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT", "ARROW_NUM_THREADS"), "1"
 )
+SMALL = {"ARROW_DEFAULT_MEMORY_POOL": "system"}  # its own keeps 30 MB more
 GRACE_S = 4.0  # between SIGTERM and SIGKILL
 
 
@@ -75,10 +77,14 @@ class Crew:
 
     def _spawn(self) -> None:
         pipe = subprocess.PIPE
-        environment = {**os.environ, **ONE_THREAD}
-        self._workers.append(
-            subprocess.Popen(self._command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8", env=environment)
-        )
+        environment = {**os.environ, **ONE_THREAD, **SMALL}
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a worker's from the first: we end it
+        try:
+            self._workers.append(
+                subprocess.Popen(self._command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8", env=environment)
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def _drive(

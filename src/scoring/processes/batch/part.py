@@ -8,11 +8,14 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
+from scoring import rehearsal
 from scoring.bounds import Bounds
 from scoring.errors import ColumnsRefusal, Refusal, ValueRefusal, bad
 from scoring.processes.batch import rows, writers
 from scoring.processes.batch.plan import Done, Part
-from scoring.processes.columns import to_columns
+from scoring.processes.columns import NAME, to_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +40,7 @@ class Scorer:
         self, model: Model, data: Place, out: Place, keys: Sequence[str] | None, params: Json, most: int
     ) -> None:
         if model.signature.columns is None:
-            raise bad("the model takes no table of named columns: make predict takes a .json file for it")
+            raise bad("the model takes tensors, not named columns: make predict FILE=….json scores those")
         self._model, self._data, self._out, self._keys, self._most = model, data, out, keys, most
         self._columns = model.signature.columns
         self._method, self._share = model.params_of(params)
@@ -53,7 +56,7 @@ class Scorer:
         """
         started, rejects = time.monotonic(), list[tuple[int, str]]()
         with self._data.open(part.source) as file, self._out.write(part.output) as written:
-            names = rows.list_columns(file, part.source)
+            names = rows.list_columns(file, part.source, self._columns)
             kept = rows.check_columns(names, self._columns, self._keys)
             known = {str(each.name) for each in self._columns}
             wanted = [name for name in names if name in known or name in set(kept)]
@@ -66,6 +69,8 @@ class Scorer:
                     writer.write(found)
                     count += found.num_rows if hasattr(found, "num_rows") else len(found)
                 yield {"rows": count - before[0], "rejects": len(rejects) - before[1], "bytes": chunk.size}
+            if not count:
+                writer.write(writers.join(rows.read_none(file, part.source, kept), self._predict_none(), self._version))
             writer.close()
         if rejects:
             text = io.StringIO()
@@ -73,7 +78,7 @@ class Scorer:
             csv.writer(text, lineterminator="\n").writerows([("file", place, "reason")])
             csv.writer(text, lineterminator="\n").writerows((part.source, *each) for each in rejects)
             with self._out.write(part.rejects) as aside:
-                aside.file.write(text.getvalue().encode())
+                aside.file.write(text.getvalue().encode(errors="backslashreplace"))  # a name may be no UTF-8
         seconds = round(time.monotonic() - started, 3)
         total = count + len(rejects)
         yield Done(
@@ -106,6 +111,14 @@ class Scorer:
         if len(added) != table.n:
             raise ColumnsRefusal(400, f"the model predicts {len(added)} values for {table.n} rows")
         return writers.join(others, added, self._version)
+
+    def _predict_none(self) -> pd.DataFrame:
+        """Return the columns of predictions, without rows, as the model's example shows them."""
+        example = rehearsal.read(self._model)
+        if example is None:
+            return pd.DataFrame({NAME: []}, dtype=float)
+        predictions = self._model.predict([example], self._method, self._share)
+        return to_columns(predictions, self._model.classes if self._method == "predict_proba" else None).head(0)
 
 
 def explain(error: Exception) -> str:

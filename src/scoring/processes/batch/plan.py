@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PLAN, MANIFEST, SUCCESS = "_plan.json", "_manifest.json", "_SUCCESS"
 FORMS = (".csv", ".parquet")
+GROUPS = 32 * 1024 * 1024  # bytes of CSV, or of row groups, that make a part
 ANOTHER = "OUT holds a batch with another {}: {}; take another OUT, or delete that one"
 
 
@@ -85,6 +86,11 @@ def find_sources(data: Place, only: str) -> tuple[list[Entry], int]:
     return found, len(named) - len(found)
 
 
+def count_most(sources: list[Entry]) -> int:
+    """Return how many parts the files have at most: all but the last of each have GROUPS bytes."""
+    return sum(entry.size // GROUPS + 1 for entry in sources)
+
+
 def prepare(out: Place, about: dict[str, Any], sources: list[Entry], cut: Cut) -> Plan:
     """Return the plan that OUT has, or make it and note it there.
 
@@ -116,7 +122,10 @@ def find_done(out: Place, plan: Plan) -> dict[int, Done]:
     sizes, found = {entry.name: entry.size for entry in out.list()}, {}
     for part in plan.parts:
         if part.record in sizes:
-            done = Done(**json.loads(out.read(part.record) or b"{}"))
+            try:
+                done = Done(**json.loads(out.read(part.record) or b"{}"))
+            except (ValueError, TypeError):  # damaged: the part is done again
+                continue
             if sizes.get(part.output) == done.size and (not done.rejects or part.rejects in sizes):
                 found[part.number] = done
     return found

@@ -9,11 +9,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 from typing import IO, TYPE_CHECKING, Any
 
-from scoring import loading
+from scoring import loading, memory
 from scoring import settings as server_settings
 from scoring.errors import ModelError, Refusal
 from scoring.processes.batch import life, rows, storage
@@ -29,7 +28,6 @@ REFUSED, DID_NOT_LOAD = 1, 3
 def main() -> None:
     """Load the model, and do what stdin says until that ends."""
     life.end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the parent's, who ends us
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", required=True)
     parser.add_argument("--out", required=True)
@@ -51,6 +49,7 @@ def main() -> None:
             keys, params = json.loads(given.keys), json.loads(given.params)
             scorer = Scorer(model, data, out, keys, params, given.max_rejects)
             identity = model.identity
+            memory.trim()
             say(ready={"name": identity.name, "version": identity.version, "checksum": identity.checksum})
             for task in map(json.loads, sys.stdin):
                 for answer in _do(task, scorer, data, out):

@@ -83,7 +83,7 @@ def _python(
 def test_a_matrix_of_any_flavour(tmp_path: Path) -> None:
     """A Python model whose signature is a matrix predicts from it, as MLflow has it."""
     model = _python(tmp_path, MATRIX, np.array([[1.0, 2.0]]))
-    example = rehearsal._read(model)  # noqa: SLF001 -- as a request is read
+    example = rehearsal.read(model)
 
     assert example is not None
     assert model.predict([example], "predict", None).tolist() == [3.0]
@@ -144,7 +144,7 @@ def test_sparse_output_becomes_rows(tmp_path: Path) -> None:
     """An estimator's sparse output is answered row by row, unless the rows would be too many cells."""
     rows = pd.DataFrame({"text": ["a", "b", "c"]})
     model = _estimator(tmp_path, OneHotEncoder().fit(rows), rows, pyfunc_predict_fn="transform")
-    example = rehearsal._read(model)  # noqa: SLF001 -- as a request is read
+    example = rehearsal.read(model)
 
     assert example is not None
     body = predictions.encode(model.predict([example], *model.default))

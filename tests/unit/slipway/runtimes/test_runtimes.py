@@ -15,7 +15,7 @@ from requests.utils import get_environ_proxies
 from slipway import model_folder, runtimes, settings, shell
 from slipway.errors import SlipwayError
 from slipway.registry.model_uri import ModelRef
-from slipway.runtimes import environments, locks
+from slipway.runtimes import containers, environments, locks
 from slipway.runtimes.base import KEEPER, Prepared, Script
 from slipway.runtimes.host import Processes
 from slipway.settings import ROOT
@@ -201,3 +201,10 @@ def test_a_containers_variables_are_in_no_list_of_processes(monkeypatch: pytest.
     assert env == {"TOKEN": "hidden words"}
     assert {"TOKEN", "PATH=/opt/bin", "MLFLOW_TRACKING_URI=http://tracking.example"} <= given
     assert not [word for word in command if "hidden" in word or "theirs" in word]
+
+
+def test_a_path_with_signs_is_one_mount() -> None:
+    """Colons, commas and quotes belong to it: Docker reads its option as a record of CSV."""
+    found = containers.bind(Path('/data/a:b,"c"'), "/given", "readonly")
+
+    assert found == ["--mount", 'type=bind,"source=/data/a:b,""c""",target=/given,readonly']

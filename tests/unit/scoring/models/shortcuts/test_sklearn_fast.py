@@ -160,6 +160,27 @@ def test_trees_too_large_to_be_copied_are_walked_one_by_one(monkeypatch: pytest.
     assert proof.agree(short, model.predict_proba, [CLASSES[0]])
 
 
+@pytest.mark.parametrize(
+    ("forest", "method", "data"),
+    [
+        (RandomForestRegressor(7), "predict", NUMBERS),
+        (ExtraTreesRegressor(7), "predict", SEVERAL),
+        (RandomForestClassifier(7), "predict", TWO),
+        (ExtraTreesClassifier(7), "predict_proba", CLASSES),
+    ],
+    ids=["one value", "several values", "classes", "probabilities"],
+)
+def test_many_rows_are_predicted_sorted(forest: Estimator, method: str, data: Data) -> None:
+    """And come back in their own order, to the bit."""
+    random = np.random.default_rng(0)
+    rows = random.normal(data[0].mean(axis=0), data[0].std(axis=0), (sklearn_fast.MANY + 1, data[0].shape[1]))
+    call = getattr(forest.fit(*data), method)
+    short = sklearn_fast.find(forest, method)
+
+    assert not isinstance(short, str)
+    assert np.array_equal(short(rows), call(rows))
+
+
 WORDS = {
     "kernel": (SVR(), "no shortcut is known for SVR"),
     "single tree": (DecisionTreeRegressor(), "no shortcut is known for DecisionTreeRegressor"),
