@@ -44,6 +44,11 @@ def count(body: bytes, *signs: bytes) -> list[int]:
     return [int(np.count_nonzero(given == ord(sign))) for sign in signs]
 
 
+def most_seconds(value_s: float) -> float:
+    """Return the most that `read_seconds` estimates for a byte of JSON: three, `"",`, are a text and its comma."""
+    return BYTE_S + (2 * QUOTE_S + value_s) / 3
+
+
 def read_seconds(body: bytes, value_s: float = NUMBER_S) -> float:
     """Estimate how long a decoder works on JSON, whatever is in it.
 

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from scoring.bounds import DEFAULT, count_opened
-from scoring.codecs.open_inference import Infer, Output, Request
+from scoring.codecs.open_inference import ROWS, Infer, Output, Request
 from scoring.codecs.plain.numbers import NumberReader
 from scoring.codecs.plain.simd import count, parse_numbers
 from scoring.models.rows import Table
@@ -91,6 +91,8 @@ class TensorReader:
         if not (is_matrix or is_columns):
             return None
         document: Any = parse_numbers(body)
+        if len(document) > len(_BESIDE) + 1:
+            return None
         if is_matrix and len(document["inputs"]) == 1:
             return self._read_matrix(document, opened)
         return self._read_columns(document, opened[1]) if is_columns else None
@@ -98,12 +100,15 @@ class TensorReader:
     def _read_matrix(self, document: Any, opened: list[int]) -> tuple[Table, Infer] | None:  # noqa: ANN401 -- as below
         infer, extra = self._beside(document)
         (tensor,) = document["inputs"]
+        if len(tensor["shape"]) != ROWS:
+            return None
         n, width = np.frombuffer(_shape_of(tensor), np.int64).tolist()
         data, lists = tensor["data"], opened[0]
         if (
             infer is None
             or n == 0
             or width != self._width
+            or n * width > self._bounds.max_cells
             or not _is_alone(tensor, "FP64")
             or lists not in {LISTS, LISTS + n}
             or opened[1] != AROUND - 1 + extra
@@ -132,7 +137,7 @@ class TensorReader:
     def _read_small(self, body: bytes) -> tuple[Table, Infer] | None:
         if not body.isascii():
             body.decode()  # msgspec does not look at text that it skips
-        if not self._names:
+        if not self._names or not self._bounds.seems_plain(body, 1):
             return None
         given: Any = self._decoder.decode(body)
         data = [tensor.data for tensor in given.inputs]
@@ -163,6 +168,8 @@ class TensorReader:
         tensors = [found[name] for name in self._names]
         n = len(tensors[0]["data"])
         self._bounds.check_rows(n)
+        if n * width > self._bounds.max_cells:
+            return None
         block = np.empty((n, width))
         shapes = {np.array(shape, np.int64).tobytes() for shape in ([n], [n, 1])}
         for at, tensor in enumerate(tensors):
