@@ -14,7 +14,7 @@ from scoring.codecs import predictions as output
 from scoring.codecs.fast_json import decoder_for
 from scoring.codecs.media import CSV, JSON, PARQUET, is_table, media_type, parquet
 from scoring.codecs.plain import tensors as plain_tensors
-from scoring.codecs.plain.simd import NUMBER_S, OBJECT_S, read_seconds
+from scoring.codecs.plain.simd import NUMBER_S, OBJECT_S, most_seconds, read_seconds
 from scoring.errors import Refusal
 from scoring.models.rows import Table
 from scoring.transfer import streams
@@ -33,7 +33,6 @@ FAST_JSON_MAX = 1024 * 1024  # bytes of numbers that are read in INLINE; reading
 INLINE_MAX = 256 * 1024  # the same for other bodies
 PANDAS_MAX = 8 * 1024  # the same for a body that pandas must read
 DATED = 1024  # the same where it must find out how dates are written
-SMALL = 8 * 1024  # the same for JSON of whatever form
 WIDE = 64  # columns; pandas takes longer to read more of them
 TOO_LARGE = 413
 HEADER_LENGTH = b"inference-header-content-length"
@@ -55,6 +54,7 @@ class Scorer:
         self._decoder = decoder_for(model.signature, self._bounds)
         self._tensors = plain_tensors.reader_for(model.signature, self._bounds)
         self._quick, self._value_s = (FAST_JSON_MAX, NUMBER_S) if _is_matrix(model) else (INLINE_MAX, OBJECT_S)
+        self._surely_quick = int(INLINE / most_seconds(self._value_s))  # bytes
         self._odd = DATED if any(column.type == "datetime" for column in self._columns or ()) else PANDAS_MAX
         self._light = BatchQueue(
             model, metrics, settings,
@@ -136,7 +136,9 @@ class Scorer:
 
     def _is_quick(self, body: bytes) -> bool:
         """Whether a decoder reads JSON in so short a time that the event loop may wait for it."""
-        return len(body) <= SMALL or (len(body) <= self._quick and read_seconds(body, self._value_s) < INLINE)
+        return len(body) <= self._surely_quick or (
+            len(body) <= self._quick and read_seconds(body, self._value_s) < INLINE
+        )
 
     def _read_here(self, request: Request, mime: bytes) -> bool:
         """Read a small body and queue its rows; return False for one whose table would not be small."""
@@ -181,7 +183,7 @@ class Scorer:
 
     def _read_plain(self, request: Request) -> tuple[Table | None, open_inference.Request | None]:
         """Return the rows of a plain request, and what else it says; twice None for any other."""
-        is_json = request.header(HEADER_LENGTH) is None and self._bounds.seems_plain(request.body, 1)
+        is_json = request.header(HEADER_LENGTH) is None
         table, parsed = (self._tensors and is_json and self._tensors.decode(request.body)) or (None, None)
         if table:
             self._check_rows(request, table)
@@ -243,12 +245,8 @@ class Scorer:
         return write(encode, self.model.predict([table], method, params))
 
     def _decode(self, body: bytes) -> Table | None:
-        """Read a large body in the short way, unless it may have more than the bounds allow."""
-        return (
-            self._decoder.decode(body)
-            if self._decoder and self._bounds.seems_plain(body, self._decoder.width)
-            else None
-        )
+        """Read a large body in the short way, if there is one."""
+        return self._decoder.decode(body) if self._decoder else None
 
     def _read(self, body: bytes, mime: bytes, bounds: Bounds) -> tuple[Table, Any, Callable[[Any], Encoded]]:
         """Read any form of input; return the rows, the params, and what makes the answer."""

@@ -113,6 +113,8 @@ class Decoder:
                         return table
                 if len(body) > HUGE and NULL not in body:
                     return None
+            if not self._bounds.seems_plain(body, self.width):
+                return None
             if not body.isascii():
                 body.decode()  # msgspec does not look at text that it skips
             return self._decode_small(body, self._body.decode(body))
@@ -217,6 +219,8 @@ class MatrixDecoder:
             if len(body) > LARGE and self._kind.startswith("float"):
                 block = read_lists(body, self.width, self._bounds)
                 return None if block is None else Table(len(block), block=block)
+            if not self._bounds.seems_plain(body, self.width):
+                return None
             if not body.isascii():
                 body.decode()  # msgspec does not look at text that it skips
             given = self._body.decode(body)

@@ -37,6 +37,7 @@ END = re.compile(rb"\]\s*\}\s*\Z")
 TAIL = 64  # bytes in which the end stands
 KEY = re.compile(rb'[{,]\s*"([^"\\:,{}\[\]]*)"\s*:')
 SPACE = b" "
+TWO = 2  # members of a table: columns and data
 NUMBERS_BY_NAME = msgspec.json.Decoder(dict[str, float])
 
 
@@ -89,30 +90,35 @@ class NumberReader:
         if SPLIT not in body:
             return None
         document: Any = parse_numbers(body)
+        if len(document) > EXTRA:
+            return None
         keys, split = list(document.keys()), document["dataframe_split"]
-        if len(set(keys)) != len(keys) or len(FORMS & set(keys)) > 1 or sorted(split.keys()) != ["columns", "data"]:
+        if len(set(keys)) != len(keys) or len(FORMS & set(keys)) > 1:
+            return None
+        if len(split) != TWO or len(split["columns"]) > len(self._names) + EXTRA:
             return None
         given = split["columns"].as_list()
-        at = self.positions(given)
+        at = None if given == self._names else self.positions(given)
         if len(keys) > 1 and count(body, b"{")[0] >= self._bounds.max_depth:
             return None
         block = _flatten(split["data"], len(given), count(body, b"[")[0] - 1, self._bounds)
-        if block is None:
-            return None
-        return block if given == self._names else block[:, at]
+        return block if block is None or at is None else block[:, at]
 
     def _read_columns(self, body: bytes) -> np.ndarray | None:
         document: Any = parse_numbers(body)
         inputs = document["inputs"]
-        names, width = list(inputs.keys()), len(self._names)
-        if list(document.keys()) != ["inputs"] or count(body, b"[") != [width] or len(names) != width:
+        width = len(self._names)
+        if len(document) != 1 or len(inputs) != width or count(body, b"[") != [width]:
             return None
+        names = list(inputs.keys())
         return gather([inputs[names[at]] for at in self.positions(names)], self._bounds)
 
     def _read_records(self, body: bytes, begin: re.Match[bytes]) -> np.ndarray | None:
         if (end := END.search(body, max(begin.end(), len(body) - TAIL))) is None:
             return None
         first = body[begin.end() : body.index(b"}", begin.end()) + 1]
+        if first.count(b",") > len(self._names) + EXTRA:
+            return None
         given = list(NUMBERS_BY_NAME.decode(first))
         keys = list(KEY.finditer(first))
         if [key[1].decode() for key in keys] != given:
@@ -126,6 +132,8 @@ class NumberReader:
 def read_lists(body: bytes, width: int, bounds: Bounds) -> np.ndarray | None:
     """Return `inputs` or `instances` that are rows [n, width]; None for what is not plain. Raises as `read` does."""
     document: Any = parse_numbers(body)
+    if len(document) > EXTRA:
+        return None
     keys = list(document.keys())
     forms = list(FORMS.intersection(keys))
     if len(set(keys)) != len(keys) or len(forms) != 1 or forms[0] not in {"inputs", "instances"}:
@@ -142,9 +150,9 @@ def _to_lists(rows: bytes, keys: list[bytes]) -> bytes | None:
     their places. What stands between them is left to the parser.
     """
     data = np.frombuffer(rows, np.uint8).copy()
-    colons, is_end = np.flatnonzero(data == ord(":")), data == ord("}")
-    n = int(np.count_nonzero(is_end))
-    if not n or len(colons) != n * len(keys):
+    colons, ends = np.flatnonzero(data == ord(":")), np.flatnonzero(data == ord("}"))
+    n = len(ends)
+    if not n or len(colons) != n * len(keys) or n * sum(map(len, keys)) > len(data):
         return None
     for at, key in enumerate(keys):
         # all runs of bytes that are as long as the key
@@ -153,7 +161,7 @@ def _to_lists(rows: bytes, keys: list[bytes]) -> bytes | None:
         if places[0] < 0 or runs[places].tobytes() != key * n:
             return None
         runs[places] = np.void((b"[" if at == 0 else b",") + SPACE * (len(key) - 1))
-    data -= is_end.view(np.uint8) * np.uint8(ord("}") - ord("]"))
+    data[ends] = ord("]")
     return data.tobytes()
 
 

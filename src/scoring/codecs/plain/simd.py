@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from scoring.models.aliases import Json
 
 SHORT = 2048  # bytes, in which Python counts more quickly than numpy
+LONG = 64 * 1024  # bytes, from which on it is worth a look whether a sign is rare
+RARE = 4  # brackets, at least, that a body has where its values are flat
 KEPT = 4 * 1024 * 1024  # bytes; a parser keeps up to 14 times the largest body that it has seen, until the next trim
 BYTE_S, BRACKET_S, QUOTE_S = (
     1e-9,
@@ -37,11 +39,28 @@ def parse_numbers(body: bytes) -> Json:
 
 
 def count(body: bytes, *signs: bytes) -> list[int]:
-    """Return how often each of some bytes occurs; numpy counts four times as fast as `bytes.count`."""
+    """Return how often each of some bytes occurs; numpy counts at least twice as fast as `bytes.count`."""
     if len(body) <= SHORT:
         return [body.count(sign) for sign in signs]
+    if len(body) > LONG:
+        return [_count_long(body, sign) for sign in signs]
     given = np.frombuffer(body, np.uint8)
     return [int(np.count_nonzero(given == ord(sign))) for sign in signs]
+
+
+def _count_long(body: bytes, sign: bytes) -> int:
+    """Count by `find` what is rare, at twice numpy's speed."""
+    at = 0
+    for found in range(RARE):
+        at = body.find(sign, at) + 1
+        if not at:
+            return found
+    return RARE + int(np.count_nonzero(np.frombuffer(body, np.uint8)[at:] == ord(sign)))
+
+
+def most_seconds(value_s: float) -> float:
+    """Return the most that `read_seconds` estimates for a byte of JSON: three, `"",`, are a text and its comma."""
+    return BYTE_S + (2 * QUOTE_S + value_s) / 3
 
 
 def read_seconds(body: bytes, value_s: float = NUMBER_S) -> float:

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from scoring.bounds import DEFAULT, count_opened
-from scoring.codecs.open_inference import Infer, Output, Request
+from scoring.codecs.open_inference import ROWS, Infer, Output, Request
 from scoring.codecs.plain.numbers import NumberReader
 from scoring.codecs.plain.simd import count, parse_numbers
 from scoring.models.rows import Table
@@ -35,6 +35,7 @@ DEEP = 4  # levels of a plain request
 LISTS = 3  # and lists, where its data are flat
 SMALL = 2048  # bytes; of fewer, the tensor is as soon read otherwise
 BELOW = 2  # levels that are in a tensor's own object: itself, and its shape or its data
+PARTS = 4  # of a tensor: name, shape, datatype and data
 WHOLE = ("long", "integer")
 KINDS: dict[str, tuple[str, Any]] = {  # by the column's type: datatype, and what its data are
     "double": ("FP64", float),
@@ -58,7 +59,8 @@ class TensorReader:
         self._datatypes = [KINDS[column.type][0] for column in columns]
         self._numeric = all(column.type in NUMBERS for column in columns)
         self._numbers = NumberReader(columns, bounds)
-        self._whole = {at for at, column in enumerate(columns) if column.type in WHOLE}
+        self._whole = [at for at, column in enumerate(columns) if column.type in WHOLE]
+        self._buffers = ["i" if column.type in WHOLE else "d" for column in columns]  # what simdjson makes of them
         self._singles = [at for at, column in enumerate(columns) if column.type == "float"]
         self._row = _decoder_of([_cell_of(column) for column in columns])
         self._decoder = _decoder_of([_struct_of(column) for column in columns])
@@ -91,6 +93,8 @@ class TensorReader:
         if not (is_matrix or is_columns):
             return None
         document: Any = parse_numbers(body)
+        if len(document) > len(_BESIDE) + 1:
+            return None
         if is_matrix and len(document["inputs"]) == 1:
             return self._read_matrix(document, opened)
         return self._read_columns(document, opened[1]) if is_columns else None
@@ -98,12 +102,15 @@ class TensorReader:
     def _read_matrix(self, document: Any, opened: list[int]) -> tuple[Table, Infer] | None:  # noqa: ANN401 -- as below
         infer, extra = self._beside(document)
         (tensor,) = document["inputs"]
+        if len(tensor["shape"]) != ROWS:
+            return None
         n, width = np.frombuffer(_shape_of(tensor), np.int64).tolist()
         data, lists = tensor["data"], opened[0]
         if (
             infer is None
             or n == 0
             or width != self._width
+            or n * width > self._bounds.max_cells
             or not _is_alone(tensor, "FP64")
             or lists not in {LISTS, LISTS + n}
             or opened[1] != AROUND - 1 + extra
@@ -132,7 +139,7 @@ class TensorReader:
     def _read_small(self, body: bytes) -> tuple[Table, Infer] | None:
         if not body.isascii():
             body.decode()  # msgspec does not look at text that it skips
-        if not self._names:
+        if not self._names or not self._bounds.seems_plain(body, 1):
             return None
         given: Any = self._decoder.decode(body)
         data = [tensor.data for tensor in given.inputs]
@@ -163,14 +170,19 @@ class TensorReader:
         tensors = [found[name] for name in self._names]
         n = len(tensors[0]["data"])
         self._bounds.check_rows(n)
-        block = np.empty((n, width))
+        if n * width > self._bounds.max_cells:
+            return None
         shapes = {np.array(shape, np.int64).tobytes() for shape in ([n], [n, 1])}
-        for at, tensor in enumerate(tensors):
+        found_columns = []
+        for tensor, datatype, kind in zip(tensors, self._datatypes, self._buffers, strict=True):
             data = tensor["data"]
-            if not _is_alone(tensor, self._datatypes[at]) or _shape_of(tensor) not in shapes or len(data) != n:
+            if not _is_alone(tensor, datatype) or _shape_of(tensor) not in shapes or len(data) != n:
                 return None
-            kind, dtype = ("i", np.int64) if at in self._whole else ("d", np.float64)
-            block[:, at] = np.frombuffer(data.as_buffer(of_type=kind), dtype)
+            found_columns.append(data.as_buffer(of_type=kind))
+        joined = np.frombuffer(b"".join(found_columns), np.float64).reshape(width, n)
+        block = np.array(joined.T, order="C")
+        if self._whole:
+            block[:, self._whole] = joined.view(np.int64)[self._whole].T
         return self._finish(block, infer) if n else None
 
     @staticmethod
@@ -195,7 +207,6 @@ class TensorReader:
         return (Table(len(block), block=block), infer) if self._numbers.holds(block) else None
 
 
-_PARTS = ["data", "datatype", "name", "shape"]
 _BESIDE: list[tuple[str, Any, Any]] = [
     ("id", str | None, None),
     ("parameters", dict[str, Any] | None, None),
@@ -247,7 +258,7 @@ def _struct_of(column: Column) -> type[msgspec.Struct]:
 
 def _is_alone(tensor: Any, datatype: str) -> bool:  # noqa: ANN401 -- as above
     """Whether a tensor of a type has nothing beside its name, shape and data."""
-    return len(tensor) == len(_PARTS) and sorted(tensor.keys()) == _PARTS and tensor["datatype"] == datatype
+    return len(tensor) == PARTS and isinstance(tensor["name"], str) and tensor["datatype"] == datatype
 
 
 def _shape_of(tensor: Any) -> bytes:  # noqa: ANN401 -- as above

@@ -261,6 +261,13 @@ def test_bounds_hold() -> None:
         Decoder(columns, Bounds(max_rows=2999)).decode(body)
 
 
+def test_records_whose_first_key_alone_is_long() -> None:
+    """Comparing 400,000 keys of 2 bytes with one of 20,000 would take 8 GB: the body is declined before."""
+    rows = b'{"dataframe_records": [{' + b" " * 20_000 + b'"a":1.5}' + b',{"a":2.5}' * 400_000 + b"]}"
+
+    assert numbers.NumberReader([Column("a", "double")], Bounds()).read(rows) is None
+
+
 def test_columns_of_text_without_values() -> None:
     """A null among texts is none, as in pandas; requests whose columns are empty share no predict with others."""
     columns = [Column("s", "string"), Column("a", "double")]

@@ -34,6 +34,32 @@ def test_two_large_columns_are_read_in_the_short_way(beside: dict[str, Any]) -> 
     assert np.array_equal(found[0].block, rows)
 
 
+def test_whole_numbers_stay_exact_among_doubles() -> None:
+    """A large column of integers is read as such, beside doubles, and declined where a double cannot hold it."""
+    columns = [Column("a", "double"), Column("b", "long")]
+    doubles, whole = [0.1] * 500, [2**53 - 1, *range(-1, -500, -1)]
+    reader = plain.reader_for(Signature(tuple(columns)))
+    assert reader is not None
+    found = reader.decode(_columns_of(columns, [doubles, whole]))
+
+    assert found is not None
+    assert found[0].block is not None
+    assert found[0].block.tolist() == [list(map(float, row)) for row in zip(doubles, whole, strict=True)]
+    assert reader.decode(_columns_of(columns, [doubles, [2**53 + 1, *whole[1:]]])) is None
+
+
+@pytest.mark.parametrize("wrong", [b'"parameters": {}', b'"name": 5'], ids=["without a name", "a number as name"])
+def test_a_matrix_has_a_name(wrong: bytes) -> None:
+    """A large tensor of four members that lacks its name, or whose name is no text, is left to the long way."""
+    columns = (Column("a", "double"), Column("b", "double"))
+    right = b'{"inputs": [{"name": "x", "shape": [500, 2], "datatype": "FP64", "data": [%s]}]}' % b", ".join([b"0.5"] * 1000)
+    reader = plain.reader_for(Signature(columns))
+    assert reader is not None
+
+    assert reader.decode(right) is not None
+    assert reader.decode(right.replace(b'"name": "x"', wrong)) is None
+
+
 @pytest.mark.parametrize("other", [Column("s", "string"), Column("s", "boolean")], ids=["text", "truth"])
 def test_a_number_beyond_float32_is_declined_beside_others(other: Column) -> None:
     """What FP32 cannot hold is left to the long way, which refuses it, whatever stands beside it."""
