@@ -77,13 +77,13 @@ def test_a_file_that_changed_meanwhile_is_no_success(tmp_path: Path) -> None:
 def test_each_part_is_in_one_share(count: int) -> None:
     """However many there are; without a step all parts are."""
     parts = [Part(number, "a.csv", f"{number}.csv", 0, 1, 1, 1) for number in range(7)]
-    shares = [program._take(f"{at}/{count}", parts) for at in range(1, count + 1)]
+    shares = [program.take(f"{at}/{count}", parts) for at in range(1, count + 1)]
 
     assert sorted(part.number for share in shares for part in share) == list(range(7))
-    assert program._take("", parts) == parts
+    assert program.take("", parts) == parts
     for wrong in ("0/3", "4/3", "1", "x/2", "plans"):
         with pytest.raises(argparse.ArgumentTypeError):
-            program._read_step(wrong)
+            program.read_step(wrong)
 
 
 def test_a_share_tells_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
