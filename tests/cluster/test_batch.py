@@ -42,6 +42,7 @@ def volume(served: Served, tmp_path: Path) -> Iterator[Path]:
         {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": size | held},
         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": CLAIM}, "spec": size | claimed},
     ]
+    cluster.make_namespace()
     for each in made:
         cluster.run("create", "--filename", "-", words=json.dumps(each))
     yield tmp_path
