@@ -69,5 +69,6 @@ def test_a_lost_pod_costs_no_row(served: Served, volume: Path) -> None:
     assert (out / "_SUCCESS").exists()
     found = pd.concat([pd.read_csv(path) for path in sorted(out.glob("*.csv"))])
     assert found["id"].tolist() == [*range(ROWS)] * TIMES
-    assert len({*found["prediction"]}) == len({*found["prediction"][:ROWS]})
+    predicted = found["prediction"].to_numpy().reshape(TIMES, ROWS)
+    assert np.allclose(predicted, predicted[0], rtol=1e-12)  # of blocks of other sizes, the last digit may differ
     assert lost not in {pod["metadata"]["name"] for pod in cluster.list("pods", f"job-name={share}")}
