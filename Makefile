@@ -113,7 +113,7 @@ predict: .venv/host ## Predict a file without a server: MODEL=… FILE=rows.csv 
 	@$(ENV) $(PYTHON) scripts/model.py predict
 
 .PHONY: score_batch
-score_batch: .venv/host ## Score files of any size, resumable: MODEL=… DATA=rows/ OUT=scored/ WORKERS=2 KEYS=id
+score_batch: .venv/host ## Score files of any size, resumable: MODEL=… DATA=rows/ OUT=scored/ WORKERS=2 CONTEXT=…
 	@$(ENV) $(PYTHON) scripts/model.py score
 
 .PHONY: test_api

@@ -5,7 +5,7 @@ export MODEL_DIR="${MODEL_DIR:-model}"  # the model folder to work on
 export TRAIN_ARGS="${TRAIN_ARGS:-}"  # arguments for the script that trains, such as --alpha 0.3; they follow those of the folder's params.env
 export TRIAL_TIMEOUT="${TRIAL_TIMEOUT:-3600}"  # seconds for a trial of tune_model; after that it has failed
 export PORT="${PORT:-8001}"  # where serve_model listens, on 127.0.0.1
-export WORKERS="${WORKERS:-1}"  # processes of the model server, or trials of tune_model, or processes of score_batch; the server's other settings, SCORING_…: docs/api.md
+export WORKERS="${WORKERS:-1}"  # processes of the model server, or trials of tune_model, or processes, in a cluster Jobs, of score_batch; the server's other settings, SCORING_…: docs/api.md
 export PARQUET="${PARQUET:-}"  # 1: models are served with pyarrow, and take Parquet bodies; 150 MB of an image, 30 of memory
 export MAX_REJECTS="${MAX_REJECTS:-1000}"  # rows that a model may refuse in one score_batch, which sets them aside; more end it
 export URL="${URL:-}"  # the API that test_api calls; empty: the one on PORT
@@ -45,7 +45,7 @@ export COMPONENTS="${COMPONENTS:-}"  # additional parts of a deployment: folders
 export GATEWAY="${GATEWAY:-}"  # the Gateway of the component gateway's route: name, or namespace/name; empty: that of the last deployment, or gateway
 export TRACKING_IN_CLUSTER="${TRACKING_IN_CLUSTER:-}"  # the tracking server's address in the cluster; empty: the exported one, or deploy_tracking's
 export TRACKING_HOST="${TRACKING_HOST:-}"  # the host name that an ingress gives deploy_tracking's MLflow, which has no login; empty: no ingress
-export TRAIN_CPU="${TRAIN_CPU:-1}"  # cores that train_on_kubernetes requests
+export TRAIN_CPU="${TRAIN_CPU:-1}"  # cores that a Job requests: of train_on_kubernetes, or score_batch
 export TRAIN_MEMORY="${TRAIN_MEMORY:-2Gi}"  # memory that it requests, which is also its limit
 export TRAIN_GPU="${TRAIN_GPU:-}"  # GPUs: a number of nvidia.com/gpu, or a resource such as amd.com/gpu=1
 export TRAIN_RETRIES="${TRAIN_RETRIES:-2}"  # how often a lost pod is replaced; a script that failed is not restarted

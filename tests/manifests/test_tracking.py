@@ -1,4 +1,4 @@
-"""The tracking server and a training as a deployment writes them.
+"""The tracking server, a training and a batch as a deployment writes them.
 
 Closed, found by each other, and what an API server takes.
 """
@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from slipway import settings as slipway_settings
-from slipway.kubernetes import manifests, training_job
+from slipway.kubernetes import batch_jobs, manifests, training_job
 from slipway.kubernetes import mlflow as tracking
+from slipway.kubernetes.pods import jobs
 from tests.conftest import changed
 from tests.manifests import references, schemas
 from tests.manifests.pods import describe, find, find_pods
@@ -58,21 +59,37 @@ def training(kubectl: None, tmp_path_factory: pytest.TempPathFactory) -> list[Ob
     return _render(place, training_job.describe(settings, "diabetes-train-01234567", container, "a-session", place))
 
 
+@pytest.fixture(scope="module")
+def batch(kubectl: None, tmp_path_factory: pytest.TempPathFactory) -> list[Object]:  # noqa: ARG001 -- needed
+    """Return the Jobs of a batch in two shares: its plan, both, its end."""
+    settings = changed(slipway_settings.load(), training={"cpu": "2", "memory": "8Gi", "gpu": "", "retries": "4"})
+    places = batch_jobs.find_place("DATA", "pvc://rows/in", "/data"), batch_jobs.find_place("OUT", "s3://b/o", "/out")
+    made = batch_jobs.make_jobs(
+        settings, "slipway/diabetes:v1-0123456789ab", "batch-a", places, ["--keys", "*"], 2, "d"
+    )
+    rendered = jobs.render([job for step in made for job in step], "ml", tmp_path_factory.mktemp("batch").resolve())
+    return list(yaml.safe_load_all(rendered.read_text(encoding="utf-8")))
+
+
 def _render(place: Path, kustomization: dict[str, Any]) -> list[Object]:
     return list(yaml.safe_load_all(manifests.write(place, kustomization).read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_kubernetes_takes_them(tracked: list[Object], training: list[Object], version: str) -> None:
+def test_kubernetes_takes_them(
+    tracked: list[Object], training: list[Object], batch: list[Object], version: str
+) -> None:
     """Each object is as the release wants it, with no field that it does not know."""
     assert {
-        describe(each): errors for each in [*tracked, *training] if (errors := schemas.find_errors(each, version))
+        describe(each): errors
+        for each in [*tracked, *training, *batch]
+        if (errors := schemas.find_errors(each, version))
     } == {}
 
 
-def test_their_pods_are_closed(tracked: list[Object], training: list[Object]) -> None:
+def test_their_pods_are_closed(tracked: list[Object], training: list[Object], batch: list[Object]) -> None:
     """No container is root, writes to its root, gains rights, has a token, or more memory than it was given."""
-    for pod in find_pods([*tracked, *training]):
+    for pod in find_pods([*tracked, *training, *batch]):
         context = pod.spec["securityContext"]
         assert context["runAsNonRoot"]
         assert min(context["runAsUser"], context["runAsGroup"]) > 0
@@ -150,3 +167,30 @@ def test_a_training_is_what_was_asked_for(training: list[Object]) -> None:
     assert container["image"] == "slipway/diabetes:train-0123456789ab"
     assert container["resources"]["limits"] == {"memory": "8Gi", "nvidia.com/gpu": "1"}
     assert container["env"] == [{"name": "A", "value": "1"}]
+
+
+def test_a_batch_is_shared(batch: list[Object]) -> None:
+    """Each Job has its step, its volume, a login for S3 from a Secret, and an end."""
+    found = {job["metadata"]["name"]: job["spec"] for job in batch}
+    pods = {name: spec["template"]["spec"] for name, spec in found.items()}
+    commands = {name: pod["containers"][0]["command"] for name, pod in pods.items()}
+
+    assert {name: command[-2:] for name, command in commands.items()} == {
+        "batch-a-plan": ["--step", "plan"],
+        "batch-a-1": ["--step", "1/2"],
+        "batch-a-2": ["--step", "2/2"],
+        "batch-a-end": ["--keys", "*"],
+    }
+    for name, pod in pods.items():
+        (container,) = pod["containers"]
+        assert ("--data /data/in --out s3://b/o" in " ".join(commands[name])) is True
+        assert container["envFrom"] == [{"secretRef": {"name": "slipway-batch", "optional": True}}]
+        assert {"name": "SCORING_WORKERS", "value": "1"} in container["env"]
+        assert container["volumeMounts"][1:] == [{"name": "claim-0", "mountPath": "/data", "readOnly": True}]
+        assert pod["volumes"][1:] == [
+            {"name": "claim-0", "persistentVolumeClaim": {"claimName": "rows", "readOnly": True}}
+        ]
+        assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsUser"]
+        assert (pod["restartPolicy"], found[name]["backoffLimit"]) == ("Never", 4)
+        assert found[name]["ttlSecondsAfterFinished"] > 0
+    assert {job["metadata"]["annotations"][batch_jobs.BATCH] for job in batch} == {"d/2"}

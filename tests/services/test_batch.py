@@ -57,7 +57,7 @@ def test_a_batch_is_scored_and_logged(kit: Kit, tmp_path: Path) -> None:
         ({"OUT": str(tmp_path / "in" / "out")}, "DATA and OUT lie in each other"),
         ({"DATA": str(tmp_path / "none")}, "DATA names neither a file nor a folder"),
         ({"MAX_REJECTS": "x"}, "MAX_REJECTS is 'x'"),
-        ({"CONTEXT": "minikube"}, "make score_batch runs on this machine, not in a cluster"),
+        ({"CONTEXT": "minikube"}, "the pods of a cluster reach s3://… and pvc://claim/path only"),
     ):
         done = subprocess.run(
             find_command("score_batch"), cwd=ROOT, env=kit.environment(**{**given, **wrong}), check=False,

@@ -58,7 +58,9 @@ def score(settings: Settings, uri: str, data: str, out: str, options: dict[str, 
     places = find_place("DATA", data, "/data"), find_place("OUT", out, "/out")
     batch.check_apart(*(each.address for each in places))
     shares = read_shares(settings.serving.scoring["SCORING_WORKERS"])
-    settings = predict.with_parquet(settings)  # S3 needs it, and what a volume holds is not known here
+    is_text = all(each.claim for each in places) and places[0].address.lower().endswith(".csv")
+    if options["FORMAT"].strip() == "parquet" or not is_text:  # S3 needs pyarrow, and what a folder holds is not known
+        settings = predict.with_parquet(settings)
     settings = replace(settings, training=replace(settings.training, gpu=""))
     training_job.read_resources(settings)
     cluster = kubectl.connect(settings)

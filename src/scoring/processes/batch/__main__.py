@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--called", default="", help="what DATA is called in the manifest")
     parser.add_argument("--bar", action="store_true", help="draw a bar")
     parser.add_argument("--tell", action="store_true", help="tell in JSON how far it is")
-    parser.add_argument("--step", default="", type=_read_step, help="plan, or 2/5: the second of five shares")
+    parser.add_argument("--step", default="", type=read_step, help="plan, or 2/5: the second of five shares")
     given, rest = parser.parse_known_args()
     settings = server_settings.load(rest)
     try:
@@ -93,7 +93,7 @@ def score(given: argparse.Namespace, rest: list[str], workers: int) -> dict[str,
         about_it = {"id": batch.id, "parts": len(batch.parts)}
         if given.step == PLAN:
             return {**about_it, "parts_now": len(batch.parts) - len(done)}
-        share = _take(given.step, batch.parts)
+        share = take(given.step, batch.parts)
         todo = [part for part in share if part.number not in done]
         if done:
             print(f"{len(done)} of {len(batch.parts)} parts are done already", file=sys.stderr, flush=True)
@@ -104,7 +104,7 @@ def score(given: argparse.Namespace, rest: list[str], workers: int) -> dict[str,
     return {**plan.conclude(out, batch, done, sources), **about_it, "parts_now": len(todo)}
 
 
-def _take(step: str, parts: list[Part]) -> list[Part]:
+def take(step: str, parts: list[Part]) -> list[Part]:
     """Return the parts of a share, or all."""
     at, _, count = (step or "1/1").partition("/")
     return [part for part in parts if part.number % int(count) == int(at) - 1]
@@ -134,7 +134,7 @@ def _score(crew: Crew, share: list[Part], done: dict[int, Done], given: argparse
         progress.end()
 
 
-def _read_step(words: str) -> str:
+def read_step(words: str) -> str:
     """Return a step, if it is one."""
     at, _, count = words.partition("/")
     if words in {"", PLAN} or (at.isdecimal() and count.isdecimal() and 1 <= int(at) <= int(count)):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import itertools
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from scoring.errors import Refusal
+from scoring.processes.batch import __main__ as program
 from scoring.processes.batch import plan, records, rows, storage
+from scoring.processes.batch.plan import Done, Part
+from scoring.processes.batch.progress import Told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,3 +71,29 @@ def test_a_file_that_changed_meanwhile_is_no_success(tmp_path: Path) -> None:
 
     assert "rows.csv has changed; take another OUT" in raised.value.message
     assert not (tmp_path / "out" / plan.SUCCESS).exists()
+
+
+@pytest.mark.parametrize("count", [1, 3, 9])
+def test_each_part_is_in_one_share(count: int) -> None:
+    """However many there are; without a step all parts are."""
+    parts = [Part(number, "a.csv", f"{number}.csv", 0, 1, 1, 1) for number in range(7)]
+    shares = [program.take(f"{at}/{count}", parts) for at in range(1, count + 1)]
+
+    assert sorted(part.number for share in shares for part in share) == list(range(7))
+    assert program.take("", parts) == parts
+    for wrong in ("0/3", "4/3", "1", "x/2", "plans"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            program.read_step(wrong)
+
+
+def test_a_share_tells_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """With what an earlier process did of it, and without other shares; a part that is done counts once."""
+    done = [Done(number, "", "", 10, 10, 0, 1, "", 0.1) for number in (0, 1)]
+    told = Told([0, 2], done)
+    told.count(4, 100)
+    told.count(3, 100)
+    told.finish(Done(2, "", "", 8, 7, 1, 1, "", 0.1))
+    told.end()
+    said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+    assert said == [{"parts": 1, "of": 2, "rows": 14}, {"parts": 2, "of": 2, "rows": 18}]
