@@ -91,7 +91,7 @@ def count(file: Path, *states: str) -> int:
 def test_a_search_survives_sigkill(tracked: Tracked, stock: Path) -> None:
     """Killed among its trials, it follows those that still run, and ends with every trial once and one version."""
     before = tracked.list_versions()
-    variables = {"TRIALS": "4", "WORKERS": "2", "TRAIN_ARGS": "--repeats 10"}
+    variables = {"TRIALS": "4", "WORKERS": "2", "TRAIN_ARGS": "--repeats 1"}
     first = tracked.start("tune_model", **variables)
     tracked.wait(lambda: count(stock, "COMPLETE") or first.poll() is not None, "a trial ends")
     first.kill()

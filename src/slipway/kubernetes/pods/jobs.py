@@ -66,8 +66,8 @@ class Seen:
 
 
 def list_variables(variables: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return variables as a container has them: Kubernetes would expand $(…) (pure)."""
-    return [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()]
+    """Return variables as a container has them: Kubernetes expands $(…), and has $$ mean $ (pure)."""
+    return [{"name": name, "value": value.replace("$", "$$")} for name, value in variables.items()]
 
 
 def describe(job: Job, namespace: str, place: Path) -> dict[str, Any]:

@@ -197,3 +197,8 @@ def test_pods_of_an_earlier_job_do_not_count() -> None:
 def test_what_runs_is_no_end(host_settings: Settings, tmp_path: Path) -> None:
     """A pod that has logged nothing goes on."""
     assert look(host_settings, tmp_path, [make_pod()], "") is None
+
+
+def test_a_dollar_reaches_the_pod() -> None:
+    """Kubernetes has two mean one, and expands $(…): a password may have either."""
+    assert jobs.list_variables({"A": "a$$b $(C)"}) == [{"name": "A", "value": "a$$$$b $$(C)"}]
