@@ -16,7 +16,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is begun yet
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is begun yet
 
 from scoring import settings as server_settings
 from scoring.errors import ModelError, Refusal, bad
