@@ -44,6 +44,7 @@ def ensure(site: Site, model: ModelFolder, search: Search) -> None:
         print(f"trial {best.number} is registered already: {uri}")
         hints.say_next(site.suggest(uri))
         return
+    hints.remember(WORKERS="")  # it was how many trials at a time, not what serves the version
     training = site.settings.training
     words = shlex.join([*shlex.split(training.args), *space.write(best.params)])
     given = replace(training, args=words)

@@ -52,7 +52,9 @@ def test_whole_numbers_stay_exact_among_doubles() -> None:
 def test_a_matrix_has_a_name(wrong: bytes) -> None:
     """A large tensor of four members that lacks its name, or whose name is no text, is left to the long way."""
     columns = (Column("a", "double"), Column("b", "double"))
-    right = b'{"inputs": [{"name": "x", "shape": [500, 2], "datatype": "FP64", "data": [%s]}]}' % b", ".join([b"0.5"] * 1000)
+    right = b'{"inputs": [{"name": "x", "shape": [500, 2], "datatype": "FP64", "data": [%s]}]}' % b", ".join(
+        [b"0.5"] * 1000
+    )
     reader = plain.reader_for(Signature(columns))
     assert reader is not None
 
