@@ -87,6 +87,7 @@ def count(file: Path, *states: str) -> int:
         return 0
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 def test_a_search_survives_sigkill(tracked: Tracked, stock: Path) -> None:
     """Killed among its trials, it follows those that still run, and ends with every trial once and one version."""
