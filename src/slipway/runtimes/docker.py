@@ -138,9 +138,8 @@ class Docker:
 
     def predict_file(self, prepared: Prepared, file: Path, options: list[str], output: IO[bytes]) -> tuple[int, str]:
         """Predict in a container without a network, which sees the file by the name `rows`."""
-        inside = f"/given/rows{file.suffix}"
-        given = ["--network", "none", "--user", containers.reading_user(file)]
-        given += containers.bind(file, inside, "readonly")
+        seen = containers.bind(file, inside := f"/given/rows{file.suffix}", "readonly")
+        given = ["--network", "none", "--user", containers.reading_user(file), *seen]
         name = containers.name_reference(self._settings.services)
         return self._run(prepared, name, given, ["files", "/opt/model", "--file", inside, *options], output)
 
