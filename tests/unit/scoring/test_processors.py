@@ -57,7 +57,7 @@ def test_models_take_the_shortcut_on_any_processor(tmp_path: Path, kernel: str) 
     script = (
         "import sys; from pathlib import Path; from scoring import loading, settings; from scoring.models import rows\n"
         "for folder in Path(sys.argv[1]).iterdir():\n"
-        "    m = loading.load(settings.Settings(folder / 'model')); e = loading.rehearsal._read(m)\n"
+        "    m = loading.load(settings.Settings(folder / 'model')); e = loading.rehearsal.read(m)\n"
         "    p, q = m.predict([e], 'predict', None), m._estimator.predict(rows.frame([e], m.signature.columns))\n"
         "    print(folder.name, m.ways['predict'], abs(p - q).max() <= 1e-12 * abs(q).max())"
     )
