@@ -101,7 +101,7 @@ def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str,
         "TEST_TIMEOUT": str(settings.serving.test_timeout),
         "REQUEST_TIMEOUT": str(settings.serving.request_timeout),
     } | {name: value for name, value in settings.serving.scoring.items() if name not in containers.SCORING_FILES}
-    entries = [{"name": name, "value": value.replace("$(", "$$(")} for name, value in variables.items()]
+    entries = [{"name": name, "value": value.replace("$", "$$")} for name, value in variables.items()]
     container = {"name": NAME, "env": entries}
     template = {"metadata": {"annotations": {OPENED_BY: secret}}, "spec": {"containers": [container]}}
     deployment = {

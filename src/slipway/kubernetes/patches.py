@@ -17,8 +17,8 @@ DRAIN, SPARE = 30, 10  # s: the server's default of SCORING_DRAIN, and what a po
 
 def environment(variables: dict[str, str]) -> list[dict[str, Any]]:
     """Return patches with the server's variables, of the Deployment and of KServe's InferenceService (pure)."""
-    # "$(" would begin the name of a variable
-    entries = [{"name": key, "value": value.replace("$(", "$$(")} for key, value in variables.items()]
+    # "$(" would begin the name of a variable, and "$$" mean one "$"
+    entries = [{"name": key, "value": value.replace("$", "$$")} for key, value in variables.items()]
     template = {"spec": {"containers": [{"name": "model", "env": entries}]}}
     patch = {
         "apiVersion": "apps/v1",
