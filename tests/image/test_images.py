@@ -30,7 +30,7 @@ def test_the_serving_image_builds_nothing(served: str, program: str) -> None:
 
 
 def test_the_serving_image_holds_what_serving_needs(served: str) -> None:
-    """Of MLflow it has the skinny distribution alone, and not all that this asks for; no tests of its largest libraries."""
+    """Of MLflow it has the skinny distribution alone, and not all that this asks for; no tests of large libraries."""
     code = "import importlib.metadata as m; print(*sorted({d.name.lower() for d in m.distributions(path=['{}'])}))"
     packages = run_once(served, "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
     distributions = run_once(served, "python", "-c", code.replace("{}", packages)).split()
