@@ -44,6 +44,7 @@ def volume(served: Served, tmp_path: Path) -> Iterator[Path]:
     for each in made:
         cluster.run("create", "--filename", "-", words=json.dumps(each))
     yield tmp_path
+    cluster.ask("delete", "jobs", "--selector", "app.kubernetes.io/component=batch", "--cascade=foreground")
     for kind, called in (("persistentvolumeclaim", CLAIM), ("persistentvolume", name)):
         cluster.ask("delete", kind, called, "--wait=false")
 
