@@ -96,5 +96,5 @@ def test_only_the_first_of_a_burst_follows_at_once(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(DirectExchange, "handle", watch)
 
     assert asyncio.run(_statuses([small, small, small * 20], 22)) == [200] * 22
-    assert follow[:4] == [False, True, True, False]
-    assert sum(follow) == 2
+    assert follow[:3] == [False, True, True]
+    assert sum(follow) == 2  # on a busy machine a predict goes to a thread, and those behind it go through ASGI
