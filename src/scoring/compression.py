@@ -34,13 +34,11 @@ def inflate(body: bytes, limit: int) -> bytes:
                 if size > limit:
                     raise Refusal(413, f"the body holds more than {limit} bytes")
                 data = engine.unused_data if engine.eof else engine.unconsumed_tail
-        if not engine.eof:
-            raise bad("the body is not gzip, as its Content-Encoding says")
-        return b"".join(parts)
     except zlib.error:
         raise bad("the body is not gzip, as its Content-Encoding says") from None
-    finally:
-        parts.clear()  # an error holds this frame until garbage is collected
+    if not engine.eof:
+        raise bad("the body is not gzip, as its Content-Encoding says")
+    return b"".join(parts)
 
 
 def deflate(body: bytes) -> bytes:
