@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from slipway import hints, model_folder
 from slipway.deployer.service import RECONCILE, name_hook
 from slipway.errors import SlipwayError
-from slipway.kubernetes import image_delivery, manifests, mlflow, rollout, training_job
+from slipway.kubernetes import image_delivery, manifests, mlflow, patches, rollout, training_job
 from slipway.kubernetes.cluster import kubectl
 from slipway.kubernetes.cluster.storage import check_claims
 from slipway.kubernetes.pods import wait
@@ -101,8 +101,7 @@ def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str,
         "TEST_TIMEOUT": str(settings.serving.test_timeout),
         "REQUEST_TIMEOUT": str(settings.serving.request_timeout),
     } | {name: value for name, value in settings.serving.scoring.items() if name not in containers.SCORING_FILES}
-    entries = [{"name": name, "value": value.replace("$", "$$")} for name, value in variables.items()]
-    container = {"name": NAME, "env": entries}
+    container = {"name": NAME, "env": patches.list_variables(variables)}
     template = {"metadata": {"annotations": {OPENED_BY: secret}}, "spec": {"containers": [container]}}
     deployment = {
         "apiVersion": "apps/v1",

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from slipway import runtimes
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError
-from slipway.kubernetes import image_delivery, manifests, training_job
+from slipway.kubernetes import image_delivery, manifests, patches, training_job
 from slipway.kubernetes.cluster import kubectl, rights
 from slipway.kubernetes.cluster.rights import Right
 from slipway.kubernetes.pods import job_log
-from slipway.kubernetes.pods.jobs import Group, Job, Seen, list_variables
+from slipway.kubernetes.pods.jobs import Group, Job, Seen
 from slipway.registry import model_uri
 from slipway.runtimes import containers
 from slipway.serving import batch, predict, server
@@ -145,8 +145,8 @@ def make_jobs(  # noqa: PLR0913, PLR0917 -- what makes them
             group=group,
             container={
                 "image": image,
-                "command": [*program, *step],
-                "env": list_variables(dict(sorted(kept.items()))),
+                "command": [patches.escape(word) for word in (*program, *step)],
+                "env": patches.list_variables(dict(sorted(kept.items()))),
                 "resources": training_job.read_resources(settings),
             },
             secret=SECRET,

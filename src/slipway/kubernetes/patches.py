@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import ROOT
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 MANIFESTS = ROOT / "deploy" / "kubernetes"
 DRAIN, SPARE = 30, 10  # s: the server's default of SCORING_DRAIN, and what a pod has besides to end
 
 
+def escape(word: str) -> str:
+    """Return a value, or a word of a command, as Kubernetes wants it: it expands $(…), and has $$ mean $ (pure)."""
+    return word.replace("$", "$$")
+
+
+def list_variables(variables: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return variables as a container has them (pure)."""
+    return [{"name": name, "value": escape(value)} for name, value in variables.items()]
+
+
 def environment(variables: dict[str, str]) -> list[dict[str, Any]]:
     """Return patches with the server's variables, of the Deployment and of KServe's InferenceService (pure)."""
-    # "$(" would begin the name of a variable, and "$$" mean one "$"
-    entries = [{"name": key, "value": value.replace("$", "$$")} for key, value in variables.items()]
+    entries = list_variables(variables)
     template = {"spec": {"containers": [{"name": "model", "env": entries}]}}
     patch = {
         "apiVersion": "apps/v1",

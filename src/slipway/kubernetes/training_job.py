@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from slipway import hints, model_folder
 from slipway.errors import USAGE, SlipwayError
-from slipway.kubernetes import image_delivery, manifests, mlflow
+from slipway.kubernetes import image_delivery, manifests, mlflow, patches
 from slipway.kubernetes.cluster import kubectl
 from slipway.kubernetes.pods import job_log, jobs
 from slipway.registry import connection
@@ -187,8 +187,8 @@ def _start(  # noqa: PLR0913, PLR0917 -- what makes a Job
     variables |= training.write_context(settings, model, model.script, lock, session)
     container = {
         "image": image,
-        "command": command,
-        "env": jobs.list_variables(variables),
+        "command": [patches.escape(word) for word in command],
+        "env": patches.list_variables(variables),
     }
     job = name_job(model, session)
     place = (

@@ -65,11 +65,6 @@ class Seen:
         return self.has("Complete") or self.has("Failed")
 
 
-def list_variables(variables: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return variables as a container has them: Kubernetes expands $(…), and has $$ mean $ (pure)."""
-    return [{"name": name, "value": value.replace("$", "$$")} for name, value in variables.items()]
-
-
 def describe(job: Job, namespace: str, place: Path) -> dict[str, Any]:
     """Return the kustomization of a Job, in the folder `place`; who can do what is in deploy/kubernetes (pure)."""
     spec, first = "/spec/template/spec", "/spec/template/spec/containers/0"

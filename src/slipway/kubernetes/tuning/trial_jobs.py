@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.trial import TrialState
 
 from slipway.errors import SlipwayError
-from slipway.kubernetes import image_delivery, manifests, training_job
+from slipway.kubernetes import image_delivery, manifests, patches, training_job
 from slipway.kubernetes.pods import diagnosis, job_log, jobs
 from slipway.kubernetes.tuning import in_pod
 from slipway.registry.connection import UnreachableError
@@ -168,8 +168,8 @@ class JobTrials(Trials):
         variables = provenance.write_variables(self._model) | name_store(INSIDE)
         container = {
             "image": self._image,
-            "command": [word.replace("$", "$$") for word in command],  # Kubernetes would expand $(…)
-            "env": jobs.list_variables(variables),
+            "command": [patches.escape(word) for word in command],
+            "env": patches.list_variables(variables),
             "resources": training_job.read_resources(self._settings),
         }
         name = self._name_job(trial.number)

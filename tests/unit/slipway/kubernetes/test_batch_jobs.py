@@ -57,6 +57,14 @@ def test_a_volume_needs_a_cluster(host_settings: Settings, name: str) -> None:
         batch.score(settings, "models:/m/1", places["DATA"], places["OUT"], OPTIONS)
 
 
+def test_kubernetes_expands_no_word_of_a_job(host_settings: Settings) -> None:
+    """It has $(…) mean a variable, and $$ one $: params and keys arrive as they were given."""
+    place = Place("s3://bucket/rows", "s3://bucket/rows")
+    ((job,),) = batch_jobs.make_jobs(host_settings, "image", "batch-1", (place, place), ["--params", "$(A) $$"], 1, "0")
+
+    assert job.container["command"][-2:] == ["--params", "$$(A) $$$$"]
+
+
 @pytest.mark.parametrize("workers", ["0", "-1", "two", "501"])
 def test_shares_are_a_number(workers: str) -> None:
     """From 1 to 500."""

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from slipway import model_folder
 from slipway.errors import SlipwayError
+from slipway.kubernetes import patches
 from slipway.kubernetes.pods import jobs
 from slipway.kubernetes.tuning import in_pod, trial_jobs
 from slipway.kubernetes.tuning.trial_jobs import JobTrials
@@ -201,4 +202,4 @@ def test_what_runs_is_no_end(host_settings: Settings, tmp_path: Path) -> None:
 
 def test_a_dollar_reaches_the_pod() -> None:
     """Kubernetes has two mean one, and expands $(…): a password may have either."""
-    assert jobs.list_variables({"A": "a$$b $(C)"}) == [{"name": "A", "value": "a$$$$b $$(C)"}]
+    assert patches.list_variables({"A": "a$$b $(C)"}) == [{"name": "A", "value": "a$$$$b $$(C)"}]
