@@ -51,4 +51,4 @@ def test_the_runtime_decides_what_runs_where() -> None:
         )
     }
 
-    assert users <= {"settings.py", *about_services}
+    assert users <= {"settings/kinds.py", *about_services}

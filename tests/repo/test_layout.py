@@ -68,15 +68,15 @@ def test_imports_run_one_way(folder: str, allowed: set[str]) -> None:
 def test_a_package_is_small(package: Path) -> None:
     """A package has at most 14 modules.
 
-    Slipway and scoring themselves have at most 20 entries, of which 11 are packages.
+    Slipway and scoring themselves have at most 22 entries, of which 12 are packages.
     """
     files = [path.relative_to(package) for path in tree.find(f"{package}/*.py")]
     modules = {path for path in files if len(path.parts) == 1 and path.stem != "__init__"}
     packages = {path.parts[0] for path in files if len(path.parts) > 1}
 
     assert len(modules) <= 14
-    assert len(packages) <= 11
-    assert len(modules) + len(packages) <= 20
+    assert len(packages) <= 12
+    assert len(modules) + len(packages) <= 22
 
 
 def test_the_registry_is_the_one_way_to_mlflow() -> None:

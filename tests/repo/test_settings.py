@@ -79,10 +79,11 @@ def test_no_setting_is_there_twice() -> None:
 
 
 def test_what_python_reads_is_listed() -> None:
-    """Every variable that settings.py reads is a setting, or the caller's own."""
+    """Every variable that the settings read is a setting, or the caller's own."""
     names = {
         text
-        for text in tree.strings(Path("src/slipway/settings.py"))
+        for path in tree.find("src/slipway/settings/*.py")
+        for text in tree.strings(path)
         if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*", text)
     }
 

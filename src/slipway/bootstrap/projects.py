@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 GROUPS = (
     "serving",
+    "explain",
+    "load",
     "parquet",
+    "tracing",
     "training",
     "mlflow",
     "deployer",

@@ -1,0 +1,69 @@
+"""The forms that a setting's value may have; each raises SlipwayError (exit code 2) for another."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from slipway import hints, ports
+from slipway.errors import USAGE, SlipwayError
+from slipway.settings.places import ROOT, sqlite_uri
+
+
+def command(value: str) -> list[str]:
+    """Return the words of a command, as a shell splits them."""
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise SlipwayError(f"IMAGE_LOAD is {value!r}: {error}", "IMAGE_LOAD='kind load docker-image'", USAGE) from None
+
+
+def seconds(env: dict[str, str], name: str) -> int:
+    """Return a whole number of seconds above 0."""
+    value = env[name]
+    if not value.isdigit() or value == "0":
+        raise SlipwayError(f"{name} is {value!r}: must be a number of seconds", default(name), USAGE)
+    return int(value)
+
+
+def default(name: str) -> str:
+    """Return the line that sets the default again."""
+    return f"{name}={hints.read_defaults()[name]}"
+
+
+def tracking_uri(value: str) -> str:
+    """Return the tracking server's address; that of a sqlite file is from the checkout on, wherever a script runs."""
+    if not value.startswith("sqlite:"):
+        return value
+    found = re.fullmatch(r"sqlite:///([^?]+)(\?.*)?", value)
+    if not found or found[1].startswith((":", "file:")):
+        cure = "MLFLOW_TRACKING_URI=sqlite:////a/folder/mlflow.db, or unset it"
+        raise SlipwayError(f"MLFLOW_TRACKING_URI is {value!r}: it must name a file", cure, USAGE)
+    return value if found[1].startswith("/") else f"{sqlite_uri(ROOT)}/{found[1]}{found[2] or ''}"
+
+
+def limit(env: dict[str, str], name: str, form: str) -> str:
+    """Return a limit of a container that matches `form`; 0: none."""
+    value = env[name]
+    if not re.fullmatch(form, value):
+        words = f"{name} is {value!r}: must be a container limit such as {name}=2"
+        raise SlipwayError(words, f"{name}=0 for none", USAGE)
+    return value
+
+
+def gateway(value: str) -> str:
+    """Return the name of a Gateway, or namespace/name, or nothing."""
+    name = "[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
+    if value and not re.fullmatch(f"({name}/)?{name}", value):
+        raise SlipwayError(
+            f"GATEWAY is {value!r}: must be the name of a Gateway, or namespace/name", "GATEWAY=infra/public", USAGE
+        )
+    return value
+
+
+def port(env: dict[str, str], name: str) -> int:
+    """Return a port's number."""
+    value = env[name]
+    if not value.isdigit() or not 0 < int(value) <= ports.LAST:
+        raise SlipwayError(f"{name} is {value!r}: must be a port number", default(name), USAGE)
+    return int(value)
