@@ -30,16 +30,16 @@ def test_every_group_is_exported() -> None:
 
 @pytest.mark.parametrize("group", projects.GROUPS)
 def test_requirements_are_those_of_the_lock(group: str) -> None:
-    """An exported file has exactly its group's packages, each with the lock's version and all of its hashes."""
+    """An exported file has exactly its group's packages, each in the lock's versions and with all of their hashes."""
     lines = (ROOT / "requirements" / f"{group}.txt").read_text(encoding="utf-8").replace(" \\\n   ", "").splitlines()
     exported = {}
     for line in lines:
         found = REQUIREMENT.fullmatch(line)
         assert found, f"not a pinned and hashed requirement: {line[:120]}"
-        exported[found[1]] = (found[2], set(re.findall(r"sha256:[0-9a-f]{64}", found[3])))
+        exported[found[1], found[2]] = set(re.findall(r"sha256:[0-9a-f]{64}", found[3]))
     packages = [package for package in LOCK["package"] if group in package["groups"]]
     locked = {
-        package["name"]: (package["version"], {file["hash"] for file in package["files"]}) for package in packages
+        (package["name"], package["version"]): {file["hash"] for file in package["files"]} for package in packages
     }
 
     assert exported == locked
