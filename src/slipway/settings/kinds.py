@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slipway.errors import USAGE, SlipwayError
-from slipway.settings.places import LOCAL, MLFLOW_INSIDE, STATE, sqlite_uri
+from slipway.settings import places
+from slipway.settings.places import LOCAL, MLFLOW_INSIDE, sqlite_uri
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,5 +143,5 @@ class Settings:
     @property
     def tracking_uri(self) -> str:
         """The tracking server (or embedded store) as this machine reaches it."""
-        own = f"http://127.0.0.1:{self.tracking.port}" if self.in_docker else sqlite_uri(STATE / "mlflow.db")
+        own = f"http://127.0.0.1:{self.tracking.port}" if self.in_docker else sqlite_uri(places.STATE / "mlflow.db")
         return self.tracking.external_uri or own

@@ -13,7 +13,7 @@ from slipway.errors import SlipwayError
 from slipway.registry import connection
 from slipway.registry.client import quote
 from slipway.runtimes import locks
-from slipway.settings import ROOT
+from slipway.settings import ROOT, places
 from slipway.training import experiments, provenance
 from slipway.training.measurements import COMMIT_TAG
 from tests.conftest import changed
@@ -48,7 +48,7 @@ def test_a_database_that_does_not_stay_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_any_folder_keeps_its_database(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database lies where the checkout does, whatever its path means in an address."""
     monkeypatch.setenv("RUNTIME", "host")
-    monkeypatch.setattr(settings, "STATE", tmp_path / folder)
+    monkeypatch.setattr(places, "STATE", tmp_path / folder)
     (tmp_path / folder).mkdir()
     loaded = settings.load()
     with create_engine(loaded.tracking_uri).connect():
