@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from scoring import memory
 from scoring.compression import WORTH, accepts, deflate
 from scoring.errors import Refusal, not_predicted
+from scoring.models.rows import Table
+from scoring.prediction_log.entries import Predicted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from scoring.metrics import Metrics
     from scoring.models.aliases import Predictions
     from scoring.models.base import Model
-    from scoring.models.rows import Table
     from scoring.settings import Settings
     from scoring.transfer.streams import EventStream
 
@@ -47,6 +48,8 @@ class Request(Protocol):
     body: bytes
     rows: int  # that it asks for, once they are counted
     follows: bool  # the request before it came by the same connection, so that no other came since
+    predicted: Predicted | None  # what its predict took and gave, where there is a prediction log
+    size: int  # bytes of the body then
 
     @property
     def is_over(self) -> bool:
@@ -86,9 +89,26 @@ class QueuedPredict:
             return encoded
         return deflate(body), content_type, (*headers, (b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
 
+    def note(self, predictions: Predictions | None) -> None:
+        """Keep for the prediction log what the predict took and gave."""
+        note(self.request, self.table, predictions, self.method)
+
     def key(self) -> tuple[Any, ...]:
         """Return what must be equal in those that share a predict."""
         return (self.method, self.params, self.table and self.table.kind())
+
+
+def note(request: Request, data: Any, predictions: Predictions | None, method: str) -> None:  # noqa: ANN401 -- see Predicted
+    """Keep for the prediction log what a predict took and gave for a request."""
+    request.predicted, request.size = Predicted(data, predictions, method), len(request.body)
+
+
+def predict_for(model: Model, request: Request, data: Any, method: str, params: dict[str, Any] | None) -> Predictions:  # noqa: ANN401 -- see Predicted
+    """Predict for one request alone, a Table or what the model takes; keep both where there is a prediction log."""
+    table = isinstance(data, Table)
+    predictions = model.predict([data], method, params) if table else model.predict_data(data, method, params)
+    note(request, data, predictions, method)
+    return predictions
 
 
 def write(encode: Callable[[Any], Encoded], predictions: Predictions) -> Encoded:
@@ -115,6 +135,7 @@ class BatchQueue:
         self._may_be_inline = model.is_steady
         self._seconds = model.predict_seconds  # a predict takes, as a running mean
         self._row_seconds = model.row_seconds
+        self._logs = settings.prediction_log > 0
         self._max_waiting, self._max_wait = settings.max_waiting, settings.max_wait
         self._waiting: deque[QueuedPredict] = deque()
         self._rows = 0
@@ -219,10 +240,14 @@ class BatchQueue:
             tables = [queued.table for queued in batch if queued.table]
             predictions = self._predict(tables, first.method, first.params)
             if len(batch) == 1:
+                if self._logs:
+                    first.note(predictions)
                 return [(first, first.write(predictions))], tables[0].n
             answers, at = [], 0
             for queued, table in zip(batch, tables, strict=True):
                 end = at + table.n
+                if self._logs:
+                    queued.note(predictions[at:end])
                 answers.append((queued, queued.write(predictions[at:end])))
                 at = end
         except BaseException as error:  # noqa: BLE001 -- a model may raise anything: a panic of Rust's is no Exception
@@ -230,6 +255,8 @@ class BatchQueue:
                 return [answer for queued in batch for answer in self._answers([queued])[0]], sum(
                     queued.request.rows for queued in batch
                 )
+            if self._logs and first.table:
+                first.note(None)
             if isinstance(error, Refusal):
                 error.__context__ = (
                     None  # both hold the frames, and so what was read of the body, until garbage is collected

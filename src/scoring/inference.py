@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from scoring.batching import INLINE, BatchQueue, QueuedPredict, write
+from scoring.batching import INLINE, BatchQueue, QueuedPredict, predict_for, write
 from scoring.bounds import Bounds
 from scoring.codecs import open_inference, tensors
 from scoring.codecs import predictions as output
@@ -110,8 +110,9 @@ class Scorer:
             _stop_if_over(request)
             method, params = self.model.default
             if self._columns:
-                return _encode(self.model.predict([Table(len(files), [(file,) for file in files])], method, params))
-            return _encode(self.model.predict_data(files, method, params))
+                table = Table(len(files), [(file,) for file in files])
+                return _encode(predict_for(self.model, request, table, method, params))
+            return _encode(predict_for(self.model, request, files, method, params))
 
         self._heavy.submit(QueuedPredict(request, _as_it_is, run=run))
 
@@ -127,7 +128,7 @@ class Scorer:
             request.rows = 1
             _stop_if_over(request)
             if mlflow_forms.parse(request.body, self._bounds).get("stream") is not True:
-                predictions = self.model.predict_data(data, method, params)
+                predictions = predict_for(self.model, request, data, method, params)
                 return write(_encode_bare if bare else _encode, predictions)
             streams.pump(self.model.predict_stream(data, params), events)
             return b"", JSON, ()  # it was answered
@@ -175,8 +176,9 @@ class Scorer:
             method, params = self.model.params_of(parsed.params())
             _stop_if_over(request)
             if table:
-                return parsed, method, self.model.predict([table], method, params)
-            return parsed, method, self.model.predict_data(self.model.from_arrays(arrays), method, params)
+                return parsed, method, predict_for(self.model, request, table, method, params)
+            data = self.model.from_arrays(arrays)
+            return parsed, method, predict_for(self.model, request, data, method, params)
 
         queue = self._heavy if self._decoder else self._light
         queue.submit(QueuedPredict(request, lambda done: open_inference.encode(done[0], identity, *done[1:]), run=run))
@@ -222,10 +224,10 @@ class Scorer:
             body = request.body
             if self._decoder and mime is JSON and not self._is_quick(body) and (table := self._decode(body)):
                 self._check_rows(request, table)
-                return self.model.predict([table], *self.model.default), False
+                return predict_for(self.model, request, table, *self.model.default), False
             data, given, bare = self.model.parse(body, mime.decode(), self._bounds)
             _stop_if_over(request)
-            return self.model.predict_data(data, *self.model.params_of(given)), bare
+            return predict_for(self.model, request, data, *self.model.params_of(given)), bare
 
         queue = self._heavy if self._decoder else self._light
         queue.submit(
@@ -242,7 +244,7 @@ class Scorer:
             method, params = self.model.params_of(given)
         self._check_rows(request, table)
         _stop_if_over(request)
-        return write(encode, self.model.predict([table], method, params))
+        return write(encode, predict_for(self.model, request, table, method, params))
 
     def _decode(self, body: bytes) -> Table | None:
         """Read a large body in the short way, if there is one."""

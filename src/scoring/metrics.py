@@ -28,8 +28,8 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)
 ROOM = 64  # workers, counting those that end while others begin
 
 # Where in a row each number lies.
-PID, IN_FLIGHT, WAITING, ROWS_TOTAL, LISTENING = range(5)
-BY_STATUS = 5
+PID, IN_FLIGHT, WAITING, ROWS_TOTAL, LISTENING, LOGGED, LOG_FULL, LOG_FAILED = range(8)
+BY_STATUS = 8
 LATENCY = BY_STATUS + len(STATUS)  # buckets, the last for all above, then the sum
 BATCH = LATENCY + len(SECONDS) + 2
 PREDICT = BATCH + len(ROWS) + 2
@@ -81,6 +81,18 @@ class Metrics:
     def listening(self, sockets: int) -> None:
         """Note on how many sockets of a keeper this process accepts."""
         self._row[LISTENING] = sockets
+
+    def logged(self, rows: int) -> None:
+        """Count rows that are in a file of the prediction log; only its thread does, as with `log_failed`."""
+        self._row[LOGGED] += rows
+
+    def log_failed(self, rows: int) -> None:
+        """Count rows that the prediction log could not write."""
+        self._row[LOG_FAILED] += rows
+
+    def log_full(self, rows: int) -> None:
+        """Count rows that found no place in the prediction log's queue."""
+        self._row[LOG_FULL] += rows
 
     def count_workers(self) -> tuple[int, int]:
         """Return how many processes have the model, and on how many sockets of a keeper they accept."""
@@ -134,6 +146,15 @@ class Metrics:
             histogram.add_metric([], buckets, total[at + len(bounds) + 1])
             yield histogram
         yield CounterMetricFamily("scoring_rows", "Rows that were predicted", value=total[ROWS_TOTAL])
+        yield CounterMetricFamily(
+            "scoring_prediction_log_rows", "Rows in files of the prediction log", value=total[LOGGED]
+        )
+        dropped = CounterMetricFamily(
+            "scoring_prediction_log_dropped", "Rows that the prediction log lacks, by the reason", labels=["reason"]
+        )
+        dropped.add_metric(["full"], total[LOG_FULL])
+        dropped.add_metric(["unwritten"], total[LOG_FAILED])
+        yield dropped
         yield GaugeMetricFamily("scoring_in_flight", "Requests under way", value=sum(row[IN_FLIGHT] for row in alive))
         yield GaugeMetricFamily(
             "scoring_waiting", "Requests that wait for a predict", value=sum(row[WAITING] for row in alive)

@@ -69,6 +69,14 @@ class Settings:
     cors_origins: str = _setting("", "origins, separated by commas, whose pages may call this API; empty: none")
     tls_cert: str = _setting("", "PEM file of the certificate chain; with it the server speaks https")
     tls_key: str = _setting("", "PEM file of the certificate's key")
+    prediction_log: float = _setting(0.0, "share of requests whose rows and predictions are logged, 0 to 1; 0: no log")
+    prediction_log_dir: str = _setting("", "where the log is kept: a folder, or s3://bucket/prefix")
+    prediction_log_seconds: float = _setting(10.0, "seconds after which a logged row is in a file")
+    prediction_log_days: int = _setting(30, "days that the log is kept; 0: for ever")
+    prediction_log_rules: str = _setting(
+        "", "which columns are logged, as JSON or the path of a JSON file: only, drop, hash, and the key for hash"
+    )
+    clock_offset_s: float = _setting(0.0, "seconds that the log's clock is ahead, for tests of several days")
     docs: str = _setting("on", "the try-it page, /docs and /openapi.json", SWITCH)
     access_log: str = _setting("on", "a JSON line on stdout for each request", SWITCH)
 
@@ -110,6 +118,8 @@ def _check_values(settings: Settings, parser: argparse.ArgumentParser) -> None:
             parser.error(f"--{setting.name.replace('_', '-')} is {value}: must not be negative")
         if choices and value not in choices:
             parser.error(f"SCORING_{setting.name.upper()} is {value!r}: must be {' or '.join(choices)}")
+    if settings.prediction_log > 1:
+        parser.error(f"--prediction-log is {settings.prediction_log}: must be a share, 0 to 1")
     if settings.port > LAST_PORT:
         parser.error(f"--port is {settings.port}: must be at most {LAST_PORT}")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import re
 import shlex
 import tomllib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -75,15 +76,7 @@ def load(path: Path) -> ModelFolder:
 
     Raises SlipwayError if the folder is not a model folder, or the file cannot be used.
     """
-    file = path / "model.toml"
-    try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise SlipwayError(
-            f"no model folder at {path}: it has no model.toml", "MODEL_DIR=model, or make new_model NAME=… KIND=…"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SlipwayError(f"{file} is not TOML: {error}", "see docs/add-a-model.md") from None
+    values = _read(file := path / "model.toml")
     name, metric, direction = (values.get(key) for key in ("name", "metric", "direction"))
     if not isinstance(name, str) or not REGISTERED.fullmatch(name) or name.endswith(LOCK):
         words = f"must be letters, digits, spaces, . _ - +, at most 200, not ending in {LOCK}"
@@ -94,6 +87,18 @@ def load(path: Path) -> ModelFolder:
         raise SlipwayError(f"{file}: direction is {direction!r}; must be minimize or maximize")
     rules = _read_rules(file, values.get("gate", {}), metric, direction)
     return ModelFolder(path, name, metric, direction, rules, _read_script(file, values), _read_system(file, values))
+
+
+def read_name(path: Path) -> str:
+    """Return the registered name of a folder whose model.toml may not be ready; "" where it says none."""
+    with contextlib.suppress(SlipwayError):
+        return str(_read(path / "model.toml").get("name", ""))
+    return ""
+
+
+def read_table(path: Path, name: str) -> object:
+    """Return a table of model.toml as it stands there, {} without one; raise SlipwayError for what is not TOML."""
+    return _read(path / "model.toml").get(name, {})
 
 
 def read_params(path: Path) -> tuple[list[str], dict[str, str]]:
@@ -136,6 +141,16 @@ def plain(name: str) -> str:
         return name
     words = "-".join(re.findall(r"[a-z0-9]+", name.lower())) or "model"
     return f"{words[:37]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        words = f"no model folder at {file.parent}: it has no model.toml"
+        raise SlipwayError(words, "MODEL_DIR=model, or make new_model NAME=… KIND=…") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SlipwayError(f"{file} is not TOML: {error}", "see docs/add-a-model.md") from None
 
 
 def _read_script(file: Path, values: dict[str, object]) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from scoring.http.state import ServerState
+    from scoring.prediction_log.entries import Predicted
     from scoring.transfer.streams import EventStream
 
 GIVEN_ID = re.compile(rb"[\w.:/+=@-]{1,128}")  # what needs no quoting, in a header or in JSON
@@ -38,6 +39,11 @@ def request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 class Exchange:
     """A request whose body is there, and the means to answer it, once."""
+
+    predicted: Predicted | None = None  # what its predict took and gave, for the prediction log
+    size = 0  # bytes of the body that was predicted for
+    problem = ""  # why it was refused
+    is_outlier = False
 
     def __init__(self, state: ServerState, path: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         self.state = state
@@ -115,6 +121,7 @@ class Exchange:
         """Answer with an error, in the form of the protocol that was called."""
         headers = tuple((name.lower().encode(), value.encode()) for name, value in refusal.headers)
         body = msgspec.json.encode({"error": refusal.message}) if self.is_v2 else refusal.body()
+        self.problem = refusal.message
         self.answer(refusal.status if refusal.status in CODES else 500, body, JSON, headers)
 
     def stream(self, events: EventStream) -> None:
@@ -128,3 +135,5 @@ class Exchange:
         state.metrics.answered(status, seconds)
         if state.access.on:
             state.access.add(self, status, given_id, seconds)
+        if state.log:
+            state.log.add(self, status, given_id, seconds)

@@ -34,6 +34,8 @@ class Lifespan:
             then = functools.partial(self._drain, signal.getsignal(name))
             signal.signal(name, lambda number, _, then=then: loop.call_soon_threadsafe(then, number))  # type: ignore[misc]
         self._watching = loop.create_task(self._watch())
+        if self._state.log:
+            self._state.log.begin()
 
     def end(self) -> None:
         """Stop watching, and write what is still to be written."""
@@ -41,6 +43,8 @@ class Lifespan:
             self._watching.cancel()
         self._state.access.flush()
         self._state.scorer.close()
+        if self._state.log:
+            self._state.log.end()
 
     def _drain(self, then: Any, number: int) -> None:  # noqa: ANN401 -- uvicorn's handler
         """Fail readiness and close connections after their next answer; after the grace, stop accepting.

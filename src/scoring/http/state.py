@@ -12,6 +12,7 @@ from scoring.http.bodies import Room
 from scoring.http.hosts import Hosts
 from scoring.http.inflater import Inflater
 from scoring.inference import Scorer
+from scoring.prediction_log.log import PredictionLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,7 @@ class ServerState:
     scorer: Scorer
     direct: dict[bytes, Handler]  # which request for a prediction is whose, by its path
     fast: dict[bytes, Handler]  # the same of those that need no ASGI
+    log: PredictionLog | None = None
     arriving: set[Arriving] = field(default_factory=set)
     connections: set[Any] = field(default_factory=set)  # uvicorn's, of the direct way
     newest: object = None  # of them, by which the newest request came
@@ -61,11 +63,12 @@ class ServerState:
         prefixes = [prefix.strip().rstrip("/") for prefix in settings.root_path.split(",") if prefix.strip()]
         scorer = Scorer(model, settings, metrics)
         direct = _handlers(scorer, prefixes)
+        log = PredictionLog(settings, model, metrics) if settings.prediction_log else None
         return cls(
             settings, metrics, Hosts(settings.allowed_hosts), Keys(settings.api_keys_file),
             AccessLog(on=settings.access_log == "on"),
             Room(settings.max_body), Inflater(settings), prefixes, scorer, direct,
-            _without_asgi(direct, scorer, settings),
+            _without_asgi(direct, scorer, settings), log,
         )  # fmt: skip
 
     def refusal(self, headers: list[tuple[bytes, bytes]]) -> Refusal | None:

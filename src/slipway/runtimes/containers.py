@@ -26,7 +26,7 @@ UNLIMITED = re.compile(r"0+(\.0*)?[a-zA-Z]*")  # a limit of 0, in any unit
 # What a client of S3 reads
 CLOUD = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL")
 # Settings of the server that name files of this machine
-SCORING_FILES = {"SCORING_API_KEYS_FILE", "SCORING_TLS_CERT", "SCORING_TLS_KEY"}
+SCORING_FILES = {"SCORING_API_KEYS_FILE", "SCORING_TLS_CERT", "SCORING_TLS_KEY", "SCORING_PREDICTION_LOG_RULES"}
 
 
 def confinement(settings: Settings) -> list[str]:

@@ -11,7 +11,7 @@ from slipway import model_folder, shell
 from slipway.bootstrap import docker_cli, ownership
 from slipway.bootstrap.proxies import no_proxy, reach_directly
 from slipway.errors import SlipwayError
-from slipway.runtimes import containers, images
+from slipway.runtimes import containers, images, prediction_log
 from slipway.runtimes.base import KEEPER, Command, LiveServer, Prepared, Script, name_store
 from slipway.settings import LOCAL, MLFLOW_INSIDE
 
@@ -105,7 +105,7 @@ class Docker:
     def serve_command(self, prepared: Prepared, name: str = "") -> Command:
         """Run the version's image, with current metrics in its identity; the image contains none."""
         published = "" if name and self._settings.network else None
-        options = containers.serving_options(self._settings, name or self._name_served(), published)
+        options = prediction_log.serving_options(self._settings, prepared, name or self._name_served(), published)
         identity = ["--env", f"SCORING_IDENTITY={prepared.identity}"]
         return docker_cli.run(self.image(prepared), ["--rm", *options, *identity]), {}
 
@@ -237,10 +237,10 @@ class Containers(LiveServer):
 
     def _make_version(self, name: str, prepared: Prepared) -> Command:
         published = "" if self._settings.network else "127.0.0.1::8080"  # the engine chooses
-        options = [*self._life(), *containers.serving_options(self._settings, self._call(name), published)]
-        options += ["--volume", f"{self._share()}:{SHARED}:ro"]
-        given = {"IDENTITY": prepared.identity, "KEEPER": f"{SHARED}/door", "KEEPER_NAME": name}
-        options += docker_cli.flags("--env", {f"SCORING_{key}": value for key, value in given.items()})
+        options = prediction_log.serving_options(self._settings, prepared, self._call(name), published)
+        options += [*self._life(), "--volume", f"{self._share()}:{SHARED}:ro"]
+        given = {"SCORING_IDENTITY": prepared.identity, "SCORING_KEEPER": f"{SHARED}/door", "SCORING_KEEPER_NAME": name}
+        options += docker_cli.flags("--env", given)
         return docker_cli.run(Docker(self._settings).image(prepared), options), {}
 
     def _share(self) -> str:

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, cast
 from slipway import ports, shell
 from slipway.registry import model_files
 from slipway.registry.client import Registry
-from slipway.runtimes import environments
+from slipway.runtimes import environments, prediction_log
 from slipway.runtimes.base import Command, LiveServer, Prepared, Script, name_store
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ class Host:
         """Serve a model's files where they are."""
         python = environments.find_python(self._settings, prepared.lock)
         command = [str(python), "-m", "scoring", str(prepared.files), "--port", str(self._settings.serving.port)]
-        return command, self._settings.serving.scoring | {"SCORING_IDENTITY": prepared.identity}
+        logging = prediction_log.of_model(self._settings, prepared.model.name)
+        return command, logging.serving.scoring | {"SCORING_IDENTITY": prepared.identity}
 
     def clear_port(self) -> None:
         """Do nothing: a taken port is an error of its own, and the user knows by whom."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from slipway.serving.answers import Json
 
+TEST = "slipway-test-"  # begins the ids of requests that no prediction log has
 QUOTED = 300  # characters of an answer
 LOOK_S = 0.1  # between two looks whether the test has to end
 
@@ -62,7 +64,8 @@ class Api:
 
         Raises NoAnswerError when the answer takes too long; requests' own errors otherwise.
         """
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+        headers = {"Content-Type": "application/json", "X-Request-Id": f"{TEST}{uuid.uuid4().hex}"}
+        headers |= {"Authorization": f"Bearer {self.key}"} if self.key else {}
         try:
             sent = json.dumps(body) if data is None else data
             answer = requests.post(f"{self.url}/invocations", data=sent, headers=headers, timeout=self.seconds)

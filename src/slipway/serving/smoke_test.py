@@ -15,7 +15,7 @@ import requests
 
 from slipway import model_folder, ports, runtimes, shell
 from slipway.errors import SlipwayError, TimedOutError, time_out
-from slipway.runtimes import containers
+from slipway.runtimes import containers, prediction_log
 from slipway.serving import api_test, example
 from slipway.settings import BUILD
 
@@ -48,6 +48,7 @@ def run(
         "SCORING_WORKERS": "1"
     }
     url = runtimes.of(settings).address(name, port)
+    settings = prediction_log.without(settings)
     alone = replace(settings, serving=replace(settings.serving, port=port, url=url, scoring=plain))
     log.parent.mkdir(parents=True, exist_ok=True)
     clear(settings, prepared.model.name, owner)

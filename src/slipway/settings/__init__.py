@@ -14,6 +14,7 @@ from slipway.settings.places import (
     BUILD,
     IN_CLUSTER,
     LOCAL,
+    LOG,
     MLFLOW_INSIDE,
     ROOT,
     SCORING,
@@ -29,6 +30,7 @@ __all__ = [
     "BUILD",
     "IN_CLUSTER",
     "LOCAL",
+    "LOG",
     "MLFLOW_INSIDE",
     "ROOT",
     "SCORING",
@@ -93,14 +95,15 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         serving=Serving(
             port=forms.port(env, "PORT"),
             url=env["URL"],
-            parquet=env["PARQUET"] not in {"", "0"},
+            parquet=env["PARQUET"] not in {"", "0"} or bool(forms.log(env)),
             max_rejects=env["MAX_REJECTS"],
             predict_timeout=forms.seconds(env, "PREDICT_TIMEOUT"),
             start_timeout=forms.seconds(env, "START_TIMEOUT"),
             test_timeout=forms.seconds(env, "TEST_TIMEOUT"),
             request_timeout=forms.seconds(env, "REQUEST_TIMEOUT"),
             scoring={f"{SCORING}WORKERS": workers}
-            | {name: value for name, value in env.items() if name.startswith(SCORING) and value},
+            | {name: value for name, value in env.items() if name.startswith(SCORING) and value}
+            | forms.log(env),
         ),
         limits=Limits(
             memory=forms.limit(env, "MODEL_MEMORY", r"\d+[bkmgBKMG]?"),

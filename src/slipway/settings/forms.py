@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 from slipway import hints, ports
 from slipway.errors import USAGE, SlipwayError
-from slipway.settings.places import ROOT, sqlite_uri
+from slipway.settings import places
+from slipway.settings.places import LOG, ROOT, sqlite_uri
 
 
 def command(value: str) -> list[str]:
@@ -59,6 +61,29 @@ def gateway(value: str) -> str:
             f"GATEWAY is {value!r}: must be the name of a Gateway, or namespace/name", "GATEWAY=infra/public", USAGE
         )
     return value
+
+
+def log(env: dict[str, str]) -> dict[str, str]:
+    """Return the model server's settings of its prediction log; none when it is off."""
+    try:
+        share = float(env["PREDICTION_LOG"] or 0)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        words = f"PREDICTION_LOG is {env['PREDICTION_LOG']!r}: must be a share of the requests, 0 to 1"
+        raise SlipwayError(words, "PREDICTION_LOG=0.01", USAGE)
+    if share == 0:
+        return {}
+    place = env["PREDICTION_LOG_DIR"] or str(places.STATE / "predictions")
+    if "://" not in place:
+        place = str((ROOT / Path(place).expanduser()).resolve())
+    elif not re.fullmatch(r"s3://[^/\s]+(/\S*)?", place):
+        words = f"PREDICTION_LOG_DIR is {place!r}: must be a folder, or s3://bucket/prefix"
+        raise SlipwayError(words, "PREDICTION_LOG_DIR=s3://bucket/predictions", USAGE)
+    if not env["PREDICTION_LOG_DAYS"].isdigit():
+        words = f"PREDICTION_LOG_DAYS is {env['PREDICTION_LOG_DAYS']!r}: must be a number of days"
+        raise SlipwayError(words, default("PREDICTION_LOG_DAYS"), USAGE)
+    return {LOG: f"{share:g}", f"{LOG}_DIR": place, f"{LOG}_DAYS": env["PREDICTION_LOG_DAYS"]}
 
 
 def port(env: dict[str, str], name: str) -> int:
