@@ -96,6 +96,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
             port=forms.port(env, "PORT"),
             url=env["URL"],
             parquet=env["PARQUET"] not in {"", "0"} or bool(forms.log(env)),
+            log_dir=forms.log_dir(env),
             max_rejects=env["MAX_REJECTS"],
             predict_timeout=forms.seconds(env, "PREDICT_TIMEOUT"),
             start_timeout=forms.seconds(env, "START_TIMEOUT"),

@@ -74,16 +74,21 @@ def log(env: dict[str, str]) -> dict[str, str]:
         raise SlipwayError(words, "PREDICTION_LOG=0.01", USAGE)
     if share == 0:
         return {}
-    place = env["PREDICTION_LOG_DIR"] or str(places.STATE / "predictions")
-    if "://" not in place:
-        place = str((ROOT / Path(place).expanduser()).resolve())
-    elif not re.fullmatch(r"s3://[^/\s]+(/\S*)?", place):
-        words = f"PREDICTION_LOG_DIR is {place!r}: must be a folder, or s3://bucket/prefix"
-        raise SlipwayError(words, "PREDICTION_LOG_DIR=s3://bucket/predictions", USAGE)
     if not env["PREDICTION_LOG_DAYS"].isdigit():
         words = f"PREDICTION_LOG_DAYS is {env['PREDICTION_LOG_DAYS']!r}: must be a number of days"
         raise SlipwayError(words, default("PREDICTION_LOG_DAYS"), USAGE)
-    return {LOG: f"{share:g}", f"{LOG}_DIR": place, f"{LOG}_DAYS": env["PREDICTION_LOG_DAYS"]}
+    return {LOG: f"{share:g}", f"{LOG}_DIR": log_dir(env), f"{LOG}_DAYS": env["PREDICTION_LOG_DAYS"]}
+
+
+def log_dir(env: dict[str, str]) -> str:
+    """Return where the prediction log is: the path of a folder, or s3://bucket/prefix."""
+    place = env["PREDICTION_LOG_DIR"] or str(places.STATE / "predictions")
+    if "://" not in place:
+        return str((ROOT / Path(place).expanduser()).resolve())
+    if not re.fullmatch(r"s3://[^/\s]+(/\S*)?", place):
+        words = f"PREDICTION_LOG_DIR is {place!r}: must be a folder, or s3://bucket/prefix"
+        raise SlipwayError(words, "PREDICTION_LOG_DIR=s3://bucket/predictions", USAGE)
+    return place.rstrip("/")
 
 
 def port(env: dict[str, str], name: str) -> int:

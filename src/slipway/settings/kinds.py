@@ -70,6 +70,7 @@ class Serving:
     port: int
     url: str  # of an API elsewhere, or ""
     parquet: bool  # whether a version is served with what reads Parquet
+    log_dir: str  # of the prediction log: a folder or s3://…
     scoring: dict[str, str]  # the model server's own settings, by the names of their variables
     predict_timeout: int  # s
     start_timeout: int  # s
