@@ -134,6 +134,10 @@ rollback: .venv/host ## Move @champion back to the previous one, after a smoke t
 releases: .venv/host ## List promotions and rollbacks, newest first: FORMAT=json
 	@$(ENV) $(PYTHON) scripts/release.py history
 
+.PHONY: monitor
+monitor: .venv/host ## Compare the prediction log with the training, column by column: MODEL=… DAYS=7 FAIL_ON=drift
+	@$(ENV) $(PYTHON) scripts/release.py monitor
+
 .PHONY: start_deployer
 start_deployer: .venv/host ## Start the deployer on :8002: it deploys on request and whenever @champion moves
 	@$(ENV) $(PYTHON) scripts/release.py start-deployer

@@ -23,5 +23,6 @@ class Entry:
     seconds: float  # it took
     rows: int
     error: str  # or ""
+    is_sampled: bool  # it is in the share, whatever else it is
     is_outlier: bool
     predicted: Predicted | None

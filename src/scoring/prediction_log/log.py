@@ -95,7 +95,8 @@ class PredictionLog:
     def add(self, request: Logged, status: int, request_id: bytes, seconds: float) -> None:
         """Take an answered request, if it is in the share, failed, or has an outlier; drop it where too many wait."""
         failed = status != 200  # noqa: PLR2004 -- HTTP's
-        if not (failed or request.is_outlier or self.takes(request_id)) or request_id.startswith(TEST):
+        is_sampled = self.takes(request_id)
+        if not (is_sampled or failed or request.is_outlier) or request_id.startswith(TEST):
             return
         rows = max(request.rows, 1)
         if len(self._entries) >= ENTRIES or request.size > LARGEST or self._bytes + request.size > BODIES:
@@ -103,7 +104,7 @@ class PredictionLog:
             return
         error = f"{status}: {request.problem}" if failed else ""
         now = time.time() + self._settings.clock_offset_s
-        entry = Entry(now, request_id, seconds, rows, error, request.is_outlier, request.predicted)
+        entry = Entry(now, request_id, seconds, rows, error, is_sampled, request.is_outlier, request.predicted)
         with self._lock:
             self._entries.append(entry)
             self._bytes += request.size

@@ -28,7 +28,7 @@ WIDE = 256  # columns of a matrix; a wider one is one column of lists
 LONGEST = 256 * 1024  # bytes of a value; a longer text is cut, longer binary left out
 OWN = pa.schema([
     ("_time", pa.timestamp("us", "UTC")), ("_id", pa.string()), ("_row", pa.int32()), ("_version", pa.string()),
-    ("_latency_ms", pa.float64()), ("_outlier", pa.bool_()), ("_error", pa.string()),
+    ("_latency_ms", pa.float64()), ("_sampled", pa.bool_()), ("_outlier", pa.bool_()), ("_error", pa.string()),
 ])  # fmt: skip
 
 
@@ -61,6 +61,7 @@ class Writer:
             pa.array(np.concatenate([np.arange(count, dtype=np.int32) for count in counts])),
             pa.repeat(self._version, len(of)),
             each([entry.seconds * 1000 for entry in entries], pa.float64()),
+            each([entry.is_sampled for entry in entries], pa.bool_()),
             each([entry.is_outlier for entry in entries], pa.bool_()),
             each([entry.error or None for entry in entries], pa.string()),
         ]

@@ -186,10 +186,14 @@ class Registry:
 
     def read_sample(self, run_id: str) -> str | None:
         """Return the run's `sample.csv` (rows of the data, the target as last column), or None if it has none."""
-        if not self.has_file(run_id, SAMPLE):
+        return self.read_file(run_id, SAMPLE)
+
+    def read_file(self, run_id: str, path: str) -> str | None:
+        """Return a text among a run's artifacts; None if it is not there."""
+        if not self.has_file(run_id, path):
             return None
         with tempfile.TemporaryDirectory() as scratch:
-            file = self._ask(self._client.download_artifacts, run_id, SAMPLE, scratch)
+            file = self._ask(self._client.download_artifacts, run_id, path, scratch)
             return Path(file).read_text(encoding="utf-8")
 
     # Runs and experiments

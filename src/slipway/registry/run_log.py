@@ -57,9 +57,9 @@ class RunLog(Registry):
         """Set a tag of a run."""
         self._ask(self._client.set_tag, run_id, tag, value)
 
-    def log_file(self, run_id: str, file: Path) -> None:
-        """Add a file to a run."""
-        self._ask(self._client.log_artifact, run_id, str(file))
+    def log_file(self, run_id: str, file: Path, folder: str | None = None) -> None:
+        """Add a file to a run, in a folder of its artifacts."""
+        self._ask(self._client.log_artifact, run_id, str(file), folder)
 
     def reopen_run(self, run_id: str) -> None:
         """Mark a run as running again."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from slipway import hints, model_folder, runtimes
 from slipway.errors import SlipwayError
+from slipway.monitoring import references
 from slipway.registry import connection, mlmodel, model_files, model_uri
 from slipway.registry.client import Registry
 from slipway.runtimes import locks
@@ -80,6 +81,8 @@ def conclude(  # noqa: PLR0913, PLR0917 -- what a script left behind
     """
     registry = Registry.connect(settings)
     run, version, files = register(settings, registry, model, model.script, session, lock, kept)
+    uri = f"models:/{version.name}/{version.version}"
+    references.make(settings, model, uri, run.info.run_id, lock, lambda script: run_script(settings, model, script))
     verdict = summary.show(model, registry, run, version)
     for remark in versions.list_remarks(registry, model, run, version, files):
         print(remark, file=sys.stderr, flush=True)
