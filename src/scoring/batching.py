@@ -24,7 +24,7 @@ from scoring.models.rows import Table
 from scoring.prediction_log.entries import Predicted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from scoring.codecs.media import Encoded
     from scoring.metrics import Metrics
@@ -48,6 +48,7 @@ class Request(Protocol):
     body: bytes
     rows: int  # that it asks for, once they are counted
     follows: bool  # the request before it came by the same connection, so that no other came since
+    out_of_range: Mapping[str, int]  # rows out of the training's range, by column
     predicted: Predicted | None  # what its predict took and gave, where there is a prediction log
     size: int  # bytes of the body then
 

@@ -269,7 +269,7 @@ class Scorer:
 
     def _check_rows(self, request: Request, table: Table) -> None:
         self._bounds.check_rows(table.n)
-        request.rows = table.n
+        request.rows, request.out_of_range = table.n, self.model.ranges.find(table)
 
 
 def _is_matrix(model: Model) -> bool:

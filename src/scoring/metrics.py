@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from scoring.errors import CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from prometheus_client.core import Metric
@@ -33,7 +33,9 @@ BY_STATUS = 8
 LATENCY = BY_STATUS + len(STATUS)  # buckets, the last for all above, then the sum
 BATCH = LATENCY + len(SECONDS) + 2
 PREDICT = BATCH + len(ROWS) + 2
-WIDTH = PREDICT + len(SECONDS) + 2
+RANGE = PREDICT + len(SECONDS) + 2  # the columns that have a range, the first of them
+RANGES = 200
+WIDTH = RANGE + RANGES
 AT = {status: BY_STATUS + at for at, status in enumerate(STATUS)}
 
 
@@ -93,6 +95,12 @@ class Metrics:
     def log_full(self, rows: int) -> None:
         """Count rows that found no place in the prediction log's queue."""
         self._row[LOG_FULL] += rows
+
+    def out_of_range(self, names: list[str], found: Mapping[str, int]) -> None:
+        """Count rows out of the training's range, by column."""
+        for name, rows in found.items():
+            if (at := names.index(name)) < RANGES:
+                self._row[RANGE + at] += rows
 
     def count_workers(self) -> tuple[int, int]:
         """Return how many processes have the model, and on how many sockets of a keeper they accept."""
@@ -155,6 +163,12 @@ class Metrics:
         dropped.add_metric(["full"], total[LOG_FULL])
         dropped.add_metric(["unwritten"], total[LOG_FAILED])
         yield dropped
+        outside = CounterMetricFamily(
+            "scoring_out_of_range_rows", "Rows with a value out of the training's range", labels=["column"]
+        )
+        for at, name in enumerate(model.ranges.names[:RANGES]):
+            outside.add_metric([name], total[RANGE + at])
+        yield outside
         yield GaugeMetricFamily("scoring_in_flight", "Requests under way", value=sum(row[IN_FLIGHT] for row in alive))
         yield GaugeMetricFamily(
             "scoring_waiting", "Requests that wait for a predict", value=sum(row[WAITING] for row in alive)

@@ -110,7 +110,8 @@ class AsgiExchange(Exchange):
         """Keep the answer for who waits for it."""
         if self.answered.done():
             return
-        self._set(status, body, [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), *headers])
+        given = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), *headers, *self.checked()]
+        self._set(status, body, given)
         self.observe(status, self._id)
 
     def stream(self, events: EventStream) -> None:

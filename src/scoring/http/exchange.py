@@ -8,15 +8,17 @@ import os
 import re
 import time
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from scoring.codecs.media import JSON
 from scoring.errors import CODES, Refusal, full
+from scoring.models.ranges import write_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from concurrent.futures import Future
 
     from scoring.http.state import ServerState
@@ -43,7 +45,7 @@ class Exchange:
     predicted: Predicted | None = None  # what its predict took and gave, for the prediction log
     size = 0  # bytes of the body that was predicted for
     problem = ""  # why it was refused
-    is_outlier = False
+    out_of_range: Mapping[str, int] = MappingProxyType({})  # rows, by column
 
     def __init__(self, state: ServerState, path: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         self.state = state
@@ -124,6 +126,12 @@ class Exchange:
         self.problem = refusal.message
         self.answer(refusal.status if refusal.status in CODES else 500, body, JSON, headers)
 
+    def checked(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the header that says which columns are out of range, for a caller who asks with X-Slipway-Check."""
+        if not self.out_of_range or self.header(b"x-slipway-check") is None:
+            return ()
+        return ((b"x-slipway-out-of-range", write_header(self.out_of_range)),)
+
     def stream(self, events: EventStream) -> None:
         """Answer with events as they come; close them when `is_over`."""
         raise NotImplementedError  # requests of models that stream come through ASGI
@@ -133,6 +141,8 @@ class Exchange:
         seconds, state = time.perf_counter() - self.started, self.state
         state.metrics.began(-1)
         state.metrics.answered(status, seconds)
+        if self.out_of_range:
+            state.metrics.out_of_range(self.scorer.model.ranges.names, self.out_of_range)
         if state.access.on:
             state.access.add(self, status, given_id, seconds)
         if state.log:

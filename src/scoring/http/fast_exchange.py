@@ -127,6 +127,7 @@ class DirectExchange(Exchange):
             return
         self.response_complete = True
         protocol, given_id = self._protocol, request_id(self.headers)
+        headers += self.checked()
         extra = b"".join(b"%s: %s\r\n" % header for header in headers) if headers else b""
         protocol.transport.write(
             b"%s%s%sx-request-id: %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n%s%s\r\n%s"

@@ -11,6 +11,7 @@ import numpy as np
 
 from scoring.errors import bad
 from scoring.models import kinds, mixed, params, ways
+from scoring.models.ranges import Ranges
 from scoring.models.rows import find_single, frame, matrix
 from scoring.models.signature import SCALARS
 from scoring.models.ways import Way
@@ -35,6 +36,7 @@ class Identity:
     run: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
     checksum: str = ""
+    ranges: dict[str, list[float]] = field(default_factory=dict)  # of the training, by column of numbers
 
 
 class Model:
@@ -43,6 +45,7 @@ class Model:
     def __init__(self, identity: Identity, signature: Signature, example: bytes | None) -> None:
         self.identity = identity
         self.signature = signature
+        self.ranges = Ranges(identity.ranges, signature)
         self.example = example  # a body for /invocations, as the model was logged with
         self.methods: tuple[str, ...] = ("predict",)
         self.classes: list[Any] | None = None

@@ -19,6 +19,8 @@ from scoring.prediction_log import rules
 from scoring.prediction_log.entries import Entry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
     from scoring.metrics import Metrics
@@ -48,7 +50,7 @@ class Logged(Protocol):
     rows: int
     size: int
     problem: str
-    is_outlier: bool
+    out_of_range: Mapping[str, int]
     predicted: Predicted | None
 
 
@@ -96,7 +98,7 @@ class PredictionLog:
         """Take an answered request, if it is in the share, failed, or has an outlier; drop it where too many wait."""
         failed = status != 200  # noqa: PLR2004 -- HTTP's
         is_sampled = self.takes(request_id)
-        if not (is_sampled or failed or request.is_outlier) or request_id.startswith(TEST):
+        if not (is_sampled or failed or request.out_of_range) or request_id.startswith(TEST):
             return
         rows = max(request.rows, 1)
         if len(self._entries) >= ENTRIES or request.size > LARGEST or self._bytes + request.size > BODIES:
@@ -104,7 +106,7 @@ class PredictionLog:
             return
         error = f"{status}: {request.problem}" if failed else ""
         now = time.time() + self._settings.clock_offset_s
-        entry = Entry(now, request_id, seconds, rows, error, is_sampled, request.is_outlier, request.predicted)
+        entry = Entry(now, request_id, seconds, rows, error, is_sampled, bool(request.out_of_range), request.predicted)
         with self._lock:
             self._entries.append(entry)
             self._bytes += request.size

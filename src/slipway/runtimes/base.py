@@ -46,11 +46,13 @@ class Prepared:
 
     @property
     def lasting(self) -> str:
-        """The identity without the run's metrics, which a validation adds to.
+        """The identity without the run's metrics, which a validation adds to, and the ranges of its reference.
 
         What an image holds, so that its tag stays the same.
         """
-        return json.dumps({name: value for name, value in json.loads(self.identity).items() if name != "metrics"})
+        return json.dumps(
+            {name: value for name, value in json.loads(self.identity).items() if name not in {"metrics", "ranges"}}
+        )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from slipway import hints, model_folder, ports, runtimes, shell
 from slipway.bootstrap import ownership
 from slipway.errors import MODEL_DID_NOT_LOAD, USAGE, SlipwayError, time_out
+from slipway.monitoring import references
 from slipway.polling import poll
 from slipway.registry import mlmodel, model_files, model_uri
 from slipway.registry.client import Registry
@@ -115,6 +116,7 @@ def _identify(registry: Registry | None, model: ModelRef, files: Path) -> str:
         "run": model.run_id,
         "metrics": registry.read_metrics(model.run_id) if registry and model.run_id else {},
         "checksum": model_files.checksum(files),
+        "ranges": references.ranges(references.read(registry, model.run_id)) if registry else {},
     }
     return json.dumps({name: value for name, value in known.items() if value})
 
