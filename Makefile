@@ -138,6 +138,10 @@ releases: .venv/host ## List promotions and rollbacks, newest first: FORMAT=json
 monitor: .venv/host ## Compare the prediction log with the training, column by column: MODEL=… DAYS=7 FAIL_ON=drift
 	@$(ENV) $(PYTHON) scripts/release.py monitor
 
+.PHONY: add_truth
+add_truth: .venv/host ## Add what came true of logged predictions, for their realised metrics: FILE=truth.csv
+	@$(ENV) $(PYTHON) scripts/release.py add-truth
+
 .PHONY: start_deployer
 start_deployer: .venv/host ## Start the deployer on :8002: it deploys on request and whenever @champion moves
 	@$(ENV) $(PYTHON) scripts/release.py start-deployer

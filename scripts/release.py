@@ -69,6 +69,15 @@ def monitor(model: str, days: int, until: str, fail_on: str) -> None:
     monitor(settings.load(), model, days=days, until=until, fail_on=fail_on)
 
 
+@cli.command("add-truth")
+@click.option("--file", envvar="FILE", default="", help="a .csv or .parquet with id, truth and perhaps row")
+def add_truth(file: str) -> None:
+    """Add what came true of logged predictions of MODEL_DIR's model, by request id and row."""
+    from slipway.monitoring import truth
+
+    truth.add(settings.load(), file)
+
+
 @cli.command("start-deployer")
 def start_deployer() -> None:
     """Start the deployer, which deploys versions on request and whenever @champion moves."""

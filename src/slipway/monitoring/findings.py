@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from slipway.monitoring import drift
+    from slipway.monitoring.realised import Realised
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,22 @@ class Window:
     until: dt.datetime
     rows: int
     failed: int  # requests that were refused or failed
+    realised: Realised | None = None
     columns: list[drift.Column] = field(default_factory=list)  # empty: too few rows to judge
 
     @property
     def drifted(self) -> list[str]:
         """The names of the columns that have drifted."""
         return [column.name for column in self.columns if column.drifted]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Two versions on the same rows, which both were asked and whose truth is known."""
+
+    version: str  # the other one
+    own: Realised
+    other: Realised
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,8 @@ class Monitored:
     windows: list[Window]  # a day each, or all of it where days have too few rows
     known: dict[str, Any]  # the reference
     rules: drift.Rules
-    realised: dict[str, Any] = field(default_factory=dict)
+    realised: Realised | None = None
+    beside: list[Beside] = field(default_factory=list)
 
     @property
     def latest(self) -> Window | None:

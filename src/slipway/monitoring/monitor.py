@@ -13,8 +13,8 @@ from rich.table import Table
 
 from slipway import hints, model_folder
 from slipway.errors import USAGE, SlipwayError
-from slipway.monitoring import drift, references, report
-from slipway.monitoring.findings import Monitored, Window
+from slipway.monitoring import drift, realised, references, report, truth
+from slipway.monitoring.findings import Beside, Monitored, Window
 from slipway.monitoring.prediction_log import PredictionLog
 from slipway.registry import model_uri
 from slipway.registry.client import CHAMPION
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from slipway.model_folder import ModelFolder
+    from slipway.monitoring.realised import Realised
     from slipway.registry.model_uri import ModelRef
     from slipway.settings import Settings
 
@@ -100,8 +101,35 @@ def examine(  # noqa: PLR0913, PLR0917 -- what, where and when
         known = references.of_log(first)
         answered = answered.drop(first.index)
         print(f"note: {name} {version} has no reference; its first {len(first)} logged rows are taken", file=sys.stderr)
-    windows = _split(rows, answered, known, rules)
-    return Monitored(name, version, windows, known, rules)
+    joined = _join(settings, name, answered)
+    windows = _split(rows, joined, known, rules)
+    beside = _find_beside(prediction_log, model, joined, (since, until))
+    return Monitored(name, version, windows, known, rules, realised.measure(joined), beside)
+
+
+def _join(settings: Settings, model: str, rows: pd.DataFrame) -> pd.DataFrame:
+    return realised.join(rows, truth.Store(settings.serving.log_dir, model).read(set(rows["_id"])))
+
+
+def _find_beside(
+    log: PredictionLog, model: ModelRef, joined: pd.DataFrame, span: tuple[dt.datetime, dt.datetime]
+) -> list[Beside]:
+    """Return the other versions that answered some of the same rows, such as a challenger that gets copies."""
+    found = []
+    for version in log.list_versions(str(model.name)):
+        if version == model.version or realised.PREDICTION not in joined:
+            continue
+        others = log.read(str(model.name), version, *span, columns=["_time", "_id", "_row", realised.PREDICTION])
+        if others.empty or realised.PREDICTION not in others:
+            continue
+        both = joined.merge(others, on=["_id", "_row"], suffixes=("", " other"))
+        known = both[both["truth"].notna()]
+        if len(known):
+            other = known.drop(columns=realised.PREDICTION).rename(
+                columns={f"{realised.PREDICTION} other": realised.PREDICTION}
+            )
+            found.append(Beside(version, realised.measure(known), realised.measure(other)))
+    return found
 
 
 def _split(rows: pd.DataFrame, answered: pd.DataFrame, known: dict[str, Any], rules: drift.Rules) -> list[Window]:
@@ -113,15 +141,20 @@ def _split(rows: pd.DataFrame, answered: pd.DataFrame, known: dict[str, Any], ru
         end = begin + dt.timedelta(days=1)
         wrong = int(((failed["_time"] >= begin) & (failed["_time"] < end)).sum())
         columns = drift.compare(known, found, rules) if len(found) >= rules.min_rows else []
-        windows.append(Window(begin, end, len(found), wrong, columns))
+        windows.append(Window(begin, end, len(found), wrong, realised.measure(found), columns))
     if len(answered) >= rules.min_rows and not any(window.columns for window in windows):
         begin, end = windows[0].since, windows[-1].until
-        windows = [Window(begin, end, len(answered), len(failed), drift.compare(known, answered, rules))]
+        windows = [Window(
+                begin, end, len(answered), len(failed), realised.measure(answered),
+                drift.compare(known, answered, rules),
+            )
+        ]  # fmt: skip
     return windows
 
 
 def show(found: Monitored) -> None:
     """Print the latest window, and the drifted columns of each."""
+    _show_realised(found)
     latest = found.latest
     if latest is None:
         rows = sum(window.rows for window in found.windows)
@@ -142,6 +175,18 @@ def show(found: Monitored) -> None:
     for window in found.windows:
         words = ", ".join(window.drifted) or ("none" if window.columns else "too few rows to judge")
         print(f"drift {_words(window)}: {words} ({window.rows} rows, {window.failed} failed requests)")
+
+
+def _show_realised(found: Monitored) -> None:
+    if found.realised and found.realised.known:
+        values = ", ".join(f"{name} {value:.5g}" for name, value in found.realised.metrics.items())
+        print(f"realised {values}, by the truth of {found.realised.known} of {found.realised.rows} rows")
+    for beside in found.beside:
+        values = ", ".join(
+            f"{name} {value:.5g} and {beside.other.metrics.get(name, float('nan')):.5g}"
+            for name, value in beside.own.metrics.items()
+        )
+        print(f"beside version {beside.version}, on the same {beside.own.known} rows: {values}")
 
 
 def _words(window: Window) -> str:
@@ -177,8 +222,12 @@ def log(registry: RunLog, found: Monitored, model: ModelRef, path: Path) -> str:
                 outside = [column.out_of_range for column in window.columns if not column.is_prediction]
                 values["out_of_range_share"] = max(outside, default=0.0)
                 values |= {_metric(column): column.psi for column in window.columns}
+            if window.realised and window.realised.known:
+                values |= _metrics_of(window.realised)
             points += [(name, value, at, step) for name, value in values.items()]
-        points += [(name, value, points[-1][2] if points else 0, 0) for name, value in found.realised.items()]
+        if found.realised and found.realised.known and found.windows:  # of all days together, as the last value
+            end = int(found.windows[-1].until.timestamp() * 1000) + 1
+            points += [(name, value, end, len(found.windows)) for name, value in _metrics_of(found.realised).items()]
         registry.log_metrics(run_id, points)
         registry.log_file(run_id, path)
         if model.model_id:
@@ -188,6 +237,11 @@ def log(registry: RunLog, found: Monitored, model: ModelRef, path: Path) -> str:
         raise
     registry.end_run(run_id, "FINISHED")
     return run_id
+
+
+def _metrics_of(found: Realised) -> dict[str, float]:
+    values = {f"realised.{name}": value for name, value in found.metrics.items()}
+    return values | {"truth_rows": found.known, "truth_missing_share": found.missing}
 
 
 def _metric(column: drift.Column) -> str:

@@ -33,15 +33,15 @@ class PredictionLog:
         self.root = root
         try:
             if "://" in root:
-                self.files, self._path = fs.FileSystem.from_uri(root)
+                self.files, self.path = fs.FileSystem.from_uri(root)
             else:
-                self.files, self._path = fs.LocalFileSystem(), root
+                self.files, self.path = fs.LocalFileSystem(), root
         except (OSError, ValueError) as error:
             raise SlipwayError(f"{root} cannot be read: {error}", "PREDICTION_LOG_DIR=…") from None
 
     def list_versions(self, model: str) -> list[str]:
         """Return the versions of a model that the log has, the newest number last."""
-        names = [entry.base_name for entry in self._list(self._of(model))]
+        names = [entry.base_name for entry in self.entries(self._of(model))]
         found = [unquote(name.removeprefix("version=")) for name in names if name.startswith("version=")]
         return sorted(found, key=lambda name: (name.isdigit(), int(name) if name.isdigit() else 0, name))
 
@@ -83,19 +83,19 @@ class PredictionLog:
         days = {(first + dt.timedelta(days=n)).isoformat() for n in range((last - first).days + 1)}
         for version in versions:
             place = f"{self._of(model)}/version={quote(version, safe='')}"
-            for day in sorted(entry.base_name for entry in self._list(place)):
+            for day in sorted(entry.base_name for entry in self.entries(place)):
                 if day.removeprefix("day=") in days:
-                    found = self._list(f"{place}/{day}")
+                    found = self.entries(f"{place}/{day}")
                     yield from sorted(
                         entry.path for entry in found if entry.path.endswith(".parquet") and entry.base_name[0] != "."
                     )
 
     def _of(self, model: str) -> str:
-        return f"{self._path}/model={quote(model, safe='')}"
+        return f"{self.path}/model={quote(model, safe='')}"
 
-    def _list(self, path: str) -> list[Any]:
+    def entries(self, path: str) -> Any:  # noqa: ANN401 -- a list of Arrow's, which carry no types
+        """Return the entries of a folder; none of one that is not there."""
         try:
-            found: list[Any] = self.files.get_file_info(self._fs.FileSelector(path, allow_not_found=True))
+            return self.files.get_file_info(self._fs.FileSelector(path, allow_not_found=True))
         except OSError as error:
             raise SlipwayError(f"{self.root} cannot be read: {error}", "PREDICTION_LOG_DIR=…") from None
-        return found

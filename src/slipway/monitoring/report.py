@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from slipway.monitoring.drift import Column
     from slipway.monitoring.findings import Monitored, Window
+    from slipway.monitoring.realised import Realised
 
 MOST = 100  # columns with a picture
 BARS = 16  # of a picture; of more categories the first
@@ -64,10 +65,24 @@ def _verdict(found: Monitored) -> str:
 
 
 def _realised(found: Monitored) -> str:
-    if not found.realised:
+    if not found.realised or not found.realised.known:
         return ""
-    rows = [[name, f"{value:.5g}"] for name, value in found.realised.items()]
-    return "<h2>Realised metrics</h2>" + _table("By the truth that has come so far", ["metric", "value"], rows)
+    names = list(found.realised.metrics)
+    rows = [_measured("all days", found.realised, names)]
+    rows += [_measured(f"{day.since:%Y-%m-%d}", day.realised, names) for day in found.windows if day.realised]
+    for beside in found.beside:
+        rows += [
+            _measured(f"the same rows as version {beside.version}", beside.own, names),
+            _measured(f"version {beside.version} on them", beside.other, names),
+        ]
+    return "<h2>Realised metrics</h2>" + _table(
+        "By the truth that has come so far", ["rows", *names, "with truth", "of"], rows
+    )
+
+
+def _measured(label: str, found: Realised, names: Sequence[str]) -> list[str]:
+    values = [f"{found.metrics[name]:.5g}" if name in found.metrics else "–" for name in names]
+    return [label, *values, str(found.known), str(found.rows)]
 
 
 def _days(windows: Sequence[Window]) -> str:

@@ -65,6 +65,10 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
     workers = env["WORKERS"]
     if not workers.isdigit() or workers == "0":
         raise SlipwayError(f"WORKERS is {workers!r}: must be a number of processes", "WORKERS=2", USAGE)
+    scoring = {f"{SCORING}WORKERS": workers} | {
+        name: value for name, value in env.items() if name.startswith(SCORING) and value
+    }
+    scoring |= forms.log(env)
     return Settings(
         runtime=runtime,
         model_dir=(ROOT / env["MODEL_DIR"]).resolve(),
@@ -95,16 +99,14 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         serving=Serving(
             port=forms.port(env, "PORT"),
             url=env["URL"],
-            parquet=env["PARQUET"] not in {"", "0"} or bool(forms.log(env)),
+            parquet=env["PARQUET"] not in {"", "0"} or bool(scoring.get(LOG)),
             log_dir=forms.log_dir(env),
             max_rejects=env["MAX_REJECTS"],
             predict_timeout=forms.seconds(env, "PREDICT_TIMEOUT"),
             start_timeout=forms.seconds(env, "START_TIMEOUT"),
             test_timeout=forms.seconds(env, "TEST_TIMEOUT"),
             request_timeout=forms.seconds(env, "REQUEST_TIMEOUT"),
-            scoring={f"{SCORING}WORKERS": workers}
-            | {name: value for name, value in env.items() if name.startswith(SCORING) and value}
-            | forms.log(env),
+            scoring=scoring,
         ),
         limits=Limits(
             memory=forms.limit(env, "MODEL_MEMORY", r"\d+[bkmgBKMG]?"),

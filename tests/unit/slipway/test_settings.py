@@ -60,6 +60,9 @@ CALLER = {
     "TRAIN_RETRIES": "0",
     "CONTAINER_NETWORK": "slipway_net",
     "SCORING_MAX_ROWS": "10",
+    "PREDICTION_LOG": "0.5",
+    "PREDICTION_LOG_DIR": "s3://logs/slipway/",
+    "PREDICTION_LOG_DAYS": "7",
 }
 
 
@@ -119,11 +122,18 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
             port=9001,
             url="http://cluster:80/",
             max_rejects="7",
+            log_dir="s3://logs/slipway",
             predict_timeout=61,
             start_timeout=62,
             test_timeout=63,
             request_timeout=64,
-            scoring={"SCORING_WORKERS": "3", "SCORING_MAX_ROWS": "10"},
+            scoring={
+                "SCORING_WORKERS": "3",
+                "SCORING_MAX_ROWS": "10",
+                "SCORING_PREDICTION_LOG": "0.5",
+                "SCORING_PREDICTION_LOG_DIR": "s3://logs/slipway",
+                "SCORING_PREDICTION_LOG_DAYS": "7",
+            },
         ),
         limits=settings.Limits(memory="2g", cpus="1.5", pids="100"),
         cluster=settings.Cluster(
