@@ -21,7 +21,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from swagger_ui_bundle import swagger_ui_path
 
 from slipway import ports
-from slipway.deployer import api_errors, store, webhooks
+from slipway.deployer import api_errors, feedback, store, webhooks
 from slipway.deployer.api_errors import Problem, Refusal
 from slipway.deployer.service import Deployer, find_token
 from slipway.deployer.worker import name_owner
@@ -202,7 +202,9 @@ def build(deployer: Deployer) -> FastAPI:
         title="Slipway deployer", version=VERSION, docs_url=None, redoc_url=None, responses={"4XX": {"model": Problem}}
     )
     app.state.deployer = deployer
+    app.state.feedback = deployer.feedback
     app.include_router(router)
+    app.include_router(feedback.router)
     app.mount("/page", StaticFiles(directory=PAGE, packages=[KIT]))
     app.mount("/swagger", StaticFiles(directory=Path(str(swagger_ui_path))))
     app.middleware("http")(api_errors.limit)

@@ -100,15 +100,19 @@ def _start_container(settings: Settings) -> None:
     model = model_folder.load(settings.model_dir)
     images.build_model(settings, model, locks.of_folder(settings, model))  # now, when it can be seen
     home, live, token = find_home(settings.services), STATE / "live", find_token(settings.services)
+    where = settings.serving.log_dir
+    predictions = STATE / "predictions" if "://" in where else Path(where)
     for path in (
         BUILD,
         home / "build",
         live,
+        predictions,
         *(home / "hidden" / name for name in (f"deployer/{settings.services.deployer_port}", "live")),
     ):
         path.mkdir(parents=True, exist_ok=True)
     write_environment(settings, home)
     containers.writing_user(live)
+    containers.writing_user(predictions)
     socket = _find_socket()
     options = [
         "--rm",
@@ -124,6 +128,7 @@ def _start_container(settings: Settings) -> None:
         "DEPLOYER_USER": containers.writing_user(home),
         "DOCKER_GROUP": group,
         "DOCKER_SOCKET": socket,
+        "PREDICTIONS": str(predictions),
         **_name_settings(settings),
     }
     if shell.ask(mlflow.compose(settings.services, "port", "deployer", str(settings.services.deployer_port))).code != 0:
@@ -176,6 +181,9 @@ def _name_settings(settings: Settings) -> dict[str, str]:
         "START_TIMEOUT": str(settings.serving.start_timeout),
         "TEST_TIMEOUT": str(settings.serving.test_timeout),
         "REQUEST_TIMEOUT": str(settings.serving.request_timeout),
+        "PREDICTION_LOG_DIR": settings.serving.log_dir,
+        "MONITOR_EVERY": str(settings.monitoring.every or ""),
+        "ROLLBACK_EVERY": str(settings.monitoring.rollback_every),
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from slipway import hints
 from slipway.errors import USAGE, SlipwayError
 from slipway.settings import forms
-from slipway.settings.kinds import Cluster, Images, Limits, Services, Serving, Settings, Tracking, Training
+from slipway.settings.kinds import Cluster, Images, Limits, Monitoring, Services, Serving, Settings, Tracking, Training
 from slipway.settings.places import (
     BUILD,
     IN_CLUSTER,
@@ -39,6 +39,7 @@ __all__ = [
     "Cluster",
     "Images",
     "Limits",
+    "Monitoring",
     "Services",
     "Serving",
     "Settings",
@@ -132,5 +133,9 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
             memory=env["TRAIN_MEMORY"],
             gpu=env["TRAIN_GPU"],
             retries=env["TRAIN_RETRIES"],
+        ),
+        monitoring=Monitoring(
+            every=forms.seconds(env, "MONITOR_EVERY") if env["MONITOR_EVERY"] else 0,
+            rollback_every=forms.seconds(env, "ROLLBACK_EVERY"),
         ),
     )

@@ -110,6 +110,14 @@ class Cluster:
 
 
 @dataclass(frozen=True)
+class Monitoring:
+    """What the deployer does of itself."""
+
+    every: int  # s between two monitorings of the champion; 0: none
+    rollback_every: int  # s between two looks at the rollback rule
+
+
+@dataclass(frozen=True)
 class Training:
     """What train.py is given, how long a trial of it may take, and what a training Job asks the cluster for."""
 
@@ -135,6 +143,7 @@ class Settings:
     limits: Limits
     cluster: Cluster
     training: Training
+    monitoring: Monitoring
 
     @property
     def in_docker(self) -> bool:

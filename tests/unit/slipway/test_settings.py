@@ -61,6 +61,8 @@ CALLER = {
     "CONTAINER_NETWORK": "slipway_net",
     "SCORING_MAX_ROWS": "10",
     "PREDICTION_LOG": "0.5",
+    "MONITOR_EVERY": "86400",
+    "ROLLBACK_EVERY": "61",
     "PREDICTION_LOG_DIR": "s3://logs/slipway/",
     "PREDICTION_LOG_DAYS": "7",
 }
@@ -149,6 +151,7 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
             is_inside=False,
         ),
         training=settings.Training(args="--alpha 1", trial_timeout=90, cpu="4", memory="8Gi", gpu="1", retries="0"),
+        monitoring=settings.Monitoring(every=86400, rollback_every=61),
     )
     assert settings.load().serving.api_url == "http://cluster:80"
 
