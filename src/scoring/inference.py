@@ -49,10 +49,10 @@ class Scorer:
         self.model = model
         self._settings = settings
         self._columns = model.signature.columns
-        self._bounds = Bounds.of(settings)
-        self._inline_bounds = self._bounds.with_few_empty()
-        self._decoder = decoder_for(model.signature, self._bounds)
-        self._tensors = plain_tensors.reader_for(model.signature, self._bounds)
+        self.bounds = Bounds.of(settings)
+        self._inline_bounds = self.bounds.with_few_empty()
+        self._decoder = decoder_for(model.signature, self.bounds)
+        self._tensors = plain_tensors.reader_for(model.signature, self.bounds)
         self._quick, self._value_s = (FAST_JSON_MAX, NUMBER_S) if _is_matrix(model) else (INLINE_MAX, OBJECT_S)
         self._surely_quick = int(INLINE / most_seconds(self._value_s))  # bytes
         self._odd = DATED if any(column.type == "datetime" for column in self._columns or ()) else PANDAS_MAX
@@ -105,7 +105,7 @@ class Scorer:
                 return
 
         def run() -> Encoded:
-            files = uploads.read(request.body, content_type, self._bounds)
+            files = uploads.read(request.body, content_type, self.bounds)
             request.rows = len(files)
             _stop_if_over(request)
             method, params = self.model.default
@@ -123,11 +123,11 @@ class Scorer:
         def run() -> Encoded:
             from scoring.codecs import mlflow_forms  # brings pandas
 
-            data, given, bare = self.model.parse(request.body, JSON.decode(), self._bounds)
+            data, given, bare = self.model.parse(request.body, JSON.decode(), self.bounds)
             method, params = self.model.params_of(given)
             request.rows = 1
             _stop_if_over(request)
-            if mlflow_forms.parse(request.body, self._bounds).get("stream") is not True:
+            if mlflow_forms.parse(request.body, self.bounds).get("stream") is not True:
                 predictions = predict_for(self.model, request, data, method, params)
                 return write(_encode_bare if bare else _encode, predictions)
             streams.pump(self.model.predict_stream(data, params), events)
@@ -144,7 +144,7 @@ class Scorer:
     def _read_here(self, request: Request, mime: bytes) -> bool:
         """Read a small body and queue its rows; return False for one whose table would not be small."""
         try:
-            table, given, encode = self._read(request.body, mime, self._inline_bounds)
+            table, given, encode = self.read(request.body, mime, self._inline_bounds)
         except Refusal as refusal:
             if refusal.status == TOO_LARGE:
                 return False
@@ -159,8 +159,8 @@ class Scorer:
         if self._decoder and len(self._columns or ()) <= WIDE and self._is_quick(request.body):
             table, parsed = self._read_plain(request)
             if parsed is None:
-                parsed = self._parse_tensors(request)
-                table = self._read_tensors(request, parsed)[0] if parsed.is_quick else None
+                parsed = self.parse_tensors(request)
+                table = self.read_tensors(request, parsed)[0] if parsed.is_quick else None
             if table:
                 method, params = self.model.params_of(parsed.params())
                 self._submit(request, table, partial(open_inference.encode, parsed, identity, method), method, params)
@@ -171,8 +171,8 @@ class Scorer:
             table, parsed = (None, declined) if declined else self._read_plain(request)
             arrays: dict[str, Any] = {}
             if table is None or parsed is None:
-                parsed = parsed or self._parse_tensors(request)
-                table, arrays = self._read_tensors(request, parsed)
+                parsed = parsed or self.parse_tensors(request)
+                table, arrays = self.read_tensors(request, parsed)
             method, params = self.model.params_of(parsed.params())
             _stop_if_over(request)
             if table:
@@ -191,10 +191,10 @@ class Scorer:
             self._check_rows(request, table)
         return table, parsed
 
-    def _parse_tensors(self, request: Request) -> open_inference.Request:
-        return open_inference.parse(request.body, request.header(HEADER_LENGTH), self._bounds)
+    def parse_tensors(self, request: Request) -> open_inference.Request:  # noqa: D102 -- its name says it
+        return open_inference.parse(request.body, request.header(HEADER_LENGTH), self.bounds)
 
-    def _read_tensors(self, request: Request, parsed: open_inference.Request) -> tuple[Table | None, dict[str, Any]]:
+    def read_tensors(self, request: Request, parsed: open_inference.Request) -> tuple[Table | None, dict[str, Any]]:
         """Return the rows of a request where the model takes rows, or else its arrays."""
         if self._columns:
             tensors.check_names([tensor.name for tensor in parsed.infer.inputs], self._columns)
@@ -222,10 +222,10 @@ class Scorer:
 
         def run() -> tuple[Any, bool]:
             body = request.body
-            if self._decoder and mime is JSON and not self._is_quick(body) and (table := self._decode(body)):
+            if self._decoder and mime is JSON and not self._is_quick(body) and (table := self.decode(body)):
                 self._check_rows(request, table)
                 return predict_for(self.model, request, table, *self.model.default), False
-            data, given, bare = self.model.parse(body, mime.decode(), self._bounds)
+            data, given, bare = self.model.parse(body, mime.decode(), self.bounds)
             _stop_if_over(request)
             return predict_for(self.model, request, data, *self.model.params_of(given)), bare
 
@@ -238,19 +238,19 @@ class Scorer:
         encode: Callable[[Any], Encoded] = _encode
         method, params = self.model.default
         body = request.body
-        table = self._decode(body) if mime is JSON else None
+        table = self.decode(body) if mime is JSON else None
         if table is None:
-            table, given, encode = self._read(body, mime, self._bounds)
+            table, given, encode = self.read(body, mime, self.bounds)
             method, params = self.model.params_of(given)
         self._check_rows(request, table)
         _stop_if_over(request)
         return write(encode, predict_for(self.model, request, table, method, params))
 
-    def _decode(self, body: bytes) -> Table | None:
+    def decode(self, body: bytes) -> Table | None:
         """Read a large body in the short way, if there is one."""
         return self._decoder.decode(body) if self._decoder else None
 
-    def _read(self, body: bytes, mime: bytes, bounds: Bounds) -> tuple[Table, Any, Callable[[Any], Encoded]]:
+    def read(self, body: bytes, mime: bytes, bounds: Bounds) -> tuple[Table, Any, Callable[[Any], Encoded]]:
         """Read any form of input; return the rows, the params, and what makes the answer."""
         from scoring.codecs import csv_body, mlflow_forms  # bring pandas
 
@@ -268,7 +268,7 @@ class Scorer:
         return mlflow_forms.to_table(value, columns, bounds), value.get("params"), _encode
 
     def _check_rows(self, request: Request, table: Table) -> None:
-        self._bounds.check_rows(table.n)
+        self.bounds.check_rows(table.n)
         request.rows, request.out_of_range = table.n, self.model.ranges.find(table)
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scoring.bounds import Bounds
-    from scoring.models.aliases import Data, Estimator, Json, Predictions
+    from scoring.models.aliases import Data, Json, Predictions
     from scoring.models.rows import Table
     from scoring.models.signature import Signature
 
@@ -64,7 +64,6 @@ class GenericModel(Model):
         self._schema = self._model.metadata.get_input_schema()
         self._default = "predict"  # the one that mlflow.pyfunc calls
         self._calls: dict[str, Call] = {}  # by method, what takes a matrix
-        self._raw: Estimator = None
         self._find_methods(why)
 
     def _find_methods(self, why: str) -> None:
@@ -73,19 +72,19 @@ class GenericModel(Model):
         if flavor.get("loader_module") not in WITH_METHODS:
             return
         self._default = flavor.get("predict_fn") or "predict"
-        self._raw = self._model.get_raw_model()
-        self.methods, self.classes = list_methods(self._raw, self._default), list_classes(self._raw)
+        self.raw = self._model.get_raw_model()
+        self.methods, self.classes = list_methods(self.raw, self._default), list_classes(self.raw)
         self.ways = {method: Way("mlflow", why) for method in self.methods}
 
     def choose_way(self, example: Table | None) -> None:
         """Call LightGBM's and XGBoost's own models with a matrix, if that predicts what MLflow does of a DataFrame."""
-        if self._raw is None or example is None or not self.signature.is_numeric or self.signature.params:
+        if self.raw is None or example is None or not self.signature.is_numeric or self.signature.params:
             return
         self._dtype = np.result_type(*(SCALARS[column.type] for column in self.signature.columns or ()))
         self._single = rows.find_single(self.signature.columns or (), self._dtype)
-        chooser = Chooser(self._raw, self.signature, self._dtype, "")
+        chooser = Chooser(self.raw, self.signature, self._dtype, "")
         for method in self.methods[:2]:
-            if short := boosters.find(self._raw, method):
+            if short := boosters.find(self.raw, method):
                 long = partial(self.predict_data, method=method, params=None)
                 self.ways[method], call = chooser.shorten(long, short, example)
                 self._calls |= {method: call} if call else {}
@@ -126,7 +125,7 @@ class GenericModel(Model):
         try:
             if method == self._default:
                 return self._model.predict(data, params=params)
-            return getattr(self._raw, method)(_enforce_schema(data, self._schema) if self._schema else data)
+            return getattr(self.raw, method)(_enforce_schema(data, self._schema) if self._schema else data)
         except MlflowException as error:
             raise _refuse(error) from error
 

@@ -69,6 +69,8 @@ class Settings:
     cors_origins: str = _setting("", "origins, separated by commas, whose pages may call this API; empty: none")
     tls_cert: str = _setting("", "PEM file of the certificate chain; with it the server speaks https")
     tls_key: str = _setting("", "PEM file of the certificate's key")
+    explain_max_rows: int = _setting(100, "rows that one explanation may ask for; more is answered with 413")
+    explain_timeout: float = _setting(30.0, "seconds for one explanation; more is answered with 504")
     prediction_log: float = _setting(0.0, "share of requests whose rows and predictions are logged, 0 to 1; 0: no log")
     prediction_log_dir: str = _setting("", "where the log is kept: a folder, or s3://bucket/prefix")
     prediction_log_seconds: float = _setting(10.0, "seconds after which a logged row is in a file")

@@ -56,7 +56,8 @@ class Exchange:
         state.metrics.began(1)  # until it is answered, or its client has gone
         self.rows = 0
         self.follows = False
-        self.is_v2 = path.endswith(b"/infer")
+        self.is_v2 = path.startswith(b"/v2/") or path.endswith(b"/infer")
+        self.is_explanation = path.endswith(b"/explain")
         self.scorer = state.scorer
         self.held = 0  # bytes of the body that are counted in state.room
         self.large_caller = b""  # who it is counted for, once the body is large
@@ -140,6 +141,10 @@ class Exchange:
         """Count and log the answer."""
         seconds, state = time.perf_counter() - self.started, self.state
         state.metrics.began(-1)
+        if self.is_explanation:  # which is no prediction
+            if state.access.on:
+                state.access.add(self, status, given_id, seconds)
+            return
         state.metrics.answered(status, seconds)
         if self.out_of_range:
             state.metrics.out_of_range(self.scorer.model.ranges.names, self.out_of_range)

@@ -43,6 +43,8 @@ class Lifespan:
             self._watching.cancel()
         self._state.access.flush()
         self._state.scorer.close()
+        if self._state.lane:
+            self._state.lane.close()
         if self._state.log:
             self._state.log.end()
 

@@ -43,6 +43,7 @@ def build(state: ServerState) -> Starlette:
     routes: list[BaseRoute] = [
         Route("/invocations", handlers.only_post, methods=["POST"]),
         Route("/predict", handlers.only_post, methods=["POST"]),
+        Route("/explain", handlers.only_post, methods=["POST"]),
         Route("/ping", handlers.ping, methods=["GET"]),
         Route("/health", handlers.ping, methods=["GET"]),
         Route("/version", handlers.version, methods=["GET"]),
@@ -60,6 +61,7 @@ def build(state: ServerState) -> Starlette:
             Route(base, handlers.model, methods=["GET"]),
             Route(f"{base}/ready", handlers.model_ready, methods=["GET"]),
             Route(f"{base}/infer", handlers.no_such_model, methods=["POST"]),
+            Route(f"{base}/explain", handlers.no_such_model, methods=["POST"]),
         ]
     if state.settings.docs == "on":
         from scoring.pages import routes as pages  # noqa: PLC0415 -- may be off

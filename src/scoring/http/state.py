@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from scoring.errors import Refusal
+from scoring.explain.lane import Lane
 from scoring.http.access_log import AccessLog
 from scoring.http.api_keys import Keys
 from scoring.http.bodies import Room
@@ -50,6 +51,7 @@ class ServerState:
     direct: dict[bytes, Handler]  # which request for a prediction is whose, by its path
     fast: dict[bytes, Handler]  # the same of those that need no ASGI
     log: PredictionLog | None = None
+    lane: Lane | None = None
     arriving: set[Arriving] = field(default_factory=set)
     connections: set[Any] = field(default_factory=set)  # uvicorn's, of the direct way
     newest: object = None  # of them, by which the newest request came
@@ -62,13 +64,14 @@ class ServerState:
         """Return the state of a process that begins to answer with a model."""
         prefixes = [prefix.strip().rstrip("/") for prefix in settings.root_path.split(",") if prefix.strip()]
         scorer = Scorer(model, settings, metrics)
-        direct = _handlers(scorer, prefixes)
+        lane = Lane(scorer, settings)
+        direct = _handlers(scorer, lane, prefixes)
         log = PredictionLog(settings, model, metrics) if settings.prediction_log else None
         return cls(
             settings, metrics, Hosts(settings.allowed_hosts), Keys(settings.api_keys_file),
             AccessLog(on=settings.access_log == "on"),
             Room(settings.max_body), Inflater(settings), prefixes, scorer, direct,
-            _without_asgi(direct, scorer, settings), log,
+            _without_asgi(direct, scorer, settings), log, lane,
         )  # fmt: skip
 
     def refusal(self, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
@@ -86,13 +89,14 @@ def _without_asgi(direct: dict[bytes, Handler], scorer: Scorer, settings: Settin
     return {} if settings.cors_origins or scorer.model.streams else direct
 
 
-def _handlers(scorer: Scorer, prefixes: list[str]) -> dict[bytes, Handler]:
+def _handlers(scorer: Scorer, lane: Lane, prefixes: list[str]) -> dict[bytes, Handler]:
     """Return what takes a request for a prediction, by its path, with each prefix and without."""
     identity = scorer.model.identity
     base = f"/v2/models/{identity.name}"
     found: dict[bytes, Handler] = {b"/invocations": scorer.invocations, b"/predict": scorer.invocations}
+    found[b"/explain"] = lane.explain
     if scorer.model.task == RESPONSES:
         found[b"/responses"] = scorer.invocations
-    for path in (f"{base}/infer", f"{base}/versions/{identity.version}/infer"):
-        found[path.encode()] = scorer.infer
+    for path in (base, f"{base}/versions/{identity.version}"):
+        found |= {f"{path}/infer".encode(): scorer.infer, f"{path}/explain".encode(): lane.explain_v2}
     return found | {prefix.encode() + path: handler for prefix in prefixes for path, handler in found.items()}

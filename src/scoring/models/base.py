@@ -49,6 +49,7 @@ class Model:
         self.example = example  # a body for /invocations, as the model was logged with
         self.methods: tuple[str, ...] = ("predict",)
         self.classes: list[Any] | None = None
+        self.raw: Estimator = None  # the estimator itself, of a library with scikit-learn's interface
         self.ways: dict[str, Way] = {}  # by method
         self.longest = "mlflow"  # the name of the way that needs no proof
         self.gives: dict[
@@ -133,7 +134,7 @@ class EstimatorModel(Model):
     ) -> None:
         super().__init__(identity, signature, example)
         self.longest = "matrix" if signature.tensor else "frame"
-        self._estimator = estimator
+        self._estimator = self.raw = estimator
         self._make_generic = generic
         self._default = method  # what `pyfunc_predict_fn` named when the model was logged
         self.methods, self.classes = list_methods(estimator, method), list_classes(estimator)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,11 @@ from scoring.models.signature import Signature
 from scoring.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from scoring.codecs.media import Encoded
     from scoring.errors import Refusal
+    from scoring.prediction_log.entries import Predicted
     from tests.aliases import Data
 
 
@@ -34,6 +35,9 @@ class Request:
     follows: bool = False
     is_over: bool = False
     answered: bytes | int = 0
+    out_of_range: Mapping[str, int] = field(default_factory=dict)
+    predicted: Predicted | None = None
+    size: int = 0
 
     def header(self, _: bytes) -> bytes | None:
         """Return None: it has no headers."""

@@ -21,6 +21,9 @@ from scoring.models.signature import Column, Signature
 from scoring.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scoring.prediction_log.entries import Predicted
     from tests.aliases import Data, Json
 
 NAMES = list("abcdefghij")
@@ -37,6 +40,9 @@ class _Request:
     def __init__(self, body: bytes, content_type: bytes) -> None:
         self.body, self.rows, self.follows = body, 0, False
         self._content_type = content_type
+        self.out_of_range: Mapping[str, int] = {}
+        self.predicted: Predicted | None = None
+        self.size = 0
 
     def header(self, name: bytes) -> bytes | None:
         """Return the content type, its only header."""
