@@ -46,7 +46,9 @@ def _describe(values: pd.Series) -> dict[str, Any]:
         return {"kind": OTHER, **found}
     if kind == NUMBER:
         numbers = as_numbers(present)
-        points = np.quantile(numbers, np.linspace(0, 1, POINTS)).tolist()
+        points = np.quantile(
+            numbers, np.linspace(0, 1, POINTS), method="inverted_cdf"
+        ).tolist()  # values that are there
         found |= {"min": points[0], "max": points[-1]}
         if len(np.unique(numbers)) > DISTINCT:
             return {"kind": NUMBER, **found, "quantiles": points}

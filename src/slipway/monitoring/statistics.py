@@ -44,12 +44,14 @@ def ks_p(distance: float, first: int, second: int) -> float:
 def ks_of_quantiles(quantiles: Sequence[float], rows: int, values: np.ndarray) -> tuple[float, float]:
     """Return distance and p-value of a sample and a reference that is kept as evenly spaced quantiles.
 
-    The distance is taken at the quantiles alone, so it is at most the samples' own, and so is the claim of the p-value.
+    At each quantile the reference's distribution function is known to lie between its share and the next one's; the
+    distance is that from there, so it is at most the samples' own, and so is the claim of the p-value.
     """
     points, last = np.unique(np.asarray(quantiles)[::-1], return_index=True)
-    reference = 1 - last / (len(quantiles) - 1)  # of equal quantiles the highest
+    least = 1 - last / (len(quantiles) - 1)  # of equal quantiles the highest
+    most = np.minimum(least + 1 / (len(quantiles) - 1), 1.0)
     actual = np.searchsorted(np.sort(values), points, side="right") / len(values)
-    distance = float(np.abs(reference - actual).max())
+    distance = float(np.maximum(np.maximum(least - actual, actual - most), 0.0).max())
     return distance, ks_p(distance, rows, len(values))
 
 
