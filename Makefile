@@ -135,7 +135,7 @@ releases: .venv/host ## List promotions and rollbacks, newest first: FORMAT=json
 	@$(ENV) $(PYTHON) scripts/release.py history
 
 .PHONY: monitor
-monitor: .venv/host ## Compare the prediction log with the training, column by column: MODEL=… DAYS=7 FAIL_ON=drift
+monitor: .venv/host ## Find drift, and what predictions were worth: MODEL=… DAYS=7 UNTIL=2026-11-30 STRICT=1
 	@$(ENV) $(PYTHON) scripts/release.py monitor
 
 .PHONY: add_truth

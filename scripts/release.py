@@ -61,12 +61,12 @@ def history(form: str) -> None:
 @click.option("--model", envvar="MODEL", default="", help="the version, such as models:/name/3; default: the champion")
 @click.option("--days", envvar="DAYS", type=click.IntRange(1, 3660), default=7, help="days of the prediction log")
 @click.option("--until", envvar="UNTIL", default="", help="the last day, such as 2026-11-30; default: today")
-@click.option("--fail-on", envvar="FAIL_ON", default="", help="drift: exit code 1 when the latest day has any")
-def monitor(model: str, days: int, until: str, fail_on: str) -> None:
+@click.option("--strict", envvar="STRICT", default="", help="1: exit code 1 when a column drifted on the latest day")
+def monitor(model: str, days: int, until: str, strict: str) -> None:
     """Compare what a version is asked and answers with its training: drift by column, a report and a run."""
     from slipway.monitoring.monitor import monitor
 
-    monitor(settings.load(), model, days=days, until=until, fail_on=fail_on)
+    monitor(settings.load(), model, days=days, until=until, strict=strict not in {"", "0"})
 
 
 @cli.command("add-truth")

@@ -82,13 +82,16 @@ def test_a_package_is_small(package: Path) -> None:
 def test_the_registry_is_the_one_way_to_mlflow() -> None:
     """Of slipway and the scripts, only modules of registry load MLflow, and only two of them name its client.
 
-    Entities, such as a Run, may be named as types anywhere. Scoring has its own loader.
+    Entities, such as a Run, may be named as types anywhere. Scoring has its own loader, and so has the one module that
+    runs in a model's environment.
     """
     files = tree.find("src/slipway/*.py", "scripts/*.py")
     users = {path for path in files if "mlflow" in roots(path, types=False)}
     names = {path for path in files if "MlflowClient" in tree.read(path)}
 
-    assert users == {SLIPWAY[f"registry.{name}"] for name in ("client", "connection", "run_log")}
+    assert users == {SLIPWAY[f"registry.{name}"] for name in ("client", "connection", "run_log")} | {
+        SLIPWAY["monitoring.reference"]
+    }
     assert names == {SLIPWAY["registry.client"], SLIPWAY["registry.connection"]}
 
 

@@ -44,16 +44,14 @@ def monitor(  # noqa: PLR0913 -- each an option of the command
     *,
     days: int = 7,
     until: str = "",
-    fail_on: str = "",
+    strict: bool = False,
     now: dt.datetime | None = None,
 ) -> Monitored:
     """Compare a version's log (default: the champion's) of some days with its reference; print, draw and log it.
 
-    `until` is the last day, as 2026-11-30. Raises SlipwayError (exit code 1) for drift with `fail_on` drift, and where
-    there is no log or no reference.
+    `until` is the last day, as 2026-11-30. Raises SlipwayError (exit code 1) for drift where it is to be `strict`, and
+    where there is no log or no reference.
     """
-    if fail_on not in {"", "drift"}:
-        raise SlipwayError(f"FAIL_ON is {fail_on!r}: must be drift, or empty", "FAIL_ON=drift", USAGE)
     folder = model_folder.load(settings.model_dir)
     registry = RunLog.connect(settings)
     model = model_uri.resolve(registry, uri or f"models:/{folder.name}@{CHAMPION}")
@@ -66,7 +64,7 @@ def monitor(  # noqa: PLR0913 -- each an option of the command
     run_id = log(registry, found, model, path)
     print(f"see   {path}, and run {run_id} of the experiment {model.name}{SUFFIX}")
     latest = found.latest
-    if latest and latest.drifted and fail_on == "drift":
+    if latest and latest.drifted and strict:
         raise SlipwayError(f"{', '.join(latest.drifted)} drifted", "the report says how; retrain, or make rollback")
     hints.say_next(f"make train_model, or make add_truth FILE=truth.csv MODEL={shlex.quote(model.uri)}")
     return found

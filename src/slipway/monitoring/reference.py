@@ -1,13 +1,12 @@
 """The reference of a version: what the columns of its training, and its predictions, looked like. A few KB.
 
 Runs as a script in the model's own environment, too, with nothing of Slipway: from the rows that the training script's
-`load_data` returns and the model's predictions for those that it holds out, it writes KEPT_DIR/reference.json.
+`load_data` returns and the model's predictions for those that it holds out, it writes reference.json.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import tomllib
@@ -157,19 +156,19 @@ def fit_outliers(features: pd.DataFrame, given: Any) -> Any:  # noqa: ANN401 -- 
 
 
 def main() -> None:
-    """Write the reference of a model: script of the folder, URI of the model, and seconds that it may take."""
+    """Write the reference of a model: script of the folder, URI of the model, seconds that it may take, and where."""
     import importlib  # noqa: PLC0415 -- as a script only
 
     import mlflow  # noqa: PLC0415 -- as above
 
-    script, uri, seconds = sys.argv[1:]
+    script, uri, seconds, place = sys.argv[1:]
     signal.alarm(int(seconds))
     sys.path.insert(0, str(Path.cwd()))
     folder = tomllib.loads(Path("model.toml").read_text(encoding="utf-8"))
     data = importlib.import_module(Path(script).stem).load_data()
     model = mlflow.pyfunc.load_model(uri)
     found, features = make(data, model.predict, folder)
-    kept = Path(os.environ["KEPT_DIR"])
+    kept = Path(place)
     if folder.get("outliers") and isinstance(features, pd.DataFrame):
         import skops.io  # noqa: PLC0415 -- as above
 

@@ -40,7 +40,7 @@ FEWEST = 1000  # logged rows that a reference is made of
 def make(  # noqa: PLR0913, PLR0917 -- what a training left behind, and how to go on
     settings: Settings, model: ModelFolder, uri: str, run_id: str, lock: Lock, run: Run
 ) -> None:
-    """Have a version's environment make its reference, from the rows of the training script's `load_data`.
+    """Have a reference made in a version's environment, from the rows of the training script's `load_data`.
 
     `run` runs a script of the folder. A version without one can be served as well: what goes wrong is said on stderr.
     """
@@ -51,7 +51,7 @@ def make(  # noqa: PLR0913, PLR0917 -- what a training left behind, and how to g
         Path(scratch).chmod(0o755)
         shutil.copy(SCRIPT, scratch)  # beside our other modules it would import them for others of these names
         seen = scratch if runtimes.of(settings).shares_files else "/kept"
-        command = [f"{seen}/{SCRIPT.name}", model.script, uri, str(settings.serving.predict_timeout)]
+        command = [f"{seen}/{SCRIPT.name}", model.script, uri, str(settings.serving.predict_timeout), seen]
         code, said = run(Script(command, lock, kept=Path(scratch)))
         file, outliers = Path(scratch, reference.FILE), Path(scratch, reference.OUTLIERS)
         if code != 0 or not file.is_file():

@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[3]
 STATE = ROOT / ".slipway"  # what the embedded mode keeps, and this machine's secrets
 BUILD = ROOT / "build"  # everything generated
 VERSION: str = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-LOG = "SCORING_PREDICTION_LOG"  # begins those of its log; as PREDICTION_LOG they are settings of ours
 SCORING = "SCORING_"  # begins the names of the model server's own settings, which it reads itself
+LOG = f"{SCORING}PREDICTION_LOG"  # begins those of its log; as PREDICTION_LOG they are settings of ours
 MLFLOW_INSIDE = "http://mlflow:5000"  # as the containers of our network call it
 LOCAL = ("localhost", "127.0.0.1")
 IN_CLUSTER = "in-cluster"  # as CONTEXT, in a pod: the cluster that it is in, through its service account
