@@ -33,7 +33,12 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     )
     registry = RunLog.connect(found)
     monitorings = registry.ensure_experiment("m-monitoring")
-    for version, psi, status in (("9", 0.01, "FINISHED"), ("10", 0.1, "FINISHED"), ("10", 0.4, "FINISHED"), ("10", 0.9, "FAILED")):  # fmt: skip
+    for version, psi, status in (
+        ("9", 0.01, "FINISHED"),
+        ("10", 0.1, "FINISHED"),
+        ("10", 0.4, "FINISHED"),
+        ("10", 0.9, "FAILED"),
+    ):
         tags = {"slipway.monitor.version": version, "slipway.monitor.drifted": "bmi,age" if psi > 0.2 else ""}
         run = registry.begin_run(monitorings, version, tags)
         values = {
