@@ -77,7 +77,15 @@ def undeploy(settings: Settings) -> None:
     known = f",{kinds.MONITORS}" if kinds.MONITORS in kinds.list_known(cluster) else ""
     print(
         cluster.run(
-            "delete", f"{KINDS}{known}", "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "120s", seconds=150
+            "delete",
+            f"{KINDS}{known}",
+            "--selector",
+            LABELS,
+            "--cascade=foreground",
+            "--wait",
+            "--timeout",
+            "120s",
+            seconds=150,
         )
     )
     if (cluster.get("deployment", mlflow.MLFLOW) or {}).get("status", {}).get("readyReplicas"):
