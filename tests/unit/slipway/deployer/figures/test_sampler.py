@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, cast
@@ -11,6 +10,7 @@ import pytest
 
 from slipway.deployer.figures import sampler
 from slipway.deployer.figures.sampler import Sampler
+from tests import beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,12 +51,9 @@ def place() -> Iterator[Place]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.addresses = [f"http://127.0.0.1:{server.server_address[1]}"]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield found
-    server.shutdown()
-    server.server_close()
+    with beside.serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        found.addresses = [f"http://127.0.0.1:{port}"]
+        yield found
 
 
 def begin(place: Place) -> Sampler:
