@@ -29,6 +29,9 @@ def find_pods(objects: list[Object]) -> list[Pod]:
         if each["kind"] in TEMPLATES:
             template = each["spec"]["template"]
             found.append(Pod(each, template["metadata"]["labels"], template["spec"]))
+        elif each["kind"] == "CronJob":
+            template = each["spec"]["jobTemplate"]["spec"]["template"]
+            found.append(Pod(each, template["metadata"]["labels"], template["spec"]))
         elif each["kind"] == "InferenceService":
             found.append(Pod(each, each["metadata"]["labels"], each["spec"]["predictor"]))
     return found

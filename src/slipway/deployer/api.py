@@ -17,12 +17,12 @@ from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from swagger_ui_bundle import swagger_ui_path
 
 from slipway import ports
 from slipway.deployer import api_errors, feedback, store, webhooks
 from slipway.deployer.api_errors import Problem, Refusal
+from slipway.deployer.figures import routes as figures
 from slipway.deployer.service import Deployer, find_token
 from slipway.deployer.worker import name_owner
 from slipway.errors import SlipwayError
@@ -205,10 +205,11 @@ def build(deployer: Deployer) -> FastAPI:
     app.state.feedback = deployer.feedback
     app.include_router(router)
     app.include_router(feedback.router)
+    app.include_router(figures.router)
     app.mount("/page", StaticFiles(directory=PAGE, packages=[KIT]))
     app.mount("/swagger", StaticFiles(directory=Path(str(swagger_ui_path))))
     app.middleware("http")(api_errors.limit)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*NAMES, f"deployer.{deployer.settings.cluster.namespace}"])
+    app.add_middleware(figures.Hosts, allowed_hosts=[*NAMES, f"deployer.{deployer.settings.cluster.namespace}"])
     api_errors.handle(app)
     return app
 

@@ -17,7 +17,7 @@ from slipway import hints, model_folder
 from slipway.deployer.service import RECONCILE, name_hook
 from slipway.errors import SlipwayError
 from slipway.kubernetes import image_delivery, manifests, mlflow, patches, rollout, training_job
-from slipway.kubernetes.cluster import kubectl
+from slipway.kubernetes.cluster import kinds, kubectl
 from slipway.kubernetes.cluster.storage import check_claims
 from slipway.kubernetes.pods import wait
 from slipway.registry.client import Registry
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from slipway.kubernetes.cluster.kubectl import Cluster
     from slipway.settings import Settings
 
+MONITORING = "monitoring"  # the component that lets Prometheus read it, too
 NAME, PORT = "deployer", 8002  # of all its objects; of the service
 LABELS = f"app.kubernetes.io/component={NAME},app.kubernetes.io/part-of=slipway"
 KINDS = "deployments,services,networkpolicies,rolebindings,roles,serviceaccounts,persistentvolumeclaims,secrets"
@@ -73,9 +74,18 @@ def deploy(settings: Settings) -> None:
 def undeploy(settings: Settings) -> None:
     """Remove the deployer with its records and its token; what it deployed keeps serving."""
     cluster = kubectl.connect(settings)
+    known = f",{kinds.MONITORS}" if kinds.MONITORS in kinds.list_known(cluster) else ""
     print(
         cluster.run(
-            "delete", KINDS, "--selector", LABELS, "--cascade=foreground", "--wait", "--timeout", "120s", seconds=150
+            "delete",
+            f"{KINDS}{known}",
+            "--selector",
+            LABELS,
+            "--cascade=foreground",
+            "--wait",
+            "--timeout",
+            "120s",
+            seconds=150,
         )
     )
     if (cluster.get("deployment", mlflow.MLFLOW) or {}).get("status", {}).get("readyReplicas"):
@@ -100,7 +110,12 @@ def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str,
         "START_TIMEOUT": str(settings.serving.start_timeout),
         "TEST_TIMEOUT": str(settings.serving.test_timeout),
         "REQUEST_TIMEOUT": str(settings.serving.request_timeout),
+        "MONITOR_EVERY": str(settings.monitoring.every or ""),
+        "ROLLBACK_EVERY": str(settings.monitoring.rollback_every),
     } | {name: value for name, value in settings.serving.scoring.items() if name not in containers.SCORING_FILES}
+    if "://" in settings.serving.log_dir:  # a folder of ours is none of the pod's
+        variables["PREDICTION_LOG_DIR"] = settings.serving.log_dir
+    components = [MONITORING] if MONITORING in settings.cluster.components else []
     container = {"name": NAME, "env": patches.list_variables(variables)}
     template = {"metadata": {"annotations": {OPENED_BY: secret}}, "spec": {"containers": [container]}}
     deployment = {
@@ -113,6 +128,7 @@ def describe(settings: Settings, delivered: str, tracking_uri: str, secret: str,
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [os.path.relpath(manifests.MANIFESTS / "deployer", place)],
+        "components": [os.path.relpath(manifests.MANIFESTS / "deployer" / name, place) for name in components],
         "namespace": settings.cluster.namespace,
         "images": [manifests.replace_image("slipway/deployer", delivered)],
         "patches": [{"patch": json.dumps(deployment)}],

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from slipway import model_folder, secret_file
 from slipway.deployer import auth, store, webhooks
 from slipway.deployer.feedback import Journal
+from slipway.deployer.figures.records import Records
+from slipway.deployer.figures.sampler import Sampler
 from slipway.deployer.guardian import Guardian
 from slipway.deployer.targets import Local
 from slipway.deployer.worker import Worker
@@ -75,6 +77,7 @@ class Deployer:
             for name, target in self.targets.items()
         }
         self.feedback = Journal(settings, self.model.name)
+        self.sampler, self.records = Sampler(self.targets), Records(settings, self.model.name)
         self._wake = {name: threading.Event() for name in self.targets}
         self._looking = threading.Lock()  # two looks at once would both find the same
 
@@ -88,7 +91,8 @@ class Deployer:
         for target in self.targets:
             threading.Thread(target=self._work, args=(target,), daemon=True, name=f"work on {target}").start()
         threading.Thread(target=self._look, args=(url,), daemon=True, name="look").start()
-        self.feedback.begin()
+        for part in (self.feedback, self.sampler, self.records):
+            part.begin()
         target = next(iter(self.targets))  # the others follow the alias
         Guardian(
             self.settings, self.model.name, lambda version, by: self.add(version, target, store.ROLL_BACK, by)

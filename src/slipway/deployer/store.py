@@ -232,6 +232,14 @@ class Store:
             ).fetchone()
         return self.get(found["id"]) if found else None
 
+    def count(self) -> dict[tuple[str, str], int]:
+        """Return how many deployments ended how, by model and outcome."""
+        with self._open() as database:
+            rows = database.execute(
+                "SELECT name, state, COUNT(*) AS many FROM deployments WHERE ended IS NOT NULL GROUP BY name, state"
+            ).fetchall()
+        return {(row["name"], row["state"]): row["many"] for row in rows}
+
     def knows(self, delivery: str) -> bool:
         """Whether a delivery was remembered."""
         with self._open() as database:

@@ -34,6 +34,10 @@ class Local:
         """Return the version that answers, or None when none does."""
         return self._slot.find_version()
 
+    def list_addresses(self) -> list[str]:
+        """Return where its server answers this process."""
+        return [self._slot.url]
+
     def changing(self) -> AbstractContextManager[None]:
         """Nothing to do: one deployer works on a port."""
         return nullcontext()

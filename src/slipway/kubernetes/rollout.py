@@ -12,9 +12,8 @@ from slipway import hints, model_folder, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes import image_delivery, manifests, traffic
 from slipway.kubernetes.cluster import kinds, kubectl, lease, recovery, rights
-from slipway.kubernetes.cluster.kinds import ROUTES
 from slipway.kubernetes.cluster.kubectl import Cluster, check_runtime
-from slipway.kubernetes.pods import trial_pod
+from slipway.kubernetes.pods import addresses, trial_pod
 from slipway.kubernetes.pods.diagnosis import find_newest
 from slipway.kubernetes.pods.wait import Rollout
 from slipway.registry.model_uri import ModelRef
@@ -68,6 +67,10 @@ class Kubernetes:
             return None
         version = manifests.read_annotations(found).get("version", "")
         return int(version) if version.isdigit() else None
+
+    def list_addresses(self) -> list[str]:
+        """Return where its ready pods answer; only a pod of the cluster reaches them."""
+        return addresses.find(self._list_pods()) if self.settings.cluster.is_inside else []
 
     def render(self, prepared: Prepared, image: str) -> Path:
         """Write the version's manifests, by which a challenger keeps its share.
@@ -124,7 +127,7 @@ class Kubernetes:
 
     def find_route(self) -> dict[str, Any] | None:
         """Return the route to the model, or None where there is none."""
-        return self.cluster.get(ROUTES, self.deployment) if self._knows(ROUTES) else None
+        return self.cluster.get(kinds.ROUTES, self.deployment) if self._knows(kinds.ROUTES) else None
 
     def check_rights(self) -> None:
         """Raise SlipwayError, with what is missing, when the user may not deploy there what is to be deployed."""

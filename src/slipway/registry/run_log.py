@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from mlflow.entities import Experiment, Run
+
 Point = tuple[str, float, int, int]  # of a metric: name, value, ms since 1970, step
 METRICS, PARAMS = 1000, 100  # that MLflow takes in one call
 
@@ -26,6 +28,16 @@ class RunLog(Registry):
         """Return the id of an experiment, made if missing."""
         found = self.find_experiment(name)
         return str(found.experiment_id if found else self._ask(self._client.create_experiment, name))
+
+    def list_experiments(self, most: int) -> list[Experiment]:
+        """Return the experiments that changed last."""
+        order = ["last_update_time DESC"]
+        return list(self._ask(self._client.search_experiments, max_results=most, order_by=order))
+
+    def list_newest(self, experiment: str, most: int) -> list[Run]:
+        """Return the newest runs of an experiment, by its id; newest first."""
+        order = ["attributes.start_time DESC"]
+        return list(self._ask(self._client.search_runs, [experiment], max_results=most, order_by=order))
 
     def begin_run(self, experiment: str, name: str, tags: dict[str, str]) -> str:
         """Begin a run in an experiment, by its id; return the run's."""

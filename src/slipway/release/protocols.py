@@ -53,6 +53,9 @@ class Target(Protocol):
     def find_version(self) -> int | None:
         """Return the version that answers, or None when none does."""
 
+    def list_addresses(self) -> list[str]:
+        """Return where its servers answer this process, if it can reach them."""
+
     def changing(self) -> AbstractContextManager[None]:
         """Hold the target exclusively, from a rollout until it is checked.
 

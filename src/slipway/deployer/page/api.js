@@ -24,7 +24,7 @@ export function change(method, path, token, body) {
 }
 
 // Look at a path now and again, and draw each answer; return a function that looks at once.
-export function follow(path, draw, trouble) {
+export function follow(path, draw, trouble, refresh = REFRESH) {
   let timer, latest = 0;
   async function look() {
     clearTimeout(timer);
@@ -37,7 +37,7 @@ export function follow(path, draw, trouble) {
       words = error.message;
     }
     if (mine !== latest) return;
-    timer = setTimeout(look, REFRESH);
+    timer = setTimeout(look, refresh);
     trouble(words);
     if (found) draw(found);
   }

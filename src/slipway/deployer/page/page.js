@@ -3,6 +3,7 @@
 import { change, follow } from "./api.js";
 import { confirm } from "./asking.js";
 import { find, make, say } from "./dom.js";
+import { show as showFigures } from "./figures.js";
 import { badge, score, shape, when, withdraw } from "./parts.js";
 import { show as showDeployments } from "./timeline.js";
 
@@ -92,6 +93,7 @@ function drawDeployments({ deployments }) {
 
 const lookAtStatus = follow(() => "/status", drawStatus, (words) => complain("status", words));
 const lookAtDeployments = follow(() => `/deployments?limit=${limit + 1}`, drawDeployments, (words) => complain("deployments", words));
+follow(() => "/figures", showFigures, (words) => complain("figures", words), 10_000);
 
 async function act(...request) {
   await change(...request);
