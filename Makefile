@@ -50,6 +50,14 @@ stop_mlflow_services: .venv/host ## Stop the MLflow services; their data stays
 logs: .venv/host ## Follow the services' logs
 	@$(ENV) $(PYTHON) scripts/services.py logs
 
+.PHONY: start_monitoring
+start_monitoring: .venv/host ## Start Prometheus on :9090, Alertmanager and Grafana, which find what is served
+	@$(ENV) $(PYTHON) scripts/services.py start-monitoring
+
+.PHONY: stop_monitoring
+stop_monitoring: .venv/host ## Stop Prometheus, Alertmanager and Grafana; their data stays
+	@$(ENV) $(PYTHON) scripts/services.py stop-monitoring
+
 .PHONY: mlflow_ui
 mlflow_ui: .venv/host ## Print the address of MLflow's UI; with RUNTIME=host, serve it
 	@$(ENV) $(PYTHON) scripts/services.py ui

@@ -121,4 +121,16 @@ RUN printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: /var/lib/registr
 EXPOSE 5000
 CMD ["docker-registry", "serve", "/etc/registry.yml"]
 DOCKERFILE
+
+is_current standin/prometheus:2 || build standin/prometheus:2 <<'DOCKERFILE'
+FROM standin/debian:trixie
+RUN apt-get -qq update && apt-get -qq install --no-install-recommends prometheus promtool && rm -rf /var/lib/apt/lists/*
+ENTRYPOINT ["prometheus"]
+DOCKERFILE
+
+is_current standin/alertmanager:0 || build standin/alertmanager:0 <<'DOCKERFILE'
+FROM standin/debian:trixie
+RUN apt-get -qq update && apt-get -qq install --no-install-recommends prometheus-alertmanager && rm -rf /var/lib/apt/lists/*
+ENTRYPOINT ["prometheus-alertmanager"]
+DOCKERFILE
 docker image ls --filter reference='standin/*'  --format '{{.Repository}}:{{.Tag}} {{.Size}}'

@@ -54,6 +54,22 @@ def start() -> None:
     mlflow.start(settings.load())
 
 
+@cli.command("start-monitoring")
+def start_monitoring() -> None:
+    """Start Prometheus, Alertmanager and Grafana, which find what is served on this machine."""
+    from slipway.services import monitoring
+
+    monitoring.start(settings.load())
+
+
+@cli.command("stop-monitoring")
+def stop_monitoring() -> None:
+    """Stop Prometheus, Alertmanager and Grafana; their data stays."""
+    from slipway.services import monitoring
+
+    monitoring.stop(settings.load())
+
+
 @cli.command()
 def stop() -> None:
     """Stop MLflow and Postgres; their data stays."""

@@ -24,6 +24,9 @@ STARTED_BY = {  # compose files, and what gives compose their variables
     "postgres.yaml": ["services/mlflow.py", "services/credentials.py"],
     "mlflow.yaml": ["services/mlflow.py", "services/credentials.py"],
     "registry.yaml": ["services/mlflow.py", "services/image_registry.py"],
+    "prometheus.yaml": ["services/mlflow.py", "services/monitoring.py"],
+    "alertmanager.yaml": ["services/mlflow.py", "services/monitoring.py"],
+    "grafana.yaml": ["services/mlflow.py", "services/monitoring.py"],
     "deployer.yaml": ["services/mlflow.py", "deployer/start.py"],
 }
 OTHERS = {

@@ -27,6 +27,7 @@ from slipway.deployer.service import Deployer, find_token
 from slipway.deployer.worker import name_owner
 from slipway.errors import SlipwayError
 from slipway.registry import connection
+from slipway.services import monitoring
 from slipway.services.deployer_client import find_home
 from slipway.serving import smoke_test
 from slipway.settings import ROOT, VERSION, Settings
@@ -256,8 +257,13 @@ def serve(settings: Settings, host: str, url: str) -> None:
         f"its token: {find_token(settings.services).relative_to(ROOT)}",
         flush=True,
     )
+    name, services = deployer.model.name, settings.services
     try:
-        _Server(deployer, host).run()
+        with (
+            monitoring.announced(services, "deployer", services.deployer_port, name),
+            monitoring.announced(services, "model", settings.serving.port, name),
+        ):
+            _Server(deployer, host).run()
     finally:
         deployer.end()  # a closed terminal is no signal that uvicorn knows
         for target in deployer.targets:

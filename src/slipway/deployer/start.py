@@ -23,7 +23,7 @@ from slipway.registry import connection
 from slipway.registry.client import CHAMPION, Registry
 from slipway.release import lock
 from slipway.runtimes import containers, images, locks
-from slipway.services import mlflow, starting
+from slipway.services import mlflow, monitoring, starting
 from slipway.services.deployer_client import find_home
 from slipway.serving import smoke_test
 from slipway.serving.live_server import Slot
@@ -70,6 +70,8 @@ def stop(settings: Settings) -> None:
         shell.run(mlflow.compose(settings.services, "rm", "--stop", "--force", "deployer"))
     elif _answers(settings.services):
         raise SlipwayError("the deployer runs in another terminal", "Ctrl-C there, then this")
+    monitoring.withdraw("deployer", settings.services.deployer_port)
+    monitoring.withdraw("model", settings.serving.port)
     for target in TARGETS:
         smoke_test.clear(settings, model_folder.load(settings.model_dir).name, name_owner(settings.services, target))
     Slot(settings).stop()
@@ -138,6 +140,8 @@ def _start_container(settings: Settings) -> None:
     answer = shell.ask(command, env=given)
     if answer.code != 0:
         raise _explain(settings.services, answer.words)
+    monitoring.announce(settings.services, "deployer", settings.services.deployer_port, model.name)
+    monitoring.announce(settings.services, "model", settings.serving.port, model.name)
     starting.wait(settings, "deployer", lambda: _answers(settings.services), lambda: _explain(settings.services))
     print(
         f"the deployer answers at "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from slipway.errors import USAGE, KilledError, SlipwayError, TimedOutError
 from slipway.registry import connection
 from slipway.registry.client import CHAMPION, Registry
+from slipway.services import monitoring
 from slipway.serving import api_test, server
 from slipway.serving.live_server import Slot, watch
 
@@ -89,7 +90,7 @@ def serve(settings: Settings, uri: str) -> None:
     found = re.fullmatch(r"models:/+([^/]+)@([^/@]+)", uri.strip())
     if not found:
         raise SlipwayError(f"FOLLOW=1 needs an alias, but MODEL is {uri!r}", f"MODEL=models:/name@{CHAMPION}", USAGE)
-    with server.taken(settings):
+    with server.taken(settings), monitoring.announced(settings.services, "model", settings.serving.port, found[1]):
         prepared = server.prepare(settings, uri)
         connection.limit_retries()
         registry = Registry.connect(settings)

@@ -23,6 +23,7 @@ from slipway.registry import mlmodel, model_files, model_uri
 from slipway.registry.client import Registry
 from slipway.runtimes import locks
 from slipway.runtimes.base import CURRENT, Prepared
+from slipway.services import monitoring
 from slipway.serving import answers
 from slipway.settings import STATE
 
@@ -54,10 +55,12 @@ def serve(settings: Settings, uri: str) -> None:
             print(f"note: {prepared.model.uri} has {gap}", file=sys.stderr)
         command, environment = runtime.serve_command(prepared)
         note(settings, prepared)
+        found = monitoring.announced(settings.services, "model", settings.serving.port, prepared.model.name or "model")
         print(f"loading {prepared.model.uri}, to serve it at {settings.serving.api_url}; Ctrl-C stops it")
         hints.say_next("make test_api, in another terminal")
         try:
-            code = shell.wait(shell.start(command, env=environment))
+            with found:
+                code = shell.wait(shell.start(command, env=environment))
         except KeyboardInterrupt:
             runtime.clear_port()  # of a server that did not stop in time
             print("\nstopped")

@@ -137,5 +137,12 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         monitoring=Monitoring(
             every=forms.seconds(env, "MONITOR_EVERY") if env["MONITOR_EVERY"] else 0,
             rollback_every=forms.seconds(env, "ROLLBACK_EVERY"),
+            prometheus_image=env["PROMETHEUS_IMAGE"],
+            prometheus_port=forms.port(env, "PROMETHEUS_PORT"),
+            alertmanager_image=env["ALERTMANAGER_IMAGE"],
+            alertmanager_port=forms.port(env, "ALERTMANAGER_PORT"),
+            grafana_image=env["GRAFANA_IMAGE"],
+            grafana_port=forms.port(env, "GRAFANA_PORT"),
+            days=forms.days(env, "MONITORING_DAYS"),
         ),
     )

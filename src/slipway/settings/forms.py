@@ -28,6 +28,14 @@ def seconds(env: dict[str, str], name: str) -> int:
     return int(value)
 
 
+def days(env: dict[str, str], name: str) -> int:
+    """Return a whole number of days above 0."""
+    value = env[name]
+    if not value.isdigit() or value == "0":
+        raise SlipwayError(f"{name} is {value!r}: must be a number of days", default(name), USAGE)
+    return int(value)
+
+
 def default(name: str) -> str:
     """Return the line that sets the default again."""
     return f"{name}={hints.read_defaults()[name]}"

@@ -111,10 +111,17 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Monitoring:
-    """What the deployer does of itself."""
+    """What the deployer does of itself, and Prometheus, Alertmanager and Grafana on this machine."""
 
     every: int  # s between two monitorings of the champion; 0: none
     rollback_every: int  # s between two looks at the rollback rule
+    prometheus_image: str
+    prometheus_port: int
+    alertmanager_image: str
+    alertmanager_port: int
+    grafana_image: str  # or none
+    grafana_port: int
+    days: int  # that Prometheus keeps
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,13 @@ CALLER = {
     "PREDICTION_LOG": "0.5",
     "MONITOR_EVERY": "86400",
     "ROLLBACK_EVERY": "61",
+    "PROMETHEUS_IMAGE": "registry.example/prometheus:3",
+    "PROMETHEUS_PORT": "9004",
+    "ALERTMANAGER_IMAGE": "registry.example/alertmanager:1",
+    "ALERTMANAGER_PORT": "9005",
+    "GRAFANA_IMAGE": "none",
+    "GRAFANA_PORT": "9006",
+    "MONITORING_DAYS": "3",
     "PREDICTION_LOG_DIR": "s3://logs/slipway/",
     "PREDICTION_LOG_DAYS": "7",
 }
@@ -151,7 +158,17 @@ def test_the_caller_wins(monkeypatch: pytest.MonkeyPatch) -> None:
             is_inside=False,
         ),
         training=settings.Training(args="--alpha 1", trial_timeout=90, cpu="4", memory="8Gi", gpu="1", retries="0"),
-        monitoring=settings.Monitoring(every=86400, rollback_every=61),
+        monitoring=settings.Monitoring(
+            every=86400,
+            rollback_every=61,
+            prometheus_image="registry.example/prometheus:3",
+            prometheus_port=9004,
+            alertmanager_image="registry.example/alertmanager:1",
+            alertmanager_port=9005,
+            grafana_image="none",
+            grafana_port=9006,
+            days=3,
+        ),
     )
     assert settings.load().serving.api_url == "http://cluster:80"
 
