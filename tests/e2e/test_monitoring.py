@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+import yaml
 
 from slipway import ports
+from slipway.services import monitoring
 from slipway.settings import ROOT, STATE
 from tests import beside
 from tests.conftest import find_command
@@ -22,6 +26,7 @@ from tests.services.kit import Kit
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
+    from pathlib import Path
 
 NAME, WITHIN = "watched", 300
 DASHBOARDS = sorted((ROOT / "deploy" / "monitoring" / "dashboards").glob("*.json"))
@@ -128,12 +133,45 @@ def test_drift_is_an_alert_on_its_day(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
-def test_every_panel_has_data(watched: Watched, file: object) -> None:
+def test_every_panel_has_data(watched: Watched, file: Path) -> None:
     """Each query of each panel gives values, as it stands in the dashboard."""
-    board = json.loads(file.read_text())  # type: ignore[attr-defined]
+    board = json.loads(file.read_text())
     expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     for expression in expressions:
-        asked = expression.replace("$model", ".*")
-        wait_until(lambda asked=asked: watched.query(asked), WITHIN, f"{file}: {expression} has data")
+        asked = partial(watched.query, expression.replace("$model", ".*"))
+        wait_until(asked, WITHIN, f"{file}: {expression} has data")
 
     assert len(expressions) >= 2
+
+
+def test_every_alert_has_a_test_and_a_page() -> None:
+    """Each rule fires on what it is for, and on nothing that is well, by promtool; its runbook is there."""
+    folder = ROOT / "deploy" / "monitoring"
+    image = os.environ.get("PROMETHEUS_IMAGE", "prom/prometheus:v3.5.0")
+    done = subprocess.run(
+        ["docker", "run", "--rm", "--entrypoint", "promtool", "--volume", f"{folder}:/rules:ro", image, "test", "rules",
+         "/rules/rules_test.yml"],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    rules = yaml.safe_load((folder / "rules.yml").read_text())["groups"]
+    alerts = {rule["alert"]: rule["annotations"]["runbook"] for group in rules for rule in group["rules"]}
+    tests = yaml.safe_load((folder / "rules_test.yml").read_text())["tests"]
+    tested = [{each["alertname"] for each in test["alert_rule_test"]} for test in tests]
+    sections = re.findall(r"^## (\w+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert tested == [set(alerts), set(alerts)]
+    assert sorted(sections) == sorted(alerts)
+    assert {f"docs/runbook.md#{alert.lower()}" for alert in alerts} == set(alerts.values())
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_a_dashboard_asks_one_source(file: Path) -> None:
+    """Each panel names the one data source by its uid, and a dashboard links to nothing outside."""
+    text = file.read_text()
+    board = json.loads(text)
+    sources = {target["datasource"]["uid"] for panel in board["panels"] for target in panel["targets"]}
+
+    assert sources == {monitoring.SOURCE}
+    assert "http" not in text
+    assert board["uid"].startswith("slipway-")

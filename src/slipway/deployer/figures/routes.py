@@ -75,6 +75,10 @@ def show_metrics(request: Request) -> Response:
     """Show the deployer's metrics in Prometheus's text format."""
     deployer = request.app.state.deployer
     families = describe(deployer.model.name, deployer.store.count(), _records(request).found, time.time())
+    limit = Family("slipway_model_latency_limit_seconds", "gauge", "latency_ms of the gate in model.toml", ("model",))
+    if deployer.model.rules.latency_ms is not None:
+        limit.add(deployer.model.rules.latency_ms / 1000, deployer.model.name)
+    families.append(limit)
     return Response(exposition.write(families), media_type=exposition.TYPE)
 
 
