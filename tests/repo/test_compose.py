@@ -13,6 +13,7 @@ from tests.repo import tree
 Service = dict[str, Any]
 FOLDER = Path("mlflow_services")
 FILES = {path: yaml.safe_load(tree.read(path)) for path in tree.find(f"{FOLDER}/*.yaml")}
+NAMES = ("alertmanager", "deployer", "grafana", "mlflow", "postgres", "prometheus", "registry")
 BASE = FOLDER / "compose.yaml"  # its service is extended by the others
 
 
@@ -44,11 +45,14 @@ every_service = pytest.mark.parametrize("service", SERVICES)
 
 @every_service
 def test_ports_are_this_machines_alone(service: Service) -> None:
-    """A published port is one of 127.0.0.1; nothing listens on the network."""
+    """A published port is one of 127.0.0.1, and what is in the machine's own network listens there alone."""
     ports = service.get("ports", [])
 
     assert [port for port in ports if not str(port).startswith("127.0.0.1:")] == []
-    assert service.get("network_mode") is None
+    if service.get("network_mode"):
+        told = [*service.get("command", []), *map(str, service.get("environment", {}).values())]
+        assert service["network_mode"] == "host"
+        assert any(re.search(r"(^|=)127\.0\.0\.1(:|$)", each) for each in told)
 
 
 @every_service
@@ -92,7 +96,7 @@ def test_an_image_is_a_setting(service: Service) -> None:
 @pytest.mark.parametrize("name", IMAGES)
 def test_an_image_has_a_version(name: str) -> None:
     """An image that is a setting has a tag that starts with a version."""
-    assert re.search(r":\d[\w.-]*$", IMAGES[name])
+    assert re.search(r":v?\d[\w.-]*$", IMAGES[name])
 
 
 @every_service
@@ -112,7 +116,7 @@ def test_no_password_is_written_down(service: Service) -> None:
 def test_no_service_is_missed() -> None:
     """Each file but the shared one holds one service, of the file's name."""
     assert {path: [*file["services"]] for path, file in FILES.items() if path != BASE} == {
-        FOLDER / f"{name}.yaml": [name] for name in ("deployer", "mlflow", "postgres", "registry")
+        FOLDER / f"{name}.yaml": [name] for name in NAMES
     }
 
 

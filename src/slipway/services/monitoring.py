@@ -7,7 +7,7 @@ import json
 import os
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
 import yaml
@@ -30,16 +30,31 @@ NONE = "none"  # as GRAFANA_IMAGE: without Grafana
 SOURCE = "slipway"  # the uid by which the dashboards name their data source
 
 
-def list_services(monitoring: Monitoring) -> dict[str, tuple[str, str, int, str]]:
-    """Return the services: image, its setting, port, and the path that answers when it is ready."""
+class Service(NamedTuple):
+    """A service: its image and port, with their settings, and the path that answers when it is ready."""
+
+    image: str
+    image_setting: str
+    port: int
+    port_setting: str
+    path: str
+
+
+def list_services(monitoring: Monitoring) -> dict[str, Service]:
+    """Return the services that are wanted."""
     found = {
-        "alertmanager": (
-            monitoring.alertmanager_image, "ALERTMANAGER_IMAGE", monitoring.alertmanager_port, "/-/ready",
+        "alertmanager": Service(
+            monitoring.alertmanager_image, "ALERTMANAGER_IMAGE", monitoring.alertmanager_port, "ALERTMANAGER_PORT",
+            "/-/ready",
         ),
-        "prometheus": (monitoring.prometheus_image, "PROMETHEUS_IMAGE", monitoring.prometheus_port, "/-/ready"),
-        "grafana": (monitoring.grafana_image, "GRAFANA_IMAGE", monitoring.grafana_port, "/api/health"),
+        "prometheus": Service(
+            monitoring.prometheus_image, "PROMETHEUS_IMAGE", monitoring.prometheus_port, "PROMETHEUS_PORT", "/-/ready"
+        ),
+        "grafana": Service(
+            monitoring.grafana_image, "GRAFANA_IMAGE", monitoring.grafana_port, "GRAFANA_PORT", "/api/health"
+        ),
     }  # fmt: skip
-    return {name: each for name, each in found.items() if each[0] != NONE}
+    return {name: each for name, each in found.items() if each.image != NONE}
 
 
 def start(settings: Settings) -> None:
@@ -50,19 +65,19 @@ def start(settings: Settings) -> None:
     images.check_engine()
     mlflow.check_ours(settings.services)
     services = list_services(settings.monitoring)
-    for name, (image, setting, port, _) in services.items():
+    for name, each in services.items():
         running = shell.ask(mlflow.compose(settings.services, "ps", "--quiet", name))
         if not running.out:
-            ownership.check_port(port, f"{name.upper()}_PORT")
-        mlflow.pull(image, setting)
+            ownership.check_port(each.port, each.port_setting)
+        mlflow.pull(each.image, each.image_setting)
     variables = _prepare(settings, list(services))
-    for name, (image, setting, port, path) in services.items():
-        given = variables | {setting: image, f"{name.upper()}_PORT": str(port)}
+    for name, each in services.items():
+        given = variables | {each.image_setting: each.image, each.port_setting: str(each.port)}
         command, environment = mlflow.compose_up(settings.services, name, given)
         shell.run(command, env=environment)
-        starting.wait(settings, name, partial(_answers, port, path), partial(mlflow.explain, settings))
+        starting.wait(settings, name, partial(_answers, each.port, each.path), partial(mlflow.explain, settings))
         told = f"; user admin, password: {PASSWORD.relative_to(STATE.parent)}" if name == "grafana" else ""
-        print(f"{name} answers at http://127.0.0.1:{port}{told}")
+        print(f"{name} answers at http://127.0.0.1:{each.port}{told}")
     hints.say_next("make serve_model MODEL=…, or make start_deployer, which it finds by itself")
 
 
