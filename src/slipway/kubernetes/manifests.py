@@ -12,7 +12,7 @@ from slipway import model_folder, shell
 from slipway.errors import USAGE, SlipwayError
 from slipway.kubernetes import patches, traffic
 from slipway.release import lock
-from slipway.runtimes import containers, images
+from slipway.runtimes import containers, images, prediction_log
 from slipway.settings import BUILD
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def describe(settings: Settings, prepared: Prepared, image: str, overlay: str, p
         "overlay": overlay,
     }
     facts["components"] = " ".join(settings.cluster.components)
-    variables = {key: value for key, value in settings.serving.scoring.items() if key not in containers.SCORING_FILES}
+    given = prediction_log.in_cluster(settings, prepared.model.name)
+    files = containers.SCORING_FILES - {prediction_log.RULES}  # which are no file there
+    variables = {key: value for key, value in given.items() if key not in files}
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",

@@ -17,7 +17,7 @@ from slipway.kubernetes.pods import addresses, trial_pod
 from slipway.kubernetes.pods.diagnosis import find_newest
 from slipway.kubernetes.pods.wait import Rollout
 from slipway.registry.model_uri import ModelRef
-from slipway.runtimes import containers
+from slipway.runtimes import containers, prediction_log
 from slipway.runtimes.base import Prepared
 from slipway.runtimes.locks import Lock
 
@@ -104,6 +104,7 @@ class Kubernetes:
             raise SlipwayError(
                 f"{files[0]} is a file on this machine, which cannot be deployed to a cluster", cure, USAGE
             )
+        prediction_log.in_cluster(self.settings, None)
         given = self.settings.cluster.components or known.get("components", "").split()
         components = [name for name in given if name != NO_COMPONENT]
         if "kserve" in components:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway import model_folder, secret_file
-from slipway.errors import SlipwayError
+from slipway.errors import USAGE, SlipwayError
 from slipway.runtimes import containers
 from slipway.settings import LOG, ROOT, STATE
 
@@ -60,6 +60,24 @@ def read_rules(settings: Settings, model: str) -> dict[str, list[str]]:
             return _check(path / "model.toml", model_folder.read_table(path, "log"))
     print(f"note: no model folder here is named {model}, so the prediction log has all columns", file=sys.stderr)
     return {}
+
+
+def in_cluster(settings: Settings, model: str | None) -> dict[str, str]:
+    """Return the server's settings for pods, with the model's rules; pure where the log is off.
+
+    Raises SlipwayError (exit code 2) for a folder of this machine, and for rules that need a key.
+    """
+    given = dict(settings.serving.scoring)
+    if not is_on(settings):
+        return given
+    if "://" not in given[f"{LOG}_DIR"]:
+        words = "in a cluster, the prediction log needs a place that all pods reach"
+        raise SlipwayError(words, "PREDICTION_LOG_DIR=s3://bucket/predictions with the same command", USAGE)
+    rules = read_rules(settings, model) if model else {}
+    if rules.get("hash"):
+        words = "log.hash of model.toml needs a key, which no Deployment should show"
+        raise SlipwayError(words, "drop these columns in [log] instead", USAGE)
+    return given | ({RULES: json.dumps(rules)} if rules else {})
 
 
 def serving_options(settings: Settings, prepared: Prepared, name: str, published: str | None) -> list[str]:

@@ -16,17 +16,21 @@ def _model(version: str) -> Model:
 
 
 def test_each_path_has_a_handler_with_each_prefix() -> None:
-    """Predictions are asked for by four paths, each with every prefix of the settings and without."""
+    """Predictions and explanations are asked for by seven paths, each with every prefix of the settings and without."""
     state = ServerState.of(Settings(Path(), root_path="/a/, /b"), _model("1"), Metrics())
-    scorer = state.scorer
+    scorer, lane = state.scorer, state.lane
 
+    assert lane
     assert {path: handler for path, handler in state.direct.items() if not path.startswith((b"/a", b"/b"))} == {
         b"/invocations": scorer.invocations,
         b"/predict": scorer.invocations,
+        b"/explain": lane.explain,
+        b"/v2/models/wine/explain": lane.explain_v2,
+        b"/v2/models/wine/versions/1/explain": lane.explain_v2,
         b"/v2/models/wine/infer": scorer.infer,
         b"/v2/models/wine/versions/1/infer": scorer.infer,
     }
-    assert len(state.direct) == 12
+    assert len(state.direct) == 21
     assert state.direct[b"/b/v2/models/wine/infer"] == scorer.infer
 
 
