@@ -128,6 +128,10 @@ score_batch: .venv/host ## Score files of any size, resumable: MODEL=… DATA=ro
 test_api: .venv/host ## Test the served model's API: PORT=8001 or URL=http://… MODEL=…
 	@$(ENV) $(PYTHON) scripts/model.py test
 
+.PHONY: load_test
+load_test: .venv/host ## Put load on a served model: URL=… USERS=50 MINUTES=2 RATE=… P99_MS=50 FAILURES=0
+	@$(ENV) $(PYTHON) scripts/model.py load-test
+
 ##@ Release
 
 .PHONY: promote

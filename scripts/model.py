@@ -184,5 +184,21 @@ def test(model: str) -> None:
     api_test.check(settings.load(), model)
 
 
+@cli.command("load-test")
+@click.option("--users", envvar="USERS", type=int, default=50, help="callers at a time")
+@click.option("--minutes", envvar="MINUTES", type=float, default=1.0, help="how long")
+@click.option("--rate", envvar="RATE", type=float, default=0.0, help="requests/s; default: callers wait for answers")
+@click.option("--stages", envvar="STAGES", default="", help="instead: callers and times, such as 10x30s,50x1m")
+@click.option("--p99_ms", envvar="P99_MS", type=float, help="the highest p99 that passes, in ms")
+@click.option("--failures", envvar="FAILURES", type=float, help="the highest share of failed requests that passes")
+def load_test(  # noqa: PLR0913, PLR0917 -- its options
+    users: int, minutes: float, rate: float, stages: str, p99_ms: float | None, failures: float | None
+) -> None:
+    """Put load on a served model with Locust; exit code 1 when a bound is broken."""
+    from slipway.serving.load import load_test
+
+    load_test.run(settings.load(), load_test.Wanted(users, minutes, rate, stages, p99_ms, failures))
+
+
 if __name__ == "__main__":
     verbs.run(cli)

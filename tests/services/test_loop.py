@@ -246,3 +246,19 @@ def test_truth_from_a_file_names_wrong_lines(loop: Loop, tmp_path: Path) -> None
     assert kept == before
     assert added.returncode == 0, added.stderr
     assert len(sorted(loop.predictions.glob("truth/*/*"))) == len(before) + 1
+
+
+def test_a_load_test_passes_and_fails_by_its_bounds(loop: Loop) -> None:
+    """Its result stands in the version's run; a bound that no server keeps ends it with 1, and says so."""
+    passed = loop.run("load_test", USERS="3", MINUTES="0.1", FAILURES="0", P99_MS="60000")
+    paced = loop.run("load_test", USERS="2", MINUTES="0.1", RATE="10", P99_MS="0.0001")
+    wrong = loop.run("load_test", STAGES="many")
+    client = mlflow.MlflowClient(loop.candidates.settings.tracking_uri)
+    run = client.get_run(str(client.get_model_version(NAME, "1").run_id))
+
+    assert passed.returncode == 0, passed.stderr
+    assert "requests in" in passed.stdout
+    assert (paced.returncode, wrong.returncode) == (1, 2)
+    assert "at most 0.0001 is allowed" in paced.stderr
+    assert run.data.metrics["load.rps"] > 0
+    assert run.data.metrics["load.failed_share"] == 0
