@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Request
@@ -70,7 +71,7 @@ class Journal:
         """Move what is in the journal to the truths; raise SlipwayError or OSError where that fails."""
         with self._lock:
             if self._file.exists() and self._file.stat().st_size:
-                self._file.replace(self._folder / f"{os.urandom(4).hex()}.moving")
+                self._file.replace(self._folder / f"{time.time_ns():020}.moving")
         for file in sorted(self._folder.glob("*.moving")):
             truths = _read(file)
             store = truth.Store(self._settings.serving.log_dir, self._model)
@@ -84,7 +85,7 @@ class Journal:
             try:
                 self.move()
                 self._warned = ""
-            except (SlipwayError, OSError, ImportError) as error:
+            except (SlipwayError, OSError, ImportError, ValueError) as error:
                 words = f"warning: feedback waits in {self._folder}: {getattr(error, 'message', error)}"
                 if words != self._warned:
                     print(words, file=sys.stderr, flush=True)

@@ -75,7 +75,7 @@ def _are_labels(true: pd.Series, predicted: pd.Series) -> bool:
 
 
 def _as_labels(values: pd.Series) -> np.ndarray:
-    return np.array([f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    return np.array([f"{value:.15g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
                      for value in values.tolist()], dtype=object)  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def parse(given: Any) -> Truth:  # noqa: ANN401 -- from a file, or from JSON
     if isinstance(row, str):
         row = int(row) if row.strip().isdecimal() and len(row) < 10 else None if not row.strip() else -1  # noqa: PLR2004 -- digits
     row = 0 if row is None or row != row else row  # noqa: PLR0124 -- pandas' missing value
-    if isinstance(row, bool) or not isinstance(row, int | float) or row != int(row) or not 0 <= row < 2**31:
+    if isinstance(row, bool) or not isinstance(row, int | float) or not 0 <= row < 2**31 or row != int(row):
         raise ValueError("row must be the row's number in its request, from 0")
     if isinstance(truth, bool):
         truth = str(truth)
@@ -63,7 +63,9 @@ def parse(given: Any) -> Truth:  # noqa: ANN401 -- from a file, or from JSON
             truth = truth.strip()
     if not isinstance(truth, int | float | str) or truth == "" or truth != truth or len(str(truth)) > LONGEST:  # noqa: PLR0124 -- NaN
         raise ValueError("truth must be a number or a text")
-    if truth in {float("inf"), float("-inf")}:
+    if isinstance(truth, str) and any("\ud800" <= sign <= "\udfff" for sign in truth):
+        raise ValueError("truth must be whole characters")  # a surrogate alone can be kept nowhere
+    if not isinstance(truth, str) and not abs(truth) <= sys.float_info.max:
         raise ValueError("truth must be finite")
     return Truth(id_, int(row), truth if isinstance(truth, str) else float(truth))
 
@@ -116,7 +118,7 @@ class Store:
             return pd.DataFrame({"id": [], "row": [], "truth": []})
         found = pd.concat(parts).sort_values("received", kind="stable").drop_duplicates(["id", "row"], keep="last")
         texts = found["text"].notna().any()
-        found["truth"] = found["text"].fillna(found["number"].map("{:g}".format)) if texts else found["number"]
+        found["truth"] = found["text"].fillna(found["number"].map("{:.15g}".format)) if texts else found["number"]
         return found[["id", "row", "truth"]]
 
 

@@ -38,6 +38,14 @@ def test_a_truth_is_read(given: dict[str, Any], expected: truth.Truth) -> None:
     assert truth.parse(given) == expected
 
 
+def test_a_number_among_texts_keeps_its_digits(tmp_path: Path) -> None:
+    """A class that is a long number is the same class where others are words."""
+    store = truth.Store(str(tmp_path), "m")
+    store.write([truth.Truth("a", 0, 1234567.0), truth.Truth("b", 0, "other")])
+
+    assert sorted(store.read({"a", "b"})["truth"]) == ["1234567", "other"]
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -58,6 +66,9 @@ def test_a_truth_is_read(given: dict[str, Any], expected: truth.Truth) -> None:
         {"id": "a", "truth": [1]},
         {"id": "a", "truth": "x" * 1001},
         {"id": "a", "truth": float("inf")},
+        {"id": "a", "truth": 10**400},
+        {"id": "a", "truth": "\ud800"},
+        {"id": "a", "row": float("inf"), "truth": 1},
         {"id": "a", "truth": "nan"},
         {"id": "a", "truth": "-inf"},
     ],
