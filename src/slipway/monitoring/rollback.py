@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ def _read(file: Path, given: object) -> Rule:
         raise SlipwayError(words, CURE)
     for name in ("margin", "rows", "window_hours"):
         value = given.get(name, 1)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if (name == "margin" and name not in given) or not is_number or value < 0 or (name != "margin" and value <= 0):
             raise SlipwayError(f"{file}: rollback.{name} is {given.get(name)!r}; must be a number, not negative", CURE)
     return Rule(**given)
