@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
 GROUPS = (
     "serving",
-    "explain",
     "load",
     "parquet",
-    "tracing",
     "training",
     "mlflow",
     "deployer",
