@@ -266,6 +266,10 @@ bench_local: .venv/host ## Measure the local loop: start, train, rebuild, memory
 bench_serving: .venv/host ## Measure the model server against its peers, with wrk: QUICK=1 CASES=… SERVERS=… ROUNDS=3
 	@$(ENV) $(PYTHON) benchmarks/serving/run.py
 
+.PHONY: bench_log
+bench_log: .venv/host ## Measure the model server with a prediction log and without, with wrk: ROUNDS=3 SECONDS=10
+	@$(ENV) $(PYTHON) benchmarks/prediction_log.py
+
 .PHONY: bench_batch
 bench_batch: .venv/host ## Measure score_batch beside a pandas loop over mlflow.pyfunc: ROWS=10000000 CASES=linear
 	@$(ENV) $(PYTHON) benchmarks/score_batch.py

@@ -163,6 +163,8 @@ def _outputs(given: list[Any], method: str, rows: int) -> dict[str, pa.Array]:
         return {name: found if isinstance(found, pa.Array) else _array(found, None)}
     if all(hasattr(each, "columns") and hasattr(each, "iloc") for each in given):
         return {str(column): _array(_chained([each[column] for each in given]), None) for column in given[0].columns}
+    if all(hasattr(each, "iloc") for each in given):  # of pandas, without columns
+        return {name: _array(_chained(given), None)}
     values = [to_json(each) for each in given]
     listed = [value for each in values for value in (each if isinstance(each, list) else [each])]
     return {name: _array(listed, None)} if len(listed) == rows else {}
