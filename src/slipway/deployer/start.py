@@ -109,7 +109,7 @@ def _start_container(settings: Settings) -> None:
         home / "build",
         live,
         predictions,
-        *(home / "hidden" / name for name in (f"deployer/{settings.services.deployer_port}", "live")),
+        *(home / "hidden" / name for name in (f"deployer/{settings.services.deployer_port}", "live", "predictions")),
     ):
         path.mkdir(parents=True, exist_ok=True)
     write_environment(settings, home)
