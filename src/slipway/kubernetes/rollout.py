@@ -101,9 +101,8 @@ class Kubernetes:
         known = manifests.read_annotations(found) if found else {}
         if files := sorted(self.settings.serving.scoring.keys() & containers.SCORING_FILES):
             cure = f"unset {files[0]}; in a cluster, an ingress or Gateway in front of the model handles keys and TLS"
-            raise SlipwayError(
-                f"{files[0]} is a file on this machine, which cannot be deployed to a cluster", cure, USAGE
-            )
+            words = f"{files[0]} is a file on this machine, which cannot be deployed to a cluster"
+            raise SlipwayError(words, cure, USAGE)
         prediction_log.in_cluster(self.settings, None)
         given = self.settings.cluster.components or known.get("components", "").split()
         components = [name for name in given if name != NO_COMPONENT]
