@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FILE = "reference.json"
-OUTLIERS = "outliers.skops"
 FORM = 1  # of the file
 POINTS = 51  # quantiles of a column of numbers, in full: a value that is frequent must be found again
 CATEGORIES = 50  # of a column, the most frequent
@@ -129,8 +128,8 @@ def _features(part: Any) -> Any:  # noqa: ANN401 -- as above
     return part
 
 
-def make(data: Any, predict: Any, folder: dict[str, Any]) -> tuple[dict[str, Any], Any]:  # noqa: ANN401 -- as above
-    """Return the reference, and the features of the training; columns that the log must not have are left out.
+def make(data: Any, predict: Any, folder: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 -- as above
+    """Return the reference of a training; columns that the log must not have are left out.
 
     `folder` is model.toml.
     """
@@ -139,20 +138,10 @@ def make(data: Any, predict: Any, folder: dict[str, Any]) -> tuple[dict[str, Any
     features = sample(training, ROWS)
     rows = sample(held_out, PREDICTED)
     inputs = [(name, values) for name, values in columns_of(features, "") if name not in private]
-    found = {
+    return {
         "form": FORM, "rows": len(features), "predicted": len(rows), "from": "the rows of load_data",
         "columns": describe(inputs), "predictions": describe(columns_of(predict(rows), "prediction")),
     }  # fmt: skip
-    return found, features
-
-
-def fit_outliers(features: pd.DataFrame, given: Any) -> Any:  # noqa: ANN401 -- model.toml's, and scikit-learn's
-    """Return an isolation forest of the columns of numbers, which takes `share` of the training for outliers."""
-    from sklearn.ensemble import IsolationForest  # noqa: PLC0415 -- a model may do without
-
-    numbers = features.select_dtypes("number")
-    share = float(given.get("share", 0.01)) if isinstance(given, dict) else 0.01
-    return IsolationForest(n_estimators=100, contamination=share, random_state=0).fit(numbers.fillna(numbers.median()))
 
 
 def main() -> None:
@@ -167,13 +156,8 @@ def main() -> None:
     folder = tomllib.loads(Path("model.toml").read_text(encoding="utf-8"))
     data = importlib.import_module(Path(script).stem).load_data()
     model = mlflow.pyfunc.load_model(uri)
-    found, features = make(data, model.predict, folder)
-    kept = Path(place)
-    if folder.get("outliers") and isinstance(features, pd.DataFrame):
-        import skops.io  # noqa: PLC0415 -- as above
-
-        skops.io.dump(fit_outliers(features, folder["outliers"]), kept / OUTLIERS)
-    (kept / FILE).write_text(json.dumps(found), encoding="utf-8")
+    found = make(data, model.predict, folder)
+    Path(place, FILE).write_text(json.dumps(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

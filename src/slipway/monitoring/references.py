@@ -53,15 +53,12 @@ def make(  # noqa: PLR0913, PLR0917 -- what a training left behind, and how to g
         seen = scratch if runtimes.of(settings).shares_files else "/kept"
         command = [f"{seen}/{SCRIPT.name}", model.script, uri, str(settings.serving.predict_timeout), seen]
         code, said = run(Script(command, lock, kept=Path(scratch)))
-        file, outliers = Path(scratch, reference.FILE), Path(scratch, reference.OUTLIERS)
+        file = Path(scratch, reference.FILE)
         if code != 0 or not file.is_file():
             last = said.strip().splitlines()[-1:] or [f"exit code {code}"]
             print(f"note: no reference for drift could be made: {last[0]}", file=sys.stderr)
             return
-        log = RunLog.connect(settings)
-        for each in (file, outliers):
-            if each.is_file():
-                log.log_file(run_id, each, FOLDER)
+        RunLog.connect(settings).log_file(run_id, file, FOLDER)
         rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
     print(f"reference of {rows} rows for make monitor, in {time.monotonic() - started:.1f} s")
 

@@ -33,7 +33,7 @@ def rows(count: int, **changes: object) -> pd.DataFrame:
 
 def known_of(data: pd.DataFrame) -> dict[str, Any]:
     """Return the reference of training rows, and a model that predicts age twice."""
-    found, _ = reference.make((data, data[:500]), lambda features: features["age"].to_numpy() * 2, {})
+    found = reference.make((data, data[:500]), lambda features: features["age"].to_numpy() * 2, {})
     return json.loads(json.dumps(found))  # type: ignore[no-any-return]
 
 
@@ -99,7 +99,7 @@ def test_a_reference_is_small(count: int) -> None:
 def test_private_columns_have_no_reference() -> None:
     """What the log drops or hashes is not described either."""
     folder = {"log": {"drop": ["plan"], "hash": ["age"]}}
-    found, _ = reference.make((rows(300), rows(300)), lambda features: np.zeros(len(features)), folder)
+    found = reference.make((rows(300), rows(300)), lambda features: np.zeros(len(features)), folder)
 
     assert {"plan", "age"} & found["columns"].keys() == set()
 
@@ -117,7 +117,7 @@ def test_private_columns_have_no_reference() -> None:
 )
 def test_any_form_of_data_has_a_reference(data: object, columns: list[str]) -> None:
     """Every form that load_data may return is read; what has no columns keeps its predictions alone."""
-    found, _ = reference.make(data, lambda features: np.arange(len(features), dtype=float), {})
+    found = reference.make(data, lambda features: np.arange(len(features), dtype=float), {})
 
     assert list(found["columns"]) == columns
     assert found["predictions"]["prediction"]["kind"] in {"category", "number"}
