@@ -27,7 +27,7 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem } p, caption 
 table { border-collapse: collapse } caption { text-align: left; padding: .3rem 0 }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap }
 th:first-child, td:first-child { text-align: left } .bad { color: var(--bad); font-weight: 600 }
-.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(22rem, 1fr)); gap: 1.5rem }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)); gap: 1.5rem }
 figure { margin: 0 } figcaption { font-size: .9rem } svg { width: 100%; height: auto } text { fill: var(--soft) }
 .before { fill: var(--before) } .now { fill: var(--now) }
 .key span { display: inline-block; width: .8rem; height: .8rem; margin: 0 .4rem 0 1rem }
