@@ -198,6 +198,7 @@ def test_monitoring_names_what_was_realised(loop: Loop) -> None:
 
     assert run.data.metrics["realised.rmse"] == pytest.approx(1.0)
     assert "drifted_columns" in run.data.metrics
+    assert "realised by version 1: " in loop.run("compare", MODEL=f"models:/{NAME}/2").stdout
     assert run.data.tags["slipway.monitor.version"] == "1"
     assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["loop-1.html"]
 

@@ -16,6 +16,7 @@ from slipway.errors import USAGE, SlipwayError
 from slipway.monitoring import drift, realised, references, report, truth
 from slipway.monitoring.findings import Beside, Monitored, Window
 from slipway.monitoring.prediction_log import PredictionLog
+from slipway.monitoring.results import TAG
 from slipway.registry import model_uri
 from slipway.registry.client import CHAMPION
 from slipway.registry.run_log import RunLog
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 DRIFTED = 1  # exit code, where it was asked for
 SHOWN = 12  # columns of the table
 SUFFIX = "-monitoring"  # of the experiment
-TAG = "slipway.monitor."
 NO_LOG = "PREDICTION_LOG=1 make serve_model MODEL=…, and requests to it"
 
 
@@ -204,7 +204,11 @@ def write(found: Monitored) -> Path:
 def log(registry: RunLog, found: Monitored, model: ModelRef, path: Path) -> str:
     """Log the windows to a run of the experiment `<model>-monitoring`; return the run's id."""
     latest = found.latest
-    tags = {"version": found.version, "drifted": ",".join(latest.drifted)[:4000] if latest else ""}
+    tags = {
+        "model": found.model,
+        "version": found.version,
+        "drifted": ",".join(latest.drifted)[:4000] if latest else "",
+    }
     if found.windows:
         tags |= {"since": found.windows[0].since.isoformat(), "until": found.windows[-1].until.isoformat()}
     experiment = registry.ensure_experiment(f"{found.model}{SUFFIX}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from slipway import runtimes
 from slipway.errors import SlipwayError
+from slipway.monitoring import results
 from slipway.registry import mlmodel, model_files, model_uri
 from slipway.release import passes
 from slipway.serving import api_test, server, smoke_test
@@ -72,7 +73,8 @@ class Candidacy:
         if judged:
             with step("gate") as told:
                 verdicts = [self._weigh(prepared.model)]
-                told(_pass(verdicts[0], force=force))
+                known = results.describe(self.registry, self.model.name, self.champion)
+                told("; ".join(filter(None, [_pass(verdicts[0], force=force), known])))
         with step("image") as told:
             prepared = server.refresh(prepared)  # what the gate measured is part of what a server says of itself
             told(runtimes.of(self.settings).image(prepared))

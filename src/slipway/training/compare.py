@@ -14,6 +14,7 @@ from rich.table import Table
 
 from slipway import hints, model_folder
 from slipway.errors import USAGE, SlipwayError, TimedOutError
+from slipway.monitoring import results
 from slipway.registry import connection, model_uri
 from slipway.registry.client import CHAMPION, Registry
 from slipway.settings import BUILD, ROOT
@@ -71,6 +72,9 @@ def compare(settings: Settings, uri: str = "", several: str = "") -> Path:
     else:
         print("nothing else differs: parameters, data, libraries and commit are the same")
     _warn(model, found, versions)
+    for one in found:
+        if one.version and (known := results.describe(registry, model.name, int(one.version))):
+            print(known)
     if verdict:
         summary.say_verdict(verdict)
     path = (

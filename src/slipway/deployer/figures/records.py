@@ -13,7 +13,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from slipway.monitoring.monitor import SUFFIX, TAG
+from slipway.monitoring.monitor import SUFFIX
+from slipway.monitoring.results import TAG
 from slipway.registry.run_log import RunLog
 from slipway.settings import STATE
 
