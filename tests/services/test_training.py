@@ -78,7 +78,7 @@ def test_training_logs_what_the_contract_asks(served_settings: Settings, script:
     assert run.inputs
     assert [tag.value for given in run.inputs.dataset_inputs for tag in given.tags] == ["training", "validation"]
     artifacts = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert artifacts == {"residuals.png", "coefficients.png", "sample.csv", "validation"}
+    assert artifacts == {"residuals.png", "coefficients.png", "sample.csv", "validation", "monitoring"}
 
     version = registry.find_versions_of_run(run.info.run_id)[0]
     model = model_folder.load(ROOT / "model")
