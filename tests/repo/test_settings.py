@@ -39,6 +39,7 @@ READERS = {  # the modules that look up a variable by its name
     "settings": "the one place",
     "proxies": "what is the caller's: proxies",
     "connection": "MLFLOW_TRACKING_URI, to leave it as it was: MLflow sets it",
+    "locustfile": "Locust runs it, in an environment of its own: where its plan is",
     "lockfile": "runs before settings can be imported (Python 3.8): UPGRADE and certificates",
 }
 
