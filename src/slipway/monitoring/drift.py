@@ -94,17 +94,18 @@ def compare(known: dict[str, Any], rows: pd.DataFrame, rules: Rules) -> list[Col
 
 
 def _compare(name: str, known: dict[str, Any], values: pd.Series, rows: int, *, is_prediction: bool) -> Column:
-    present = values.dropna()
-    missing, before = 1 - len(present) / max(len(values), 1), float(known["missing"])
+    present, kind = values.dropna(), known["kind"]
+    numbers = None
+    if len(present) and kind == reference.NUMBER and reference.kind_of(present) == reference.NUMBER:
+        numbers = reference.as_numbers(present)  # what is not finite counts as missing
+    there = len(present) if numbers is None else len(numbers)
+    missing, before = 1 - there / max(len(values), 1), float(known["missing"])
     _, missing_p = statistics.chi_squared(
         [before * rows, (1 - before) * rows], [missing * len(values), (1 - missing) * len(values)]
     )
     found: dict[str, Any] = {"psi": 0.0, "test": "", "statistic": 0.0, "p": 1.0, "out_of_range": 0.0, "new": 0.0}
-    kind = known["kind"]
-    if len(present) and kind == reference.NUMBER and reference.kind_of(present) == reference.NUMBER:
-        numbers = reference.as_numbers(present)
-        if len(numbers):
-            found |= _of_numbers(known, numbers, round(rows * (1 - before)))
+    if numbers is not None and there:
+        found |= _of_numbers(known, numbers, round(rows * (1 - before)))
     elif len(present) and kind == reference.CATEGORY:
         found |= _of_categories(known, present, rows * (1 - before))
     return Column(name, is_prediction, kind, missing=missing, missing_before=before, missing_p=missing_p, **found)

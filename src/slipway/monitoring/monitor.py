@@ -95,9 +95,9 @@ def examine(  # noqa: PLR0913, PLR0917 -- what, where and when
     answered = rows[rows["_error"].isna() & rows["_sampled"]]
     known = references.read(registry, model.run_id)
     if known is None:
-        first = answered.sort_values("_time").head(references.FEWEST)
+        first = prediction_log.read_first(name, version, references.FEWEST)
         known = references.of_log(first)
-        answered = answered.drop(first.index)
+        answered = answered[answered["_time"] > first["_time"].max()]
         print(f"note: {name} {version} has no reference; its first {len(first)} logged rows are taken", file=sys.stderr)
     joined = _join(settings, name, answered)
     windows = _split(rows, joined, known, rules)
@@ -249,4 +249,4 @@ def _metrics_of(found: Realised) -> dict[str, float]:
 def _metric(column: drift.Column) -> str:
     """Return the name of a column's metric, in the signs that MLflow allows."""
     kind = "prediction_drift" if column.is_prediction else "drift"
-    return f"{kind}.{re.sub(r'[^A-Za-z0-9_ ./-]', '_', column.name)[:200]}"
+    return f"{kind}.{re.sub(r'[^A-Za-z0-9_ .-]', '_', column.name)[:200]}"

@@ -44,15 +44,19 @@ def _describe(values: pd.Series) -> dict[str, Any]:
         return {"kind": OTHER, **found}
     if kind == NUMBER:
         numbers = as_numbers(present)
+        found["missing"] = round(1 - len(numbers) / len(values), 6)
+        if not len(numbers):
+            return {"kind": OTHER, **found}
         points = np.quantile(
             numbers, np.linspace(0, 1, POINTS), method="inverted_cdf"
         ).tolist()  # values that are there
         found |= {"min": points[0], "max": points[-1]}
-        if len(np.unique(numbers)) > DISTINCT:
+        is_time = pd.api.types.is_datetime64_any_dtype(present)
+        if is_time or len(np.unique(numbers)) > min(DISTINCT, len(numbers) // 2):  # few rows are no categories
             return {"kind": NUMBER, **found, "quantiles": points}
-        return {"kind": CATEGORY, **found, "categories": _categories([f"{number:g}" for number in numbers])}
+        return {"kind": CATEGORY, **found, "categories": _categories([_write(number) for number in numbers.tolist()])}
     texts = [str(value)[:LONGEST] for value in present]
-    if len(set(texts)) > max(CATEGORIES, len(texts) // 2):  # such as names: nothing of them is kept
+    if len(set(texts)) > len(texts) // 2:  # such as names: nothing of them is kept
         return {"kind": TEXT, **found}
     return {"kind": CATEGORY, **found, "categories": _categories(texts)}
 
@@ -85,11 +89,16 @@ def as_numbers(values: pd.Series) -> np.ndarray:
 
 
 def as_categories(values: pd.Series) -> list[str]:
-    """Return the values as a reference names them: numbers in six digits."""
+    """Return the values as a reference names them."""
     return [
-        f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+        _write(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
         for value in values.tolist()
     ]
+
+
+def _write(number: float) -> str:
+    """Return a number as the name of a category: whole ones in full, others in the six digits that any float has."""
+    return f"{number:.0f}" if float(number).is_integer() else f"{number:g}"
 
 
 def columns_of(data: Any, name: str) -> list[tuple[str, pd.Series]]:  # noqa: ANN401 -- features or predictions of any model
@@ -134,10 +143,13 @@ def make(data: Any, predict: Any, folder: dict[str, Any]) -> dict[str, Any]:  # 
     `folder` is model.toml.
     """
     training, held_out = split(data)
-    private = {*folder.get("log", {}).get("drop", ()), *folder.get("log", {}).get("hash", ())}
+    private = folder.get("log", {})
+    only, hidden = private.get("only"), {*private.get("drop", ()), *private.get("hash", ())}
     features = sample(training, ROWS)
     rows = sample(held_out, PREDICTED)
-    inputs = [(name, values) for name, values in columns_of(features, "") if name not in private]
+    inputs = [
+        (name, values) for name, values in columns_of(features, "") if name not in hidden and (not only or name in only)
+    ]
     return {
         "form": FORM, "rows": len(features), "predicted": len(rows), "from": "the rows of load_data",
         "columns": describe(inputs), "predictions": describe(columns_of(predict(rows), "prediction")),

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.utils.validation import _validate_metric_name
 
 from slipway.errors import SlipwayError
-from slipway.monitoring import drift, reference, references
+from slipway.monitoring import drift, monitor, reference, references
 
 RNG = np.random.default_rng(0)
 RULES = drift.Rules()
@@ -65,11 +66,12 @@ def test_what_is_the_same_has_not_drifted() -> None:
         ({"half": RNG.exponential(1, 1000)}, ["half"]),
         ({"since": pd.Timestamp("2026-01-01")}, ["since"]),
         ({"visits": np.where(RNG.random(1000) < 0.3, np.nan, 2.0)}, ["visits"]),
+        ({"age": np.inf}, ["age", "prediction"]),
         ({"name": "the same for all"}, []),
     ],
     ids=[
         "numbers, and the prediction", "counts", "shares", "a new category", "booleans", "fewer zeros", "dates",
-        "missing values", "names, of which nothing is kept",
+        "missing values", "infinite numbers", "names, of which nothing is kept",
     ],
 )  # fmt: skip
 def test_one_column_drifts_and_no_other(change: dict[str, object], expected: list[str]) -> None:
@@ -96,12 +98,63 @@ def test_a_reference_is_small(count: int) -> None:
     assert "person" not in text
 
 
-def test_private_columns_have_no_reference() -> None:
-    """What the log drops or hashes is not described either."""
-    folder = {"log": {"drop": ["plan"], "hash": ["age"]}}
-    found = reference.make((rows(300), rows(300)), lambda features: np.zeros(len(features)), folder)
+@pytest.mark.parametrize(
+    ("log", "described"),
+    [({"drop": ["b"], "hash": ["c"]}, {"a"}), ({"only": ["a", "c"], "hash": ["c"]}, {"a"}), ({"only": []}, set("abc"))],
+    ids=["dropped and hashed", "only some", "no rule"],
+)
+def test_private_columns_have_no_reference(log: dict[str, list[str]], described: set[str]) -> None:
+    """What the log drops, hashes or leaves out is not described either."""
+    data = pd.DataFrame(RNG.normal(size=(300, 3)), columns=list("abc"))
+    found = reference.make((data, data), lambda features: np.zeros(len(features)), {"log": log})
 
-    assert {"plan", "age"} & found["columns"].keys() == set()
+    assert found["columns"].keys() == described
+
+
+@pytest.mark.parametrize(
+    ("training", "window"),
+    [
+        (pd.Series(RNG.normal(size=12)), RNG.normal(size=1000)),
+        (pd.Series([f"person {at}" for at in range(40)]), [f"person {at}" for at in range(100, 1100)]),
+        (pd.Timestamp("2024-01-01") + pd.to_timedelta(pd.Series(RNG.integers(0, 10, 3000)), "D"),
+         pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(RNG.integers(0, 10, 1000), "D")),
+        (pd.Series(20_260_101 + RNG.integers(0, 9, 3000)), 20_260_101.0 + RNG.integers(0, 9, 1000)),
+    ],
+    ids=["twelve rows", "forty names", "ten dates", "codes of eight digits"],
+)  # fmt: skip
+def test_values_of_the_same_kind_have_not_drifted(training: pd.Series, window: object) -> None:
+    """Few rows are no categories, dates are compared as such, and whole numbers keep all their digits."""
+    known = {"rows": len(training), "predicted": 1, "columns": reference.describe([("x", training)])}
+    (column,) = drift.compare(known, pd.DataFrame({"in.x": window}), RULES)
+
+    assert not column.drifted
+    assert "person" not in json.dumps(known)
+
+
+def test_long_codes_are_told_apart() -> None:
+    """Codes that differ in their last digit alone are different categories."""
+    known = {"rows": 3000, "columns": reference.describe([("x", pd.Series(20_260_101 + RNG.integers(0, 9, 3000)))])}
+    (column,) = drift.compare(known, pd.DataFrame({"in.x": [20_260_103] * 1000}), RULES)
+
+    assert column.drifted
+
+
+def test_a_column_without_a_finite_number_has_a_reference() -> None:
+    """A column of infinite numbers is described as one without values, and costs no other column its reference."""
+    found = reference.describe([("a", pd.Series([np.inf] * 50)), ("b", pd.Series(RNG.normal(size=50)))])
+
+    assert found["a"] == {"kind": "other", "missing": 1.0}
+    assert found["b"]["kind"] == "number"
+
+
+@pytest.mark.parametrize("name", ["km/h", "a//b", "km/", "../x", "a/../b", "°C", "x" * 400, "\n", "."])
+def test_any_column_has_a_metric(name: str) -> None:
+    """MLflow takes the metric of a column of any name."""
+    (column,) = drift.compare(
+        {"rows": 1, "columns": {name: {"kind": "other", "missing": 0}}}, pd.DataFrame({f"in.{name}": [1.0]}), RULES
+    )
+
+    _validate_metric_name(monitor._metric(column))  # type: ignore[no-untyped-call] # noqa: SLF001 -- a run would fail
 
 
 @pytest.mark.parametrize(
