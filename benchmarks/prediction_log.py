@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.linear_model import ElasticNet
 
+from slipway import errors
 from slipway.errors import SlipwayError
 
 ROUNDS, SECONDS = int(os.environ.get("ROUNDS") or 3), int(os.environ.get("SECONDS") or 10)
@@ -137,4 +138,4 @@ def _show(found: dict[str, list[dict[str, Any]]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    errors.exit_cleanly(main)

@@ -21,7 +21,6 @@ from scoring import memory
 from scoring.compression import WORTH, accepts, deflate
 from scoring.errors import Refusal, not_predicted
 from scoring.models.rows import Table
-from scoring.prediction_log.entries import Predicted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,7 +48,7 @@ class Request(Protocol):
     rows: int  # that it asks for, once they are counted
     follows: bool  # the request before it came by the same connection, so that no other came since
     out_of_range: Mapping[str, int]  # rows out of the training's range, by column
-    predicted: Predicted | None  # what its predict took and gave, where there is a prediction log
+    predicted: tuple[Any, Any, str] | None  # what its predict took and gave, where there is a prediction log
     size: int  # bytes of the body then
 
     @property
@@ -101,7 +100,7 @@ class QueuedPredict:
 
 def note(request: Request, data: Any, predictions: Predictions | None, method: str) -> None:  # noqa: ANN401 -- see Predicted
     """Keep for the prediction log what a predict took and gave for a request."""
-    request.predicted, request.size = Predicted(data, predictions, method), len(request.body)
+    request.predicted, request.size = (data, predictions, method), len(request.body)
 
 
 def predict_for(model: Model, request: Request, data: Any, method: str, params: dict[str, Any] | None) -> Predictions:  # noqa: ANN401 -- see Predicted

@@ -9,7 +9,7 @@ import re
 import time
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from scoring.http.state import ServerState
-    from scoring.prediction_log.entries import Predicted
     from scoring.transfer.streams import EventStream
 
 GIVEN_ID = re.compile(rb"[\w.:/+=@-]{1,128}")  # what needs no quoting, in a header or in JSON
@@ -42,7 +41,7 @@ def request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 class Exchange:
     """A request whose body is there, and the means to answer it, once."""
 
-    predicted: Predicted | None = None  # what its predict took and gave, for the prediction log
+    predicted: tuple[Any, Any, str] | None = None  # what its predict took and gave, for the prediction log
     size = 0  # bytes of the body that was predicted for
     problem = ""  # why it was refused
     out_of_range: Mapping[str, int] = MappingProxyType({})  # rows, by column

@@ -8,15 +8,15 @@ is killed loses.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+import zlib
+from typing import TYPE_CHECKING, Any, Protocol
 
 from scoring.errors import ModelError
 from scoring.prediction_log import rules
-from scoring.prediction_log.entries import Entry
+from scoring.prediction_log.entries import Entry, Predicted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from scoring.metrics import Metrics
     from scoring.models.base import Model
-    from scoring.prediction_log.entries import Predicted
     from scoring.prediction_log.store import Store
     from scoring.prediction_log.tables import Writer
     from scoring.settings import Settings
@@ -40,7 +39,8 @@ BYTES = 64 * 1024 * 1024
 END_S = 10.0  # for the last files
 NO_PYARROW = "the prediction log needs pyarrow, which is not among this version's libraries: PREDICTION_LOG=… adds it"
 TEST = b"slipway-test-"  # begins the ids of our API test's requests, which are nobody's
-_ALL = 1 << 64
+_ALL = 1 << 32
+SPREAD = 2654435761  # Knuth's multiplier, by which ids that differ little are spread over all numbers
 logger = logging.getLogger("scoring")
 
 
@@ -51,7 +51,7 @@ class Logged(Protocol):
     size: int
     problem: str
     out_of_range: Mapping[str, int]
-    predicted: Predicted | None
+    predicted: tuple[Any, Any, str] | None
 
 
 class PredictionLog:
@@ -91,8 +91,7 @@ class PredictionLog:
 
     def takes(self, request_id: bytes) -> bool:
         """Whether the share has a request: by a hash of its id, so that whoever logs it elsewhere logs the same."""
-        hashed = hashlib.blake2b(request_id, digest_size=8).digest()
-        return int.from_bytes(hashed, "big") < self._share
+        return zlib.crc32(request_id) * SPREAD % _ALL < self._share
 
     def add(self, request: Logged, status: int, request_id: bytes, seconds: float) -> None:
         """Take an answered request, if it is in the share, failed, or has an outlier; drop it where too many wait."""
@@ -106,7 +105,8 @@ class PredictionLog:
             return
         error = f"{status}: {request.problem}" if failed else ""
         now = time.time() + self._settings.clock_offset_s
-        entry = Entry(now, request_id, seconds, rows, error, is_sampled, bool(request.out_of_range), request.predicted)
+        predicted = Predicted(*request.predicted) if request.predicted else None
+        entry = Entry(now, request_id, seconds, rows, error, is_sampled, bool(request.out_of_range), predicted)
         with self._lock:
             self._entries.append(entry)
             self._bytes += request.size

@@ -181,6 +181,11 @@ def _array(values: Any, kind: pa.DataType | None) -> pa.Array:  # noqa: ANN401 -
             found = pa.array(np.ascontiguousarray(values))
             return found if kind is None or found.type == kind else found.cast(kind, safe=False)
         values = values.tolist()
+    if kind is not None and pa.types.is_primitive(kind):  # nothing in it is long
+        try:
+            return pa.array(values, kind, from_pandas=True)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            pass
     values = [_plain(value) for value in values]
     try:
         found = pa.array(values, kind, from_pandas=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from scoring.codecs.media import Encoded
     from scoring.errors import Refusal
-    from scoring.prediction_log.entries import Predicted
     from tests.aliases import Data
 
 
@@ -36,7 +35,7 @@ class Request:
     is_over: bool = False
     answered: bytes | int = 0
     out_of_range: Mapping[str, int] = field(default_factory=dict)
-    predicted: Predicted | None = None
+    predicted: tuple[Any, Any, str] | None = None
     size: int = 0
 
     def header(self, _: bytes) -> bytes | None:

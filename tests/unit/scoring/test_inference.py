@@ -23,7 +23,6 @@ from scoring.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scoring.prediction_log.entries import Predicted
     from tests.aliases import Data, Json
 
 NAMES = list("abcdefghij")
@@ -41,7 +40,7 @@ class _Request:
         self.body, self.rows, self.follows = body, 0, False
         self._content_type = content_type
         self.out_of_range: Mapping[str, int] = {}
-        self.predicted: Predicted | None = None
+        self.predicted: tuple[Any, Any, str] | None = None
         self.size = 0
 
     def header(self, name: bytes) -> bytes | None:
