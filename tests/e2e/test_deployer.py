@@ -278,7 +278,7 @@ def test_what_serves_is_killed_and_comes_back(place: Place) -> None:
 
 
 def test_the_container_is_closed(place: Place) -> None:
-    """The deployer has no root, no capabilities, nothing of this machine but the checkout to read.
+    """The deployer has no root, no capabilities, nothing of this machine but the checkout to read and the prediction log.
 
     Its secrets are in no log.
     """
@@ -294,6 +294,6 @@ def test_the_container_is_closed(place: Place) -> None:
     assert [binding["HostIp"] for bindings in facts["HostConfig"]["PortBindings"].values() for binding in bindings] == [
         "127.0.0.1"
     ]
-    assert sorted(seen) == ["deployer", "live"]
+    assert sorted(seen) == ["deployer", "live", "predictions"]
     assert token.stat().st_mode & 0o777 == 0o600
     assert not [secret for secret in place.secrets.values() if secret in logs.stdout + logs.stderr]
