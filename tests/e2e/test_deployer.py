@@ -278,7 +278,7 @@ def test_what_serves_is_killed_and_comes_back(place: Place) -> None:
 
 
 def test_the_container_is_closed(place: Place) -> None:
-    """The deployer has no root, no capabilities, nothing of this machine but the checkout to read and the prediction log.
+    """The deployer has no root, no capabilities; of this machine it sees the checkout, to read, and the prediction log.
 
     Its secrets are in no log.
     """
