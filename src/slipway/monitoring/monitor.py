@@ -97,12 +97,18 @@ def examine(  # noqa: PLR0913, PLR0917 -- what, where and when
     if known is None:
         first = prediction_log.read_first(name, version, references.FEWEST)
         known = references.of_log(first)
-        answered = answered[answered["_time"] > first["_time"].max()]
+        answered = _leave_out(answered, first)
         print(f"note: {name} {version} has no reference; its first {len(first)} logged rows are taken", file=sys.stderr)
     joined = _join(settings, name, answered)
     windows = _split(rows, joined, known, rules)
     beside = _find_beside(prediction_log, model, joined, (since, until))
     return Monitored(name, version, windows, known, rules, realised.measure(joined), beside)
+
+
+def _leave_out(rows: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the log that are none of the others; the rows of one request have the same time."""
+    key = ["_time", "_id", "_row"]
+    return rows[~rows.set_index(key).index.isin(others.set_index(key).index)]
 
 
 def _join(settings: Settings, model: str, rows: pd.DataFrame) -> pd.DataFrame:

@@ -82,7 +82,7 @@ class PredictionLog:
             begin = dt.datetime.fromisoformat(day.removeprefix("day=")).replace(tzinfo=dt.UTC)
             found = self.read(model, version, begin, begin + dt.timedelta(days=1))
             if len(found):
-                parts.append(found[found["_error"].isna() & found["_sampled"]].sort_values("_time"))
+                parts.append(found[found["_error"].isna() & found["_sampled"]].sort_values("_time", kind="stable"))
                 rows += len(parts[-1])
             if rows >= least:
                 break
